@@ -1,0 +1,82 @@
+package arch
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Format is the file format of an executable.
+type Format string
+
+// The formats of the table.
+const (
+	ELF Format = "ELF"
+	PE  Format = "PE"
+)
+
+// ByteOrder is the byte order an executable's header declares.
+type ByteOrder string
+
+// The byte orders of the table.
+const (
+	Little ByteOrder = "little-endian"
+	Big    ByteOrder = "big-endian"
+)
+
+// Header is what an executable's first bytes say about the machine it is for. Variants are not in it: ELF flags are
+// the same for GOARM 5, 6 and 7 and for GOAMD64 v1 to v4. Headers compare with ==.
+type Header struct {
+	Format  Format
+	Machine uint16 // ELF e_machine, or the PE COFF machine
+	Bits    int    // 32 or 64
+	Order   ByteOrder
+}
+
+// String describes h with the architectures of the table it belongs to, for messages.
+func (h Header) String() string {
+	seen, names := map[string]bool{}, ""
+	for _, r := range table {
+		if name := r.OS + "/" + r.Architecture; r.Header == h && !seen[name] {
+			seen[name] = true
+			names += " " + name
+		}
+	}
+	if names == "" {
+		names = " unknown"
+	}
+	return fmt.Sprintf("%s %d-bit %s machine %#x (%s)", h.Format, h.Bits, h.Order, h.Machine, names[1:])
+}
+
+// HeaderSize is how many of a file's first bytes ReadHeader asks for; a shorter file may be given whole. It covers
+// where linkers put the PE header.
+const HeaderSize = 1024
+
+// ReadHeader recognises an executable by its first bytes. ok is false for anything that is no ELF or PE file, or is
+// cut off within its header.
+//
+// ELF: System V ABI, "ELF Header". PE: Microsoft PE format, "MS-DOS Stub" and "COFF File Header".
+func ReadHeader(head []byte) (h Header, ok bool) {
+	switch {
+	case len(head) >= 20 && string(head[:4]) == "\x7fELF":
+		h.Format = ELF
+		h.Bits = map[byte]int{1: 32, 2: 64}[head[4]]
+		switch head[5] {
+		case 1:
+			h.Order, h.Machine = Little, binary.LittleEndian.Uint16(head[18:])
+		case 2:
+			h.Order, h.Machine = Big, binary.BigEndian.Uint16(head[18:])
+		}
+		return h, h.Bits != 0 && h.Order != ""
+	case len(head) >= 64 && string(head[:2]) == "MZ":
+		at := int64(binary.LittleEndian.Uint32(head[60:]))
+		if at+26 > int64(len(head)) || string(head[at:at+4]) != "PE\x00\x00" {
+			return Header{}, false
+		}
+		h = Header{PE, binary.LittleEndian.Uint16(head[at+4:]), 32, Little}
+		if binary.LittleEndian.Uint16(head[at+24:]) == 0x20b { // the optional header's magic: PE32+
+			h.Bits = 64
+		}
+		return h, true
+	}
+	return Header{}, false
+}
