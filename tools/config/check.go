@@ -1,0 +1,298 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/nearest"
+)
+
+// check records what is wrong with a configuration whose values are each sound: what they refer to, what excludes what.
+func (r *reader) check(c *Config) {
+	if c.Version != 1 {
+		r.fail(Path{"version"}, "this multiarch knows version 1", "unknown version %d", c.Version)
+	}
+	if c.Registry != "" {
+		if _, err := name.NewRepository(c.Registry+"/image", name.StrictValidation); err != nil {
+			r.fail(Path{"registry"}, "write a host with an optional path, such as registry.example.com/team", "%q is not a registry", c.Registry)
+		}
+	}
+	r.checkPlatforms(Path{"platforms"}, c.Platforms)
+	for _, n := range slices.Sorted(maps.Keys(c.Bases)) {
+		r.checkBase(Path{"bases", n}, n, c.Bases[n])
+	}
+	if len(c.Images) == 0 {
+		r.fail(Path{"images"}, "name at least one image", "has no image")
+	}
+	for _, n := range slices.Sorted(maps.Keys(c.Images)) {
+		r.checkImage(c, Path{"images", n}, n)
+	}
+	r.checkCollisions(c)
+}
+
+func (r *reader) checkPlatforms(at Path, platforms []arch.Platform) {
+	if platforms != nil && len(platforms) == 0 {
+		r.fail(at, nearest.Hint("", arch.Names()), "names no platform")
+	}
+	first := map[arch.Platform]int{}
+	for i, p := range platforms {
+		if p == (arch.Platform{}) {
+			continue // it could not be read, and that has been said
+		}
+		if j, ok := first[p]; ok {
+			r.fail(at.to(i), "", "duplicate platform: %s is in %s already", p, at.to(j))
+			continue
+		}
+		first[p] = i
+	}
+}
+
+// imageName is what a repository's path component, an OCI layout's reference name and a Bazel target all accept.
+var imageName = regexp.MustCompile(`^[a-z0-9]+(?:[._-][a-z0-9]+)*$`)
+
+func (r *reader) checkBase(at Path, n string, b Base) {
+	if !imageName.MatchString(n) {
+		r.fail(at, "use lower-case letters, digits, and single . _ - between them", "%q is not a name", n)
+	}
+	given := 0
+	for _, one := range []bool{b.Builtin != "", b.Image != "", b.Debian != nil} {
+		if one {
+			given++
+		}
+	}
+	if given != 1 {
+		r.fail(at, "give exactly one of: builtin, image, debian", "has %d of them", given)
+	}
+	if b.Builtin != "" && b.Builtin != Static && b.Builtin != Scratch {
+		r.fail(at.to("builtin"), nearest.Hint(b.Builtin, []string{Static, Scratch}), "unknown built-in base %q", b.Builtin)
+	}
+	if b.Builtin == "" && (n == Scratch || n == Static) {
+		r.fail(at, "choose another name", "%s is the name of a built-in base", n)
+	}
+	if b.Image != "" {
+		r.checkReference(at.to("image"), b.Image)
+	}
+	if b.Debian != nil && len(b.Debian.Packages) == 0 {
+		r.fail(at.to("debian", "packages"), "name at least one package", "has no package")
+	}
+}
+
+func (r *reader) checkReference(at Path, ref string) {
+	if _, err := name.ParseReference(ref); err != nil {
+		r.fail(at, "write it as registry/repository:tag or registry/repository@sha256:digest", "%q is not an image reference", ref)
+	}
+}
+
+func (r *reader) checkImage(c *Config, at Path, n string) {
+	i := c.Images[n]
+	if !imageName.MatchString(n) {
+		r.fail(at, "use lower-case letters, digits, and single . _ - between them", "%q is not a name", n)
+	}
+	r.checkPlatforms(at.to("platforms"), i.Platforms)
+	switch {
+	case i.From != nil:
+		if i.Go != nil || i.Files != nil || i.Bazel != "" || i.Base != "" {
+			r.fail(at.to("from"), "remove it, or go, files, bazel and base", "joins existing images, so nothing can be put in")
+		}
+		for _, p := range slices.SortedFunc(maps.Keys(i.From), byTable) {
+			r.checkReference(at.to("from", p.String()), string(i.From[p]))
+		}
+	case i.Go == nil && i.Files == nil && i.Bazel == "":
+		r.fail(at, "give go: a main package, files: what to put in, or from: existing images", "has nothing in it")
+	case len(c.PlatformsOf(n)) == 0 && !slices.ContainsFunc(r.errs, func(e *Error) bool { return within("platforms", e.Path) }):
+		r.fail(at, "give platforms: here or at the top of the file; "+nearest.Hint("", arch.Names()), "has no platform")
+	}
+	if i.Go != nil && i.Go.Package == "" {
+		r.fail(at.to("go", "package"), "give the directory of a main package, such as ./app/hello", "is missing")
+	}
+	r.checkSettings(c, at, i.Settings)
+
+	platforms := c.PlatformsOf(n)
+	for _, p := range slices.SortedFunc(maps.Keys(i.Overrides), byTable) {
+		if p != (arch.Platform{}) && !slices.Contains(platforms, p) {
+			var has []string
+			for _, p := range slices.DeleteFunc(slices.Clone(platforms), func(p arch.Platform) bool { return p == arch.Platform{} }) {
+				has = append(has, p.String())
+			}
+			r.fail(at.to("overrides", p.String()), nearest.Hint(p.String(), has), "is not a platform of this image")
+		}
+		if over := i.Overrides[p].Go; over != nil && i.Go == nil && over.Package == "" {
+			r.fail(at.to("overrides", p.String(), "go", "package"), "give the directory of a main package, such as ./app/hello", "is missing")
+		}
+		r.checkSettings(c, at.to("overrides", p.String()), i.Overrides[p])
+	}
+	if i.Push != nil {
+		r.checkPush(at.to("push"), *i.Push)
+	}
+}
+
+func byTable(a, b arch.Platform) int {
+	if a.Variant != b.Variant && a.Architecture == b.Architecture && a.OS == b.OS {
+		return strings.Compare(a.String(), b.String())
+	}
+	return arch.Order(a) - arch.Order(b)
+}
+
+var (
+	userPattern   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?$`)
+	signalPattern = regexp.MustCompile(`^(SIG[A-Z0-9]+([+-][0-9]+)?|[0-9]{1,2})$`)
+	tagPattern    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+	placeholder   = regexp.MustCompile(`\{[^}]*\}`)
+)
+
+// Placeholders are what a file's from may say instead of a platform's own words.
+func Placeholders() []string { return []string{"{os}", "{arch}", "{variant}"} }
+
+func (r *reader) checkSettings(c *Config, at Path, s Settings) {
+	if s.Go != nil {
+		r.checkPackage(at.to("go", "package"), s.Go.Package)
+	}
+	for i, f := range s.Files {
+		r.checkFile(at.to("files", i), f)
+	}
+	if _, ok := c.BaseOf(s.Base); s.Base != "" && !ok {
+		known := append(slices.Sorted(maps.Keys(c.Bases)), Scratch, Static)
+		slices.Sort(known)
+		r.fail(at.to("base"), nearest.Hint(s.Base, slices.Compact(known)), "undefined base %q", s.Base)
+	}
+	if len(s.Entrypoint) > 0 && s.Entrypoint[0] == "" {
+		r.fail(at.to("entrypoint", 0), "name the program", "is empty")
+	}
+	if s.User != "" && !userPattern.MatchString(string(s.User)) {
+		r.fail(at.to("user"), "write a name or uid, then :group or :gid if wanted, such as nonroot or 65532:65532", "%q is not a user", s.User)
+	}
+	if s.Workdir != "" {
+		r.checkInside(at.to("workdir"), s.Workdir)
+	}
+	for i, v := range s.Volumes {
+		r.checkInside(at.to("volumes", i), v)
+	}
+	if s.StopSignal != "" && !signalPattern.MatchString(s.StopSignal) {
+		r.fail(at.to("stop_signal"), "write it as SIGTERM, SIGRTMIN+3 or 15", "%q is not a signal", s.StopSignal)
+	}
+}
+
+// checkPackage accepts a directory below the configuration's tree, written with ./, or an import path.
+func (r *reader) checkPackage(at Path, pkg string) {
+	switch {
+	case pkg == "":
+	case path.IsAbs(pkg) || strings.HasPrefix(path.Clean(pkg), "../") || path.Clean(pkg) == "..":
+		r.fail(at, "write a directory below the top of the tree, such as ./app/hello, or an import path", "%q leaves the tree", pkg)
+	case strings.Contains(pkg, "...") || strings.ContainsAny(pkg, " \t\n\\@") || strings.HasPrefix(pkg, "-"):
+		r.fail(at, "write one directory such as ./app/hello, or one import path", "%q is not a package", pkg)
+	}
+}
+
+func (r *reader) checkFile(at Path, f File) {
+	from := at.to("from")
+	switch clean := path.Clean(f.From); {
+	case f.From == "":
+		r.fail(from, "name a file or directory", "is empty")
+	case path.IsAbs(f.From) || clean == ".." || strings.HasPrefix(clean, "../"):
+		r.fail(from, "write a path below the top of the tree", "%q leaves the tree", f.From)
+	}
+	for _, word := range placeholder.FindAllString(f.From, -1) {
+		if !slices.Contains(Placeholders(), word) {
+			r.fail(from, nearest.Hint(word, Placeholders()), "unknown placeholder %s", word)
+		}
+	}
+	r.checkInside(at.to("to"), f.To)
+	for i, g := range f.Glob {
+		if !doublestar.ValidatePattern(strings.TrimPrefix(g, "!")) || g == "" || g == "!" {
+			r.fail(at.to("glob", i), "such as **/*.py, or !**/*_test.py", "%q is not a pattern", g)
+		}
+	}
+}
+
+// checkInside accepts an absolute path of the image.
+func (r *reader) checkInside(at Path, p string) {
+	clean := path.Clean(p)
+	switch {
+	case !path.IsAbs(p):
+		r.fail(at, "write it from the root of the image, such as /app", "%q is not an absolute path", p)
+	case clean != p && clean+"/" != p:
+		r.fail(at, fmt.Sprintf("write %q", clean), "%q is not a clean path", p)
+	}
+}
+
+func (r *reader) checkPush(at Path, p Push) {
+	if p.Repository != "" {
+		if _, err := name.NewRepository("registry.example.com/" + p.Repository); err != nil && !alone(p.Repository) {
+			r.fail(at.to("repository"), "use lower-case letters, digits, and / . _ - between them", "%q is not a repository", p.Repository)
+		} else if _, err := name.NewRepository(p.Repository); alone(p.Repository) && err != nil {
+			r.fail(at.to("repository"), "write it as registry.example.com/team/image, without a tag", "%q is not a repository", p.Repository)
+		}
+	}
+	if p.Tags != nil && len(p.Tags) == 0 {
+		r.fail(at.to("tags"), "remove the key for latest, or name a tag", "has no tag")
+	}
+	seen := map[Template]bool{}
+	for i, t := range p.Tags {
+		if !strings.Contains(string(t), "{{") && !tagPattern.MatchString(string(t)) {
+			r.fail(at.to("tags", i), "use letters, digits, and . _ -, 128 at most, with none of . - in front", "%q is not a tag", t)
+		}
+		if seen[t] {
+			r.fail(at.to("tags", i), "", "duplicate tag %q", t)
+		}
+		seen[t] = true
+	}
+}
+
+// checkCollisions refuses two images that would move the same tag of the same repository.
+func (r *reader) checkCollisions(c *Config) {
+	type target struct {
+		repository string
+		tag        Template
+	}
+	owner := map[target]string{}
+	for _, n := range slices.Sorted(maps.Keys(c.Images)) {
+		push := c.Images[n].Push
+		if push == nil {
+			continue
+		}
+		for _, tag := range push.tags() {
+			t := target{c.Repository(n, c.Registry), tag}
+			if other, taken := owner[t]; taken && other != n {
+				r.fail(Path{"images", n, "push"}, "give one of them another repository or other tags", "collides with images.%s: both push %s:%s", other, t.repository, tag)
+				break
+			}
+			owner[t] = n
+		}
+	}
+}
+
+// alone tells whether a repository names its registry, by docker's rule for the first part of a reference.
+func alone(repository string) bool {
+	first, _, more := strings.Cut(repository, "/")
+	return more && (strings.ContainsAny(first, ".:") || first == "localhost")
+}
+
+// Repository returns where an image goes, in full where a registry is known.
+func (c *Config) Repository(image, registry string) string {
+	repository := image
+	if p := c.Images[image].Push; p != nil && p.Repository != "" {
+		repository = p.Repository
+	}
+	if alone(repository) || registry == "" {
+		return repository
+	}
+	return registry + "/" + repository
+}
+
+func (p *Push) tags() []Template {
+	if p == nil || p.Tags == nil {
+		return []Template{"latest"}
+	}
+	return p.Tags
+}
+
+// Tags returns the tags of an image, latest where it names none.
+func (c *Config) Tags(image string) []Template { return c.Images[image].Push.tags() }

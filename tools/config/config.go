@@ -1,0 +1,123 @@
+// Package config reads multiarch.yaml: bytes in, a Config out, with the position of every node and all errors at once.
+// The Go types are the only definition of the format; the reader and the JSON Schema are both derived from them.
+package config
+
+import (
+	"github.com/multiarch-build/multiarch/tools/arch"
+)
+
+// Config is a whole multiarch.yaml. The yaml tags name the keys; a key without omitempty is required.
+type Config struct {
+	Version   int              `yaml:"version" jsonschema:"enum=1" jsonschema_description:"The version of this format: 1."`
+	Registry  string           `yaml:"registry,omitempty" jsonschema_description:"Where images go: a registry, with a path if wanted. --registry and MULTIARCH_REGISTRY win over it."`
+	Platforms []arch.Platform  `yaml:"platforms,omitempty" jsonschema_description:"The platforms of every image that names none of its own."`
+	Bases     map[string]Base  `yaml:"bases,omitempty" jsonschema_description:"What images can stand on, by name. scratch and static are always there."`
+	Images    map[string]Image `yaml:"images" jsonschema_description:"The images, by name."`
+
+	source source
+}
+
+// Base is something an image can stand on. Exactly one field is set.
+type Base struct {
+	Builtin string  `yaml:"builtin,omitempty" jsonschema:"enum=static,enum=scratch" jsonschema_description:"static (CA roots, time zones, passwd, /tmp) or scratch (nothing)."`
+	Image   string  `yaml:"image,omitempty" jsonschema_description:"An image or index in a registry."`
+	Debian  *Debian `yaml:"debian,omitempty" jsonschema_description:"Packages of a Debian suite, with what they depend on."`
+}
+
+// Debian is a base made of Debian packages.
+type Debian struct {
+	Suite    string   `yaml:"suite" jsonschema_description:"The suite, such as trixie."`
+	Packages []string `yaml:"packages" jsonschema_description:"The packages wanted."`
+	Exclude  []string `yaml:"exclude,omitempty" jsonschema_description:"Packages to leave out although something depends on them."`
+	Mirror   string   `yaml:"mirror,omitempty" jsonschema_description:"The mirror; default: the machine's own apt sources."`
+	Slim     bool     `yaml:"slim,omitempty" jsonschema_description:"Leave out documentation, man pages and locales."`
+}
+
+// Image is one image index: what stands in it, for which platforms, and where it goes.
+type Image struct {
+	Settings  `yaml:",inline"`
+	Bazel     string                     `yaml:"bazel,omitempty" jsonschema_description:"The Bazel label of the binary, where it is not the one the rules would guess."`
+	From      map[arch.Platform]Text     `yaml:"from,omitempty" jsonschema_description:"Existing images to join, by platform."`
+	Platforms []arch.Platform            `yaml:"platforms,omitempty" jsonschema_description:"The platforms of this image; default: those at the top of the file."`
+	Overrides map[arch.Platform]Settings `yaml:"overrides,omitempty" jsonschema_description:"Settings that differ on one platform. Maps are merged key by key; anything else replaces."`
+	Push      *Push                      `yaml:"push,omitempty" jsonschema_description:"Where the image goes."`
+}
+
+// Settings are the fields of an image that a platform may override. The zero value of each means that it was not given;
+// an empty list that was given is not nil.
+type Settings struct {
+	Go          *Go           `yaml:"go,omitempty" jsonschema_description:"A Go main package to compile and put in."`
+	Files       []File        `yaml:"files,omitempty" jsonschema_description:"Files and directories to put in."`
+	Base        string        `yaml:"base,omitempty" jsonschema_description:"The name of a base; default: static."`
+	Entrypoint  []string      `yaml:"entrypoint,omitempty" jsonschema_description:"The program to run, and its first arguments; default: the Go binary, at /app/<image>."`
+	Cmd         []string      `yaml:"cmd,omitempty" jsonschema_description:"Arguments that a user of the image can replace."`
+	Env         map[Name]Text `yaml:"env,omitempty" jsonschema_description:"Environment variables."`
+	User        Text          `yaml:"user,omitempty" jsonschema_description:"The user to run as: name or uid, then :group or :gid if wanted."`
+	Workdir     string        `yaml:"workdir,omitempty" jsonschema_description:"The directory to start in."`
+	Ports       []Port        `yaml:"ports,omitempty" jsonschema_description:"Ports the program listens on, such as 8080/tcp."`
+	Volumes     []string      `yaml:"volumes,omitempty" jsonschema_description:"Directories meant to be mounted."`
+	Labels      map[Text]Text `yaml:"labels,omitempty" jsonschema_description:"Labels in the image config."`
+	Annotations map[Text]Text `yaml:"annotations,omitempty" jsonschema_description:"Annotations on each manifest and on the index."`
+	StopSignal  string        `yaml:"stop_signal,omitempty" jsonschema_description:"The signal that asks the program to end, such as SIGINT."`
+	Created     Created       `yaml:"created,omitempty" jsonschema_description:"The creation time to record: epoch (default), commit, or a time in RFC 3339."`
+	Compression Compression   `yaml:"compression,omitempty" jsonschema_description:"How layers are compressed: gzip (default) or zstd."`
+}
+
+// Go is a Go main package and how it is compiled. -trimpath is always given.
+type Go struct {
+	Package string             `yaml:"package,omitempty" jsonschema_description:"The main package: a directory such as ./app/hello, or an import path from the module graph."`
+	Ldflags []PlatformTemplate `yaml:"ldflags,omitempty" jsonschema_description:"Linker flags, with templates: -X main.version={{.Git.Tag}}."`
+	Tags    []string           `yaml:"tags,omitempty" jsonschema_description:"Build tags."`
+	Env     map[Name]Text      `yaml:"env,omitempty" jsonschema_description:"Environment of the go command, such as GOEXPERIMENT."`
+	Cgo     *bool              `yaml:"cgo,omitempty" jsonschema_description:"Compile with cgo, by a cross compiler; default: false."`
+}
+
+// File puts a file, or what is in a directory, into the image.
+type File struct {
+	From  string   `yaml:"from" jsonschema_description:"A file or directory. {os}, {arch} and {variant} stand for the platform's."`
+	To    string   `yaml:"to" jsonschema_description:"The absolute path in the image. A file goes into it where it ends in a slash; a directory's content always does."`
+	Glob  []string `yaml:"glob,omitempty" jsonschema_description:"Only files whose path below from matches one of these; ** matches directories, a leading ! excludes."`
+	Mode  Mode     `yaml:"mode,omitempty" jsonschema_description:"The permission bits of files, in octal; default: 0755 for executables, 0644 for others."`
+	Owner Owner    `yaml:"owner,omitempty" jsonschema_description:"uid or uid:gid; default: 0:0."`
+}
+
+// Push is where an image index goes, and under which names.
+type Push struct {
+	Repository  string           `yaml:"repository,omitempty" jsonschema_description:"Under the registry; a full reference (its first part has a dot, a colon or is localhost) stands alone; default: the image's name."`
+	Tags        []Template       `yaml:"tags,omitempty" jsonschema_description:"Tags, with templates; default: latest."`
+	PerPlatform PlatformTemplate `yaml:"per_platform,omitempty" jsonschema_description:"Push every platform's image as a repository of its own as well, named by this template."`
+}
+
+// The names of the bases that need no definition.
+const (
+	Scratch = "scratch"
+	Static  = "static"
+)
+
+// On returns the settings of an image on one platform: its own with the platform's overrides laid over them.
+func (i Image) On(p arch.Platform) Settings {
+	over, ok := i.Overrides[p]
+	if !ok {
+		return i.Settings
+	}
+	return i.Settings.with(over)
+}
+
+// BaseOf returns the base called name; ok is false where none is.
+func (c *Config) BaseOf(name string) (b Base, ok bool) {
+	if b, ok = c.Bases[name]; ok {
+		return b, true
+	}
+	if name == Scratch || name == Static {
+		return Base{Builtin: name}, true
+	}
+	return Base{}, false
+}
+
+// PlatformsOf returns the platforms of an image, as written.
+func (c *Config) PlatformsOf(image string) []arch.Platform {
+	if own := c.Images[image].Platforms; own != nil {
+		return own
+	}
+	return c.Platforms
+}

@@ -1,0 +1,191 @@
+package config_test
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/config"
+)
+
+var update = flag.Bool("update", false, "rewrite the errors in testdata/errors")
+
+func parse(t testing.TB, file string) *config.Config {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	c, err := config.Parse(file, content)
+	require.NoError(t, err)
+	return c
+}
+
+func platform(t testing.TB, s string) arch.Platform {
+	t.Helper()
+	p, err := arch.Parse(s)
+	require.NoError(t, err)
+	return p
+}
+
+func TestErrors(t *testing.T) {
+	files, err := filepath.Glob("testdata/errors/*.txtar")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(file)
+			require.NoError(t, err)
+			require.Len(t, archive.Files, 2)
+			c, err := config.Parse(archive.Files[0].Name, archive.Files[0].Data)
+			require.Error(t, err)
+			assert.Nil(t, c)
+			got := err.Error() + "\n"
+			if *update {
+				archive.Files[1].Data = []byte(got)
+				require.NoError(t, os.WriteFile(file, txtar.Format(archive), 0o644))
+			}
+			assert.Equal(t, string(archive.Files[1].Data), got, "to accept: go test ./tools/config -update")
+		})
+	}
+}
+
+func TestParse(t *testing.T) {
+	c := parse(t, "testdata/good.yaml")
+	hello := c.Images["hello"]
+	assert.Equal(t, []config.Port{"8080/tcp", "53/udp", "9090/tcp"}, hello.Ports)
+	assert.Equal(t, map[config.Name]config.Text{"GOGC": "100", "VERSION": "1.10", "DEBUG": "yes"}, hello.Env, "as written")
+	assert.Equal(t, time.Date(2026, 1, 31, 11, 0, 0, 0, time.UTC), hello.Created.Time)
+	assert.Equal(t, config.Zstd, hello.Compression)
+
+	arm := hello.On(platform(t, "linux/arm/v7"))
+	assert.Equal(t, map[config.Name]config.Text{"GOGC": "50", "VERSION": "1.10", "DEBUG": "yes"}, arm.Env, "maps are merged")
+	assert.Equal(t, []string{}, arm.Cmd, "an empty list that is given is not nil")
+	assert.Equal(t, []string{"small"}, arm.Go.Tags, "lists replace")
+	assert.Equal(t, "./app/hello", arm.Go.Package)
+	assert.Equal(t, config.Text("100"), hello.On(platform(t, "linux/arm64")).Env["GOGC"], "the image itself is not changed")
+
+	assert.Equal(t, []arch.Platform{platform(t, "linux/amd64"), platform(t, "linux/arm64"), platform(t, "linux/arm/v7")}, c.PlatformsOf("hello"))
+	assert.Equal(t, "registry.example.com/onap/hello", c.Repository("hello", c.Registry))
+	assert.Equal(t, "py-app", c.Repository("py-app", ""))
+	assert.Equal(t, []config.Template{"latest"}, c.Tags("py-app"))
+
+	files := c.Images["py-app"].Files
+	assert.Equal(t, config.Mode(0o644), files[0].Mode)
+	assert.Equal(t, config.Owner{UID: 65532, GID: 65532}, files[0].Owner)
+
+	base, ok := c.BaseOf("scratch")
+	assert.True(t, ok)
+	assert.Equal(t, "scratch", base.Builtin)
+	_, ok = c.BaseOf("nowhere")
+	assert.False(t, ok)
+}
+
+func TestPositions(t *testing.T) {
+	c := parse(t, "testdata/good.yaml")
+	for path, want := range map[string]config.Path{
+		"testdata/good.yaml:3:26":  {"platforms", 1},
+		"testdata/good.yaml:11:3":  {"images", "hello"},
+		"testdata/good.yaml:13:11": {"images", "hello", "base"},
+		"testdata/good.yaml:1:1":   {"nowhere"},
+	} {
+		assert.Equal(t, path, c.At(want).String())
+	}
+	err := c.Errorf(config.Path{"bases", "python"}, "try another", "no %s", "luck")
+	assert.EqualError(t, err, "testdata/good.yaml:7:11: bases.python: no luck")
+	assert.Equal(t, "try another", err.Hint())
+}
+
+func TestTemplates(t *testing.T) {
+	vars := config.Vars{Repository: "r/hello", Git: &config.Git{ShortCommit: "abc1234"}, Env: map[string]string{"A": "b"}}
+	got, err := config.Template("{{.Git.ShortCommit}}-{{.Env.A}}").Expand(vars)
+	require.NoError(t, err)
+	assert.Equal(t, "abc1234-b", got)
+
+	row, _ := arch.Find(platform(t, "linux/arm/v7"))
+	vars.Platform = config.PlatformVarsOf(row)
+	got, err = config.PlatformTemplate("{{.Repository}}-{{.Platform.Official}}").Expand(vars)
+	require.NoError(t, err)
+	assert.Equal(t, "r/hello-arm32v7", got)
+
+	_, err = config.Template("{{.Env.UNSET}}").Expand(vars)
+	assert.ErrorContains(t, err, "UNSET")
+	_, err = config.Template("{{.Git.Tag}}").Expand(config.Vars{})
+	assert.ErrorContains(t, err, "needs a git checkout")
+}
+
+// TestSchema holds what the parser accepts against the schema, and the schema against what the parser refuses.
+func TestSchema(t *testing.T) {
+	raw, err := config.Schema()
+	require.NoError(t, err)
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(raw)))
+	require.NoError(t, err)
+	compiler := jsonschema.NewCompiler()
+	require.NoError(t, compiler.AddResource("multiarch.json", doc))
+	schema, err := compiler.Compile("multiarch.json")
+	require.NoError(t, err)
+
+	for _, file := range []string{"testdata/good.yaml", "../../images/multiarch.yaml"} {
+		parse(t, file)
+		assert.NoError(t, schema.Validate(instance(t, file)), file)
+	}
+	for _, name := range []string{"unknown_keys", "wrong_types", "missing"} {
+		archive, err := txtar.ParseFile("testdata/errors/" + name + ".txtar")
+		require.NoError(t, err)
+		file := filepath.Join(t.TempDir(), "multiarch.yaml")
+		require.NoError(t, os.WriteFile(file, archive.Files[0].Data, 0o644))
+		assert.Error(t, schema.Validate(instance(t, file)), name)
+	}
+}
+
+func instance(t *testing.T, file string) any {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var v any
+	require.NoError(t, yaml.Unmarshal(content, &v))
+	asJSON, err := json.Marshal(v)
+	require.NoError(t, err)
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(asJSON)))
+	require.NoError(t, err)
+	return doc
+}
+
+func FuzzParse(f *testing.F) {
+	good, err := os.ReadFile("testdata/good.yaml")
+	require.NoError(f, err)
+	f.Add(good)
+	files, err := filepath.Glob("testdata/errors/*.txtar")
+	require.NoError(f, err)
+	for _, file := range files {
+		archive, err := txtar.ParseFile(file)
+		require.NoError(f, err)
+		f.Add(archive.Files[0].Data)
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		c, err := config.Parse("fuzz.yaml", content)
+		if err == nil {
+			require.NotNil(t, c)
+			return
+		}
+		var all config.Errors
+		require.True(t, errors.As(err, &all))
+		require.NotEmpty(t, all)
+		for _, e := range all {
+			assert.Equal(t, "fuzz.yaml", e.File)
+			assert.Positive(t, e.Line)
+			assert.Positive(t, e.Column)
+			assert.NotEmpty(t, e.Err.Error())
+		}
+	})
+}

@@ -1,0 +1,109 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Position is a place in a file. Line and Column count from 1, columns in characters.
+type Position struct {
+	File         string
+	Line, Column int
+}
+
+func (p Position) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
+
+// Error is one thing that is wrong with a configuration, at one place.
+type Error struct {
+	Position
+	// Path leads to the value: images.hello.platforms[1]. It is "" for an error of the YAML itself.
+	Path string
+	Err  error
+	hint string
+}
+
+func (e *Error) Error() string {
+	if e.Path == "" {
+		return e.Position.String() + ": " + e.Err.Error()
+	}
+	return e.Position.String() + ": " + e.Path + ": " + e.Err.Error()
+}
+
+// Unwrap returns what is wrong without the place.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Hint says what is allowed, or what to do next; it may be "".
+func (e *Error) Hint() string { return e.hint }
+
+// Errors is everything that is wrong with a configuration, in the order of the file. It is never empty.
+type Errors []*Error
+
+// Error lists all errors with their hints, a line each.
+func (e Errors) Error() string {
+	var lines []string
+	for _, err := range e {
+		lines = append(lines, err.Error())
+		if err.hint != "" {
+			lines = append(lines, "hint: "+err.hint)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (e Errors) sorted() Errors {
+	slices.SortStableFunc(e, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return e
+}
+
+// Path leads from the top of the file to a value: keys are strings, places in a list are ints.
+type Path []any
+
+// plainKey matches a key that a path shows without brackets.
+var plainKey = regexp.MustCompile(`^[A-Za-z0-9_/-]+$`)
+
+func (p Path) String() string {
+	var s strings.Builder
+	for _, step := range p {
+		switch step := step.(type) {
+		case int:
+			fmt.Fprintf(&s, "[%d]", step)
+		case string:
+			switch {
+			case !plainKey.MatchString(step):
+				s.WriteString("[" + strconv.Quote(step) + "]")
+			case s.Len() > 0:
+				s.WriteString("." + step)
+			default:
+				s.WriteString(step)
+			}
+		}
+	}
+	return s.String()
+}
+
+// to returns the path with steps added; p itself is never changed.
+func (p Path) to(steps ...any) Path { return append(slices.Clip(p), steps...) }
+
+// notBecauseOf leaves out of found what may only have been found because a value could not be read: what is wrong
+// at the same path, above it or below it.
+func notBecauseOf(unread, found Errors) Errors {
+	var own Errors
+	for _, f := range found {
+		if !slices.ContainsFunc(unread, func(u *Error) bool { return within(u.Path, f.Path) || within(f.Path, u.Path) }) {
+			own = append(own, f)
+		}
+	}
+	return own
+}
+
+// within tells whether path is outer or leads to something in it.
+func within(outer, path string) bool {
+	rest, ok := strings.CutPrefix(path, outer)
+	return ok && (rest == "" || outer == "" || rest[0] == '.' || rest[0] == '[')
+}

@@ -1,0 +1,74 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// At returns the place of the value at path, or of the nearest value above it that the file has.
+func (c *Config) At(path Path) Position {
+	n := c.source.find(path)
+	return Position{c.source.file, max(1, n.Line), max(1, n.Column)}
+}
+
+// Errorf makes an error about the value at path, for whoever finds it wrong after reading: a base that cannot be had,
+// an image that nobody can build. hint may be "".
+func (c *Config) Errorf(path Path, hint, format string, args ...any) *Error {
+	return &Error{Position: c.At(path), Path: path.String(), Err: fmt.Errorf(format, args...), hint: hint}
+}
+
+// find walks to the node at path. Where it stands in block style, a mapping or a list is placed at its key: that is
+// the line a person looks for.
+func (s source) find(path Path) *yaml.Node {
+	n, place := s.root, s.root
+	if n == nil {
+		return &yaml.Node{}
+	}
+	for _, step := range path {
+		next, key := child(n, step)
+		if next == nil {
+			break
+		}
+		n, place = next, next
+		if key != nil && next.Kind != yaml.ScalarNode && next.Style&yaml.FlowStyle == 0 {
+			place = key
+		}
+	}
+	return place
+}
+
+// child returns the value one step below n, and its key where n is a mapping.
+func child(n *yaml.Node, step any) (value, key *yaml.Node) {
+	switch step := step.(type) {
+	case int:
+		if n.Kind == yaml.SequenceNode && step < len(n.Content) {
+			return n.Content[step], nil
+		}
+	case string:
+		for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Value == step {
+				return n.Content[i+1], n.Content[i]
+			}
+		}
+	}
+	return nil, nil
+}
+
+// keyOf returns the node at which to say that something is missing from the mapping n, which stands at path.
+func (r *reader) keyOf(n *yaml.Node, path Path) *yaml.Node {
+	if len(path) == 0 {
+		return n
+	}
+	return r.find(path)
+}
+
+// fail records what is wrong with the value at path.
+func (r *reader) fail(path Path, hint, format string, args ...any) {
+	var err error = errors.New(fmt.Sprintf(format, args...))
+	if hint != "" {
+		err = hinted(err, hint)
+	}
+	r.failAt(r.find(path), path, err)
+}

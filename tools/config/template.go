@@ -1,0 +1,158 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"text/template"
+	"text/template/parse"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/nearest"
+)
+
+// Vars is what a template can say. The fields are the vocabulary: {{.Git.ShortCommit}}, {{.Platform.Official}}.
+type Vars struct {
+	Image      string // the image's name in multiarch.yaml
+	Registry   string // where images go
+	Repository string // the image's repository, in full
+	// Git is nil outside a checkout; a template that speaks of it is an error there.
+	Git *Git
+	// Env is the environment. A variable that is not set is an error.
+	Env map[string]string
+	// Platform is nil where a template speaks of the whole index.
+	Platform *PlatformVars
+}
+
+// Git is what is checked out.
+type Git struct {
+	Commit      string // 40 hexadecimal digits
+	ShortCommit string // the first seven of them
+	Branch      string // "" where no branch is checked out
+	Tag         string // the nearest tag before the commit, as `git describe --tags` says it
+	CommitTime  string // RFC 3339, in UTC
+	Dirty       bool   // something is not committed
+}
+
+// PlatformVars is a platform in a template.
+type PlatformVars struct {
+	OS, Architecture, Variant string
+	Official                  string // the official images' prefix, such as arm64v8
+	Slug                      string // such as linux_arm_v7
+}
+
+// PlatformVarsOf describes a row of the table for templates.
+func PlatformVarsOf(r arch.Row) *PlatformVars {
+	return &PlatformVars{r.OS, r.Architecture, r.Variant, r.Official, r.Slug()}
+}
+
+// Template is a text/template over Vars about the whole index.
+type Template string
+
+// PlatformTemplate is a text/template over Vars about one platform.
+type PlatformTemplate string
+
+// UnmarshalText refuses a template that does not parse, or that says what Vars does not have.
+func (t *Template) UnmarshalText(text []byte) error {
+	*t = Template(text)
+	return checkTemplate(string(text), false)
+}
+
+// UnmarshalText refuses a template that does not parse, or that says what Vars does not have.
+func (t *PlatformTemplate) UnmarshalText(text []byte) error {
+	*t = PlatformTemplate(text)
+	return checkTemplate(string(text), true)
+}
+
+// Expand fills the template.
+func (t Template) Expand(v Vars) (string, error) { return expand(string(t), v, "missingkey=error") }
+
+// Expand fills the template.
+func (t PlatformTemplate) Expand(v Vars) (string, error) {
+	return expand(string(t), v, "missingkey=error")
+}
+
+func expand(text string, v Vars, option string) (string, error) {
+	if !strings.Contains(text, "{{") {
+		return text, nil
+	}
+	t, err := template.New("").Option(option).Parse(text)
+	if err != nil {
+		return "", templateError(text, err)
+	}
+	if loops(t.Root) || len(t.Templates()) > 1 {
+		return "", fmt.Errorf("template %q: range, define and template are not allowed", text)
+	}
+	var out strings.Builder
+	if err := t.Execute(&out, v); err != nil {
+		return "", templateError(text, err)
+	}
+	return out.String(), nil
+}
+
+// loops tells whether a template could run without end: a name or a flag needs no loop.
+func loops(n parse.Node) bool {
+	switch n := n.(type) {
+	case *parse.ListNode:
+		return n != nil && slices.ContainsFunc(n.Nodes, loops)
+	case *parse.IfNode:
+		return loops(n.List) || loops(n.ElseList)
+	case *parse.WithNode:
+		return loops(n.List) || loops(n.ElseList)
+	case *parse.RangeNode, *parse.TemplateNode:
+		return true
+	}
+	return false
+}
+
+// checkTemplate fills the template with a sample. The environment is not known yet, so any variable is taken to be set.
+func checkTemplate(text string, platform bool) error {
+	sample := Vars{Image: "image", Registry: "registry.example.com", Repository: "registry.example.com/image", Git: &Git{
+		Commit: strings.Repeat("0", 40), ShortCommit: "0000000", Branch: "main", Tag: "v1.0.0", CommitTime: "1970-01-01T00:00:00Z",
+	}}
+	if platform {
+		sample.Platform = PlatformVarsOf(arch.Table()[0])
+	}
+	_, err := expand(text, sample, "missingkey=zero")
+	return err
+}
+
+// position matches where text/template puts its own position, which says nothing for a template of one line.
+var position = regexp.MustCompile(`^template: :[0-9]+(:[0-9]+)?: (executing "" at )?`)
+
+func templateError(text string, err error) error {
+	known := vocabulary("", reflect.TypeFor[Vars]())
+	message := position.ReplaceAllString(err.Error(), "")
+	switch {
+	case strings.Contains(message, "nil pointer evaluating *config.Git"):
+		return hinted(fmt.Errorf("template %q needs a git checkout with a commit", text), "commit first, or use --tag or a template without .Git")
+	case strings.Contains(message, "nil pointer evaluating *config.PlatformVars"):
+		return hinted(fmt.Errorf("template %q speaks of one platform, but stands for the whole index", text), "use it in per_platform or ldflags, or leave .Platform out")
+	case strings.Contains(message, "map has no entry for key"):
+		return hinted(fmt.Errorf("template %q: %s", text, message), "set the environment variable")
+	}
+	field := regexp.MustCompile(`<([^>]*)>`).FindStringSubmatch(message)
+	if field == nil {
+		return hinted(fmt.Errorf("template %q: %s", text, message), "known: "+strings.Join(known, ", "))
+	}
+	return hinted(fmt.Errorf("template %q: %s", text, message), nearest.Hint(field[1], known))
+}
+
+// vocabulary lists the fields of Vars as templates say them.
+func vocabulary(prefix string, t reflect.Type) []string {
+	var names []string
+	for f := range t.Fields() {
+		name := prefix + "." + f.Name
+		switch {
+		case f.Type.Kind() == reflect.Pointer:
+			names = append(names, vocabulary(name, f.Type.Elem())...)
+		case f.Type.Kind() == reflect.Map:
+			names = append(names, name+".NAME")
+		default:
+			names = append(names, name)
+		}
+	}
+	return names
+}

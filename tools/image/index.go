@@ -1,0 +1,90 @@
+package image
+
+import (
+	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+)
+
+// Child is an image of an index, with the platform it is for.
+type Child struct {
+	Platform arch.Platform
+	Image    v1.Image
+}
+
+// Platform is p as a descriptor says it.
+func Platform(p arch.Platform) *v1.Platform {
+	return &v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}
+}
+
+// IndexManifest returns the bytes of an image index from the descriptors of its children, whose order is kept. There
+// is an index even for one child: what is published must not change its kind with the number of platforms. Two
+// children of one platform are an error, and so is none.
+func IndexManifest(children []v1.Descriptor, annotations map[string]string) ([]byte, error) {
+	if len(children) == 0 {
+		return nil, fmt.Errorf("an image index needs at least one image")
+	}
+	seen := map[arch.Platform]bool{}
+	for _, c := range children {
+		if c.Platform == nil {
+			return nil, fmt.Errorf("image %s has no platform", c.Digest)
+		}
+		p := arch.Canonical(c.Platform.OS, c.Platform.Architecture, c.Platform.Variant)
+		if seen[p] {
+			return nil, fmt.Errorf("two images for %s in one index", p)
+		}
+		seen[p] = true
+	}
+	return marshal("image index", v1.IndexManifest{
+		SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: children, Annotations: annotations,
+	})
+}
+
+// Index assembles an image index.
+func Index(children []Child, annotations map[string]string) (v1.ImageIndex, error) {
+	i := &index{images: map[v1.Hash]v1.Image{}}
+	var descriptors []v1.Descriptor
+	for _, c := range children {
+		raw, err := c.Image.RawManifest()
+		if err != nil {
+			return nil, fmt.Errorf("reading the manifest for %s: %w", c.Platform, err)
+		}
+		d := describe(types.OCIManifestSchema1, raw)
+		d.Platform = Platform(c.Platform)
+		descriptors = append(descriptors, d)
+		i.images[d.Digest] = c.Image
+	}
+	var err error
+	if i.raw, err = IndexManifest(descriptors, annotations); err != nil {
+		return nil, err
+	}
+	i.self = describe(types.OCIImageIndex, i.raw)
+	i.manifest = v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: descriptors, Annotations: annotations}
+	return i, nil
+}
+
+type index struct {
+	raw      []byte
+	self     v1.Descriptor
+	manifest v1.IndexManifest
+	images   map[v1.Hash]v1.Image
+}
+
+func (i *index) MediaType() (types.MediaType, error)       { return types.OCIImageIndex, nil }
+func (i *index) Digest() (v1.Hash, error)                  { return i.self.Digest, nil }
+func (i *index) Size() (int64, error)                      { return i.self.Size, nil }
+func (i *index) IndexManifest() (*v1.IndexManifest, error) { return i.manifest.DeepCopy(), nil }
+func (i *index) RawManifest() ([]byte, error)              { return i.raw, nil }
+func (i *index) ImageIndex(h v1.Hash) (v1.ImageIndex, error) {
+	return nil, fmt.Errorf("the index has no index %s", h)
+}
+
+func (i *index) Image(h v1.Hash) (v1.Image, error) {
+	if img, ok := i.images[h]; ok {
+		return img, nil
+	}
+	return nil, fmt.Errorf("the index has no image %s", h)
+}

@@ -1,0 +1,150 @@
+package layer
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Kind is what an entry is.
+type Kind string
+
+// The kinds of entries.
+const (
+	File    Kind = "file"
+	Dir     Kind = "dir"
+	Symlink Kind = "symlink"
+)
+
+// Entry is one file, directory or symbolic link of a layer.
+type Entry struct {
+	Path     string `json:"path"` // absolute and clean, with slashes
+	Kind     Kind   `json:"kind"`
+	Mode     uint32 `json:"mode,omitempty"` // permission bits with setuid, setgid and sticky, as in chmod
+	UID      int    `json:"uid,omitempty"`
+	GID      int    `json:"gid,omitempty"`
+	Link     string `json:"link,omitempty"`   // where a symbolic link points
+	Size     int64  `json:"size,omitempty"`   // of a file, in bytes
+	SHA256   string `json:"sha256,omitempty"` // of a file's content, in hexadecimal
+	Contents Opener `json:"-"`                // a file's content; unread until the layer is written
+}
+
+// Opener opens a file's content. Each call reads from the start.
+type Opener func() (io.ReadCloser, error)
+
+// Open opens the content of a file.
+func (e Entry) Open() (io.ReadCloser, error) { return e.Contents() }
+
+// Content returns an entry for a file whose content is in memory.
+func Content(path string, mode uint32, content []byte) Entry {
+	sum := sha256.Sum256(content)
+	return Entry{
+		Path: path, Kind: File, Mode: mode, Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:]),
+		Contents: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(string(content))), nil },
+	}
+}
+
+// same tells whether two entries would be written alike.
+func (e Entry) same(o Entry) bool {
+	e.Contents, o.Contents = nil, nil
+	return e.Path == o.Path && e.Kind == o.Kind && e.Mode == o.Mode && e.UID == o.UID && e.GID == o.GID &&
+		e.Link == o.Link && e.Size == o.Size && e.SHA256 == o.SHA256
+}
+
+// ConflictError is returned for two different entries of one path.
+type ConflictError struct{ A, B Entry }
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("two different entries for %s: %s and %s", e.A.Path, e.A.describe(), e.B.describe())
+}
+
+// Hint says how the conflict can end.
+func (e *ConflictError) Hint() string {
+	return "give one of them another path (to:), or leave it out (glob:)"
+}
+
+func (e Entry) describe() string {
+	switch e.Kind {
+	case File:
+		return fmt.Sprintf("a file of %d bytes with mode %04o (sha256 %.12s)", e.Size, e.Mode, e.SHA256)
+	case Symlink:
+		return "a link to " + e.Link
+	}
+	return fmt.Sprintf("a directory with mode %04o", e.Mode)
+}
+
+// conventional are the directories whose mode or owner is not that of the others. A layer that has to create them,
+// because something is put below, must not take from them what the base gave.
+var conventional = map[string]Entry{
+	"/root":         {Mode: 0o700},
+	"/tmp":          {Mode: 0o1777},
+	"/var/tmp":      {Mode: 0o1777},
+	"/home/nonroot": {Mode: 0o700, UID: 65532, GID: 65532},
+}
+
+// linked are directories that are symbolic links on a system with a merged /usr: an entry for them would replace the
+// link. What is put below them finds them in the base, and a runtime creates them where they are missing.
+var linked = map[string]bool{"/bin": true, "/sbin": true, "/lib": true, "/lib32": true, "/lib64": true, "/libx32": true}
+
+const windows = "windows"
+
+// arrange sorts entries, adds the parents that are missing, and moves them to where the operating system wants them.
+func arrange(entries []Entry, os string) ([]Entry, error) {
+	byPath := make(map[string]Entry, len(entries)*2)
+	for _, e := range entries {
+		if !path.IsAbs(e.Path) || path.Clean(e.Path) != e.Path || e.Path == "/" {
+			return nil, fmt.Errorf("%q is not a clean absolute path of a layer", e.Path)
+		}
+		if other, ok := byPath[e.Path]; ok && !other.same(e) {
+			return nil, &ConflictError{other, e}
+		}
+		byPath[e.Path] = e
+	}
+	for _, e := range entries {
+		for dir := path.Dir(e.Path); dir != "/"; dir = path.Dir(dir) {
+			if other, ok := byPath[dir]; ok {
+				if other.Kind != Dir {
+					return nil, &ConflictError{other, Entry{Path: dir, Kind: Dir, Mode: 0o755}}
+				}
+				continue
+			}
+			if linked[dir] {
+				continue
+			}
+			parent := conventional[dir]
+			parent.Path, parent.Kind, parent.Mode = dir, Dir, cmp.Or(parent.Mode, 0o755)
+			byPath[dir] = parent
+		}
+	}
+	arranged := make([]Entry, 0, len(byPath)+2)
+	for _, e := range byPath {
+		if os == windows {
+			e.Path = "/Files" + e.Path
+		}
+		arranged = append(arranged, e)
+	}
+	if os == windows {
+		// The form Windows wants: https://github.com/opencontainers/image-spec/blob/main/layer.md and what ko writes.
+		arranged = append(arranged, Entry{Path: "/Files", Kind: Dir, Mode: 0o555}, Entry{Path: "/Hives", Kind: Dir, Mode: 0o555})
+	}
+	slices.SortFunc(arranged, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
+	return arranged, nil
+}
+
+// Key identifies what Write would write: equal keys mean equal bytes. It costs no reading of files.
+func Key(entries []Entry, o Options) string {
+	sorted := slices.Clone(entries)
+	slices.SortStableFunc(sorted, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
+	h := sha256.New()
+	encoder := json.NewEncoder(h)
+	// Neither can fail: the types are plain, and a hash takes everything.
+	_ = encoder.Encode([]any{Format, gzipLevel, o.OS == windows, o.Zstd, o.Epoch.Unix()})
+	_ = encoder.Encode(sorted)
+	return hex.EncodeToString(h.Sum(nil))
+}

@@ -1,0 +1,261 @@
+package plan
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/image"
+	"github.com/multiarch-build/multiarch/tools/nearest"
+)
+
+// UnknownImageError is returned for a name that the configuration does not have.
+type UnknownImageError struct {
+	Name  string
+	Known []string
+}
+
+func (e *UnknownImageError) Error() string { return fmt.Sprintf("unknown image %q", e.Name) }
+
+// Hint names the images there are.
+func (e *UnknownImageError) Hint() string { return nearest.Hint(e.Name, e.Known) }
+
+// MissingPlatformError is returned for a platform that was asked for and that an image does not have. Leaving it out
+// silently would publish less than was asked for.
+type MissingPlatformError struct {
+	Image    string
+	Platform arch.Platform
+	Has      []string
+}
+
+func (e *MissingPlatformError) Error() string {
+	return fmt.Sprintf("image %s has no platform %s", e.Image, e.Platform)
+}
+
+// Hint names the platforms the image has.
+func (e *MissingPlatformError) Hint() string {
+	return nearest.Hint(e.Platform.String(), e.Has) + "; add it in multiarch.yaml, or name the images that have it"
+}
+
+// New plans what opts ask for. Errors about the configuration are config.Errors, all of them at once; errors about the
+// options are *UnknownImageError and *MissingPlatformError, joined.
+func New(c *config.Config, opts Options) (*Plan, error) {
+	b := builder{c: c, opts: opts}
+	known := slices.Sorted(maps.Keys(c.Images))
+	names := slices.Compact(slices.Sorted(slices.Values(opts.Images)))
+	if len(names) == 0 {
+		names = known
+	}
+	p := &Plan{Images: make([]Image, 0, len(names))}
+	for _, n := range names {
+		if _, ok := c.Images[n]; !ok {
+			b.asked = append(b.asked, &UnknownImageError{n, known})
+			continue
+		}
+		p.Images = append(p.Images, b.image(n))
+	}
+	if len(b.asked) > 0 {
+		return nil, errors.Join(b.asked...)
+	}
+	if len(b.wrong) > 0 {
+		return nil, b.wrong
+	}
+	return p, nil
+}
+
+type builder struct {
+	c     *config.Config
+	opts  Options
+	asked []error       // wrong in the options
+	wrong config.Errors // wrong in the configuration
+}
+
+func (b *builder) fail(at config.Path, hint, format string, args ...any) {
+	err := b.c.Errorf(at, hint, format, args...)
+	// What is wrong on every platform is said once.
+	if !slices.ContainsFunc(b.wrong, func(e *config.Error) bool { return e.Error() == err.Error() }) {
+		b.wrong = append(b.wrong, err)
+	}
+}
+
+func (b *builder) image(n string) Image {
+	src, at := b.c.Images[n], config.Path{"images", n}
+	registry := cmp.Or(b.opts.Registry, b.c.Registry)
+	i := Image{
+		Name:        n,
+		Annotations: plain(src.Annotations),
+		Push:        Push{Registry: registry, Repository: b.c.Repository(n, registry), Tags: b.c.Tags(n)},
+	}
+	if src.Push != nil {
+		i.Push.PerPlatform = src.Push.PerPlatform
+	}
+	if src.From != nil {
+		b.fail(append(at, "from"), "", "joining existing images is not built yet")
+		return i
+	}
+	if src.Go == nil && src.Files == nil {
+		b.fail(append(at, "bazel"), "give go: or files: as well", "an image of a Bazel label alone is not built yet")
+		return i
+	}
+	vars := b.opts.Vars
+	vars.Image, vars.Registry, vars.Repository = n, registry, i.Push.Repository
+	for _, p := range b.platforms(n) {
+		row, _ := arch.Find(p)
+		vars.Platform = config.PlatformVarsOf(row)
+		i.Children = append(i.Children, b.child(at, n, row, src.On(p), vars))
+	}
+	return i
+}
+
+// platforms returns those of an image that were asked for, in table order.
+func (b *builder) platforms(n string) []arch.Platform {
+	has := slices.Clone(b.c.PlatformsOf(n))
+	slices.SortFunc(has, func(x, y arch.Platform) int { return cmp.Compare(arch.Order(x), arch.Order(y)) })
+	if len(b.opts.Platforms) == 0 {
+		return has
+	}
+	for _, want := range b.opts.Platforms {
+		if !slices.Contains(has, want) {
+			var names []string
+			for _, p := range has {
+				names = append(names, p.String())
+			}
+			b.asked = append(b.asked, &MissingPlatformError{n, want, names})
+		}
+	}
+	return slices.DeleteFunc(has, func(p arch.Platform) bool { return !slices.Contains(b.opts.Platforms, p) })
+}
+
+func (b *builder) child(at config.Path, n string, row arch.Row, s config.Settings, vars config.Vars) Child {
+	c := Child{
+		Platform:    row.Platform,
+		Base:        b.base(at, row, s.Base),
+		Annotations: plain(s.Annotations),
+		Compression: cmp.Or(s.Compression, config.Gzip),
+		Epoch:       b.epoch(),
+		Config: image.Settings{
+			Entrypoint: s.Entrypoint,
+			Cmd:        s.Cmd,
+			Env:        environ(s.Env),
+			User:       string(s.User),
+			Workdir:    s.Workdir,
+			Volumes:    slices.Compact(slices.Sorted(slices.Values(s.Volumes))),
+			Labels:     plain(s.Labels),
+			StopSignal: s.StopSignal,
+			Created:    b.created(at, s.Created),
+		},
+	}
+	for _, p := range s.Ports {
+		c.Config.Ports = append(c.Config.Ports, string(p))
+	}
+	slices.Sort(c.Config.Ports)
+	for _, f := range s.Files {
+		words := strings.NewReplacer("{os}", row.OS, "{arch}", row.Architecture, "{variant}", row.Variant)
+		c.Files = append(c.Files, File{words.Replace(f.From), f.To, f.Glob, uint32(f.Mode), f.Owner.UID, f.Owner.GID})
+	}
+	if s.Go != nil {
+		c.Go = b.gobuild(at, n, row, *s.Go, vars)
+		if s.Entrypoint == nil {
+			c.Config.Entrypoint = []string{inside(row.OS, c.Go.Path)}
+		}
+	}
+	return c
+}
+
+func (b *builder) base(at config.Path, row arch.Row, name string) Base {
+	name = cmp.Or(name, config.Static)
+	src, _ := b.c.BaseOf(name)
+	switch {
+	case src.Image != "":
+		b.fail(config.Path{"bases", name}, "use static or scratch", "a base from a registry is not built yet")
+	case src.Debian != nil:
+		b.fail(config.Path{"bases", name}, "use static or scratch", "a base of Debian packages is not built yet")
+	case src.Builtin == config.Static && row.OS != "linux":
+		b.fail(append(at, "base"), "override base with scratch for that platform", "base %s has no %s", name, row)
+	}
+	return Base{name, src.Builtin}
+}
+
+func (b *builder) gobuild(at config.Path, n string, row arch.Row, src config.Go, vars config.Vars) *Go {
+	g := &Go{
+		Package: src.Package,
+		Path:    "/app/" + n,
+		Tags:    slices.Compact(slices.Sorted(slices.Values(src.Tags))),
+		Env:     environ(src.Env),
+		Cgo:     src.Cgo != nil && *src.Cgo,
+	}
+	if row.OS == "windows" {
+		g.Path += ".exe"
+	}
+	for i, flag := range src.Ldflags {
+		value, err := flag.Expand(vars)
+		if err != nil {
+			var hinting interface{ Hint() string }
+			hint := ""
+			if errors.As(err, &hinting) {
+				hint = hinting.Hint()
+			}
+			b.fail(append(at, "go", "ldflags", i), hint, "%w", err)
+		}
+		g.Ldflags = append(g.Ldflags, value)
+	}
+	return g
+}
+
+func (b *builder) epoch() time.Time {
+	if b.opts.Epoch.IsZero() {
+		return time.Unix(0, 0).UTC()
+	}
+	return b.opts.Epoch.UTC()
+}
+
+func (b *builder) created(at config.Path, c config.Created) time.Time {
+	switch {
+	case c.Commit && b.opts.Vars.Git == nil:
+		b.fail(append(at, "created"), "commit first, or use epoch", "created: commit needs a git checkout with a commit")
+	case c.Commit:
+		t, err := time.Parse(time.RFC3339, b.opts.Vars.Git.CommitTime)
+		if err != nil {
+			b.fail(append(at, "created"), "", "the commit's time: %w", err)
+		}
+		return t
+	case !c.Time.IsZero() && c.Time.Unix() != 0:
+		return c.Time
+	}
+	return b.epoch()
+}
+
+// inside is how a path of the image is written on its operating system.
+func inside(os, p string) string {
+	if os == "windows" {
+		return `C:` + strings.ReplaceAll(path.Clean(p), "/", `\`)
+	}
+	return p
+}
+
+func environ(env map[config.Name]config.Text) []string {
+	var list []string
+	for k, v := range env {
+		list = append(list, string(k)+"="+string(v))
+	}
+	slices.Sort(list)
+	return list
+}
+
+func plain(m map[config.Text]config.Text) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(m))
+	for k, v := range m {
+		out[string(k)] = string(v)
+	}
+	return out
+}

@@ -1,0 +1,90 @@
+// Package plan says what has to be made: Config x architecture table -> Plan, with every default and every reference
+// resolved, sorted, and nothing read or written on the way. Both engines carry out the same plan.
+package plan
+
+import (
+	"time"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/image"
+)
+
+// Plan is everything that was asked for, images by name.
+type Plan struct {
+	Images []Image `json:"images"`
+}
+
+// Image becomes one image index.
+type Image struct {
+	Name string `json:"name"`
+	// Children become the images of the index, in table order.
+	Children    []Child           `json:"children"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Push        Push              `json:"push"`
+}
+
+// Push is where an index goes. Tags and PerPlatform are still templates: what they say may be known only at the moment
+// of pushing.
+type Push struct {
+	Registry    string                  `json:"registry,omitempty"`
+	Repository  string                  `json:"repository"`
+	Tags        []config.Template       `json:"tags"`
+	PerPlatform config.PlatformTemplate `json:"perPlatform,omitempty"`
+}
+
+// Child becomes one image.
+type Child struct {
+	Platform arch.Platform  `json:"platform"`
+	Base     Base           `json:"base"`
+	Files    []File         `json:"files,omitempty"`
+	Go       *Go            `json:"go,omitempty"`
+	Config   image.Settings `json:"config"`
+	// Annotations of the manifest.
+	Annotations map[string]string  `json:"annotations,omitempty"`
+	Compression config.Compression `json:"compression"`
+	// Epoch is the modification time of everything in the layers.
+	Epoch time.Time `json:"epoch"`
+}
+
+// Base is what a child stands on.
+type Base struct {
+	Name string `json:"name"`
+	// Builtin is scratch or static.
+	Builtin string `json:"builtin"`
+}
+
+// File puts From, below the top of the tree, to To in the image. Where To ends in a slash, a file goes into it.
+type File struct {
+	From string   `json:"from"`
+	To   string   `json:"to"`
+	Glob []string `json:"glob,omitempty"`
+	Mode uint32   `json:"mode,omitempty"`
+	UID  int      `json:"uid,omitempty"`
+	GID  int      `json:"gid,omitempty"`
+}
+
+// Go compiles Package and puts the binary to Path.
+type Go struct {
+	Package string   `json:"package"`
+	Path    string   `json:"path"`
+	Ldflags []string `json:"ldflags,omitempty"`
+	Tags    []string `json:"tags,omitempty"`
+	Env     []string `json:"env,omitempty"` // NAME=value, sorted
+	Cgo     bool     `json:"cgo,omitempty"`
+}
+
+// Options narrow a plan and supply what the configuration leaves to the moment.
+type Options struct {
+	// Images are the names wanted; none means all.
+	Images []string
+	// Platforms are those wanted; none means all that each image has. An image that lacks one is an error.
+	Platforms []arch.Platform
+	// Registry wins over the configuration's.
+	Registry string
+	// Epoch is the time that stands for the epoch, as SOURCE_DATE_EPOCH gives it; the zero value is 1970-01-01.
+	Epoch time.Time
+	// Vars fill the templates of compiler flags, and Git.CommitTime `created: commit`. Image, Registry, Repository and
+	// Platform are filled in by the plan.
+	Vars config.Vars
+}
