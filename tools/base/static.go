@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 
 	"github.com/multiarch-build/multiarch/tools/layer"
+	"github.com/multiarch-build/multiarch/tools/plan"
 )
 
 // The time zone database of the Go distribution, copied so that the bits do not depend on which Go is installed:
@@ -23,25 +24,13 @@ import (
 //go:embed zoneinfo.zip
 var zoneinfo []byte
 
-// The users of the static base. Numbers and homes are those of distroless images.
-const (
-	passwd = `root:x:0:0:root:/root:/sbin/nologin
-nobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin
-nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin
-`
-	group = `root:x:0:
-nobody:x:65534:
-tty:x:5:
-nonroot:x:65532:
-`
-	nsswitch = `passwd: files
+const nsswitch = `passwd: files
 group: files
 hosts: files dns
 networks: files
 services: files
 protocols: files
 `
-)
 
 // Roots is where the static base has its CA certificates, in PEM.
 const Roots = "/etc/ssl/certs/ca-certificates.crt"
@@ -52,9 +41,14 @@ func Static() ([]layer.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	var passwd, group strings.Builder
+	for _, u := range plan.StaticUsers() {
+		fmt.Fprintf(&passwd, "%s:x:%d:%d:%s:%s:/sbin/nologin\n", u.Name, u.ID, u.ID, u.Name, u.Home)
+		fmt.Fprintf(&group, "%s:x:%d:\n", u.Name, u.ID)
+	}
 	entries := []layer.Entry{
-		layer.Content("/etc/passwd", 0o644, []byte(passwd)),
-		layer.Content("/etc/group", 0o644, []byte(group)),
+		layer.Content("/etc/passwd", 0o644, []byte(passwd.String())),
+		layer.Content("/etc/group", 0o644, []byte(group.String())),
 		layer.Content("/etc/nsswitch.conf", 0o644, []byte(nsswitch)),
 		layer.Content(Roots, 0o644, roots),
 		{Path: "/etc/ssl/cert.pem", Kind: layer.Symlink, Mode: 0o777, Link: "certs/ca-certificates.crt"},

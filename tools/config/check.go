@@ -148,12 +148,21 @@ var (
 	placeholder   = regexp.MustCompile(`\{[^}]*\}`)
 )
 
+// decided are the variables of the go command that the platform, or cgo:, stands for. Set otherwise, they would make a
+// binary that is not what its image says.
+var decided = []Name{"GOOS", "GOARCH", "GOARM", "GOARM64", "GOAMD64", "CGO_ENABLED"}
+
 // Placeholders are what a file's from may say instead of a platform's own words.
 func Placeholders() []string { return []string{"{os}", "{arch}", "{variant}"} }
 
 func (r *reader) checkSettings(c *Config, at Path, s Settings) {
 	if s.Go != nil {
 		r.checkPackage(at.to("go", "package"), s.Go.Package)
+		for _, n := range decided {
+			if _, ok := s.Go.Env[n]; ok {
+				r.fail(at.to("go", "env", string(n)), "platforms: and cgo: decide it", "cannot be set")
+			}
+		}
 	}
 	for i, f := range s.Files {
 		r.checkFile(at.to("files", i), f)

@@ -107,7 +107,7 @@ func TestPositions(t *testing.T) {
 }
 
 func TestTemplates(t *testing.T) {
-	vars := config.Vars{Repository: "r/hello", Git: &config.Git{ShortCommit: "abc1234"}, Env: map[string]string{"A": "b"}}
+	vars := config.Vars{Repository: "r/hello", Checkout: func() *config.Git { return &config.Git{ShortCommit: "abc1234"} }, Env: map[string]string{"A": "b"}}
 	got, err := config.Template("{{.Git.ShortCommit}}-{{.Env.A}}").Expand(vars)
 	require.NoError(t, err)
 	assert.Equal(t, "abc1234-b", got)
@@ -121,7 +121,7 @@ func TestTemplates(t *testing.T) {
 	_, err = config.Template("{{.Env.UNSET}}").Expand(vars)
 	assert.ErrorContains(t, err, "UNSET")
 	_, err = config.Template("{{.Git.Tag}}").Expand(config.Vars{})
-	assert.ErrorContains(t, err, "needs a git checkout")
+	assert.ErrorContains(t, err, "no git checkout")
 }
 
 // TestSchema holds what the parser accepts against the schema, and the schema against what the parser refuses.

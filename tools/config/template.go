@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -18,12 +19,23 @@ type Vars struct {
 	Image      string // the image's name in multiarch.yaml
 	Registry   string // where images go
 	Repository string // the image's repository, in full
-	// Git is nil outside a checkout; a template that speaks of it is an error there.
-	Git *Git
+	// Checkout finds out what {{.Git}} says. It is called only for a template that asks, since asking git takes time;
+	// where it is nil or returns nil, there is no checkout with a commit.
+	Checkout func() *Git
 	// Env is the environment. A variable that is not set is an error.
 	Env map[string]string
 	// Platform is nil where a template speaks of the whole index.
 	Platform *PlatformVars
+}
+
+// Git is what templates call it by. Outside a checkout it is an error.
+func (v Vars) Git() (*Git, error) {
+	if v.Checkout != nil {
+		if g := v.Checkout(); g != nil {
+			return g, nil
+		}
+	}
+	return nil, hinted(errors.New("there is no git checkout with a commit"), "commit first, or do without {{.Git}} and created: commit")
 }
 
 // Git is what is checked out.
@@ -109,9 +121,8 @@ func loops(n parse.Node) bool {
 
 // checkTemplate fills the template with a sample. The environment is not known yet, so any variable is taken to be set.
 func checkTemplate(text string, platform bool) error {
-	sample := Vars{Image: "image", Registry: "registry.example.com", Repository: "registry.example.com/image", Git: &Git{
-		Commit: strings.Repeat("0", 40), ShortCommit: "0000000", Branch: "main", Tag: "v1.0.0", CommitTime: "1970-01-01T00:00:00Z",
-	}}
+	git := &Git{Commit: strings.Repeat("0", 40), ShortCommit: "0000000", Branch: "main", Tag: "v1.0.0", CommitTime: "1970-01-01T00:00:00Z"}
+	sample := Vars{Image: "image", Registry: "registry.example.com", Repository: "registry.example.com/image", Checkout: func() *Git { return git }}
 	if platform {
 		sample.Platform = PlatformVarsOf(arch.Table()[0])
 	}
@@ -123,11 +134,12 @@ func checkTemplate(text string, platform bool) error {
 var position = regexp.MustCompile(`^template: :[0-9]+(:[0-9]+)?: (executing "" at )?`)
 
 func templateError(text string, err error) error {
-	known := vocabulary("", reflect.TypeFor[Vars]())
+	known := append(vocabulary("", reflect.TypeFor[Vars]()), vocabulary(".Git", reflect.TypeFor[Git]())...)
+	var own hintError
 	message := position.ReplaceAllString(err.Error(), "")
 	switch {
-	case strings.Contains(message, "nil pointer evaluating *config.Git"):
-		return hinted(fmt.Errorf("template %q needs a git checkout with a commit", text), "commit first, or use --tag or a template without .Git")
+	case errors.As(err, &own):
+		return hinted(fmt.Errorf("template %q: %w", text, own.error), own.hint)
 	case strings.Contains(message, "nil pointer evaluating *config.PlatformVars"):
 		return hinted(fmt.Errorf("template %q speaks of one platform, but stands for the whole index", text), "use it in per_platform or ldflags, or leave .Platform out")
 	case strings.Contains(message, "map has no entry for key"):
@@ -146,6 +158,7 @@ func vocabulary(prefix string, t reflect.Type) []string {
 	for f := range t.Fields() {
 		name := prefix + "." + f.Name
 		switch {
+		case f.Type.Kind() == reflect.Func:
 		case f.Type.Kind() == reflect.Pointer:
 			names = append(names, vocabulary(name, f.Type.Elem())...)
 		case f.Type.Kind() == reflect.Map:

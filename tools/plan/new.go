@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -85,6 +86,14 @@ func (b *builder) fail(at config.Path, hint, format string, args ...any) {
 	}
 }
 
+func hintOf(err error) string {
+	var hinting interface{ Hint() string }
+	if errors.As(err, &hinting) {
+		return hinting.Hint()
+	}
+	return ""
+}
+
 func (b *builder) image(n string) Image {
 	src, at := b.c.Images[n], config.Path{"images", n}
 	registry := cmp.Or(b.opts.Registry, b.c.Registry)
@@ -134,9 +143,10 @@ func (b *builder) platforms(n string) []arch.Platform {
 }
 
 func (b *builder) child(at config.Path, n string, row arch.Row, s config.Settings, vars config.Vars) Child {
+	src := b.base(at, row, s.Base)
 	c := Child{
 		Platform:    row.Platform,
-		Base:        b.base(at, row, s.Base),
+		Base:        src,
 		Annotations: plain(s.Annotations),
 		Compression: cmp.Or(s.Compression, config.Gzip),
 		Epoch:       b.epoch(),
@@ -144,7 +154,7 @@ func (b *builder) child(at config.Path, n string, row arch.Row, s config.Setting
 			Entrypoint: s.Entrypoint,
 			Cmd:        s.Cmd,
 			Env:        environ(s.Env),
-			User:       string(s.User),
+			User:       b.user(at, src, string(s.User)),
 			Workdir:    s.Workdir,
 			Volumes:    slices.Compact(slices.Sorted(slices.Values(s.Volumes))),
 			Labels:     plain(s.Labels),
@@ -183,6 +193,33 @@ func (b *builder) base(at config.Path, row arch.Row, name string) Base {
 	return Base{name, src.Builtin}
 }
 
+// user writes a user as numbers where the base is known: Kubernetes cannot tell whether a name is root (runAsNonRoot),
+// and an image without /etc/passwd has no names.
+func (b *builder) user(at config.Path, base Base, user string) string {
+	if user == "" {
+		return ""
+	}
+	parts := strings.Split(user, ":")
+	for i, part := range parts {
+		var known []string
+		for _, u := range StaticUsers() {
+			known = append(known, u.Name)
+			if base.Builtin == Static && part == u.Name {
+				parts[i] = strconv.Itoa(u.ID)
+			}
+		}
+		if _, err := strconv.ParseUint(parts[i], 10, 32); err == nil {
+			continue
+		}
+		if base.Builtin == Static {
+			b.fail(append(at, "user"), nearest.Hint(part, known)+", or a number", "base %s has no user %q", base.Name, part)
+		} else {
+			b.fail(append(at, "user"), "write a number, such as 65532", "base %s has no users", base.Name)
+		}
+	}
+	return strings.Join(parts, ":")
+}
+
 func (b *builder) gobuild(at config.Path, n string, row arch.Row, src config.Go, vars config.Vars) *Go {
 	g := &Go{
 		Package: src.Package,
@@ -197,12 +234,7 @@ func (b *builder) gobuild(at config.Path, n string, row arch.Row, src config.Go,
 	for i, flag := range src.Ldflags {
 		value, err := flag.Expand(vars)
 		if err != nil {
-			var hinting interface{ Hint() string }
-			hint := ""
-			if errors.As(err, &hinting) {
-				hint = hinting.Hint()
-			}
-			b.fail(append(at, "go", "ldflags", i), hint, "%w", err)
+			b.fail(append(at, "go", "ldflags", i), hintOf(err), "%w", err)
 		}
 		g.Ldflags = append(g.Ldflags, value)
 	}
@@ -218,10 +250,13 @@ func (b *builder) epoch() time.Time {
 
 func (b *builder) created(at config.Path, c config.Created) time.Time {
 	switch {
-	case c.Commit && b.opts.Vars.Git == nil:
-		b.fail(append(at, "created"), "commit first, or use epoch", "created: commit needs a git checkout with a commit")
 	case c.Commit:
-		t, err := time.Parse(time.RFC3339, b.opts.Vars.Git.CommitTime)
+		git, err := b.opts.Vars.Git()
+		if err != nil {
+			b.fail(append(at, "created"), hintOf(err), "%w", err)
+			return b.epoch()
+		}
+		t, err := time.Parse(time.RFC3339, git.CommitTime)
 		if err != nil {
 			b.fail(append(at, "created"), "", "the commit's time: %w", err)
 		}

@@ -10,6 +10,12 @@ import (
 	"github.com/multiarch-build/multiarch/tools/image"
 )
 
+// The built-in bases.
+const (
+	Scratch = config.Scratch
+	Static  = config.Static
+)
+
 // Plan is everything that was asked for, images by name.
 type Plan struct {
 	Images []Image `json:"images"`
@@ -84,7 +90,19 @@ type Options struct {
 	Registry string
 	// Epoch is the time that stands for the epoch, as SOURCE_DATE_EPOCH gives it; the zero value is 1970-01-01.
 	Epoch time.Time
-	// Vars fill the templates of compiler flags, and Git.CommitTime `created: commit`. Image, Registry, Repository and
+	// Vars fill the templates of compiler flags, and Checkout `created: commit`. Image, Registry, Repository and
 	// Platform are filled in by the plan.
 	Vars config.Vars
+}
+
+// User is a user of the static base, who has a group of the same name and number.
+type User struct {
+	Name string
+	ID   int
+	Home string
+}
+
+// StaticUsers are the users of the static base, with the numbers and homes of distroless images.
+func StaticUsers() []User {
+	return []User{{"root", 0, "/root"}, {"nobody", 65534, "/nonexistent"}, {"nonroot", 65532, "/home/nonroot"}}
 }

@@ -1,0 +1,173 @@
+// Package build is the embedded engine: it carries out a plan in this process, with the go command as its only helper,
+// and returns one image index an image. Whatever was made before, from the same inputs, comes from the cache.
+package build
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/multiarch-build/multiarch/tools/base"
+	"github.com/multiarch-build/multiarch/tools/cache"
+	"github.com/multiarch-build/multiarch/tools/gobuild"
+	"github.com/multiarch-build/multiarch/tools/image"
+	"github.com/multiarch-build/multiarch/tools/plan"
+)
+
+// Options say where and how a plan is carried out.
+type Options struct {
+	// Dir is the top of the tree: what packages and files are relative to.
+	Dir   string
+	Store *cache.Store
+	// Jobs is how many platforms are compiled, and how many layers written, at a time; 0 means one a processor.
+	Jobs int
+	// Progress, where it is not nil, is called for every image that is finished. Calls do not overlap.
+	Progress func(Event)
+}
+
+// Result is a finished image index.
+type Result struct {
+	Name  string
+	Index v1.ImageIndex
+}
+
+// Run carries out a plan. The results are in the plan's order. Nothing is written but the cache; layers are read, and
+// made again where the cache turns out to be damaged, when somebody reads the index. What the compiler refuses is
+// returned as *CompileError, joined, after every platform has been tried.
+func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
+	tree, err := os.OpenRoot(o.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the tree: %w", err)
+	}
+	// It stays open for as long as somebody may read the layers; the runtime closes it with the last reference.
+	e := &engine{
+		tree:   tree,
+		layers: newLayers(ctx, o.Store),
+		jobs:   cmp.Or(o.Jobs, runtime.NumCPU()),
+		// Only where something is compiled is the go command needed at all.
+		compiler: sync.OnceValues(func() (*gobuild.Builder, error) { return gobuild.New(ctx, o.Dir, o.Store) }),
+	}
+	return e.run(ctx, p, o.Progress)
+}
+
+type engine struct {
+	tree     *os.Root
+	layers   *layers
+	compiler func() (*gobuild.Builder, error)
+	jobs     int
+}
+
+// made is what has become of a child so far: its layers, by where they come in the image.
+type made struct {
+	base, files, binary *image.Layer
+}
+
+func (e *engine) run(ctx context.Context, p *plan.Plan, report func(Event)) ([]Result, error) {
+	children := make([][]made, len(p.Images))
+	for i := range p.Images {
+		children[i] = make([]made, len(p.Images[i].Children))
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(e.jobs)
+	var failures compileErrors
+	done := newProgress(p, report)
+	for _, u := range units(p) {
+		group.Go(func() error {
+			if err := e.compileUnit(ctx, p, u, children); err != nil {
+				return failures.keep(err)
+			}
+			for _, m := range u.members {
+				done.half(p, m)
+			}
+			return nil
+		})
+	}
+	for i := range p.Images {
+		for j := range p.Images[i].Children {
+			group.Go(func() error {
+				if err := e.layersOf(ctx, p.Images[i], j, &children[i][j]); err != nil {
+					return err
+				}
+				done.half(p, member{i, j})
+				return nil
+			})
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if err := failures.joined(); err != nil {
+		return nil, err
+	}
+	return assemble(p, children)
+}
+
+// layersOf makes the layers of a child that need no compiler.
+func (e *engine) layersOf(ctx context.Context, i plan.Image, n int, m *made) error {
+	c := i.Children[n]
+	if c.Base.Builtin == plan.Static {
+		l, err := e.layers.static(ctx, c)
+		if err != nil {
+			return fmt.Errorf("making base %s: %w", c.Base.Name, err)
+		}
+		m.base = l
+	}
+	if len(c.Files) > 0 {
+		l, err := e.layers.files(ctx, e.tree, c)
+		if err != nil {
+			return fmt.Errorf("image %s, %s: %w", i.Name, c.Platform, err)
+		}
+		m.files = l
+	}
+	return nil
+}
+
+// assemble joins what was made.
+func assemble(p *plan.Plan, children [][]made) ([]Result, error) {
+	var results []Result
+	for i, img := range p.Images {
+		var members []image.Child
+		for j, c := range img.Children {
+			settings := c.Config
+			var layers []image.Layer
+			for _, l := range []*image.Layer{children[i][j].base, children[i][j].files, children[i][j].binary} {
+				if l != nil {
+					layers = append(layers, *l)
+				}
+			}
+			if c.Base.Builtin == plan.Static {
+				settings.Env = withDefaults(settings.Env, base.StaticEnv())
+			}
+			one, err := image.New(c.Platform, settings, layers, c.Annotations)
+			if err != nil {
+				return nil, fmt.Errorf("assembling %s for %s: %w", img.Name, c.Platform, err)
+			}
+			members = append(members, image.Child{Platform: c.Platform, Image: one})
+		}
+		index, err := image.Index(members, img.Annotations)
+		if err != nil {
+			return nil, fmt.Errorf("assembling %s: %w", img.Name, err)
+		}
+		results = append(results, Result{img.Name, index})
+	}
+	return results, nil
+}
+
+// withDefaults puts what env does not set in front of it.
+func withDefaults(env, defaults []string) []string {
+	name := func(s string) string { return s[:slices.Index([]byte(s), '=')] }
+	var out []string
+	for _, d := range defaults {
+		if !slices.ContainsFunc(env, func(e string) bool { return name(e) == name(d) }) {
+			out = append(out, d)
+		}
+	}
+	return append(out, env...)
+}

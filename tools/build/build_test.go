@@ -1,0 +1,212 @@
+package build_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/build"
+	"github.com/multiarch-build/multiarch/tools/cache"
+	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/plan"
+)
+
+const services = `
+version: 1
+platforms: [linux/amd64, linux/arm64]
+images:
+  one:
+    go: {package: ./one}
+    files: [{from: shared, to: /etc/shared}]
+  two:
+    go: {package: ./two, ldflags: [-s, -w]}
+    base: scratch
+  same-name:
+    go: {package: ./other/two}
+`
+
+// tree is a module with services to build.
+func tree(t testing.TB) string {
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"go.mod":          "module example.com/services\n\ngo 1.24\n",
+		"one/main.go":     "package main\n\nimport \"example.com/services/lib\"\n\nfunc main() { println(lib.Text) }\n",
+		"two/main.go":     "package main\n\nfunc main() { println(\"two\") }\n",
+		"other/two/a.go":  "package main\n\nfunc main() { println(\"other two\") }\n",
+		"lib/lib.go":      "package lib\n\nimport _ \"embed\"\n\n//go:embed text/*.txt\nvar Text string\n",
+		"lib/text/a.txt":  "embedded",
+		"shared/conf":     "a = 1\n",
+		"shared/sub/conf": "b = 2\n",
+		"README":          "not compiled\n",
+	} {
+		write(t, filepath.Join(dir, name), content)
+	}
+	return dir
+}
+
+func write(t testing.TB, file, content string) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	require.NoError(t, os.WriteFile(file, []byte(content), 0o644))
+}
+
+func planOf(t testing.TB, text string) *plan.Plan {
+	t.Helper()
+	c, err := config.Parse("multiarch.yaml", []byte(text))
+	require.NoError(t, err)
+	p, err := plan.New(c, plan.Options{})
+	require.NoError(t, err)
+	return p
+}
+
+func store(t testing.TB, dir string) *cache.Store {
+	t.Helper()
+	s, err := cache.Open(dir)
+	require.NoError(t, err)
+	return s
+}
+
+func run(t testing.TB, dir, cacheDir, text string) []build.Result {
+	t.Helper()
+	results, err := build.Run(t.Context(), planOf(t, text), build.Options{Dir: dir, Store: store(t, cacheDir)})
+	require.NoError(t, err)
+	return results
+}
+
+// digests reads every result whole, which checks every blob, and returns the digest of each index.
+func digests(t testing.TB, results []build.Result) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, r := range results {
+		require.NoError(t, validate.Index(r.Index), r.Name)
+		h, err := r.Index.Digest()
+		require.NoError(t, err)
+		all[r.Name] = h.String()
+	}
+	require.NotEmpty(t, all)
+	return all
+}
+
+func TestTwoFoldersAndTwoCachesGiveTheSameDigests(t *testing.T) {
+	first := digests(t, run(t, tree(t), t.TempDir(), services))
+	second := digests(t, run(t, tree(t), t.TempDir(), services))
+	assert.Equal(t, first, second)
+	assert.Len(t, first, 3)
+}
+
+func TestProgressCountsEveryImageOnce(t *testing.T) {
+	var events []build.Event
+	_, err := build.Run(t.Context(), planOf(t, services), build.Options{
+		Dir: tree(t), Store: store(t, t.TempDir()), Progress: func(e build.Event) { events = append(events, e) },
+	})
+	require.NoError(t, err)
+	assert.Len(t, events, 6)
+	last := map[string]int{}
+	for _, e := range events {
+		assert.Equal(t, last[e.Image]+1, e.Done)
+		assert.Equal(t, 2, e.Total)
+		last[e.Image] = e.Done
+	}
+}
+
+// TestConcurrentBuildsShareACache also runs under the race detector.
+func TestConcurrentBuildsShareACache(t *testing.T) {
+	dir, cacheDir := tree(t), t.TempDir()
+	var wg sync.WaitGroup
+	got := make([]map[string]string, 3)
+	for i := range got {
+		wg.Go(func() { got[i] = digests(t, run(t, dir, cacheDir, services)) })
+	}
+	wg.Wait()
+	assert.Equal(t, got[0], got[1])
+	assert.Equal(t, got[0], got[2])
+}
+
+// TestDamagedCacheIsMadeAgain damages every file of the cache in turn, in each of the ways a disk or a person would.
+func TestDamagedCacheIsMadeAgain(t *testing.T) {
+	dir, cacheDir := tree(t), t.TempDir()
+	want := digests(t, run(t, dir, cacheDir, services))
+	for what, damage := range map[string]func(string) error{
+		"flipped":   func(f string) error { return flip(f) },
+		"truncated": func(f string) error { return os.Truncate(f, 10) },
+		"emptied":   func(f string) error { return os.Truncate(f, 0) },
+		"removed":   os.Remove,
+	} {
+		for _, part := range []string{"blobs", "records", "go", ""} {
+			t.Run(what+" "+part, func(t *testing.T) {
+				n := 0
+				err := filepath.WalkDir(filepath.Join(cacheDir, part), func(p string, d fs.DirEntry, err error) error {
+					if err != nil || d.IsDir() || d.Name() == "lock" {
+						return err
+					}
+					n++
+					return damage(p)
+				})
+				require.NoError(t, err)
+				require.Positive(t, n)
+				assert.Equal(t, want, digests(t, run(t, dir, cacheDir, services)))
+			})
+		}
+	}
+}
+
+func flip(file string) error {
+	content, err := os.ReadFile(file)
+	if err != nil || len(content) == 0 {
+		return err
+	}
+	content[len(content)/2] ^= 0xff
+	return os.WriteFile(file, content, 0o644)
+}
+
+func TestCompileErrorsAreSaidOnce(t *testing.T) {
+	dir := tree(t)
+	write(t, filepath.Join(dir, "two/main.go"), "package main\n\nfunc main() { undefined() }\n")
+	write(t, filepath.Join(dir, "lib/lib_arm64.go"), "package lib\n\nvar x int = \"text\"\n")
+	_, err := build.Run(t.Context(), planOf(t, services), build.Options{Dir: dir, Store: store(t, t.TempDir())})
+	require.Error(t, err)
+	var failed *build.CompileError
+	require.True(t, errors.As(err, &failed))
+	text := err.Error()
+	assert.Equal(t, 1, strings.Count(text, "undefined: undefined"), text)
+	assert.Contains(t, text, "compiling two for linux/amd64, linux/arm64:")
+	assert.Contains(t, text, "compiling one for linux/arm64:")
+	assert.NotContains(t, text, "same-name")
+}
+
+func TestPackagesThatAreNotThere(t *testing.T) {
+	for text, want := range map[string]string{
+		"{package: ./nowhere}":       "nowhere",
+		"{package: ./lib}":           "not a main package",
+		"{package: example.com/x/y}": "example.com/x/y",
+	} {
+		_, err := build.Run(t.Context(), planOf(t, "version: 1\nplatforms: [linux/amd64]\nimages: {a: {go: "+text+"}, two: {go: {package: ./two}}}"), build.Options{Dir: tree(t), Store: store(t, t.TempDir())})
+		var failed *build.CompileError
+		require.True(t, errors.As(err, &failed), fmt.Sprint(err))
+		assert.Contains(t, err.Error(), want)
+		assert.Equal(t, []string{"a"}, failed.Images)
+	}
+}
+
+func TestMissingFilesAreNamed(t *testing.T) {
+	_, err := build.Run(t.Context(), planOf(t, "version: 1\nplatforms: [linux/amd64]\nimages: {a: {files: [{from: nowhere, to: /x}]}}"), build.Options{Dir: tree(t), Store: store(t, t.TempDir())})
+	assert.ErrorContains(t, err, "nowhere does not exist")
+	assert.ErrorContains(t, err, "image a, linux/amd64")
+}
+
+func TestCancelledBuildEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := build.Run(ctx, planOf(t, services), build.Options{Dir: tree(t), Store: store(t, t.TempDir())})
+	assert.ErrorIs(t, err, context.Canceled)
+}

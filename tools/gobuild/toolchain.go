@@ -1,0 +1,143 @@
+package gobuild
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+)
+
+const (
+	lockRetry = 50 * time.Millisecond
+	// grace is how long the go command may take to end after an interrupt, before it is killed.
+	grace = 5 * time.Second
+)
+
+// toolchain is the go command and what it is set to.
+type toolchain struct {
+	path string
+	env  map[string]string // `go env -json` in the tree
+	// identity changes whenever the toolchain or its settings do.
+	identity string
+}
+
+// MissingToolError is returned where a program that compiles is not on the machine.
+type MissingToolError struct{ Tool, Advice string }
+
+func (e *MissingToolError) Error() string { return e.Tool + " was not found" }
+
+// Hint says how to get it.
+func (e *MissingToolError) Hint() string { return e.Advice }
+
+// findToolchain asks the go command about itself. That takes some milliseconds, and answers at once what GOENV files,
+// go.work, toolchain lines and environment variables would each have to be read for.
+func findToolchain(ctx context.Context, dir string) (toolchain, error) {
+	path, err := exec.LookPath("go")
+	if err != nil {
+		return toolchain{}, &MissingToolError{"the go command", "install Go (https://go.dev/dl) and put it on PATH"}
+	}
+	cmd := exec.CommandContext(ctx, path, "env", "-json")
+	cmd.Dir = dir
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return toolchain{}, fmt.Errorf("asking the go command about itself: %w\n%s", err, stderr.Bytes())
+	}
+	t := toolchain{path: path}
+	if err := json.Unmarshal(out, &t.env); err != nil {
+		return toolchain{}, fmt.Errorf("asking the go command about itself: %w", err)
+	}
+	// These name temporary folders or change from call to call, and do not reach the output.
+	for _, volatile := range []string{"GOGCCFLAGS", "GOTMPDIR", "GOTELEMETRY", "GOTELEMETRYDIR", "GOCACHE"} {
+		delete(t.env, volatile)
+	}
+	var programs []string
+	for _, p := range []string{path, filepath.Join(t.env["GOTOOLDIR"], "compile"), filepath.Join(t.env["GOTOOLDIR"], "link"), filepath.Join(t.env["GOROOT"], "VERSION")} {
+		info, err := os.Stat(p)
+		if err != nil {
+			continue // go builds some of its tools only when they are needed
+		}
+		programs = append(programs, fmt.Sprint(p, info.Size(), info.ModTime().UnixNano()))
+	}
+	t.identity = digest(t.env, programs)
+	return t, nil
+}
+
+// tracked tells whether all inputs of a build can be known. These flags bring in files from anywhere.
+func (t toolchain) tracked(r Request) bool {
+	flags := t.env["GOFLAGS"] + " " + strings.Join(r.Env, " ")
+	return !slices.ContainsFunc([]string{"-overlay", "-modfile", "-toolexec", "-pgo", "-C"}, func(flag string) bool {
+		return strings.Contains(flags, flag)
+	})
+}
+
+// command prepares a go command for a request.
+func (t toolchain) command(ctx context.Context, dir string, r Request, args ...string) (*exec.Cmd, error) {
+	cmd := exec.CommandContext(ctx, t.path, args...)
+	cmd.Dir = dir
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = grace
+	cmd.Env = append(os.Environ(), r.Row.Go.Environ()...)
+	cmd.Env = append(cmd.Env, r.Env...)
+	if !r.Cgo {
+		cmd.Env = append(cmd.Env, "CGO_ENABLED=0")
+		return cmd, nil
+	}
+	compilers, err := crossCompilers(r.Row, t.env)
+	if err != nil {
+		return nil, err
+	}
+	cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
+	cmd.Env = append(cmd.Env, compilers...)
+	return cmd, nil
+}
+
+// crossCompilers finds the C and C++ compilers for a platform: CC_<arch> and CXX_<arch>, such as CC_arm_v7 or CC_arm,
+// then Debian's <triplet>-gcc and -g++, then, for the machine's own architecture, what the go command would take.
+func crossCompilers(row arch.Row, env map[string]string) ([]string, error) {
+	var set []string
+	for _, c := range []struct{ variable, suffix string }{{"CC", "gcc"}, {"CXX", "g++"}} {
+		names := []string{c.variable + "_" + row.Slug(), c.variable + "_" + strings.TrimPrefix(row.Slug(), row.OS+"_"), c.variable + "_" + row.Architecture}
+		if i := slices.IndexFunc(names, func(n string) bool { return os.Getenv(n) != "" }); i >= 0 {
+			set = append(set, c.variable+"="+os.Getenv(names[i]))
+			continue
+		}
+		program := row.Triplet + "-" + c.suffix
+		_, err := exec.LookPath(program)
+		switch {
+		case row.Triplet != "" && err == nil:
+			set = append(set, c.variable+"="+program)
+		case row.Go.OS == env["GOHOSTOS"] && row.Go.Arch == env["GOHOSTARCH"], c.variable == "CXX":
+			// The go command's own choice; many cgo packages need no C++ at all.
+		default:
+			advice := "set " + strings.Join(names[1:], " or ") + " to a C compiler for " + row.String()
+			if row.Triplet != "" {
+				advice = "install " + program + " (on Debian: gcc-" + row.Triplet + "), or " + advice
+			}
+			return nil, &MissingToolError{"a C compiler for " + row.String(), advice}
+		}
+	}
+	return set, nil
+}
+
+// run runs a go command. Its stderr is what a failed one has to say.
+func run(cmd *exec.Cmd) (stdout []byte, stderr string, err error) {
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		err = fmt.Errorf("running the go command: %w", err)
+	}
+	return out.Bytes(), errs.String(), err
+}
