@@ -176,7 +176,7 @@ func TestCompileErrorsAreSaidOnce(t *testing.T) {
 	_, err := build.Run(t.Context(), planOf(t, services), build.Options{Dir: dir, Store: store(t, t.TempDir())})
 	require.Error(t, err)
 	var failed *build.CompileError
-	require.True(t, errors.As(err, &failed))
+	require.True(t, errors.As(err, &failed), "%v", err)
 	text := err.Error()
 	assert.Equal(t, 1, strings.Count(text, "undefined: undefined"), text)
 	assert.Contains(t, text, "compiling two for linux/amd64, linux/arm64:")

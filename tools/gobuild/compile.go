@@ -133,9 +133,9 @@ func (b *Builder) goBuild(ctx context.Context, r Request, folder string, stale [
 		for _, i := range slot {
 			args = append(args, r.Targets[i].Package)
 		}
-		cmd, err := b.tool.command(ctx, b.dir, r, args...)
-		if err != nil {
-			return nil, "", err
+		cmd, missing := b.tool.command(ctx, b.dir, r, args...)
+		if missing != nil {
+			return nil, "", missing
 		}
 		_, said, failed := run(cmd)
 		var exit *exec.ExitError
