@@ -1,0 +1,243 @@
+package gobuild_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/cache"
+	"github.com/multiarch-build/multiarch/tools/gobuild"
+)
+
+// workspace is a module to compile, a cache, and a log of what the go command was asked.
+type workspace struct {
+	t        *testing.T
+	dir      string
+	cacheDir string
+	log      string
+	request  gobuild.Request
+}
+
+func newWorkspace(t *testing.T) *workspace {
+	w := &workspace{t: t, dir: t.TempDir(), cacheDir: t.TempDir(), log: filepath.Join(t.TempDir(), "log")}
+	for name, content := range map[string]string{
+		"go.mod":               "module example.com/app\n\ngo 1.24\n\nrequire example.com/dep v0.0.0\n\nreplace example.com/dep => ./dep\n",
+		"dep/go.mod":           "module example.com/dep\n\ngo 1.24\n",
+		"dep/dep.go":           "package dep\n\nconst Text = \"dep\"\n",
+		"cmd/main.go":          "package main\n\nimport (\n\t\"example.com/app/lib\"\n\t\"example.com/dep\"\n)\n\nvar version = \"none\"\n\nfunc main() { println(lib.Text(), dep.Text, version, extra) }\n",
+		"cmd/extra.go":         "//go:build !special\n\npackage main\n\nconst extra = \"plain\"\n",
+		"cmd/extra_special.go": "//go:build special\n\npackage main\n\nconst extra = \"special\"\n",
+		"lib/lib.go":           "package lib\n\nimport \"embed\"\n\n//go:embed all:data\nvar files embed.FS\n\nfunc Text() string {\n\tlist, _ := files.ReadDir(\"data/deep\")\n\ttext := \"\"\n\tfor _, f := range list {\n\t\ttext += f.Name()\n\t}\n\treturn text\n}\n",
+		"lib/data/deep/a":      "a",
+		"lib/data/b":           "b",
+		"unused/unused.go":     "package unused\n",
+		"README.md":            "text\n",
+	} {
+		w.write(name, content)
+	}
+	real, err := exec.LookPath("go")
+	require.NoError(t, err)
+	bin := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "go"), []byte(fmt.Sprintf("#!/bin/sh\necho \"$1\" >> %q\nexec %q \"$@\"\n", w.log, real)), 0o755))
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	t.Setenv("GOFLAGS", "")
+	t.Setenv("GOWORK", "")
+	row, ok := arch.Find(arch.Platform{OS: "linux", Architecture: "amd64"})
+	require.True(t, ok)
+	w.request = gobuild.Request{Row: row, Targets: []gobuild.Target{{Name: "app", Package: "./cmd"}}}
+	return w
+}
+
+func (w *workspace) write(name, content string) {
+	w.t.Helper()
+	file := filepath.Join(w.dir, name)
+	require.NoError(w.t, os.MkdirAll(filepath.Dir(file), 0o755))
+	require.NoError(w.t, os.WriteFile(file, []byte(content), 0o644))
+}
+
+// build returns what was compiled, and which go commands ran for it besides `go env`.
+func (w *workspace) build() (binary gobuild.Binary, commands []string, err error) {
+	w.t.Helper()
+	_ = os.Remove(w.log)
+	store, err := cache.Open(w.cacheDir)
+	require.NoError(w.t, err)
+	b, err := gobuild.New(w.t.Context(), w.dir, store)
+	require.NoError(w.t, err)
+	err = b.Build(w.t.Context(), w.request, func(binaries []gobuild.Binary) error {
+		binary = binaries[0]
+		if !b.Check(w.request, w.request.Targets[0], binary) {
+			return fmt.Errorf("%s is not what its record says", binary.Path)
+		}
+		return nil
+	})
+	log, _ := os.ReadFile(w.log)
+	for _, c := range strings.Fields(string(log)) {
+		if c != "env" {
+			commands = append(commands, c)
+		}
+	}
+	return binary, commands, err
+}
+
+// says runs a program.
+func says(t *testing.T, b gobuild.Binary) string {
+	t.Helper()
+	out, err := exec.Command(b.Path).CombinedOutput()
+	require.NoError(t, err)
+	return strings.TrimSpace(string(out))
+}
+
+// TestEveryKindOfInputIsNoticed changes one input at a time. Each time the go command must be asked again; and after
+// that, not any more.
+func TestEveryKindOfInputIsNoticed(t *testing.T) {
+	w := newWorkspace(t)
+	first, commands, err := w.build()
+	require.NoError(t, err)
+	require.Contains(t, commands, "build")
+	require.Equal(t, "a dep none plain", says(t, first))
+
+	unchanged := func() {
+		t.Helper()
+		_, commands, err := w.build()
+		require.NoError(t, err)
+		assert.Empty(t, commands, "nothing changed, so the go command has nothing to do")
+	}
+	unchanged()
+	w.write("README.md", "other text\n")
+	w.write("unused/unused.go", "package unused\n\nvar X int\n")
+	w.write("cmd/main_test.go", "package main\n")
+	unchanged()
+
+	for _, step := range []struct {
+		what   string
+		change func()
+		says   string // "" where the change does not show
+	}{
+		{"edited file", func() { w.write("dep/dep.go", "package dep\n\nconst Text = \"DEP\"\n") }, "a DEP none plain"},
+		{"edit that keeps size and time", func() {
+			file := filepath.Join(w.dir, "dep/dep.go")
+			info, err := os.Stat(file)
+			require.NoError(t, err)
+			w.write("dep/dep.go", "package dep\n\nconst Text = \"dEp\"\n")
+			require.NoError(t, os.Chtimes(file, info.ModTime(), info.ModTime()))
+		}, "a dEp none plain"},
+		{"new file", func() { w.write("cmd/init.go", "package main\n\nfunc init() { version = \"new\" }\n") }, "a dEp new plain"},
+		{"removed file", func() { require.NoError(t, os.Remove(filepath.Join(w.dir, "cmd/init.go"))) }, "a dEp none plain"},
+		{"new embedded file", func() { w.write("lib/data/deep/c", "c") }, "ac dEp none plain"},
+		{"embedded file in a new folder", func() { w.write("lib/data/new/d", "d") }, "ac dEp none plain"},
+		{"edited embedded file", func() { w.write("lib/data/b", "B") }, "ac dEp none plain"},
+		{"build tag", func() { w.request.Tags = []string{"special"} }, "ac dEp none special"},
+		{"linker flag", func() { w.request.Targets[0].Ldflags = []string{"-X", "main.version=v9"} }, "ac dEp v9 special"},
+		{"go.mod", func() {
+			w.write("dep2/go.mod", "module example.com/dep\n\ngo 1.24\n")
+			w.write("dep2/dep.go", "package dep\n\nconst Text = \"second\"\n")
+			w.write("go.mod", "module example.com/app\n\ngo 1.24\n\nrequire example.com/dep v0.0.0\n\nreplace example.com/dep => ./dep2\n")
+		}, "ac second v9 special"},
+		{"go.work above", func() {
+			w.write("dep3/go.mod", "module example.com/dep\n\ngo 1.24\n")
+			w.write("dep3/dep.go", "package dep\n\nconst Text = \"third\"\n")
+			w.write("go.mod", "module example.com/app\n\ngo 1.24\n\nrequire example.com/dep v0.0.0\n")
+			w.write("go.work", "go 1.24\n\nuse (\n\t.\n\t./dep3\n)\n")
+		}, "ac third v9 special"},
+		{"environment of the request", func() { w.request.Env = []string{"GOEXPERIMENT=nogreenteagc"} }, ""},
+		{"environment of the process", func() { t.Setenv("GOFLAGS", "-gcflags=-N") }, ""},
+		{"default profile", func() { w.write("cmd/default.pgo", "") }, ""},
+		{"toolchain", func() {
+			// The same toolchain under another name is another toolchain: what is behind a path may change.
+			root, err := exec.Command("go", "env", "GOROOT").Output()
+			require.NoError(t, err)
+			other := filepath.Join(t.TempDir(), "go")
+			require.NoError(t, os.Symlink(strings.TrimSpace(string(root)), other))
+			t.Setenv("GOROOT", other)
+		}, ""},
+	} {
+		t.Run(step.what, func(t *testing.T) {
+			step.change()
+			binary, commands, err := w.build()
+			require.NoError(t, err)
+			assert.Contains(t, commands, "build")
+			if step.says != "" {
+				assert.Equal(t, step.says, says(t, binary))
+			}
+			// A package that is new to the target is not known to have been stable while it was compiled the first
+			// time, so the go command may be asked a second time, but not a third.
+			_, _, err = w.build()
+			require.NoError(t, err)
+			unchanged()
+		})
+	}
+}
+
+// TestModuleBoundaryAppears puts a go.mod between the module and one of its packages: the import no longer resolves.
+func TestModuleBoundaryAppears(t *testing.T) {
+	w := newWorkspace(t)
+	_, _, err := w.build()
+	require.NoError(t, err)
+	w.write("lib/go.mod", "module example.com/other\n")
+	_, _, err = w.build()
+	assert.ErrorContains(t, err, "example.com/app/lib")
+	require.NoError(t, os.Remove(filepath.Join(w.dir, "lib/go.mod")))
+	_, _, err = w.build()
+	assert.NoError(t, err)
+}
+
+// TestInterruptedBuildIsSwept leaves behind what a killed go command could: a truncated executable whose build ID
+// says that it is up to date, and the mark of unfinished work.
+func TestInterruptedBuildIsSwept(t *testing.T) {
+	w := newWorkspace(t)
+	first, _, err := w.build()
+	require.NoError(t, err)
+	require.NoError(t, os.Truncate(first.Path, first.Size/2))
+	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(filepath.Dir(first.Path)), "unfinished"), nil, 0o644))
+	again, _, err := w.build()
+	require.NoError(t, err)
+	assert.Equal(t, first, again)
+	assert.Equal(t, "a dep none plain", says(t, again))
+}
+
+func TestSourceThatChangesWhileItIsCompiled(t *testing.T) {
+	w := newWorkspace(t)
+	_, _, err := w.build()
+	require.NoError(t, err)
+	// The go command is replaced by one that edits a source behind the compiler's back.
+	real, err := exec.LookPath("go")
+	require.NoError(t, err)
+	bin := t.TempDir()
+	script := fmt.Sprintf("#!/bin/sh\n%q \"$@\" || exit\n[ \"$1\" != build ] || echo '// edited' >> %q\n", real, filepath.Join(w.dir, "dep/dep.go"))
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "go"), []byte(script), 0o755))
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	w.write("dep/dep.go", "package dep\n\nconst Text = \"changing\"\n")
+	_, _, err = w.build()
+	_, _, err = w.build()
+	var changed *gobuild.ChangedError
+	require.ErrorAs(t, err, &changed)
+	assert.Equal(t, filepath.Join(w.dir, "dep"), changed.Path)
+}
+
+func TestCgoNeedsACompilerForThePlatform(t *testing.T) {
+	w := newWorkspace(t)
+	row, ok := arch.Find(arch.Platform{OS: "linux", Architecture: "s390x"})
+	require.True(t, ok)
+	w.request.Row, w.request.Cgo = row, true
+	if _, err := exec.LookPath(row.Triplet + "-gcc"); err == nil {
+		bin := t.TempDir() // a PATH without the cross compiler
+		for _, tool := range []string{"go", "sh"} {
+			real, err := exec.LookPath(tool)
+			require.NoError(t, err)
+			require.NoError(t, os.Symlink(real, filepath.Join(bin, tool)))
+		}
+		t.Setenv("PATH", bin)
+	}
+	_, _, err := w.build()
+	var missing *gobuild.MissingToolError
+	require.ErrorAs(t, err, &missing)
+	assert.Contains(t, missing.Hint(), "s390x-linux-gnu-gcc")
+	assert.Contains(t, missing.Hint(), "CC_s390x")
+}
