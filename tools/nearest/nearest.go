@@ -21,7 +21,7 @@ func Hint(word string, known []string) string {
 }
 
 // of returns the member of known with the smallest edit distance to word, the first of them on a tie, and "" where
-// even that one would need more than a third of its letters (and more than one) changed.
+// even that one would need more than a third of its letters (and more than two: "jbo" is two away from "job") changed.
 func of(word string, known []string) string {
 	best, distance := "", -1
 	for _, k := range known {
@@ -30,7 +30,7 @@ func of(word string, known []string) string {
 			best, distance = k, d
 		}
 	}
-	if distance > max(1, (len(best)+2)/3) {
+	if distance > max(2, (len(best)+2)/3) || distance >= len(best) {
 		return ""
 	}
 	return best

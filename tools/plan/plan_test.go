@@ -1,0 +1,161 @@
+package plan_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/plan"
+)
+
+func parse(t testing.TB, text string) *config.Config {
+	t.Helper()
+	c, err := config.Parse("multiarch.yaml", []byte(text))
+	require.NoError(t, err)
+	return c
+}
+
+func platform(t testing.TB, s string) arch.Platform {
+	t.Helper()
+	p, err := arch.Parse(s)
+	require.NoError(t, err)
+	return p
+}
+
+const example = `
+version: 1
+registry: registry.example.com/team
+platforms: [linux/s390x, linux/arm/v7, linux/amd64]
+images:
+  web:
+    go: {package: ./web, ldflags: ["-X main.v={{.Git.Tag}}-{{.Platform.Variant}}"]}
+    user: nonroot
+    env: {B: 2, A: 1}
+    ports: [443, 80/tcp]
+    created: commit
+    overrides:
+      linux/arm/v7: {base: scratch, user: 7, env: {B: 3}, files: [{from: "bin/{os}-{arch}{variant}", to: /bin/tool}]}
+  job:
+    files: [{from: job, to: /job}]
+    entrypoint: [/job/run]
+    push: {repository: other.example.com/job, tags: [v1]}
+`
+
+func vars() config.Vars {
+	return config.Vars{Checkout: func() *config.Git { return &config.Git{Tag: "v2", CommitTime: "2026-01-02T03:04:05Z"} }}
+}
+
+func TestNew(t *testing.T) {
+	p, err := plan.New(parse(t, example), plan.Options{Vars: vars()})
+	require.NoError(t, err)
+	require.Len(t, p.Images, 2)
+	job, web := p.Images[0], p.Images[1]
+	assert.Equal(t, "job", job.Name)
+	assert.Equal(t, "other.example.com/job", job.Push.Repository)
+	assert.Equal(t, "registry.example.com/team/web", web.Push.Repository)
+	assert.Equal(t, []config.Template{"latest"}, web.Push.Tags)
+
+	require.Len(t, web.Children, 3)
+	amd64, arm, s390x := web.Children[0], web.Children[1], web.Children[2]
+	assert.Equal(t, "linux/amd64 linux/arm/v7 linux/s390x", fmt.Sprint(amd64.Platform, " ", arm.Platform, " ", s390x.Platform), "table order")
+	assert.Equal(t, plan.Base{Name: "static", Builtin: "static"}, amd64.Base)
+	assert.Equal(t, plan.Base{Name: "scratch", Builtin: "scratch"}, arm.Base)
+	assert.Equal(t, []string{"A=1", "B=2"}, amd64.Config.Env)
+	assert.Equal(t, []string{"A=1", "B=3"}, arm.Config.Env)
+	assert.Equal(t, "65532", amd64.Config.User, "a name of the static base becomes its number")
+	assert.Equal(t, "7", arm.Config.User)
+	assert.Equal(t, []string{"443/tcp", "80/tcp"}, amd64.Config.Ports)
+	assert.Equal(t, []string{"/app/web"}, amd64.Config.Entrypoint, "the binary, by default")
+	assert.Equal(t, []string{"-X main.v=v2-v7"}, arm.Go.Ldflags)
+	assert.Equal(t, "bin/linux-armv7", arm.Files[0].From)
+	assert.Equal(t, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), amd64.Config.Created)
+	assert.Equal(t, int64(0), amd64.Epoch.Unix(), "layers do not change with the commit")
+	assert.Equal(t, int64(0), job.Children[0].Config.Created.Unix())
+}
+
+func TestSelection(t *testing.T) {
+	c := parse(t, example)
+	p, err := plan.New(c, plan.Options{Images: []string{"job"}, Platforms: []arch.Platform{platform(t, "linux/arm/v7")}, Registry: "elsewhere.example.com", Epoch: time.Unix(100, 0)})
+	require.NoError(t, err, "what is not planned need not have a checkout")
+	require.Len(t, p.Images, 1)
+	require.Len(t, p.Images[0].Children, 1)
+	assert.Equal(t, "other.example.com/job", p.Images[0].Push.Repository, "a full reference stands alone")
+	assert.Equal(t, int64(100), p.Images[0].Children[0].Config.Created.Unix())
+	assert.Equal(t, int64(100), p.Images[0].Children[0].Epoch.Unix())
+
+	_, err = plan.New(c, plan.Options{Images: []string{"jbo", "wbe"}})
+	assert.ErrorContains(t, err, `unknown image "jbo"`)
+	assert.ErrorContains(t, err, `unknown image "wbe"`)
+	var unknown *plan.UnknownImageError
+	require.ErrorAs(t, err, &unknown)
+	assert.Equal(t, `did you mean "job"? known: job, web`, unknown.Hint())
+
+	_, err = plan.New(c, plan.Options{Images: []string{"job"}, Platforms: []arch.Platform{platform(t, "linux/arm64"), platform(t, "linux/amd64")}})
+	var missing *plan.MissingPlatformError
+	require.ErrorAs(t, err, &missing, "a platform that is not there is never left out silently")
+	assert.EqualError(t, err, "image job has no platform linux/arm64")
+	assert.Contains(t, missing.Hint(), "linux/s390x")
+}
+
+func TestWhatCannotBePlanned(t *testing.T) {
+	for _, c := range []struct{ images, want, hint string }{
+		{"{a: {go: {package: ./a}, base: py}}", "multiarch.yaml:4:7: bases.py: a base of Debian packages is not built yet", ""},
+		{"{a: {go: {package: ./a}, base: reg}}", "multiarch.yaml:5:8: bases.reg: a base from a registry is not built yet", ""},
+		{"{a: {from: {linux/amd64: x/y}}}", "images.a.from: joining existing images is not built yet", ""},
+		{"{a: {bazel: //x}}", "images.a.bazel: an image of a Bazel label alone is not built yet", ""},
+		{"{a: {go: {package: ./a}, platforms: [windows/amd64]}}", "images.a.base: base static has no windows/amd64", "scratch"},
+		{"{a: {go: {package: ./a}, user: nonrot}}", `images.a.user: base static has no user "nonrot"`, `did you mean "nonroot"`},
+		{"{a: {go: {package: ./a}, base: scratch, user: nonroot}}", "images.a.user: base scratch has no users", "65532"},
+		{"{a: {go: {package: ./a}, created: commit}}", "images.a.created: there is no git checkout with a commit", "created: commit"},
+		{"{a: {go: {package: ./a, ldflags: ['{{.Git.Tag}}']}}}", "images.a.go.ldflags[0]: template", "commit first"},
+		{"{a: {go: {package: ./a, ldflags: ['{{.Env.NOT_SET}}']}}}", "images.a.go.ldflags[0]: template", "set the environment variable"},
+	} {
+		text := "version: 1\nplatforms: [linux/amd64, linux/arm64]\nbases:\n  py: {debian: {suite: trixie, packages: [python3]}}\n  reg: {image: a/b}\nimages: " + c.images
+		_, err := plan.New(parse(t, text), plan.Options{})
+		var all config.Errors
+		require.ErrorAs(t, err, &all, c.images)
+		assert.Len(t, all, 1, "once, not once a platform")
+		assert.ErrorContains(t, err, c.want)
+		assert.Contains(t, all[0].Hint(), c.hint)
+	}
+}
+
+func TestWindows(t *testing.T) {
+	p, err := plan.New(parse(t, "version: 1\nplatforms: [windows/amd64]\nimages: {a: {base: scratch, go: {package: ./a}}}"), plan.Options{})
+	require.NoError(t, err)
+	c := p.Images[0].Children[0]
+	assert.Equal(t, "/app/a.exe", c.Go.Path)
+	assert.Equal(t, []string{`C:\app\a.exe`}, c.Config.Entrypoint)
+}
+
+// many writes a configuration of n services for ten platforms.
+func many(n int) []byte {
+	var s strings.Builder
+	s.WriteString("version: 1\nplatforms: [linux/amd64, linux/arm64, linux/arm/v7, linux/arm/v6, linux/arm/v5, linux/386, linux/ppc64le, linux/s390x, linux/riscv64, linux/loong64]\nimages:\n")
+	for i := range n {
+		fmt.Fprintf(&s, "  service-%d:\n    go: {package: ./svc%d, ldflags: [-s, -w]}\n    user: nonroot\n    env: {A: b}\n    ports: [8080/tcp]\n", i, i)
+	}
+	return []byte(s.String())
+}
+
+func BenchmarkPlan(b *testing.B) {
+	for _, n := range []int{10, 100, 1000} {
+		text := many(n)
+		b.Run(fmt.Sprintf("%dx10", n), func(b *testing.B) {
+			for b.Loop() {
+				c, err := config.Parse("multiarch.yaml", text)
+				require.NoError(b, err)
+				p, err := plan.New(c, plan.Options{})
+				require.NoError(b, err)
+				require.Len(b, p.Images, n)
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*n), "µs/service")
+		})
+	}
+}
