@@ -1,0 +1,190 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/spf13/cobra"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/build"
+	"github.com/multiarch-build/multiarch/tools/publish"
+)
+
+// outcome are the flags of every command that builds, about what it says of the result.
+type outcome struct {
+	jobs     int
+	metadata string
+	json     bool
+}
+
+func (o *outcome) flags(cmd *cobra.Command) {
+	cmd.Flags().IntVarP(&o.jobs, "jobs", "j", 0, "how much to do at a time; default: one a processor")
+	cmd.Flags().StringVar(&o.metadata, "metadata-file", "", "write what was made, as JSON, to this file")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print what was made as JSON")
+}
+
+func (a *app) buildCommand() *cobra.Command {
+	var (
+		s      selection
+		o      outcome
+		output string
+		push   bool
+		p      pushFlags
+	)
+	cmd := &cobra.Command{
+		Use:   "build [IMAGE...]",
+		Short: "Build image indexes into an OCI layout",
+		Long: `Build the image indexes of the named images, or of all, into one OCI image layout, where each has the name of its
+image: skopeo inspect oci:dist:hello. Prints a line an image: its name and the digest of its index.`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: a.completeImages,
+		RunE: func(cmd *cobra.Command, images []string) error {
+			if push {
+				return a.push(cmd, s, o, p, images)
+			}
+			project, err := a.load(cmd, s, images)
+			if err != nil {
+				return err
+			}
+			results, err := a.carryOut(cmd, project, o)
+			if err != nil {
+				return err
+			}
+			var keep []string
+			for name := range project.config.Images {
+				keep = append(keep, name)
+			}
+			if !filepath.IsAbs(output) && !cmd.Flags().Changed("output") {
+				output = filepath.Join(project.top, output)
+			}
+			if err := publish.Layout(cmd.Context(), output, published(results), keep); err != nil {
+				return fmt.Errorf("writing %s: %w", output, err)
+			}
+			return a.report(o, results, nil)
+		},
+	}
+	s.flags(cmd)
+	o.flags(cmd)
+	p.flags(cmd)
+	cmd.Flags().StringVarP(&output, "output", "o", "dist", "the OCI layout to write; default: dist at the top of the tree")
+	cmd.Flags().BoolVar(&push, "push", false, "push instead of writing a layout, as the push command does")
+	return cmd
+}
+
+// carryOut builds a plan.
+func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Result, error) {
+	cache, err := store()
+	if err != nil {
+		return nil, err
+	}
+	progress := a.terminal.progress()
+	results, err := build.Run(cmd.Context(), p.plan, build.Options{
+		Dir: p.top, Store: cache, Jobs: o.jobs,
+		Progress: func(e build.Event) {
+			progress.step(e.Image, e.Platform.String(), int64(e.Done), int64(e.Total))
+		},
+	})
+	progress.finish()
+	return results, err
+}
+
+func published(results []build.Result) []publish.Image {
+	images := make([]publish.Image, len(results))
+	for i, r := range results {
+		images[i] = publish.Image{Name: r.Name, Index: r.Index}
+	}
+	return images
+}
+
+// metadata says what was made, for machines.
+type metadata struct {
+	Digest    v1.Hash                         `json:"digest"`
+	Size      int64                           `json:"size"`
+	MediaType string                          `json:"mediaType"`
+	Platforms map[arch.Platform]childMetadata `json:"platforms"`
+	Pushed    []string                        `json:"pushed,omitempty"` // references, each with its digest
+}
+
+type childMetadata struct {
+	Digest v1.Hash `json:"digest"`
+	Size   int64   `json:"size"` // of the manifest
+}
+
+func metadataOf(r build.Result) (metadata, error) {
+	manifest, err := r.Index.IndexManifest()
+	if err != nil {
+		return metadata{}, err
+	}
+	raw, err := r.Index.RawManifest()
+	if err != nil {
+		return metadata{}, err
+	}
+	digest, err := r.Index.Digest()
+	if err != nil {
+		return metadata{}, err
+	}
+	m := metadata{Digest: digest, Size: int64(len(raw)), MediaType: string(manifest.MediaType), Platforms: map[arch.Platform]childMetadata{}}
+	for _, d := range manifest.Manifests {
+		p := arch.Canonical(d.Platform.OS, d.Platform.Architecture, d.Platform.Variant)
+		m.Platforms[p] = childMetadata{d.Digest, d.Size}
+	}
+	return m, nil
+}
+
+// report prints what was made: a line an image, or JSON. pushed holds the references of each image, where there are any.
+func (a *app) report(o outcome, results []build.Result, pushed map[string][]string) error {
+	all := map[string]metadata{}
+	for _, r := range results {
+		m, err := metadataOf(r)
+		if err != nil {
+			return fmt.Errorf("describing %s: %w", r.Name, err)
+		}
+		m.Pushed = pushed[r.Name]
+		all[r.Name] = m
+	}
+	if o.metadata != "" {
+		content, err := json.MarshalIndent(all, "", "  ")
+		if err == nil {
+			err = writeFile(o.metadata, append(content, '\n'))
+		}
+		if err != nil {
+			return fmt.Errorf("writing the metadata: %w", err)
+		}
+	}
+	if o.json {
+		return a.terminal.json(all)
+	}
+	for _, r := range results {
+		if len(pushed[r.Name]) == 0 {
+			a.terminal.result("%s %s", r.Name, all[r.Name].Digest)
+		}
+		for _, ref := range pushed[r.Name] {
+			a.terminal.result("%s", ref)
+		}
+	}
+	return nil
+}
+
+// writeFile replaces a file whole, or leaves it as it was.
+func writeFile(name string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(content)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Chmod(f.Name(), 0o644)
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}

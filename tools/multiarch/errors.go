@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/multiarch-build/multiarch/tools/build"
+	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/gobuild"
+	"github.com/multiarch-build/multiarch/tools/plan"
+)
+
+// The exit codes, documented in the README.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitConfig      = 3
+	exitDiffers     = 4
+	exitBase        = 5
+	exitCompile     = 6
+	exitPush        = 7
+	exitInterrupted = 130
+)
+
+// usageError is about what was typed.
+type usageError struct {
+	err  error
+	hint string
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// Hint says what could be typed instead.
+func (e *usageError) Hint() string { return e.hint }
+
+func usagef(hint, format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...), hint}
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// errDiffers ends a command whose answer is "no" and has been printed.
+var errDiffers = errors.New("")
+
+// exitCode finds the class of an error.
+func exitCode(err error) int {
+	var (
+		usage     *usageError
+		image     *plan.UnknownImageError
+		platform  *plan.MissingPlatformError
+		wrong     config.Errors
+		oneWrong  *config.Error
+		compiling *build.CompileError
+		tool      *gobuild.MissingToolError
+		pushing   *pushError
+		program   *programExit
+	)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errInterrupted):
+		return exitInterrupted
+	case errors.Is(err, errDiffers):
+		return exitDiffers
+	case errors.As(err, &usage), errors.As(err, &image), errors.As(err, &platform):
+		return exitUsage
+	case errors.As(err, &wrong), errors.As(err, &oneWrong):
+		return exitConfig
+	case errors.As(err, &compiling), errors.As(err, &tool):
+		return exitCompile
+	case errors.As(err, &program):
+		return program.code
+	case errors.As(err, &pushing):
+		return exitPush
+	}
+	return exitFailed
+}
+
+// pushError marks what went wrong while pushing.
+type pushError struct{ error }
+
+func (e *pushError) Unwrap() error { return e.error }

@@ -1,0 +1,41 @@
+// Command multiarch builds container images for many architectures from one multiarch.yaml.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/multiarch-build/multiarch/tools/run"
+)
+
+func main() { os.Exit(start()) }
+
+func start() int {
+	// The run command starts this program again, as the first process of an image.
+	if code, ok := run.Init(); ok {
+		return code
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// The first signal asks for an orderly end, the second one gets an immediate one.
+	context.AfterFunc(ctx, stop)
+	return execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+}
+
+// execute is the whole program: arguments in, exit code out.
+func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{terminal: newTerminal(stdout, stderr), stdin: stdin}
+	root := a.command()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = errInterrupted
+	}
+	return a.terminal.exit(err)
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/config"
+)
+
+func (a *app) planCommand() *cobra.Command {
+	var (
+		s      selection
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:               "plan [IMAGE...]",
+		Short:             "Print every resolved image and platform; build nothing",
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: a.completeImages,
+		RunE: func(cmd *cobra.Command, images []string) error {
+			project, err := a.load(cmd, s, images)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return a.terminal.json(project.plan)
+			}
+			w := tabwriter.NewWriter(a.terminal.out, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "IMAGE\tPLATFORM\tBASE\tCONTENT\tENTRYPOINT\tREPOSITORY")
+			for _, i := range project.plan.Images {
+				for _, c := range i.Children {
+					var content []string
+					if c.Go != nil {
+						content = append(content, "go "+c.Go.Package)
+					}
+					for _, f := range c.Files {
+						content = append(content, f.From+" -> "+f.To)
+					}
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", i.Name, c.Platform, c.Base.Name, strings.Join(content, ", "),
+						strings.Join(c.Config.Entrypoint, " "), i.Push.Repository)
+				}
+			}
+			return w.Flush()
+		},
+	}
+	s.flags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the plan as JSON")
+	return cmd
+}
+
+func (a *app) platformsCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "platforms",
+		Short: "Print the architecture table",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if asJSON {
+				return a.terminal.json(arch.Table())
+			}
+			w := tabwriter.NewWriter(a.terminal.out, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "PLATFORM\tOFFICIAL\tDEBIAN\tGO\tEXECUTABLE\tQEMU")
+			for _, r := range arch.Table() {
+				level := r.Go.Level.Name + "=" + r.Go.Level.Value
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r, r.Official, orDash(r.Debian), r.Go.Arch+strings.TrimSuffix(" "+level, " ="),
+					fmt.Sprintf("%s %d-bit %s %#x", r.Header.Format, r.Header.Bits, r.Header.Order, r.Header.Machine), orDash(r.QEMU.Name))
+			}
+			return w.Flush()
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the table as JSON")
+	return cmd
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func (a *app) schemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of multiarch.yaml",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			schema, err := config.Schema()
+			if err != nil {
+				return err
+			}
+			_, err = a.terminal.out.Write(schema)
+			return err
+		},
+	}
+}
+
+// completeImages offers the images of the configuration to the shell.
+func (a *app) completeImages(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	file, err := a.find()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	c, err := config.Parse(file, content)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for name := range c.Images {
+		names = append(names, name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+
+	"github.com/multiarch-build/multiarch/tools/config"
+)
+
+// terminal is the only place that talks to a person. Results go to out, which a script may read; everything else goes
+// to err.
+type terminal struct {
+	out, err io.Writer
+	live     bool // err is a terminal that can redraw lines
+	quiet    bool // only results and errors
+}
+
+func newTerminal(out, err io.Writer) *terminal {
+	f, ok := err.(*os.File)
+	return &terminal{out: out, err: err, live: ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"}
+}
+
+// result prints a line of output.
+func (t *terminal) result(format string, args ...any) {
+	fmt.Fprintf(t.out, format+"\n", args...)
+}
+
+// json prints a value as output.
+func (t *terminal) json(v any) error {
+	e := json.NewEncoder(t.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// note says something that is not a result.
+func (t *terminal) note(format string, args ...any) {
+	if !t.quiet {
+		fmt.Fprintf(t.err, format+"\n", args...)
+	}
+}
+
+// exit reports how a command ended and returns the exit code.
+func (t *terminal) exit(err error) int {
+	for _, line := range explain(err) {
+		fmt.Fprintln(t.err, line)
+	}
+	return exitCode(err)
+}
+
+// explain turns an error into lines: what is wrong, and what to do about it.
+func explain(err error) []string {
+	var (
+		joined  interface{ Unwrap() []error }
+		wrong   config.Errors
+		hinting interface{ Hint() string }
+		program *programExit
+	)
+	switch {
+	case err == nil, errors.Is(err, errDiffers), errors.As(err, &program): // it has said what it had to say
+		return nil
+	case errors.As(err, &wrong):
+		return []string{wrong.Error()}
+	case errors.As(err, &joined):
+		var lines []string
+		for _, one := range joined.Unwrap() {
+			lines = append(lines, explain(one)...)
+		}
+		return lines
+	}
+	lines := []string{"multiarch: " + strings.TrimRight(err.Error(), "\n")}
+	if errors.As(err, &hinting) && hinting.Hint() != "" {
+		lines = append(lines, "hint: "+hinting.Hint())
+	}
+	return lines
+}
+
+// progress shows how far several things are: bars that move on a terminal, a line a step elsewhere.
+type progress struct {
+	t    *terminal
+	mu   sync.Mutex
+	bars *mpb.Progress
+	bar  map[string]*bar
+}
+
+type bar struct {
+	bar  *mpb.Bar
+	step string
+	last time.Time
+}
+
+func (t *terminal) progress() *progress {
+	p := &progress{t: t, bar: map[string]*bar{}}
+	if t.live && !t.quiet {
+		p.bars = mpb.New(mpb.WithOutput(t.err), mpb.WithWidth(40), mpb.WithAutoRefresh())
+	}
+	return p
+}
+
+// step says that name has come to done of total, last with what step names.
+func (p *progress) step(name, step string, done, total int64) {
+	if p.t.quiet {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bars == nil {
+		fmt.Fprintf(p.t.err, "%s: %s (%d of %d)\n", name, step, done, total)
+		return
+	}
+	b := p.at(name, total, decor.CountersNoUnit("%d of %d", decor.WCSyncSpace))
+	b.step = step
+	b.bar.SetTotal(total, false)
+	b.bar.SetCurrent(done)
+}
+
+// bytes says that name has moved done of total bytes. Without a terminal it says so about once in five seconds.
+func (p *progress) bytes(name string, done, total int64) {
+	if p.t.quiet || total <= 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b := p.at(name, total, decor.CountersKibiByte("% .1f of % .1f", decor.WCSyncSpace))
+	if p.bars == nil {
+		if done >= total || time.Since(b.last) > 5*time.Second {
+			fmt.Fprintf(p.t.err, "%s: %.1f of %.1f MB\n", name, float64(done)/1e6, float64(total)/1e6)
+			b.last = time.Now()
+		}
+		return
+	}
+	b.bar.SetTotal(total, false)
+	b.bar.SetCurrent(done)
+}
+
+func (p *progress) at(name string, total int64, counter decor.Decorator) *bar {
+	b, ok := p.bar[name]
+	if ok {
+		return b
+	}
+	b = &bar{last: time.Now()}
+	p.bar[name] = b
+	if p.bars != nil {
+		b.bar = p.bars.AddBar(total, mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)), mpb.AppendDecorators(counter, decor.Any(func(decor.Statistics) string {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return " " + b.step
+		})))
+	}
+	return b
+}
+
+// finish leaves the bars as they stand. Nothing may be printed before it.
+func (p *progress) finish() {
+	if p.bars == nil {
+		return
+	}
+	for _, b := range p.bar {
+		b.bar.Abort(false) // has no effect on a bar that is complete
+	}
+	p.bars.Wait()
+}
