@@ -26,10 +26,10 @@ const (
 // Header is what an executable's first bytes say about the machine it is for. Variants are not in it: ELF flags are
 // the same for GOARM 5, 6 and 7 and for GOAMD64 v1 to v4. Headers compare with ==.
 type Header struct {
-	Format  Format
-	Machine uint16 // ELF e_machine, or the PE COFF machine
-	Bits    int    // 32 or 64
-	Order   ByteOrder
+	Format  Format    `json:"format"`
+	Machine uint16    `json:"machine"` // ELF e_machine, or the PE COFF machine
+	Bits    int       `json:"bits"`    // 32 or 64
+	Order   ByteOrder `json:"order"`
 }
 
 // String describes h with the architectures of the table it belongs to, for messages.

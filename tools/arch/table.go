@@ -1,5 +1,7 @@
 package arch
 
+import "encoding/json"
+
 // Row is everything the project knows about one platform. Every other place derives what it needs from here.
 type Row struct {
 	Platform
@@ -17,6 +19,19 @@ type Row struct {
 	Header Header
 	// QEMU is how qemu-user runs it, zero where it cannot.
 	QEMU QEMU
+}
+
+// MarshalJSON writes the row as an object; the Platform in it would otherwise speak for the whole.
+func (r Row) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Platform Platform `json:"platform"`
+		Official string   `json:"official"`
+		Debian   string   `json:"debian,omitempty"`
+		Triplet  string   `json:"triplet,omitempty"`
+		Go       []string `json:"go"`
+		Header   Header   `json:"header"`
+		QEMU     string   `json:"qemu,omitempty"`
+	}{r.Platform, r.Official, r.Debian, r.Triplet, r.Go.Environ(), r.Header, r.QEMU.Name})
 }
 
 // Go selects a target of the go command. Level is always set where the architecture has one, so that nothing in the

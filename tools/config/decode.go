@@ -203,6 +203,7 @@ func (r *reader) pairs(n *yaml.Node, path Path, visit func(key, value *yaml.Node
 			r.failAt(key, path.to("<<"), hinted(errors.New("merge keys are not supported"), "write the values out; overrides are the only layering"))
 		case first[key.Value] != nil:
 			r.failAt(key, path.to(key.Value), fmt.Errorf("duplicate key, first on line %d", first[key.Value].Line))
+			r.errs[len(r.errs)-1].key = true
 		default:
 			first[key.Value] = key
 			visit(key, value)

@@ -24,6 +24,7 @@ type Error struct {
 	Path string
 	Err  error
 	hint string
+	key  bool // about a key; the value that stands under it could be read
 }
 
 func (e *Error) Error() string {
@@ -90,12 +91,12 @@ func (p Path) String() string {
 // to returns the path with steps added; p itself is never changed.
 func (p Path) to(steps ...any) Path { return append(slices.Clip(p), steps...) }
 
-// notBecauseOf leaves out of found what may only have been found because a value could not be read: what is wrong
-// at the same path, above it or below it.
+// notBecauseOf leaves out of found what may only have been found because something could not be read: what is wrong
+// at the same path or above it, and below a value.
 func notBecauseOf(unread, found Errors) Errors {
 	var own Errors
 	for _, f := range found {
-		if !slices.ContainsFunc(unread, func(u *Error) bool { return within(u.Path, f.Path) || within(f.Path, u.Path) }) {
+		if !slices.ContainsFunc(unread, func(u *Error) bool { return within(f.Path, u.Path) || !u.key && within(u.Path, f.Path) }) {
 			own = append(own, f)
 		}
 	}

@@ -20,8 +20,9 @@ func Hint(word string, known []string) string {
 	return all
 }
 
-// of returns the member of known with the smallest edit distance to word, the first of them on a tie, and "" where
-// even that one would need more than a third of its letters (and more than two: "jbo" is two away from "job") changed.
+// of returns the member of known with the smallest edit distance to word, the first of them on a tie. Where even that one
+// would need more than a third of its letters (and more than two: "jbo" is two away from "job") changed, it returns one
+// that word is the end of, or "".
 func of(word string, known []string) string {
 	best, distance := "", -1
 	for _, k := range known {
@@ -30,7 +31,13 @@ func of(word string, known []string) string {
 			best, distance = k, d
 		}
 	}
-	if distance > max(2, (len(best)+2)/3) || distance >= len(best) {
+	if best == "" || distance > max(2, (len(best)+2)/3) || distance >= len(best) {
+		// What was left out may be all that is wrong: arm64 for linux/arm64.
+		for _, k := range known {
+			if strings.HasSuffix(k, "/"+word) {
+				return k
+			}
+		}
 		return ""
 	}
 	return best

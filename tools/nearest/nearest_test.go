@@ -14,6 +14,7 @@ func TestHint(t *testing.T) {
 		"bsae":         `did you mean "base"? known: base, platforms, linux/arm/v7`,
 		"Platform":     `did you mean "platforms"? known: base, platforms, linux/arm/v7`,
 		"linux/armv7":  `did you mean "linux/arm/v7"? known: base, platforms, linux/arm/v7`,
+		"v7":           `did you mean "linux/arm/v7"? known: base, platforms, linux/arm/v7`,
 		"entirely off": `known: base, platforms, linux/arm/v7`,
 	} {
 		assert.Equal(t, want, nearest.Hint(word, known), word)

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"log"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/run"
+)
+
+func TestMain(m *testing.M) {
+	if code, ok := run.Init(); ok {
+		os.Exit(code)
+	}
+	testscript.Main(m, map[string]func(){"multiarch": main})
+}
+
+// TestScripts runs testdata/script. To accept changed golden output: go test ./tools/multiarch -update
+func TestScripts(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	require.NoError(t, err)
+	require.NotEmpty(t, scripts)
+	goEnv := goEnvironment(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+			e.Defer(server.Close)
+			self, err := exec.LookPath("multiarch")
+			if err != nil {
+				return err
+			}
+			e.Vars = append(e.Vars, goEnv...)
+			e.Vars = append(e.Vars, "BIN="+filepath.Dir(self))
+			e.Vars = append(e.Vars, "REGISTRY="+strings.TrimPrefix(server.URL, "http://"), "MULTIARCH_CACHE="+filepath.Join(e.WorkDir, ".cache"))
+			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			// [tool:NAME] is true where a program is there. Where every program has to be, a missing one is an error.
+			tool, ok := strings.CutPrefix(name, "tool:")
+			if !ok {
+				return false, errors.New("unknown condition")
+			}
+			_, err := exec.LookPath(tool)
+			if err != nil && os.Getenv("MULTIARCH_TEST_TOOLS") == "all" {
+				return false, err
+			}
+			return err == nil, nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "damage": damage},
+	})
+}
+
+// goEnvironment is what the go command needs to find its caches: scripts otherwise run with an empty environment.
+func goEnvironment(t *testing.T) []string {
+	t.Helper()
+	var env []string
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOSUMDB", "GOFLAGS"} {
+		out, err := exec.Command("go", "env", name).Output()
+		require.NoError(t, err)
+		env = append(env, name+"="+strings.TrimSpace(string(out)))
+	}
+	return append(env, "DOCKER_CONFIG=/nonexistent")
+}
+
+// exits CODE PROGRAM ARGS... runs a program and wants this exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARGS...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// damage FILE... flips a bit in the middle of each file. A pattern has to match at least one.
+func damage(ts *testscript.TestScript, neg bool, args []string) {
+	for _, pattern := range args {
+		files, err := filepath.Glob(ts.MkAbs(pattern))
+		ts.Check(err)
+		if len(files) == 0 {
+			ts.Fatalf("%s matches nothing", pattern)
+		}
+		for _, f := range files {
+			content, err := os.ReadFile(f)
+			ts.Check(err)
+			if len(content) > 0 {
+				content[len(content)/2] ^= 1
+				ts.Check(os.WriteFile(f, content, 0o644))
+			}
+		}
+	}
+}
