@@ -85,6 +85,7 @@ func (t toolchain) tracked(r Request) bool {
 func (t toolchain) command(ctx context.Context, dir string, r Request, args ...string) (*exec.Cmd, error) {
 	cmd := exec.CommandContext(ctx, t.path, args...)
 	cmd.Dir = dir
+	bind(cmd)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = grace
 	cmd.Env = append(os.Environ(), r.Row.Go.Environ()...)
