@@ -1,16 +1,19 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/spf13/cobra"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/build"
+	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/publish"
 )
 
@@ -64,6 +67,9 @@ image: skopeo inspect oci:dist:hello. Prints a line an image: its name and the d
 			if err := publish.Layout(cmd.Context(), output, published(results), keep); err != nil {
 				return fmt.Errorf("writing %s: %w", output, err)
 			}
+			if err := a.tables(cmd.Context(), results); err != nil {
+				return err
+			}
 			return a.report(o, results, nil)
 		},
 	}
@@ -90,6 +96,29 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Resul
 	})
 	progress.finish()
 	return results, err
+}
+
+// tables shows a person what was built.
+func (a *app) tables(ctx context.Context, results []build.Result) error {
+	for _, r := range results {
+		if a.terminal.quiet {
+			break
+		}
+		root, err := partial.Descriptor(r.Index)
+		if err != nil {
+			return fmt.Errorf("describing %s: %w", r.Name, err)
+		}
+		report, err := inspect.NewReport(ctx, &inspect.Source{Name: r.Name, Root: *root, Index: r.Index})
+		if err != nil {
+			return fmt.Errorf("describing %s: %w", r.Name, err)
+		}
+		a.terminal.note("\n%s %s", r.Name, root.Digest)
+		if err := report.Table(a.terminal.err); err != nil {
+			return err
+		}
+	}
+	a.terminal.note("")
+	return nil
 }
 
 func published(results []build.Result) []publish.Image {
