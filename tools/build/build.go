@@ -26,7 +26,7 @@ type Options struct {
 	// Dir is the top of the tree: what packages and files are relative to.
 	Dir   string
 	Store *cache.Store
-	// Jobs is how many platforms are compiled, and how many layers written, at a time; 0 means one a processor.
+	// Jobs is how many layers are written, and about how many compilers run, at a time; 0 means one a processor.
 	Jobs int
 	// Progress, where it is not nil, is called for every image that is finished. Calls do not overlap.
 	Progress func(Event)
@@ -51,9 +51,11 @@ func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
 		tree:   tree,
 		layers: newLayers(ctx, o.Store),
 		jobs:   cmp.Or(o.Jobs, runtime.NumCPU()),
-		// Only where something is compiled is the go command needed at all.
-		compiler: sync.OnceValues(func() (*gobuild.Builder, error) { return gobuild.New(ctx, o.Dir, o.Store) }),
 	}
+	// Only where something is compiled is the go command needed at all.
+	e.compiler = sync.OnceValues(func() (*gobuild.Builder, error) {
+		return gobuild.New(ctx, o.Dir, o.Store, max(2, e.jobs/compilers(e.jobs)))
+	})
 	return e.run(ctx, p, o.Progress)
 }
 
@@ -75,11 +77,13 @@ func (e *engine) run(ctx context.Context, p *plan.Plan, report func(Event)) ([]R
 		children[i] = make([]made, len(p.Images[i].Children))
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(e.jobs)
+	compiling, writing := make(chan struct{}, compilers(e.jobs)), make(chan struct{}, e.jobs)
 	var failures compileErrors
 	done := newProgress(p, report)
 	for _, u := range units(p) {
 		group.Go(func() error {
+			compiling <- struct{}{}
+			defer func() { <-compiling }()
 			if err := e.compileUnit(ctx, p, u, children); err != nil {
 				return failures.keep(err)
 			}
@@ -92,6 +96,8 @@ func (e *engine) run(ctx context.Context, p *plan.Plan, report func(Event)) ([]R
 	for i := range p.Images {
 		for j := range p.Images[i].Children {
 			group.Go(func() error {
+				writing <- struct{}{}
+				defer func() { <-writing }()
 				if err := e.layersOf(ctx, p.Images[i], j, &children[i][j]); err != nil {
 					return err
 				}
@@ -108,6 +114,10 @@ func (e *engine) run(ctx context.Context, p *plan.Plan, report func(Event)) ([]R
 	}
 	return assemble(p, children)
 }
+
+// compilers is how many go commands run at a time. Each of them keeps several compilers busy, but only one linker a
+// program, so a few side by side fill what one leaves idle; many would only need more memory.
+func compilers(jobs int) int { return min(jobs, 4) }
 
 // layersOf makes the layers of a child that need no compiler.
 func (e *engine) layersOf(ctx context.Context, i plan.Image, n int, m *made) error {

@@ -66,7 +66,7 @@ type Settings struct {
 // Go is a Go main package and how it is compiled. -trimpath is always given.
 type Go struct {
 	Package string             `yaml:"package,omitempty" jsonschema_description:"The main package: a directory such as ./app/hello, or an import path from the module graph."`
-	Ldflags []PlatformTemplate `yaml:"ldflags,omitempty" jsonschema_description:"Linker flags, with templates: -X main.version={{.Git.Tag}}."`
+	Ldflags []PlatformTemplate `yaml:"ldflags,omitempty" jsonschema_description:"Linker flags, with templates: -X main.version={{.Git.Tag}}. Default: -s -w, no symbols for debuggers."`
 	Tags    []string           `yaml:"tags,omitempty" jsonschema_description:"Build tags."`
 	Env     map[Name]Text      `yaml:"env,omitempty" jsonschema_description:"Environment of the go command, such as GOEXPERIMENT."`
 	Cgo     *bool              `yaml:"cgo,omitempty" jsonschema_description:"Compile with cgo, by a cross compiler; default: false."`

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
@@ -120,7 +121,7 @@ func (b *Builder) goBuild(ctx context.Context, r Request, folder string, stale [
 		if err := os.MkdirAll(out, 0o755); err != nil {
 			return nil, "", fmt.Errorf("preparing to compile: %w", err)
 		}
-		args := []string{"build", "-trimpath", "-buildvcs=false", "-o", out}
+		args := []string{"build", "-trimpath", "-buildvcs=false", "-p=" + strconv.Itoa(b.jobs), "-o", out}
 		if len(r.Tags) > 0 {
 			args = append(args, "-tags="+strings.Join(r.Tags, ","))
 		}

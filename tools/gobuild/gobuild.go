@@ -49,16 +49,18 @@ type Builder struct {
 	dir   string
 	store *cache.Store
 	tool  toolchain
+	jobs  int
 	files *files
 }
 
-// New returns a builder for the tree at dir, which keeps its outputs and fingerprints in store.
-func New(ctx context.Context, dir string, store *cache.Store) (*Builder, error) {
+// New returns a builder for the tree at dir, which keeps its outputs and fingerprints in store. jobs is how many
+// compilers one Build may run at a time (the go command's -p).
+func New(ctx context.Context, dir string, store *cache.Store, jobs int) (*Builder, error) {
 	tool, err := findToolchain(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	return &Builder{dir, store, tool, newFiles()}, nil
+	return &Builder{dir, store, tool, jobs, newFiles()}, nil
 }
 
 // Build compiles the targets and calls use with their binaries, in the order of the targets. Until use returns, no

@@ -68,7 +68,7 @@ func (w *workspace) build() (binary gobuild.Binary, commands []string, err error
 	_ = os.Remove(w.log)
 	store, err := cache.Open(w.cacheDir)
 	require.NoError(w.t, err)
-	b, err := gobuild.New(w.t.Context(), w.dir, store)
+	b, err := gobuild.New(w.t.Context(), w.dir, store, 2)
 	require.NoError(w.t, err)
 	err = b.Build(w.t.Context(), w.request, func(binaries []gobuild.Binary) error {
 		binary = binaries[0]

@@ -231,6 +231,10 @@ func (b *builder) gobuild(at config.Path, n string, row arch.Row, src config.Go,
 	if row.OS == "windows" {
 		g.Path += ".exe"
 	}
+	if src.Ldflags == nil {
+		// Images are shipped, not debugged: a third of a Go program is symbols that nothing in it reads.
+		g.Ldflags = []string{"-s", "-w"}
+	}
 	for i, flag := range src.Ldflags {
 		value, err := flag.Expand(vars)
 		if err != nil {

@@ -1,0 +1,116 @@
+// Package tools_test holds the architecture: which package may know which.
+package tools_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/multiarch-build/multiarch/"
+
+// mayImport says which of our packages each of our packages may import. Data flows one way, from arch and config at the
+// top to the commands at the bottom; build, publish, inspect and run are strangers to each other.
+var mayImport = map[string][]string{
+	"tools/nearest":  {},
+	"tools/arch":     {"tools/nearest"},
+	"tools/config":   {"tools/arch", "tools/nearest"},
+	"tools/layer":    {},
+	"tools/image":    {"tools/arch", "tools/layer"},
+	"tools/plan":     {"tools/arch", "tools/config", "tools/image", "tools/nearest"},
+	"tools/cache":    {},
+	"tools/registry": {},
+	"tools/base":     {"tools/layer", "tools/plan"},
+	"tools/gobuild":  {"tools/arch", "tools/cache"},
+	"tools/build":    {"tools/arch", "tools/base", "tools/cache", "tools/config", "tools/gobuild", "tools/image", "tools/layer", "tools/plan"},
+	"tools/publish":  {"tools/arch", "tools/nearest", "tools/registry"},
+	"tools/inspect":  {"tools/arch", "tools/nearest", "tools/registry"},
+	"tools/run":      {"tools/arch"},
+	"tools/multiarch": {"tools/arch", "tools/build", "tools/cache", "tools/config", "tools/gobuild", "tools/inspect", "tools/nearest", "tools/plan",
+		"tools/publish", "tools/registry", "tools/run"},
+	"tools/bench":        {},
+	"app/hello":          {"app/internal/serve"},
+	"app/clock":          {"app/internal/serve"},
+	"app/internal/serve": {},
+}
+
+// withoutRegistries are the packages that must work where there is no network: not even indirectly may they know how
+// to reach a registry.
+var withoutRegistries = []string{"tools/arch", "tools/config", "tools/layer", "tools/image", "tools/plan", "tools/cache", "tools/base", "tools/gobuild", "tools/build", "tools/run"}
+
+type listed struct {
+	ImportPath string
+	Name       string
+	Imports    []string
+	Deps       []string
+}
+
+func list(t *testing.T) map[string]listed {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Name,Imports,Deps", "./...")
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	all := map[string]listed{}
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else {
+			require.NoError(t, err)
+		}
+		all[strings.TrimPrefix(p.ImportPath, module)] = p
+	}
+	require.NotEmpty(t, all)
+	return all
+}
+
+func TestImportsGoOneWay(t *testing.T) {
+	all := list(t)
+	for path, p := range all {
+		if strings.Contains(path, "/internal/") && !strings.HasPrefix(path, "app/") {
+			continue // only its parent can import it, and the parent is held to its own list
+		}
+		allowed, known := mayImport[path]
+		if len(p.Imports) == 0 {
+			continue // only tests
+		}
+		assert.True(t, known, "%s is new: say in mayImport what it may import", path)
+		for _, i := range p.Imports {
+			own, ours := strings.CutPrefix(i, module)
+			if ours && !strings.HasPrefix(own, path+"/internal/") {
+				assert.True(t, slices.Contains(allowed, own), "%s must not import %s", path, own)
+			}
+		}
+	}
+	for path := range mayImport {
+		_, exists := all[path]
+		assert.True(t, exists, "mayImport speaks of %s, which is not there", path)
+	}
+}
+
+func TestNobodyReachesARegistryUnasked(t *testing.T) {
+	all := list(t)
+	for _, path := range withoutRegistries {
+		require.NotEmpty(t, all[path].Deps, path)
+		for _, forbidden := range []string{"github.com/google/go-containerregistry/pkg/v1/remote", "github.com/google/go-containerregistry/pkg/authn"} {
+			assert.False(t, slices.Contains(all[path].Deps, forbidden), "%s depends on %s", path, forbidden)
+		}
+	}
+}
+
+func TestNoDrawers(t *testing.T) {
+	for path, p := range list(t) {
+		for _, drawer := range []string{"util", "utils", "common", "helper", "helpers", "misc", "shared"} {
+			assert.NotEqual(t, drawer, p.Name, path)
+		}
+	}
+}
