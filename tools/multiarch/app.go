@@ -43,7 +43,7 @@ func (a *app) command() *cobra.Command {
 	})
 	for _, make := range []func() *cobra.Command{
 		a.initCommand, a.planCommand, a.buildCommand, a.pushCommand, a.loadCommand, a.archiveCommand, a.runCommand,
-		a.inspectCommand, a.registryCommand, a.platformsCommand, a.schemaCommand, a.versionCommand,
+		a.inspectCommand, a.verifyCommand, a.diffCommand, a.registryCommand, a.platformsCommand, a.schemaCommand, a.versionCommand,
 	} {
 		cmd := make()
 		check := cmd.Args

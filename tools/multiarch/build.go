@@ -88,6 +88,9 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Resul
 		return nil, err
 	}
 	progress := a.terminal.progress()
+	for _, i := range p.plan.Images {
+		progress.expect(i.Name, int64(len(i.Children)))
+	}
 	results, err := build.Run(cmd.Context(), p.plan, build.Options{
 		Dir: p.top, Store: cache, Jobs: o.jobs,
 		Progress: func(e build.Event) {

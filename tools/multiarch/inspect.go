@@ -50,3 +50,87 @@ With --verbose, print what docker manifest inspect --verbose prints.`,
 	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow plain HTTP and unknown certificates")
 	return cmd
 }
+
+func (a *app) verifyCommand() *cobra.Command {
+	var (
+		asJSON   bool
+		insecure bool
+	)
+	cmd := &cobra.Command{
+		Use:   "verify REF",
+		Short: "Prove that descriptor, config and binaries of every child agree",
+		Long: `Read everything a reference stands for, and prove for every child that its descriptor, its config and its executables
+name the same platform, that what starts it is there, and that digests, sizes and diffIDs are those of the bytes. Prints
+what is wrong, a line a problem, and exits with 4 where anything is.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			source, err := inspect.Open(cmd.Context(), a.client(insecure, 0), args[0])
+			if err != nil {
+				return err
+			}
+			defer source.Close()
+			verdict, err := inspect.Verify(cmd.Context(), source)
+			if err != nil {
+				return err
+			}
+			for _, note := range verdict.Notes {
+				a.terminal.note("note: %s", note)
+			}
+			if asJSON {
+				err = a.terminal.json(verdict)
+			} else {
+				for _, problem := range verdict.Problems {
+					a.terminal.result("%s", problem)
+				}
+			}
+			if err == nil && len(verdict.Problems) > 0 {
+				return errDiffers
+			}
+			a.terminal.note("%s: %d images are what they say they are", args[0], verdict.Children)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the verdict as JSON")
+	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow plain HTTP and unknown certificates")
+	return cmd
+}
+
+func (a *app) diffCommand() *cobra.Command {
+	var (
+		asJSON   bool
+		insecure bool
+	)
+	cmd := &cobra.Command{
+		Use:   "diff A B",
+		Short: "Print what differs between two images or indexes, and why the digest moved",
+		Long:  `Print what differs between two references: platforms, config, files, layers. Exits with 4 where anything does.`,
+		Args:  cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var sources [2]*inspect.Source
+			for i, ref := range args {
+				source, err := inspect.Open(cmd.Context(), a.client(insecure, 0), ref)
+				if err != nil {
+					return err
+				}
+				defer source.Close()
+				sources[i] = source
+			}
+			difference, err := inspect.Diff(cmd.Context(), sources[0], sources[1])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = a.terminal.json(difference)
+			} else if !difference.Empty() {
+				_, err = difference.WriteTo(a.terminal.out)
+			}
+			if err == nil && !difference.Empty() {
+				return errDiffers
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the difference as JSON")
+	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow plain HTTP and unknown certificates")
+	return cmd
+}

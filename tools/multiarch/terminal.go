@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -95,7 +96,7 @@ type progress struct {
 
 type bar struct {
 	bar  *mpb.Bar
-	step string
+	step atomic.Pointer[string] // read by the drawing goroutine, which the one that holds mu may be waiting for
 	last time.Time
 }
 
@@ -105,6 +106,16 @@ func (t *terminal) progress() *progress {
 		p.bars = mpb.New(mpb.WithOutput(t.err), mpb.WithWidth(40), mpb.WithAutoRefresh())
 	}
 	return p
+}
+
+// expect says that name will have total steps, so that a bar is there before the first of them is done.
+func (p *progress) expect(name string, total int64) {
+	if p.bars == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at(name, total, decor.CountersNoUnit("%d of %d", decor.WCSyncSpace))
 }
 
 // step says that name has come to done of total, last with what step names.
@@ -119,7 +130,7 @@ func (p *progress) step(name, step string, done, total int64) {
 		return
 	}
 	b := p.at(name, total, decor.CountersNoUnit("%d of %d", decor.WCSyncSpace))
-	b.step = step
+	b.step.Store(&step)
 	b.bar.SetTotal(total, false)
 	b.bar.SetCurrent(done)
 }
@@ -152,9 +163,10 @@ func (p *progress) at(name string, total int64, counter decor.Decorator) *bar {
 	p.bar[name] = b
 	if p.bars != nil {
 		b.bar = p.bars.AddBar(total, mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)), mpb.AppendDecorators(counter, decor.Any(func(decor.Statistics) string {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			return " " + b.step
+			if step := b.step.Load(); step != nil {
+				return " " + *step
+			}
+			return ""
 		})))
 	}
 	return b

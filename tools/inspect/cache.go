@@ -1,0 +1,70 @@
+package inspect
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// layerCache reads every layer once, however many children have it, and forgets it with the last of them.
+type layerCache struct {
+	source *Source
+	mu     sync.Mutex
+	// users counts the children that a layer is still needed for.
+	users  map[v1.Hash]int
+	layers map[v1.Hash]func() (*contents, error)
+}
+
+func newLayerCache(s *Source, children []*childState) *layerCache {
+	c := &layerCache{source: s, users: map[v1.Hash]int{}, layers: map[v1.Hash]func() (*contents, error){}}
+	for _, child := range children {
+		for h := range child.digests() {
+			c.users[h]++
+		}
+	}
+	return c
+}
+
+// digests are those of the child's layers.
+func (c *childState) digests() map[v1.Hash]bool {
+	own := map[v1.Hash]bool{}
+	if c.opened != nil {
+		for _, d := range c.opened.manifest.Layers {
+			own[d.Digest] = true
+		}
+	}
+	return own
+}
+
+// get reads a layer of img, or waits until somebody else has.
+func (c *layerCache) get(ctx context.Context, img v1.Image, d v1.Descriptor) (*contents, error) {
+	c.mu.Lock()
+	read, ok := c.layers[d.Digest]
+	if !ok {
+		read = sync.OnceValues(func() (*contents, error) {
+			e := &examiner{}
+			defer e.close()
+			return readLayer(ctx, c.source, img, d, e)
+		})
+		c.layers[d.Digest] = read
+	}
+	c.mu.Unlock()
+	content, err := read()
+	if err != nil {
+		return nil, fmt.Errorf("reading layer %s: %w", d.Digest, err)
+	}
+	return content, nil
+}
+
+// done says that child needs its layers no longer.
+func (c *layerCache) done(child *childState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for h := range child.digests() {
+		if c.users[h]--; c.users[h] == 0 {
+			delete(c.layers, h)
+		}
+	}
+}

@@ -1,0 +1,216 @@
+package inspect
+
+import (
+	"context"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+)
+
+// verify looks at everything below the descriptor of a child.
+func (c *childState) verify(ctx context.Context, s *Source, cache *layerCache) error {
+	if c.opened == nil {
+		return nil
+	}
+	o := c.opened
+	c.bytes("the manifest", o.rawManifest, c.desc)
+	c.kind("the manifest", o.rawManifest, c.desc.MediaType)
+	raw, config, err := o.config()
+	if err != nil && !s.atFault(ctx, err) {
+		return err
+	}
+	if raw != nil {
+		c.bytes("the config", raw, o.manifest.Config)
+	}
+	if err != nil {
+		c.problem(place{}, "%s", s.complaint("the config", err))
+	}
+	if c.attests != "" {
+		return c.blobs(ctx, s)
+	}
+	if err == nil && !o.manifest.Config.MediaType.IsConfig() {
+		c.problem(place{}, "the media type of the config is %q, which is no image config", o.manifest.Config.MediaType)
+		config = nil
+	}
+	if config == nil {
+		return c.blobs(ctx, s)
+	}
+	c.platforms(config)
+	root, err := c.layers(ctx, s, cache, config)
+	if err != nil {
+		return err
+	}
+	c.executables(root, config)
+	return nil
+}
+
+// platforms compares descriptor and config.
+func (c *childState) platforms(config *v1.ConfigFile) {
+	said := arch.Canonical(config.OS, config.Architecture, config.Variant)
+	switch {
+	case config.OS == "" || config.Architecture == "":
+		c.problem(place{}, "the config says no platform")
+	case c.desc.Platform == nil:
+		c.platform = said
+		c.child = said.String()
+	case c.platform != said:
+		c.problem(place{}, "its descriptor says %s, its config %s", c.platform, said)
+	case c.desc.Platform.OSVersion != "" && config.OSVersion != "" && c.desc.Platform.OSVersion != config.OSVersion:
+		c.problem(place{}, "its descriptor says os.version %s, its config %s", c.desc.Platform.OSVersion, config.OSVersion)
+	}
+}
+
+// blobs checks the blobs of something that is no image, whose content means nothing here.
+func (c *childState) blobs(ctx context.Context, s *Source) error {
+	for i, d := range c.opened.manifest.Layers {
+		content, err := readLayer(ctx, s, c.opened.image, d, nil)
+		if err != nil {
+			return err
+		}
+		c.stored(at(i, d), d, content)
+	}
+	return nil
+}
+
+func at(i int, d v1.Descriptor) place { return place{layer: i + 1, digest: d.Digest.String()} }
+
+// layers checks the layers one by one, and puts the file system of the image together.
+func (c *childState) layers(ctx context.Context, s *Source, cache *layerCache, config *v1.ConfigFile) (*rootfs, error) {
+	descriptors, diffIDs := c.opened.manifest.Layers, config.RootFS.DiffIDs
+	if len(descriptors) != len(diffIDs) {
+		c.problem(place{}, "the manifest has %d layers, the config %d diffIDs", len(descriptors), len(diffIDs))
+	}
+	root := &rootfs{windows: c.platform.OS == "windows"}
+	for i, d := range descriptors {
+		if !d.MediaType.IsDistributable() || len(d.URLs) > 0 {
+			// Its bytes are somewhere the image's author has chosen, and nothing is fetched from there.
+			c.note(at(i, d), "comes from outside of the registry: not examined")
+			root.partial = true
+			continue
+		}
+		content, err := cache.get(ctx, c.opened.image, d)
+		if err != nil {
+			return nil, err
+		}
+		var diffID v1.Hash
+		if i < len(diffIDs) {
+			diffID = diffIDs[i]
+		}
+		if !c.layer(at(i, d), d, diffID, content) {
+			root.partial = true
+			continue
+		}
+		root.add(i, d, content)
+	}
+	return root, nil
+}
+
+// stored compares a blob with its descriptor. Where it returns false the content cannot be trusted.
+func (c *childState) stored(at place, d v1.Descriptor, got *contents) bool {
+	if got.fault != nil {
+		if missing(got.fault) {
+			c.problem(at, "the blob is missing")
+		} else {
+			c.problem(at, "%v", got.fault)
+		}
+		return false
+	}
+	if got.size != d.Size {
+		c.problem(at, "the blob has %d bytes, the manifest says %d", got.size, d.Size)
+	}
+	if got.digest != d.Digest {
+		c.problem(at, "the digest of the blob is %s", got.digest)
+		return false
+	}
+	return true
+}
+
+// layer compares a layer with what manifest and config say of it. diffID is zero where the config says nothing. Where
+// layer returns false its files cannot be examined.
+func (c *childState) layer(at place, d v1.Descriptor, diffID v1.Hash, got *contents) bool {
+	if !c.stored(at, d, got) {
+		return false
+	}
+	if got.broken != nil {
+		c.problem(at, "cannot be decompressed: %v", got.broken)
+		return false
+	}
+	if said, known := compressionOf(d.MediaType); !known {
+		c.problem(at, "its media type %q is not that of a layer", d.MediaType)
+	} else if said != got.compression {
+		c.problem(at, "its media type says %s, its bytes are %s", said, got.compression)
+	}
+	switch {
+	case diffID == v1.Hash{}:
+	case diffID.Algorithm != got.diffID.Algorithm:
+		c.note(at, "its diffID is a %s, which is not checked", diffID.Algorithm)
+	case diffID != got.diffID:
+		c.problem(at, "its diffID is %s, the config says %s", got.diffID, diffID)
+	}
+	if got.tarError != nil {
+		c.problem(at, "is no readable tar archive: %v", got.tarError)
+		return false
+	}
+	return true
+}
+
+// executables looks at the programs in the image.
+func (c *childState) executables(root *rootfs, config *v1.ConfigFile) {
+	root.settle()
+	row, known := rowOf(c.platform)
+	if !known {
+		c.note(place{}, "%s is no platform of the architecture table: its executables are not examined", c.platform)
+		return
+	}
+	p := programs{
+		findings: &c.findings, root: root, row: row, platform: c.platform,
+		dir: config.Config.WorkingDir, commands: root.commandDirs(config.Config),
+	}
+	if c.platform.Architecture == "arm" && c.platform.Variant == "" {
+		c.problem(place{}, "%s has no variant, and means v5, v6 or v7 to different tools", c.platform)
+	}
+	p.entrypoint(config.Config)
+	for _, l := range root.layers {
+		for _, e := range l.programs {
+			p.check(l, e)
+		}
+	}
+	p.summarise()
+	if root.exhausted() {
+		c.problem(place{}, "its links are too involved to be followed: not all files are examined")
+	}
+}
+
+// rowOf finds the row of a platform. For a variant that is not in the table, and for none, it is one without a level:
+// what is true for all variants can still be checked.
+func rowOf(p arch.Platform) (arch.Row, bool) {
+	if row, ok := arch.Find(p); ok {
+		return row, true
+	}
+	for _, row := range arch.Table() {
+		if row.OS == p.OS && row.Architecture == p.Architecture {
+			row.Go.Level = arch.Setting{}
+			return row, true
+		}
+	}
+	return arch.Row{}, false
+}
+
+// compressionOf is what a layer's media type says of its bytes.
+func compressionOf[T ~string](mediaType T) (c compression, known bool) {
+	t := string(mediaType)
+	if !strings.HasPrefix(t, "application/vnd.oci.image.layer.") && !strings.HasPrefix(t, "application/vnd.docker.image.rootfs.") {
+		return plain, false
+	}
+	switch {
+	case strings.HasSuffix(t, ".tar+gzip"), strings.HasSuffix(t, ".tar.gzip"):
+		return gzipped, true
+	case strings.HasSuffix(t, ".tar+zstd"), strings.HasSuffix(t, ".tar.zstd"):
+		return zstandard, true
+	case strings.HasSuffix(t, ".tar"):
+		return plain, true
+	}
+	return plain, false
+}

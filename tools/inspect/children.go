@@ -1,0 +1,188 @@
+package inspect
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+)
+
+// Nothing real is near these; they bound what somebody else's index can make us do.
+const (
+	childLimit = 1000
+	layerLimit = 1000
+)
+
+// listed is an entry of an index, or a plain image as the one entry there is.
+type listed struct {
+	desc v1.Descriptor
+	// platform is what the descriptor says, in canonical form, and zero where it says nothing.
+	platform arch.Platform
+	// attests is the digest of the image that this entry is an attestation for, "" for an image.
+	attests string
+	open    func() (v1.Image, error)
+}
+
+// The annotations by which BuildKit marks the entries that are no images:
+// https://docs.docker.com/build/metadata/attestations/attestation-storage/
+const (
+	referenceType   = "vnd.docker.reference.type"
+	referenceDigest = "vnd.docker.reference.digest"
+)
+
+// parts lists what s consists of, in index order. Nothing but the index itself is read.
+func (s *Source) parts() ([]listed, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	if s.Image != nil {
+		return []listed{list(s.Root, func() (v1.Image, error) { return s.Image, nil })}, nil
+	}
+	raw, err := s.Index.RawManifest()
+	if err != nil {
+		return nil, fmt.Errorf("reading the index: %w", err)
+	}
+	var index v1.IndexManifest
+	if err := json.Unmarshal(raw, &index); err != nil {
+		return nil, fmt.Errorf("reading the index: %w", err)
+	}
+	if len(index.Manifests) > childLimit {
+		return nil, fmt.Errorf("the index has %d entries, more than %d", len(index.Manifests), childLimit)
+	}
+	var all []listed
+	for _, d := range index.Manifests {
+		all = append(all, list(d, func() (v1.Image, error) {
+			if !d.MediaType.IsImage() {
+				return nil, &KindError{d.MediaType}
+			}
+			return s.Index.Image(d.Digest)
+		}))
+	}
+	return all, nil
+}
+
+func list(d v1.Descriptor, open func() (v1.Image, error)) listed {
+	l := listed{desc: d, open: open}
+	if d.Platform != nil {
+		l.platform = canonical(*d.Platform)
+	}
+	// An entry that a runtime could choose is an image, whatever its annotations say.
+	if d.Annotations[referenceType] != "" && (d.Platform == nil || l.platform == unknownPlatform) {
+		l.attests = d.Annotations[referenceDigest]
+		if l.attests == "" {
+			l.attests = d.Annotations[referenceType]
+		}
+	}
+	return l
+}
+
+// unknownPlatform is what BuildKit writes for entries that are no images.
+var unknownPlatform = arch.Platform{OS: "unknown", Architecture: "unknown"}
+
+func canonical(p v1.Platform) arch.Platform { return arch.Canonical(p.OS, p.Architecture, p.Variant) }
+
+// call is how messages call entry i of all.
+func call(all []listed, i int) string {
+	l := all[i]
+	switch {
+	case l.attests != "":
+		for j, other := range all {
+			if other.desc.Digest.String() == l.attests && other.attests == "" {
+				return "attestation of " + call(all, j)
+			}
+		}
+		return "attestation of " + l.attests
+	case l.platform != arch.Platform{}:
+		return l.platform.String()
+	}
+	return l.desc.Digest.String()
+}
+
+// opened is an entry with its manifest and config.
+type opened struct {
+	listed
+	image       v1.Image
+	rawManifest []byte
+	manifest    v1.Manifest
+}
+
+// read reads the manifest of l.
+func (l listed) read() (*opened, error) {
+	img, err := l.open()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := img.RawManifest()
+	if err != nil {
+		return nil, err
+	}
+	o := &opened{listed: l, image: img, rawManifest: raw}
+	if err := json.Unmarshal(raw, &o.manifest); err != nil {
+		return nil, &damagedError{"manifest", err}
+	}
+	if n := len(o.manifest.Layers); n > layerLimit {
+		return nil, &damagedError{"manifest", fmt.Errorf("%d layers, and no runtime takes more than %d", n, layerLimit)}
+	}
+	return o, nil
+}
+
+// config reads the config of an image as it is stored, and as far as it can be understood.
+func (o *opened) config() (raw []byte, parsed *v1.ConfigFile, err error) {
+	if size := o.manifest.Config.Size; size < 0 || size > metadataLimit {
+		return nil, nil, &damagedError{"config", fmt.Errorf("%d bytes long by the manifest", size)}
+	}
+	if raw, err = o.image.RawConfigFile(); err != nil {
+		return nil, nil, err
+	}
+	if parsed, err = v1.ParseConfigFile(bytes.NewReader(raw)); err != nil {
+		return raw, nil, &damagedError{"config", err}
+	}
+	return raw, parsed, nil
+}
+
+// damagedError is about JSON that does not say what it should.
+type damagedError struct {
+	what string
+	err  error
+}
+
+func (e *damagedError) Error() string { return fmt.Sprintf("the %s cannot be read: %v", e.what, e.err) }
+func (e *damagedError) Unwrap() error { return e.err }
+
+// missing tells whether err says that something is not where it should be.
+func missing(err error) bool {
+	var answer *transport.Error
+	return errors.Is(err, fs.ErrNotExist) || errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
+}
+
+// atFault tells whether err is something that is wrong with s, as opposed to the way to it: a network, a disk, a
+// user who has lost patience.
+func (s *Source) atFault(ctx context.Context, err error) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	if missing(err) {
+		return true
+	}
+	var (
+		answer  *transport.Error
+		address *url.Error
+		network net.Error
+		file    *fs.PathError
+	)
+	if errors.As(err, &answer) || errors.As(err, &address) || errors.As(err, &network) || errors.As(err, &file) {
+		return false
+	}
+	return !s.remote || !errors.Is(err, io.ErrUnexpectedEOF)
+}

@@ -1,0 +1,97 @@
+package inspect
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Verdict is what Verify found out.
+type Verdict struct {
+	// Children is how many images and attestations were looked at.
+	Children int `json:"children"`
+	// Problems are what is wrong, in index order; an image without any is what it says it is.
+	Problems []Problem `json:"problems"`
+	// Notes are what could not be proved, and is not known to be wrong either.
+	Notes []Problem `json:"notes"`
+}
+
+// Problem is one thing that is wrong, and where.
+type Problem struct {
+	// Child is the platform of the child, or its digest where it has none; "" where it is about the index.
+	Child string `json:"child,omitempty"`
+	// Layer counts from one, the lowest layer first, and is zero where the problem is not about a layer. Digest is the
+	// layer's.
+	Layer  int    `json:"layer,omitempty"`
+	Digest string `json:"digest,omitempty"`
+	// File is a path in the image.
+	File string `json:"file,omitempty"`
+	Text string `json:"problem"`
+}
+
+// String is p on one line: linux/arm/v6: layer 2 (sha256:...): /app/hello: built for GOARM=7, which linux/arm/v6
+// cannot run.
+func (p Problem) String() string {
+	parts := make([]string, 0, 4)
+	if p.Child != "" {
+		parts = append(parts, p.Child)
+	}
+	if p.Layer != 0 {
+		parts = append(parts, fmt.Sprintf("layer %d (%s)", p.Layer, p.Digest))
+	}
+	if p.File != "" {
+		parts = append(parts, p.File)
+	}
+	return printable(strings.Join(append(parts, p.Text), ": "))
+}
+
+// printable keeps what somebody else has written on one line and harmless to a terminal.
+func printable(s string) string {
+	quoted := strconv.Quote(s)
+	if quoted == `"`+s+`"` {
+		return s
+	}
+	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(quoted[1 : len(quoted)-1])
+}
+
+// problemLimit is how many problems and notes of one child are kept; a wrong image is often wrong in every file.
+const problemLimit = 200
+
+// findings collects the problems of a child, or of the index.
+type findings struct {
+	child           string
+	problems, notes []Problem
+	dropped         int
+}
+
+// place is where in a child something is wrong. The zero place is the child itself.
+type place struct {
+	layer  int
+	digest string
+	file   string
+}
+
+func (f *findings) problem(at place, format string, args ...any) {
+	f.problems = f.keep(f.problems, at, fmt.Sprintf(format, args...))
+}
+
+func (f *findings) note(at place, format string, args ...any) {
+	f.notes = f.keep(f.notes, at, fmt.Sprintf(format, args...))
+}
+
+func (f *findings) keep(list []Problem, at place, text string) []Problem {
+	if len(list) >= problemLimit {
+		f.dropped++
+		return list
+	}
+	return append(list, Problem{f.child, at.layer, at.digest, at.file, text})
+}
+
+// into adds f to v.
+func (f *findings) into(v *Verdict) {
+	v.Problems = append(v.Problems, f.problems...)
+	v.Notes = append(v.Notes, f.notes...)
+	if f.dropped > 0 {
+		v.Notes = append(v.Notes, Problem{Child: f.child, Text: fmt.Sprintf("and %d more of its kind", f.dropped)})
+	}
+}

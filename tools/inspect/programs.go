@@ -1,0 +1,150 @@
+package inspect
+
+import (
+	"fmt"
+	"path"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+)
+
+// programs checks the executables of a child.
+type programs struct {
+	*findings
+	root     *rootfs
+	row      arch.Row
+	platform arch.Platform
+	// dir is the working directory of the image, commands the directories of its PATH.
+	dir      string
+	commands map[string]bool
+	// main is the program of the entrypoint, nil where there is none.
+	main *program
+	// unproved has, for every layer, the binaries whose variant nothing is known about.
+	unproved []unproved
+}
+
+// unproved is a binary without build settings, and how many others its layer has.
+type unproved struct {
+	place  place
+	why    string
+	others int
+}
+
+// check looks at a program of layer l, if the image shows it.
+func (p *programs) check(l stacked, e *program) {
+	seen := p.root.resolve(e.path)
+	if !seen.found || seen.program != e {
+		return
+	}
+	at := l.place
+	at.file = e.path
+	if e.script() {
+		// Packages bring scripts for whoever may have the interpreter: examples, parts of libraries. What is started by
+		// name has to work.
+		report := p.note
+		if e == p.main || p.commands[path.Dir(seen.path)] {
+			report = p.problem
+		}
+		p.interpreter(report, at, e, "its #! line asks for")
+		return
+	}
+	if e.header != p.row.Header {
+		p.foreign(at, e)
+		return
+	}
+	if e.unread != nil {
+		p.note(at, "cannot be examined inside: %v", e.unread)
+		return
+	}
+	p.interpreter(p.problem, at, e, "its interpreter is")
+	p.settings(at, e)
+}
+
+// foreign reports a binary that is not of the platform's machine.
+func (p *programs) foreign(at place, e *program) {
+	text := fmt.Sprintf("is %s, and %s runs %s", e.header, p.platform, p.row.Header)
+	switch {
+	case e == p.main:
+		p.problem(at, "%s", text)
+	case e.header.Format != p.row.Header.Format:
+		// What another system executes is data here: installers, and the PE files that .NET keeps its code in.
+		p.note(at, "%s", text)
+	case p.row.Architecture == "amd64" && e.header == i386.Header:
+		p.note(at, "%s; most kernels run it, too", text)
+	default:
+		p.problem(at, "%s", text)
+	}
+}
+
+var i386, _ = arch.Find(arch.Platform{OS: "linux", Architecture: "386"})
+
+// interpreter checks that what runs the program is there.
+func (p *programs) interpreter(report func(place, string, ...any), at place, e *program, says string) {
+	if e.interpreter == "" || p.root.partial || p.root.windows {
+		return
+	}
+	name := e.interpreter
+	if !path.IsAbs(name) {
+		name = path.Join("/", p.dir, name)
+	}
+	switch found := p.root.resolve(name); {
+	case p.root.exhausted():
+	case !found.found:
+		report(at, "%s %s, which the image does not have", says, e.interpreter)
+	case found.kind != regular:
+		report(at, "%s %s, which is no regular file", says, e.interpreter)
+	case !found.executable:
+		report(at, "%s %s, which is not executable", says, e.interpreter)
+	}
+}
+
+// settings holds what the Go build information says against the platform.
+func (p *programs) settings(at place, e *program) {
+	goos, goarch := e.settings["GOOS"], e.settings["GOARCH"]
+	if goos != "" && goos != p.row.Go.OS || goarch != "" && goarch != p.row.Go.Arch {
+		p.problem(at, "built for %s/%s, which is not %s", goos, goarch, p.platform)
+		return
+	}
+	level := p.row.Go.Level
+	if level.Name == "" {
+		return // nothing to prove: the architecture has no levels
+	}
+	built, ok := e.settings[level.Name]
+	switch {
+	case e.settings == nil || len(e.settings) == 0:
+		p.unknown(at, "carries no build settings")
+	case !ok:
+		p.unknown(at, "carries no setting "+level.Name)
+	default:
+		switch compareLevel(level, built) {
+		case tooHigh:
+			p.problem(at, "built for %s=%s, which %s cannot run", level.Name, built, p.platform)
+		case unclear:
+			p.note(at, "built for %s=%s, which is not known here: variant not proved", level.Name, built)
+		}
+	}
+}
+
+// unknown takes note of a binary whose variant is not proved. There can be thousands in a layer.
+func (p *programs) unknown(at place, why string) {
+	for i, u := range p.unproved {
+		if u.place.layer == at.layer && u.why == why {
+			p.unproved[i].others++
+			return
+		}
+	}
+	p.unproved = append(p.unproved, unproved{at, why, 0})
+}
+
+// summarise reports what was collected.
+func (p *programs) summarise() {
+	for _, u := range p.unproved {
+		switch u.others {
+		case 0:
+			p.note(u.place, "%s: variant not proved", u.why)
+		case 1:
+			p.note(u.place, "%s, like another file of the layer: variant not proved", u.why)
+		default:
+			p.note(u.place, "%s, like %d other files of the layer: variant not proved", u.why, u.others)
+		}
+	}
+}

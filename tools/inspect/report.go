@@ -1,0 +1,159 @@
+package inspect
+
+import (
+	"context"
+	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+)
+
+// Report is what a source consists of. Sizes are in bytes, of what is stored: compressed where it is compressed.
+type Report struct {
+	Name      string          `json:"name"`
+	MediaType types.MediaType `json:"mediaType"`
+	Digest    v1.Hash         `json:"digest"`
+	// Size is the length of the index, or of the manifest of a plain image.
+	Size     int64   `json:"size"`
+	Children []Child `json:"children"`
+	Totals   Totals  `json:"totals"`
+}
+
+// Child is an image of an index; a plain image is its own only child.
+type Child struct {
+	// Platform is what the descriptor says, or else the config; it is zero for attestations.
+	Platform arch.Platform `json:"platform,omitzero"`
+	// AttestationOf is the digest of the image that BuildKit attests something of here, "" for an image.
+	AttestationOf string          `json:"attestationOf,omitempty"`
+	MediaType     types.MediaType `json:"mediaType"`
+	Digest        v1.Hash         `json:"digest"`
+	// ManifestSize is the length of the manifest; Size is that of everything: manifest, config and layers.
+	ManifestSize int64   `json:"manifestSize"`
+	Size         int64   `json:"size"`
+	Config       v1.Hash `json:"config,omitzero"`
+	Layers       []Layer `json:"layers"`
+}
+
+// Layer is a layer of a child, in order, the lowest first.
+type Layer struct {
+	MediaType types.MediaType `json:"mediaType"`
+	Digest    v1.Hash         `json:"digest"`
+	Size      int64           `json:"size"`
+	// Children is how many children have the layer; it is shared where they are two and more.
+	Children int `json:"children"`
+}
+
+// Totals are sums over all children.
+type Totals struct {
+	// Platforms is how many platforms there is an image for.
+	Platforms int `json:"platforms"`
+	// Bytes counts every child as a whole, Unique what they share only once: what a registry keeps. The index itself
+	// is in neither.
+	Bytes  int64 `json:"bytes"`
+	Unique int64 `json:"uniqueBytes"`
+}
+
+// readers is how many children are read at a time. It bounds memory and open connections.
+const readers = 3
+
+// NewReport reads the manifests of s; no layer, and a config only where a descriptor names no platform.
+func NewReport(ctx context.Context, s *Source) (*Report, error) {
+	all, err := s.parts()
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{
+		Name: s.Name, MediaType: s.Root.MediaType, Digest: s.Root.Digest, Size: s.Root.Size,
+		Children: make([]Child, len(all)),
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readers)
+	for i, l := range all {
+		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			child, err := l.report()
+			if err != nil {
+				return fmt.Errorf("%s: %w", call(all, i), err)
+			}
+			r.Children[i] = child
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Name, err)
+	}
+	r.sum()
+	return r, nil
+}
+
+func (l listed) report() (Child, error) {
+	d := l.desc
+	c := Child{MediaType: d.MediaType, Digest: d.Digest, ManifestSize: d.Size, Size: d.Size, Layers: []Layer{}}
+	if l.attests == "" {
+		c.Platform = l.platform
+	} else {
+		c.AttestationOf = l.attests
+	}
+	if !d.MediaType.IsImage() {
+		return c, nil // an index within the index, or something that is no image: its media type says so
+	}
+	o, err := l.read()
+	if err != nil {
+		return Child{}, err
+	}
+	c.Config = o.manifest.Config.Digest
+	c.Size += o.manifest.Config.Size
+	for _, layer := range o.manifest.Layers {
+		c.Layers = append(c.Layers, Layer{MediaType: layer.MediaType, Digest: layer.Digest, Size: layer.Size})
+		c.Size += layer.Size
+	}
+	if l.attests == "" && d.Platform == nil && o.manifest.Config.MediaType.IsConfig() {
+		_, config, err := o.config()
+		if err != nil {
+			return Child{}, err
+		}
+		c.Platform = arch.Canonical(config.OS, config.Architecture, config.Variant)
+	}
+	return c, nil
+}
+
+// sum fills in what can be said only with all children at hand.
+func (r *Report) sum() {
+	users := map[v1.Hash]int{}
+	for _, c := range r.Children {
+		own := map[v1.Hash]bool{}
+		for _, l := range c.Layers {
+			if !own[l.Digest] {
+				own[l.Digest] = true
+				users[l.Digest]++
+			}
+		}
+	}
+	platforms, counted := map[arch.Platform]bool{}, map[v1.Hash]bool{}
+	once := func(h v1.Hash, size int64) {
+		if !counted[h] {
+			counted[h] = true
+			r.Totals.Unique += size
+		}
+	}
+	for i, c := range r.Children {
+		r.Totals.Bytes += c.Size
+		config := c.Size - c.ManifestSize
+		once(c.Digest, c.ManifestSize)
+		for j, l := range c.Layers {
+			config -= l.Size
+			once(l.Digest, l.Size)
+			r.Children[i].Layers[j].Children = users[l.Digest]
+		}
+		once(c.Config, config)
+		if c.Platform != (arch.Platform{}) {
+			platforms[c.Platform] = true
+		}
+	}
+	r.Totals.Platforms = len(platforms)
+}

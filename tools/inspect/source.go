@@ -1,0 +1,166 @@
+// Package inspect reads what was published: an image index, or a single image, in a registry, an OCI layout or an
+// archive. It reports what is there, proves that every child is what its platform says, and tells two of them apart.
+package inspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/multiarch-build/multiarch/tools/nearest"
+	"github.com/multiarch-build/multiarch/tools/registry"
+)
+
+// Source is an image index or an image, wherever it is. Exactly one of Index and Image is set. What has not been read
+// yet is read when it is asked for.
+type Source struct {
+	// Name is the reference that it was opened by.
+	Name string
+	// Root describes the manifest of the index or image: media type, digest and size, and its platform where the place
+	// it was found at says one.
+	Root  v1.Descriptor
+	Index v1.ImageIndex
+	Image v1.Image
+
+	// remote is set where the bytes come over a network: then a stream that breaks off may be the network's fault.
+	remote bool
+	close  func() error
+}
+
+// Close releases the file of an archive. What is read of the source afterwards may fail.
+func (s *Source) Close() error {
+	if s.close == nil {
+		return nil
+	}
+	return s.close()
+}
+
+// The forms of a reference, as skopeo and the other tools around containers/image write them (containers-transports(5)).
+const (
+	layoutForm        = "oci:"
+	ociArchiveForm    = "oci-archive:"
+	dockerArchiveForm = "docker-archive:"
+)
+
+// Open finds what ref names:
+//
+//	oci:DIR[:NAME]              an OCI layout; NAME is an entry's org.opencontainers.image.ref.name, or its digest
+//	oci-archive:FILE[:NAME]     a tar of an OCI layout
+//	docker-archive:FILE[:NAME]  what docker save writes; NAME is one of its tags
+//	FILE.tar                    either kind of archive, if there is such a file
+//	anything else               a reference to a registry, which is reached as c says
+//
+// NAME can be left out where there is only one entry; *EntryError says which there are. ctx also governs what is read
+// from a registry later on. The caller closes the source.
+func Open(ctx context.Context, c registry.Client, ref string) (*Source, error) {
+	s, err := open(ctx, c, ref)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", ref, err)
+	}
+	s.Name = ref
+	return s, nil
+}
+
+func open(ctx context.Context, c registry.Client, ref string) (*Source, error) {
+	if place, ok := strings.CutPrefix(ref, layoutForm); ok {
+		dir, name, _ := strings.Cut(place, ":")
+		return openLayout(os.DirFS(dir), dir, name)
+	}
+	if place, ok := strings.CutPrefix(ref, ociArchiveForm); ok {
+		file, name, _ := strings.Cut(place, ":")
+		return openArchive(file, name, (*archive).asLayout)
+	}
+	if place, ok := strings.CutPrefix(ref, dockerArchiveForm); ok {
+		file, name, _ := strings.Cut(place, ":")
+		return openArchive(file, name, (*archive).asDocker)
+	}
+	if info, err := os.Stat(ref); err == nil && info.Mode().IsRegular() && strings.HasSuffix(ref, ".tar") {
+		return openArchive(ref, "", (*archive).byContent)
+	}
+	return openRemote(ctx, c, ref)
+}
+
+func openRemote(ctx context.Context, c registry.Client, ref string) (*Source, error) {
+	r, err := c.Parse(ref)
+	if err != nil {
+		return nil, err
+	}
+	got, err := remote.Get(r, c.Options(ctx)...)
+	if err != nil {
+		return nil, err
+	}
+	s := &Source{Root: v1.Descriptor{MediaType: got.MediaType, Digest: got.Digest, Size: got.Size}, remote: true}
+	switch {
+	case got.MediaType.IsIndex():
+		s.Index, err = got.ImageIndex()
+	case got.MediaType.IsImage():
+		s.Image, err = got.Image()
+	default:
+		err = &KindError{got.MediaType}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// of makes a source of an image that describes itself.
+func of(img v1.Image) (*Source, error) {
+	d, err := partial.Descriptor(img)
+	if err != nil {
+		return nil, fmt.Errorf("describing the image: %w", err)
+	}
+	return &Source{Root: *d, Image: img}, nil
+}
+
+// KindError is returned for something that is neither an image nor an image index.
+type KindError struct{ MediaType types.MediaType }
+
+func (e *KindError) Error() string {
+	return fmt.Sprintf("neither an image nor an image index but %q", string(e.MediaType))
+}
+
+// Hint says what can be opened, and what to do about the one other kind that is still met.
+func (e *KindError) Hint() string {
+	if e.MediaType.IsSchema1() {
+		return "manifests of schema 1 have been given up by every registry; push the image again with a current client"
+	}
+	return "what can be read are OCI and docker manifests, OCI indexes and docker manifest lists"
+}
+
+// EntryError is returned where a layout or an archive has no entry of a name, or several and no name was given.
+type EntryError struct {
+	// Place is the directory or file, Name what was looked for ("" for the only entry), Known what it holds.
+	Place, Name string
+	Known       []string
+}
+
+func (e *EntryError) Error() string {
+	switch {
+	case len(e.Known) == 0:
+		return fmt.Sprintf("%s holds no image", e.Place)
+	case e.Name == "":
+		return fmt.Sprintf("%s holds %d images, and the reference names none of them", e.Place, len(e.Known))
+	}
+	return fmt.Sprintf("%s holds no image %q", e.Place, e.Name)
+}
+
+// Hint names the entry that may have been meant, and all others.
+func (e *EntryError) Hint() string { return nearest.Hint(e.Name, e.Known) }
+
+// errSource marks a Source that was not made by Open and breaks its rule.
+var errSource = errors.New("a source has either an index or an image")
+
+func (s *Source) check() error {
+	if (s.Index == nil) == (s.Image == nil) {
+		return fmt.Errorf("%s: %w", s.Name, errSource)
+	}
+	return nil
+}

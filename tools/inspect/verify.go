@@ -1,0 +1,194 @@
+package inspect
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
+)
+
+// Verify proves that every child of s is what it says: that its descriptor, its config and its executables name the
+// same platform, that no binary needs more of the processor than the platform's variant promises, that what starts a
+// container and what interprets its programs is there, and that every digest, size and diffID is that of the bytes. It
+// reads all of them, each layer once.
+//
+// What is wrong with the image is in the verdict; an error means that Verify could not find out. Shared libraries that
+// a program needs are not looked for.
+func Verify(ctx context.Context, s *Source) (*Verdict, error) {
+	v := &Verdict{Problems: []Problem{}, Notes: []Problem{}}
+	if err := s.verify(ctx, v); err != nil {
+		return nil, fmt.Errorf("verifying %s: %w", s.Name, err)
+	}
+	return v, nil
+}
+
+func (s *Source) verify(ctx context.Context, v *Verdict) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	root := &findings{}
+	all, err := s.verifyRoot(root)
+	if err != nil {
+		if !s.atFault(ctx, err) {
+			return err
+		}
+		root.problem(place{}, "%s", s.complaint("the index", err))
+	}
+	root.into(v)
+	children, err := s.openAll(ctx, all)
+	if err != nil {
+		return err
+	}
+	cache := newLayerCache(s, children)
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(readers)
+	for _, c := range children {
+		group.Go(func() error {
+			defer cache.done(c)
+			if err := c.verify(groupCtx, s, cache); err != nil {
+				return fmt.Errorf("%s: %w", c.child, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, c := range children {
+		c.into(v)
+	}
+	v.Children = len(all)
+	return nil
+}
+
+// complaint puts a fault of the image into words.
+func (s *Source) complaint(what string, err error) string {
+	if missing(err) {
+		return what + " is missing"
+	}
+	return fmt.Sprintf("%s cannot be read: %v", what, err)
+}
+
+// verifyRoot looks at the index itself, and lists its children. A plain image has none, and is its own only child.
+func (s *Source) verifyRoot(f *findings) ([]listed, error) {
+	if s.Index == nil {
+		return s.parts()
+	}
+	raw, err := s.Index.RawManifest()
+	if err != nil {
+		return nil, err
+	}
+	f.bytes("the index", raw, s.Root)
+	all, err := s.parts()
+	if err != nil {
+		return nil, err
+	}
+	f.kind("the index", raw, s.Root.MediaType)
+	first := map[string]int{}
+	for i, l := range all {
+		at := &findings{child: call(all, i)}
+		switch {
+		case l.desc.MediaType.IsIndex():
+			at.problem(place{}, "is an index within the index, where clients look for an image")
+		case !l.desc.MediaType.IsImage():
+			at.problem(place{}, "the index says its media type is %q, which is no image", l.desc.MediaType)
+		}
+		if l.attests == "" {
+			if l.desc.Platform == nil {
+				at.problem(place{}, "the index says no platform for it")
+			} else if j, ok := first[platformKey(l)]; ok {
+				at.problem(place{}, "is there twice: entries %d (%s) and %d (%s) of the index are for the same platform",
+					j+1, all[j].desc.Digest, i+1, l.desc.Digest)
+			} else {
+				first[platformKey(l)] = i
+			}
+		}
+		f.problems = append(f.problems, at.problems...)
+	}
+	return all, nil
+}
+
+// platformKey is equal for entries that a client could not choose between. Windows images differ in os.version.
+func platformKey(l listed) string {
+	p := l.desc.Platform
+	features := slices.Sorted(slices.Values(slices.Concat(p.OSFeatures, p.Features)))
+	return l.platform.String() + "\x00" + p.OSVersion + "\x00" + strings.Join(features, "\x00")
+}
+
+// bytes compares what was read with the descriptor it was read by.
+func (f *findings) bytes(what string, raw []byte, d v1.Descriptor) {
+	if int64(len(raw)) != d.Size {
+		f.problem(place{}, "%s has %d bytes, its descriptor says %d", what, len(raw), d.Size)
+	}
+	hasher, err := v1.Hasher(d.Digest.Algorithm)
+	if err != nil {
+		f.problem(place{}, "%s: %v", what, err)
+		return
+	}
+	hasher.Write(raw)
+	if got := hashOf(d.Digest.Algorithm, hasher); got != d.Digest {
+		f.problem(place{}, "the digest of %s is %s, its descriptor says %s", what, got, d.Digest)
+	}
+}
+
+// kind compares what a manifest or index says of itself with its descriptor.
+func (f *findings) kind(what string, raw []byte, want types.MediaType) {
+	var self struct {
+		SchemaVersion int             `json:"schemaVersion"`
+		MediaType     types.MediaType `json:"mediaType"`
+	}
+	if err := json.NewDecoder(bytes.NewReader(raw)).Decode(&self); err != nil {
+		return // said elsewhere
+	}
+	if self.SchemaVersion != 2 {
+		f.problem(place{}, "%s is of schema version %d instead of 2", what, self.SchemaVersion)
+	}
+	// OCI manifests need not say what they are; docker's must.
+	docker := want == types.DockerManifestSchema2 || want == types.DockerManifestList
+	if self.MediaType != want && (self.MediaType != "" || docker) {
+		f.problem(place{}, "%s calls itself %q, its descriptor %q", what, self.MediaType, want)
+	}
+}
+
+// childState is a child that is being verified.
+type childState struct {
+	findings
+	listed
+	// opened is nil where the manifest could not be read.
+	opened *opened
+}
+
+// openAll reads the manifests of all children.
+func (s *Source) openAll(ctx context.Context, all []listed) ([]*childState, error) {
+	children := make([]*childState, len(all))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readers)
+	for i, l := range all {
+		c := &childState{findings: findings{child: call(all, i)}, listed: l}
+		children[i] = c
+		if !l.desc.MediaType.IsImage() {
+			continue // said by verifyRoot
+		}
+		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			o, err := l.read()
+			if err != nil && !s.atFault(ctx, err) {
+				return fmt.Errorf("%s: %w", c.child, err)
+			}
+			if err != nil {
+				c.problem(place{}, "%s", s.complaint("the manifest", err))
+			}
+			c.opened = o
+			return nil
+		})
+	}
+	return children, group.Wait()
+}
