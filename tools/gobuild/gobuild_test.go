@@ -241,3 +241,33 @@ func TestCgoNeedsACompilerForThePlatform(t *testing.T) {
 	assert.Contains(t, missing.Hint(), "s390x-linux-gnu-gcc")
 	assert.Contains(t, missing.Hint(), "CC_s390x")
 }
+
+// TestCgo compiles a program with C in it for another architecture, by Debian's cross compiler and by the one that
+// CC_arm64 names, and runs it.
+func TestCgo(t *testing.T) {
+	for _, program := range []string{"aarch64-linux-gnu-gcc", "qemu-aarch64-static"} {
+		if _, err := exec.LookPath(program); err != nil {
+			if os.Getenv("MULTIARCH_TEST_TOOLS") == "all" {
+				t.Fatal(err)
+			}
+			t.Skipf("%s is not installed", program)
+		}
+	}
+	w := newWorkspace(t)
+	w.write("c/main.go", "package main\n\n// static int answer(void) { return 42; }\nimport \"C\"\n\nfunc main() { println(C.answer()) }\n")
+	row, ok := arch.Find(arch.Platform{OS: "linux", Architecture: "arm64"})
+	require.True(t, ok)
+	w.request = gobuild.Request{Row: row, Cgo: true, Targets: []gobuild.Target{{Name: "c", Package: "./c", Ldflags: []string{"-linkmode external", "-extldflags -static"}}}}
+	for _, named := range []string{"", "aarch64-linux-gnu-gcc"} {
+		t.Setenv("CC_arm64", named)
+		binary, commands, err := w.build()
+		require.NoError(t, err)
+		assert.Contains(t, commands, "build", "what C includes is not known, so the go command is always asked")
+		out, err := exec.Command("qemu-aarch64-static", binary.Path).CombinedOutput()
+		require.NoError(t, err)
+		assert.Equal(t, "42\n", string(out))
+	}
+	t.Setenv("CC_arm64", "no-such-compiler")
+	_, _, err := w.build()
+	assert.ErrorContains(t, err, "no-such-compiler")
+}
