@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -23,6 +24,8 @@ type Client struct {
 	Jobs int
 	// UserAgent is what the registry is told, in front of the library's own words.
 	UserAgent string
+	// Backoff is how requests that failed are tried again.
+	Backoff Backoff
 }
 
 // Parse reads a reference as docker does: docker.io and :latest are understood where they are left out.
@@ -34,6 +37,15 @@ func (c Client) Parse(ref string) (name.Reference, error) {
 	return r, nil
 }
 
+// Repository reads the name of a repository, without a tag or digest.
+func (c Client) Repository(repo string) (name.Repository, error) {
+	r, err := name.NewRepository(repo, c.nameOptions()...)
+	if err != nil {
+		return name.Repository{}, fmt.Errorf("repository %q: %w", repo, err)
+	}
+	return r, nil
+}
+
 func (c Client) nameOptions() []name.Option {
 	if c.Insecure {
 		return []name.Option{name.Insecure}
@@ -41,12 +53,14 @@ func (c Client) nameOptions() []name.Option {
 	return nil
 }
 
-// Options are what every call into go-containerregistry's remote package is given.
+// Options are what every call into go-containerregistry's remote package is given. Reads are retried as Backoff says.
+// The connections, and what Retry-After says, are shared by everything that is given the same slice.
 func (c Client) Options(ctx context.Context) []remote.Option {
 	opts := []remote.Option{
 		remote.WithContext(ctx),
 		remote.WithAuthFromKeychain(authn.DefaultKeychain),
 		remote.WithTransport(c.transport()),
+		remote.WithRetryBackoff(remote.Backoff{Steps: 1}), // see retryReads
 	}
 	if c.Jobs > 0 {
 		opts = append(opts, remote.WithJobs(c.Jobs))
@@ -61,11 +75,13 @@ func (c Client) transport() http.RoundTripper {
 	t := remote.DefaultTransport.(*http.Transport).Clone()
 	// One host takes most of the traffic; fewer idle connections than jobs would mean a handshake a request.
 	t.MaxIdleConnsPerHost = max(t.MaxIdleConnsPerHost, 2*c.Jobs)
+	var checked http.RoundTripper = httpsOnly{t}
 	if c.Insecure {
 		t.TLSClientConfig = insecureTLS()
-		return t
+		checked = t
 	}
-	return httpsOnly{t}
+	backoff := c.Backoff.withDefaults()
+	return retryReads{&pace{inner: checked, most: backoff.Most, until: map[string]time.Time{}}, backoff}
 }
 
 // httpsOnly refuses plain HTTP to anything but loopback. go-containerregistry by itself would also fall back to HTTP

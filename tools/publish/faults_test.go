@@ -1,0 +1,227 @@
+package publish_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
+	"github.com/multiarch-build/multiarch/tools/registry"
+)
+
+// faults are the ways in which a request goes wrong.
+var faults = map[string]faulty.Fault{
+	"429":           faulty.Status(http.StatusTooManyRequests),
+	"429 after 0s":  faulty.Status(http.StatusTooManyRequests, "Retry-After", "0"),
+	"429 after 1s":  faulty.Status(http.StatusTooManyRequests, "Retry-After", "1"), // cut short by quick
+	"500":           faulty.Status(http.StatusInternalServerError),
+	"503":           faulty.Status(http.StatusServiceUnavailable, "Retry-After", "0"),
+	"reset":         faulty.Reset,
+	"answer lost":   faulty.Lost,
+	"answer cut up": faulty.Truncated,
+}
+
+// twoPlatforms is what all these tests push, over an older index of the same tag.
+func twoPlatforms(t testing.TB) (hello, older publish.Image) {
+	base := newLayer(t, "base", 40_000)
+	return service(t, "hello", []v1.Layer{base}, amd64, arm64), publish.Image{Name: "hello", Index: newIndex(t)}
+}
+
+// withOlder is a registry that has the older index as hello:latest.
+func withOlder(t testing.TB, older publish.Image) *loopback {
+	t.Helper()
+	l := newLoopback(t, nil)
+	raw, err := older.Index.RawManifest()
+	require.NoError(t, err)
+	put := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/v2/hello/manifests/latest", bytes.NewReader(raw))
+	put.Header.Set("Content-Type", string(types.OCIImageIndex))
+	l.inside.ServeHTTP(httptest.NewRecorder(), put)
+	require.Equal(t, digestOf(t, older.Index), l.digest(t, "hello:latest"))
+	return l
+}
+
+// requireWhole checks that the registry has an image with all that it consists of. It has checked the digests itself.
+func requireWhole(t testing.TB, l *loopback, image publish.Image) {
+	t.Helper()
+	list, err := image.Index.IndexManifest()
+	require.NoError(t, err)
+	require.Equal(t, digestOf(t, image.Index), l.digest(t, "hello:latest"))
+	for _, d := range list.Manifests {
+		require.Equal(t, d.Digest, l.digest(t, "hello:"+d.Digest.String()))
+		img, err := image.Index.Image(d.Digest)
+		require.NoError(t, err)
+		m, err := img.Manifest()
+		require.NoError(t, err)
+		for _, b := range append(m.Layers, m.Config) {
+			size, err := l.Stat(t.Context(), "hello", b.Digest)
+			require.NoError(t, err)
+			require.Equal(t, b.Size, size)
+		}
+	}
+}
+
+func TestPushOvercomesEveryPassingFault(t *testing.T) {
+	hello, older := twoPlatforms(t)
+	l := withOlder(t, older)
+	_, err := push(t, quick, target(l, hello, "latest"))
+	require.NoError(t, err)
+	requests := len(l.Requests())
+	// A ping for the uploads and one for the reads; five blobs, two manifests, the index and its reading back, the tag.
+	require.Equal(t, 2+5*4+2*2+3+2, requests)
+
+	for name, fault := range faults {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for n := range requests {
+				l := withOlder(t, older)
+				l.Pick = faulty.Nth(n+1, fault)
+				_, err := push(t, quick, target(l, hello, "latest"))
+				require.NoError(t, err, "request %d", n+1)
+				requireWhole(t, l, hello)
+			}
+		})
+	}
+}
+
+func TestPushSaysWhatIsThere(t *testing.T) {
+	hello, older := twoPlatforms(t)
+	l := withOlder(t, older)
+	_, err := push(t, quick, target(l, hello, "latest"))
+	require.NoError(t, err)
+	var names []string
+	for _, r := range l.Requests() {
+		names = append(names, r.Name)
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	index := digestOf(t, hello.Index)
+	amd, arm := digestOf(t, childOf(t, hello, amd64)), digestOf(t, childOf(t, hello, arm64))
+
+	for fault, f := range faults {
+		for _, name := range names {
+			t.Run(fault+" "+name, func(t *testing.T) {
+				t.Parallel()
+				l := withOlder(t, older)
+				l.Pick = faulty.Every(name, f)
+				began := time.Now()
+				_, err := push(t, quick, target(l, hello, "latest"))
+				require.Less(t, time.Since(began), 5*time.Second)
+				now := l.digest(t, "hello:latest")
+				if err == nil {
+					// Either the fault does no harm, or what was asked for happened all the same.
+					requireWhole(t, l, hello)
+					return
+				}
+				var partial *publish.PushError
+				require.ErrorAs(t, err, &partial)
+				tag := publish.Pushed{Name: "hello", Reference: l.host + "/hello:latest", Digest: index}
+				if now == index {
+					assert.Equal(t, []publish.Pushed{tag}, slices.Concat(partial.Moved, partial.InDoubt), "it moved: %v", err)
+				} else {
+					assert.Equal(t, digestOf(t, older.Index), now)
+					assert.Equal(t, []publish.Pushed{tag}, slices.Concat(partial.Unmoved, partial.InDoubt), "it did not move: %v", err)
+				}
+				if !strings.HasSuffix(name, "/manifests/latest") {
+					assert.Empty(t, partial.InDoubt, "nobody has tried to move it")
+				}
+				assert.Contains(t, err.Error(), tag.Reference)
+				assert.NotEmpty(t, partial.Hint())
+				for _, h := range []v1.Hash{amd, arm, index} {
+					listed := slices.ContainsFunc(partial.Stored, func(p publish.Pushed) bool {
+						return p.Digest == h && p.Reference == l.host+"/hello@"+h.String()
+					})
+					there := l.digest(t, "hello:"+h.String()) == h
+					if listed {
+						assert.True(t, there, "%s is said to be stored", h)
+						assert.Contains(t, err.Error(), h.String())
+					}
+					// What the registry stored without an answer that says so cannot be known.
+					if there && !listed {
+						assert.Contains(t, name, h.Hex)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestPushErrorMessage(t *testing.T) {
+	hello, older := twoPlatforms(t)
+	l := withOlder(t, older)
+	goal := target(l, hello, "latest")
+	goal.PerPlatform = []publish.Intermediate{{Platform: arm64, Reference: l.host + "/hello-arm64v8:v1"}}
+	l.Pick = faulty.Every("PUT /v2/hello/manifests/latest", faulty.Status(http.StatusInternalServerError))
+	_, err := push(t, quick, goal)
+	amd, arm, index := digestOf(t, childOf(t, hello, amd64)), digestOf(t, childOf(t, hello, arm64)), digestOf(t, hello.Index)
+	require.EqualError(t, err, strings.ReplaceAll(fmt.Sprintf("hello: moving the tag HOST/hello:latest: "+
+		"PUT http://HOST/v2/hello/manifests/latest: unexpected status code 500 Internal Server Error: Internal Server Error; "+
+		"stored by digest: HOST/hello@%s, HOST/hello-arm64v8@%s, HOST/hello@%s, HOST/hello@%s; "+
+		"tags moved: HOST/hello-arm64v8:v1; tags not moved: HOST/hello:latest", amd, arm, arm, index), "HOST", l.host))
+	var partial *publish.PushError
+	require.ErrorAs(t, err, &partial)
+	assert.Equal(t, "push again: what is there is not sent a second time", partial.Hint())
+
+	t.Run("an intermediate image fails first", func(t *testing.T) {
+		l.Pick = faulty.Every("PUT /v2/hello-arm64v8/manifests/v2", faulty.Reset)
+		goal.PerPlatform[0].Reference = l.host + "/hello-arm64v8:v2"
+		_, err := push(t, quick, goal)
+		require.ErrorAs(t, err, &partial)
+		assert.Empty(t, partial.Moved)
+		assert.Len(t, partial.Unmoved, 2)
+		assert.Equal(t, digestOf(t, older.Index), l.digest(t, "hello:latest"))
+	})
+	t.Run("in doubt", func(t *testing.T) {
+		heads := 0
+		l.Pick = func(r faulty.Request) faulty.Fault {
+			switch {
+			case r.Name == "PUT /v2/hello/manifests/latest":
+				return faulty.Lost
+			case r.Name == "HEAD /v2/hello/manifests/latest":
+				if heads++; heads > 1 {
+					return faulty.Reset
+				}
+			}
+			return nil
+		}
+		goal.PerPlatform = nil
+		_, err := push(t, quick, goal)
+		require.ErrorAs(t, err, &partial)
+		assert.Len(t, partial.InDoubt, 1)
+		assert.ErrorContains(t, err, "tags in doubt: "+l.host+"/hello:latest")
+	})
+	t.Run("a layer that cannot be read", func(t *testing.T) {
+		l.Pick = nil
+		before := l.digest(t, "hello:latest")
+		broken := newLayer(t, "broken", 5000)
+		broken.read = func() io.ReadCloser { return io.NopCloser(brokenReader{}) }
+		_, err := push(t, registry.Client{}, target(l, service(t, "hello", []v1.Layer{broken}, amd64), "latest"))
+		require.ErrorContains(t, err, "hello, linux/amd64: layer 1: uploading it")
+		require.ErrorContains(t, err, "bad sector")
+		assert.EqualValues(t, 1, broken.opened.Load(), "trying again would not help")
+		assert.Equal(t, before, l.digest(t, "hello:latest"))
+	})
+}
+
+func TestPushObeysRetryAfter(t *testing.T) {
+	hello, older := twoPlatforms(t)
+	l := withOlder(t, older)
+	l.Pick = faulty.Nth(5, faulty.Status(http.StatusTooManyRequests, "Retry-After", "1"))
+	client := registry.Client{Backoff: registry.Backoff{First: time.Millisecond}}
+	began := time.Now()
+	_, err := push(t, client, target(l, hello, "latest"))
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, time.Since(began), time.Second)
+	assert.Less(t, time.Since(began), 3*time.Second)
+}

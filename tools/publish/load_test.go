@@ -1,0 +1,204 @@
+package publish_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/publish"
+)
+
+// host is the platform of this machine; the fixture's images are made for it.
+var host = func() arch.Platform {
+	if runtime.GOARCH == "arm" {
+		return armv7
+	}
+	return arch.Platform{OS: "linux", Architecture: runtime.GOARCH}
+}()
+
+func foreign() arch.Platform {
+	if host == arm64 {
+		return amd64
+	}
+	return arm64
+}
+
+// program puts an executable shell script on a PATH that otherwise has only the shell's own commands, and returns the
+// directory in which it may leave things.
+func program(t testing.TB, name, script string) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\ncd "+dir+"\n"+script), 0o755))
+	t.Setenv("PATH", dir+":/bin:/usr/bin")
+	return dir
+}
+
+// record is a program that notes its arguments and keeps its input.
+const record = `echo "$@" >> args; cat > "input.$(wc -l < args)"; echo loaded`
+
+func lines(t testing.TB, dir string) []string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(dir, "args"))
+	require.NoError(t, err)
+	return strings.Split(strings.TrimSpace(string(raw)), "\n")
+}
+
+func TestLoadIntoDocker(t *testing.T) {
+	dir := program(t, "docker", record)
+	hello, py := service(t, "hello", nil, foreign(), host), service(t, "py-app", nil, host)
+	var said bytes.Buffer
+	done, err := publish.Loader{Output: &said, References: map[string][]string{"py-app": {"onap/py-app:v1"}}}.Load(t.Context(), []publish.Image{py, hello})
+	require.NoError(t, err)
+	assert.Equal(t, publish.Loaded{Program: filepath.Join(dir, "docker"), References: []string{"onap/py-app:v1", "hello:latest"}}, done)
+	assert.Equal(t, "loaded\n", said.String())
+	assert.Equal(t, []string{"load"}, lines(t, dir), "all images at once")
+
+	path := filepath.Join(dir, "input.1")
+	list, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return os.Open(path) })
+	require.NoError(t, err)
+	require.Len(t, list, 2)
+	assert.Equal(t, digestOfConfig(t, childOf(t, hello, host)), list[0].Config)
+}
+
+func digestOfConfig(t testing.TB, img v1.Image) string {
+	t.Helper()
+	h, err := img.ConfigName()
+	require.NoError(t, err)
+	return h.String()
+}
+
+func TestLoadIntoContainerd(t *testing.T) {
+	hello := service(t, "hello", nil, amd64, arm64)
+	for _, c := range []struct {
+		program  string
+		platform arch.Platform
+		args     string
+		holds    int
+	}{
+		{"nerdctl", arch.Platform{}, "load --all-platforms", 2},
+		{"nerdctl", arm64, "load --platform=linux/arm64", 1},
+		{"ctr", arch.Platform{}, "images import --all-platforms -", 2},
+		{"ctr", arm64, "images import --platform=linux/arm64 -", 1},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			dir := program(t, c.program, record)
+			_, err := publish.Loader{Program: c.program, Platform: c.platform}.Load(t.Context(), []publish.Image{hello})
+			require.NoError(t, err)
+			assert.Equal(t, []string{c.args}, lines(t, dir))
+			archive, err := os.ReadFile(filepath.Join(dir, "input.1"))
+			require.NoError(t, err)
+			layout := unpack(t, archive)
+			whole(t, layout, "hello")
+			configs, err := filepath.Glob(filepath.Join(layout, "blobs", "sha256", "*"))
+			require.NoError(t, err)
+			assert.Len(t, configs, map[int]int{1: 3, 2: 7}[c.holds])
+		})
+	}
+}
+
+func TestLoadErrors(t *testing.T) {
+	hello := service(t, "hello", []v1.Layer{newLayer(t, "base", 1_000_000)}, host)
+	load := func(l publish.Loader) error {
+		_, err := l.Load(t.Context(), []publish.Image{hello})
+		return err
+	}
+	t.Run("unknown", func(t *testing.T) {
+		var unknown *publish.UnknownProgramError
+		require.ErrorAs(t, load(publish.Loader{Program: "dokcer"}), &unknown)
+		assert.Contains(t, unknown.Hint(), `did you mean "docker"?`)
+	})
+	t.Run("missing", func(t *testing.T) {
+		t.Setenv("PATH", t.TempDir())
+		var missing *publish.MissingProgramError
+		require.ErrorAs(t, load(publish.Loader{}), &missing)
+		assert.EqualError(t, missing, "no container engine: looked for docker, podman, nerdctl, ctr on PATH")
+		require.ErrorAs(t, load(publish.Loader{Program: "podman"}), &missing)
+		assert.Equal(t, []string{"podman"}, missing.Programs)
+		assert.Contains(t, missing.Hint(), "multiarch archive")
+	})
+	t.Run("fails without reading", func(t *testing.T) {
+		dir := program(t, "docker", "echo cannot connect to the daemon >&2; exit 3")
+		var failed *publish.LoadError
+		require.ErrorAs(t, load(publish.Loader{}), &failed)
+		assert.EqualError(t, failed, filepath.Join(dir, "docker")+": exit status 3: cannot connect to the daemon")
+		var exit *exec.ExitError
+		require.ErrorAs(t, failed, &exit)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "ctr"), []byte("#!/bin/sh\n"), 0o755))
+		assert.Contains(t, failed.Hint(), "ctr")
+	})
+	t.Run("reads a part and is content", func(t *testing.T) {
+		program(t, "docker", "head -c 1000 > /dev/null")
+		require.NoError(t, load(publish.Loader{}))
+	})
+	t.Run("no such platform", func(t *testing.T) {
+		dir := program(t, "docker", record)
+		var platform *publish.PlatformError
+		require.ErrorAs(t, load(publish.Loader{Platform: arch.Platform{OS: "linux", Architecture: "s390x"}}), &platform)
+		assert.NoFileExists(t, filepath.Join(dir, "args"), "the program is not started")
+	})
+	t.Run("a broken layer", func(t *testing.T) {
+		program(t, "docker", "cat > /dev/null")
+		broken := newLayer(t, "broken", 5000)
+		broken.read = func() io.ReadCloser { return io.NopCloser(strings.NewReader("short")) }
+		_, err := publish.Loader{}.Load(t.Context(), []publish.Image{service(t, "bad", []v1.Layer{broken}, host)})
+		require.ErrorContains(t, err, "bad, "+host.String()+": layer 1: the content ends after 5 of")
+	})
+	t.Run("stopped", func(t *testing.T) {
+		program(t, "docker", "trap 'exit 1' INT; cat > /dev/null; while :; do sleep 0.05; done")
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		begin := time.Now()
+		_, err := publish.Loader{}.Load(ctx, []publish.Image{hello})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Less(t, time.Since(begin), 3*time.Second)
+	})
+}
+
+func TestLoadIntoPodman(t *testing.T) {
+	tool(t, "podman")
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "storage.conf")
+	require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, "[storage]\ndriver = \"vfs\"\ngraphroot = %q\nrunroot = %q\n",
+		filepath.Join(dir, "graph"), filepath.Join(dir, "run")), 0o644))
+	t.Setenv("CONTAINERS_STORAGE_CONF", conf)
+
+	hello, py := service(t, "hello", []v1.Layer{newLayer(t, "base", 50_000)}, foreign(), host), service(t, "py-app", nil, host, foreign())
+	type inspected struct {
+		Architecture, Digest string
+		RepoTags             []string
+	}
+	inspect := func(reference string) inspected {
+		var seen []inspected
+		require.NoError(t, json.Unmarshal(output(t, "podman", "image", "inspect", reference), &seen))
+		require.Len(t, seen, 1)
+		return seen[0]
+	}
+
+	done, err := publish.Loader{Program: "podman", References: map[string][]string{"py-app": {"registry.example.com/onap/py-app:v1", "py-app:v2"}}}.
+		Load(t.Context(), []publish.Image{hello, py})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"hello:latest", "registry.example.com/onap/py-app:v1", "py-app:v2"}, done.References)
+	assert.Equal(t, inspected{host.Architecture, digestOf(t, childOf(t, hello, host)).String(), []string{"docker.io/library/hello:latest"}}, inspect("docker.io/library/hello:latest"))
+	seen := inspect("registry.example.com/onap/py-app:v1")
+	assert.Equal(t, digestOf(t, childOf(t, py, host)).String(), seen.Digest)
+	assert.ElementsMatch(t, []string{"registry.example.com/onap/py-app:v1", "docker.io/library/py-app:v2"}, seen.RepoTags)
+
+	_, err = publish.Loader{Program: "podman", Platform: foreign()}.Load(t.Context(), []publish.Image{hello})
+	require.NoError(t, err)
+	assert.Equal(t, foreign().Architecture, inspect("docker.io/library/hello:latest").Architecture)
+}

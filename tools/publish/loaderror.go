@@ -1,0 +1,62 @@
+package publish
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+
+	"github.com/multiarch-build/multiarch/tools/nearest"
+)
+
+// MissingProgramError is returned where none of the programs looked for can be run.
+type MissingProgramError struct{ Programs []string }
+
+func (e *MissingProgramError) Error() string {
+	return "no container engine: looked for " + strings.Join(e.Programs, ", ") + " on PATH"
+}
+
+// Hint says what to do about it.
+func (e *MissingProgramError) Hint() string {
+	return "install one, or write a file for it with multiarch archive"
+}
+
+// UnknownProgramError is returned for a program that Load has no way of using.
+type UnknownProgramError struct{ Program string }
+
+func (e *UnknownProgramError) Error() string {
+	return fmt.Sprintf("unknown container engine %q", e.Program)
+}
+
+// Hint names the programs that can be used.
+func (e *UnknownProgramError) Hint() string { return nearest.Hint(e.Program, programs) }
+
+// LoadError is returned where a program was run and failed.
+type LoadError struct {
+	// Program is its path, Message what it wrote to standard error, Err how it ended.
+	Program, Message string
+	Err              error
+}
+
+func (e *LoadError) Error() string {
+	text := fmt.Sprintf("%s: %v", e.Program, e.Err)
+	if e.Message != "" {
+		text += ": " + e.Message
+	}
+	return text
+}
+
+func (e *LoadError) Unwrap() error { return e.Err }
+
+// Hint names the other programs there are.
+func (e *LoadError) Hint() string {
+	var others []string
+	for _, name := range programs {
+		if path, err := exec.LookPath(name); err == nil && path != e.Program {
+			others = append(others, name)
+		}
+	}
+	if len(others) == 0 {
+		return "write a file for it with multiarch archive"
+	}
+	return "these are installed too: " + strings.Join(others, ", ")
+}

@@ -1,0 +1,163 @@
+package publish
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// consignment is a blob and all repositories of one registry that need it.
+type consignment struct {
+	blob
+	to []*destination
+}
+
+// destination is a repository that a blob goes to.
+type destination struct {
+	repo name.Repository
+	size int64
+	// owners are the targets, by their number, that need it there.
+	owners []int
+	// sent is how many bytes of it count as complete; reader is the upload that may change that.
+	sent   int64
+	reader *countedReader
+}
+
+// consignments gathers the blobs of all deliveries, the largest first so that none is left over for the end, and
+// prepares to report on them.
+func consignments(all []delivery, targets []Target, report func(string, int64, int64)) ([]*consignment, *meter) {
+	type key struct {
+		registry string
+		digest   v1.Hash
+	}
+	found := map[key]*consignment{}
+	var list []*consignment
+	for _, d := range all {
+		for _, b := range d.content.blobs {
+			k := key{d.repo.RegistryStr(), b.digest}
+			if found[k] == nil {
+				found[k] = &consignment{blob: b}
+				list = append(list, found[k])
+			}
+			found[k].deliver(d)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b *consignment) int { return cmp.Compare(b.size, a.size) })
+	m := &meter{report: report, names: make([]string, len(targets)), complete: make([]int64, len(targets)), total: make([]int64, len(targets))}
+	for i, t := range targets {
+		m.names[i] = t.Name
+	}
+	for _, c := range list {
+		for _, to := range c.to {
+			for _, o := range to.owners {
+				m.total[o] += to.size
+			}
+		}
+	}
+	return list, m
+}
+
+// deliver adds the repository of d.
+func (c *consignment) deliver(d delivery) {
+	i := slices.IndexFunc(c.to, func(to *destination) bool { return to.repo == d.repo })
+	if i < 0 {
+		i = len(c.to)
+		c.to = append(c.to, &destination{repo: d.repo, size: c.size})
+	}
+	if !slices.Contains(c.to[i].owners, d.owner) {
+		c.to[i].owners = append(c.to[i].owners, d.owner)
+	}
+}
+
+// meter counts the bytes of each target.
+type meter struct {
+	report func(target string, complete, total int64) // nil for nobody
+
+	mu              sync.Mutex
+	names           []string
+	complete, total []int64
+}
+
+// set makes n the bytes of to that are complete. m.mu is held.
+func (m *meter) set(to *destination, n int64) {
+	change := n - to.sent
+	to.sent = n
+	for _, o := range to.owners {
+		m.complete[o] += change
+		if m.report != nil && change != 0 {
+			m.report(m.names[o], m.complete[o], m.total[o])
+		}
+	}
+}
+
+// finish counts the whole blob as complete, also where it was there already or was mounted.
+func (m *meter) finish(to *destination) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	to.reader = nil
+	m.set(to, to.size)
+}
+
+// countedLayer is a layer whose reading counts as progress.
+type countedLayer struct {
+	v1.Layer
+	m  *meter
+	to *destination
+}
+
+// Compressed begins an upload, or begins it again.
+func (l *countedLayer) Compressed() (io.ReadCloser, error) {
+	rc, err := l.Layer.Compressed()
+	if err != nil {
+		return nil, err
+	}
+	r := &countedReader{ReadCloser: rc, l: l}
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	l.to.reader = r
+	l.m.set(l.to, 0)
+	return r, nil
+}
+
+type countedReader struct {
+	io.ReadCloser
+	l      *countedLayer
+	closed bool
+}
+
+// errSentBefore is for go-containerregistry, which sends a request once more when a token has run out, but with the
+// body that it has sent already. It is an error after which the upload is begun again.
+var errSentBefore = fmt.Errorf("the content has been sent before: %w", io.ErrUnexpectedEOF)
+
+func (r *countedReader) Read(p []byte) (int, error) {
+	if r.isClosed() {
+		return 0, errSentBefore
+	}
+	n, err := r.ReadCloser.Read(p)
+	m, to := r.l.m, r.l.to
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	// The transport may still be reading for an attempt that has been given up.
+	if to.reader == r {
+		m.set(to, to.sent+int64(n))
+	}
+	return n, err
+}
+
+func (r *countedReader) isClosed() bool {
+	r.l.m.mu.Lock()
+	defer r.l.m.mu.Unlock()
+	return r.closed
+}
+
+func (r *countedReader) Close() error {
+	r.l.m.mu.Lock()
+	r.closed = true
+	r.l.m.mu.Unlock()
+	return r.ReadCloser.Close()
+}

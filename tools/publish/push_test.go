@@ -1,0 +1,263 @@
+package publish_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/registry"
+)
+
+func target(l *loopback, image publish.Image, tags ...string) publish.Target {
+	return publish.Target{Name: image.Name, Index: image.Index, Repository: l.host + "/" + image.Name, Tags: tags}
+}
+
+func push(t testing.TB, client registry.Client, targets ...publish.Target) ([]publish.Pushed, error) {
+	t.Helper()
+	return publish.Push(t.Context(), client, targets, nil)
+}
+
+func TestPush(t *testing.T) {
+	l := newLoopback(t, nil)
+	base := newLayer(t, "base", 300_000)
+	hello := service(t, "hello", []v1.Layer{base}, amd64, arm64)
+	py := service(t, "py-app", []v1.Layer{base}, amd64, armv7)
+	first := target(l, hello, "latest", "v1", "v1")
+	first.PerPlatform = []publish.Intermediate{{Platform: arm64, Reference: l.host + "/hello-arm64v8:v1"}}
+	second := target(l, py)
+
+	type progress struct{ complete, total int64 }
+	seen := map[string]progress{}
+	pushed, err := publish.Push(t.Context(), quick, []publish.Target{first, second}, func(name string, complete, total int64) {
+		seen[name] = progress{complete, total}
+	})
+	require.NoError(t, err)
+	index, arm, other := digestOf(t, hello.Index), digestOf(t, childOf(t, hello, arm64)), digestOf(t, py.Index)
+	assert.Equal(t, []publish.Pushed{
+		{Name: "hello", Reference: l.host + "/hello:latest", Digest: index},
+		{Name: "hello", Reference: l.host + "/hello:v1", Digest: index},
+		{Name: "hello", Platform: arm64, Reference: l.host + "/hello-arm64v8:v1", Digest: arm},
+		{Name: "py-app", Reference: l.host + "/py-app@" + other.String(), Digest: other},
+	}, pushed)
+	for _, reference := range []string{"hello:latest", "hello:v1", "py-app@" + other.String()} {
+		require.NoError(t, validate.Index(l.index(t, reference)))
+	}
+	assert.Equal(t, arm, l.digest(t, "hello-arm64v8:v1"))
+	assert.EqualValues(t, 1, base.opened.Load(), "mounted, not sent again")
+	// The base, and with it the arm64 child's own layer and config, in the repository of that child.
+	assert.ElementsMatch(t, []string{
+		"py-app from hello", "hello-arm64v8 from hello", "hello-arm64v8 from hello", "hello-arm64v8 from hello",
+	}, l.mounts)
+
+	for name, p := range seen {
+		assert.Positive(t, p.total, name)
+		assert.Equal(t, p.total, p.complete, name)
+	}
+	assert.Equal(t, sizes(t, hello)+sizes(t, publish.Image{Index: newIndexOf(t, childOf(t, hello, arm64))}), seen["hello"].total)
+
+	t.Run("again", func(t *testing.T) {
+		before := len(l.Requests())
+		again, err := push(t, quick, first, second)
+		require.NoError(t, err)
+		assert.Equal(t, pushed, again)
+		for _, r := range l.Requests()[before:] {
+			assert.Regexp(t, "^(HEAD|GET) ", r.Name, "nothing is sent")
+		}
+		assert.EqualValues(t, 1, base.opened.Load())
+	})
+	t.Run("tags come last", func(t *testing.T) {
+		l := newLoopback(t, nil)
+		first.Repository = l.host + "/hello"
+		first.PerPlatform[0].Reference = l.host + "/hello-arm64v8:v1"
+		_, err := push(t, quick, first)
+		require.NoError(t, err)
+		var puts []string
+		for _, r := range l.Requests() {
+			if strings.HasPrefix(r.Name, "PUT ") {
+				puts = append(puts, strings.TrimPrefix(r.Name, "PUT /v2/"))
+			}
+		}
+		n := len(puts)
+		// 5 blobs (the mounted ones are not PUT), 2 images and one of them once more, the index, the tags.
+		require.Len(t, puts, 5+3+1+1+2)
+		for _, put := range puts[:5] {
+			assert.Equal(t, "hello/blobs/uploads/", put)
+		}
+		for _, put := range puts[5:8] {
+			assert.Contains(t, put, "/manifests/sha256:")
+		}
+		assert.Equal(t, "hello/manifests/"+index.String(), puts[n-4])
+		assert.Equal(t, "hello-arm64v8/manifests/v1", puts[n-3])
+		assert.ElementsMatch(t, []string{"hello/manifests/latest", "hello/manifests/v1"}, puts[n-2:])
+	})
+}
+
+// sizes adds up the blobs of an image, each once.
+func sizes(t testing.TB, image publish.Image) int64 {
+	t.Helper()
+	seen := map[v1.Hash]int64{}
+	list, err := image.Index.IndexManifest()
+	require.NoError(t, err)
+	for _, d := range list.Manifests {
+		img, err := image.Index.Image(d.Digest)
+		require.NoError(t, err)
+		m, err := img.Manifest()
+		require.NoError(t, err)
+		for _, b := range append(m.Layers, m.Config) {
+			seen[b.Digest] = b.Size
+		}
+	}
+	sum := int64(0)
+	for _, size := range seen {
+		sum += size
+	}
+	return sum
+}
+
+func newIndexOf(t testing.TB, add mutate.Appendable) v1.ImageIndex {
+	t.Helper()
+	return mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex), mutate.IndexAddendum{Add: add})
+}
+
+func TestPushNestedIndex(t *testing.T) {
+	l := newLoopback(t, nil)
+	inner := service(t, "inner", nil, amd64, arm64)
+	outer := publish.Image{Name: "outer", Index: newIndexOf(t, inner.Index)}
+	_, err := push(t, quick, target(l, outer, "latest"))
+	require.NoError(t, err)
+	require.NoError(t, validate.Index(l.index(t, "outer:latest")))
+}
+
+func TestPushMountsFromTheBase(t *testing.T) {
+	l := newLoopback(t, nil)
+	base := newLayer(t, "base", 100_000)
+	ref, err := name.NewTag(l.host + "/distroless:latest")
+	require.NoError(t, err)
+	require.NoError(t, remote.Write(ref, newImage(t, amd64, base), remote.WithContext(t.Context())))
+	require.EqualValues(t, 1, base.opened.Load())
+	pulled, err := remote.Image(ref, remote.WithContext(t.Context()))
+	require.NoError(t, err)
+	layers, err := pulled.Layers()
+	require.NoError(t, err)
+
+	_, err = push(t, quick, target(l, service(t, "hello", layers, amd64), "latest"))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"hello from distroless"}, l.mounts)
+	get := "GET /v2/distroless/blobs/" + digestOf(t, base).String()
+	assert.Zero(t, l.count(get), "it does not pass through this machine")
+
+	t.Run("from another registry it is copied", func(t *testing.T) {
+		elsewhere := newLoopback(t, nil)
+		_, err := push(t, quick, target(elsewhere, service(t, "hello", layers, amd64), "latest"))
+		require.NoError(t, err)
+		assert.Empty(t, elsewhere.mounts)
+		assert.Equal(t, 1, l.count(get))
+		require.NoError(t, validate.Index(elsewhere.index(t, "hello:latest")))
+	})
+}
+
+func TestPushChecksBeforeItSends(t *testing.T) {
+	l := newLoopback(t, nil)
+	hello, py := service(t, "hello", nil, amd64), service(t, "py-app", nil, amd64)
+	with := func(change func(*publish.Target)) []publish.Target {
+		bad := target(l, hello, "latest")
+		change(&bad)
+		return []publish.Target{target(l, py, "v1"), bad}
+	}
+	for name, c := range map[string]struct {
+		targets []publish.Target
+		want    string
+	}{
+		"tag with a space": {with(func(b *publish.Target) { b.Tags = []string{"a b"} }), `hello: invalid tag "a b"`},
+		"tag with a dash":  {with(func(b *publish.Target) { b.Tags = []string{"-v1"} }), `hello: invalid tag "-v1"`},
+		"empty tag":        {with(func(b *publish.Target) { b.Tags = []string{""} }), `hello: invalid tag ""`},
+		"long tag":         {with(func(b *publish.Target) { b.Tags = []string{strings.Repeat("x", 129)} }), "hello: invalid tag"},
+		"repository":       {with(func(b *publish.Target) { b.Repository = "UPPER" }), `hello: repository "UPPER"`},
+		"repository:tag":   {with(func(b *publish.Target) { b.Repository += ":v1" }), "hello: repository"},
+		"platform": {with(func(b *publish.Target) {
+			b.PerPlatform = []publish.Intermediate{{Platform: arm64, Reference: l.host + "/x:v1"}}
+		}), "hello: no image for linux/arm64"},
+		"reference": {with(func(b *publish.Target) {
+			b.PerPlatform = []publish.Intermediate{{Platform: amd64, Reference: "x:y:z"}}
+		}), `hello, linux/amd64: reference "x:y:z"`},
+		"digest": {with(func(b *publish.Target) {
+			b.PerPlatform = []publish.Intermediate{{Platform: amd64, Reference: l.host + "/x@sha256:" + strings.Repeat("0", 64)}}
+		}), "a tag is needed, not a digest"},
+		"two for one name": {with(func(b *publish.Target) { b.Repository, b.Tags = l.host+"/py-app", []string{"v1"} }),
+			"hello: " + l.host + "/py-app:v1 is also the name of py-app"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := push(t, quick, c.targets...)
+			require.ErrorContains(t, err, c.want)
+			assert.Empty(t, l.Requests())
+		})
+	}
+	var tag *publish.TagError
+	_, err := push(t, quick, with(func(b *publish.Target) { b.Tags = []string{"a b"} })...)
+	require.ErrorAs(t, err, &tag)
+	assert.Contains(t, tag.Hint(), "128")
+}
+
+func TestPushStopsPromptly(t *testing.T) {
+	release := make(chan struct{})
+	var under atomic.Int32
+	l := newLoopback(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPatch {
+				under.Add(1)
+				<-release
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	defer close(release)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for under.Load() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
+	begin := time.Now()
+	_, err := publish.Push(ctx, registry.Client{}, []publish.Target{target(l, service(t, "hello", nil, amd64), "latest")}, nil)
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Less(t, time.Since(begin), 2*time.Second)
+	var partial *publish.PushError
+	require.ErrorAs(t, err, &partial)
+	assert.Len(t, partial.Unmoved, 1)
+}
+
+func TestPushWithoutDigestHeader(t *testing.T) {
+	l := newLoopback(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(noDigest{w}, r)
+		})
+	})
+	hello := service(t, "hello", nil, amd64)
+	_, err := push(t, quick, target(l, hello, "latest"))
+	require.NoError(t, err)
+	assert.Positive(t, l.count(fmt.Sprintf("GET /v2/hello/manifests/%s", digestOf(t, hello.Index))), "read back in full")
+}
+
+// noDigest is an answer that lacks the header.
+type noDigest struct{ http.ResponseWriter }
+
+func (w noDigest) WriteHeader(code int) {
+	w.Header().Del("Docker-Content-Digest")
+	w.ResponseWriter.WriteHeader(code)
+}

@@ -1,0 +1,217 @@
+package publish
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/registry"
+)
+
+// Target is an image and where it goes.
+type Target struct {
+	// Name is the image's name in multiarch.yaml.
+	Name  string
+	Index v1.ImageIndex
+	// Repository is the repository with its registry: registry.example.com/onap/hello.
+	Repository string
+	// Tags are what the index is called there. Without any it is published by its digest alone.
+	Tags []string
+	// PerPlatform are the references, with a tag, under which single images of the index are published as well.
+	PerPlatform []Intermediate
+}
+
+// Intermediate publishes one image of an index under a name of its own, as the classic procedure does:
+// onap/hello-arm64v8:latest.
+type Intermediate struct {
+	Platform  arch.Platform
+	Reference string
+}
+
+// Pushed is something that a registry has.
+type Pushed struct {
+	// Name is the Target's.
+	Name string `json:"name"`
+	// Platform is set where it is a single image.
+	Platform arch.Platform `json:"platform,omitzero"`
+	// Reference has the repository as the Target gives it, with a tag or else a digest.
+	Reference string  `json:"reference"`
+	Digest    v1.Hash `json:"digest"`
+}
+
+// delivery is one manifest with all that it consists of, on its way into one repository: the index of a target, or an
+// intermediate image.
+type delivery struct {
+	Pushed  // under its digest
+	owner   int
+	repo    name.Repository
+	content content
+	tags    []*pointer
+}
+
+// pointer is a tag of a delivery.
+type pointer struct {
+	Pushed
+	ref   name.Tag
+	state tagState
+}
+
+// tagState is what is known of a tag. The zero value is that it stands for what it stood for before.
+type tagState int
+
+const (
+	unmoved tagState = iota
+	moved
+	inDoubt
+)
+
+// whole tells whether d is the index of a target; else it is an intermediate image.
+func (d delivery) whole() bool { return d.top().index() }
+
+// top is the delivery's own manifest.
+func (d delivery) top() manifest { return d.content.manifests[len(d.content.manifests)-1] }
+
+// deliveries resolves targets and finds whatever is wrong with them before anything is sent.
+func deliveries(client registry.Client, targets []Target) ([]delivery, error) {
+	var all []delivery
+	holders := map[string]Pushed{}
+	for i, t := range targets {
+		resolved, err := t.deliveries(client, i)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range resolved {
+			for _, p := range d.tags {
+				if other, taken := holders[p.ref.Name()]; taken && other.Digest != p.Digest {
+					return nil, fmt.Errorf("%s: %s is also the name of %s", p.describe(), p.Reference, other.describe())
+				}
+				holders[p.ref.Name()] = p.Pushed
+			}
+		}
+		all = append(all, resolved...)
+	}
+	return all, nil
+}
+
+// describe says what it is, without where it is.
+func (p Pushed) describe() string {
+	if p.Platform == (arch.Platform{}) {
+		return p.Name
+	}
+	return p.Name + ", " + p.Platform.String()
+}
+
+// deliveries of a target begin with its index.
+func (t Target) deliveries(client registry.Client, owner int) ([]delivery, error) {
+	repo, err := client.Repository(t.Repository)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t.Name, err)
+	}
+	c, err := contentOf(Image{t.Name, t.Index})
+	if err != nil {
+		return nil, err
+	}
+	index := delivery{owner: owner, repo: repo, content: c}
+	index.Pushed = Pushed{Name: t.Name, Digest: index.top().digest}
+	index.Reference = t.Repository + "@" + index.Digest.String()
+	for _, tag := range t.Tags {
+		if !validTag.MatchString(tag) {
+			return nil, fmt.Errorf("%s: %w", t.Name, &TagError{tag})
+		}
+		if err := index.tag(client, t.Repository+":"+tag); err != nil {
+			return nil, fmt.Errorf("%s: %w", t.Name, err)
+		}
+	}
+	all := []delivery{index}
+	for _, p := range t.PerPlatform {
+		d, err := t.intermediate(client, owner, p)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, d)
+	}
+	return all, nil
+}
+
+func (t Target) intermediate(client registry.Client, owner int, p Intermediate) (delivery, error) {
+	descriptors, have, err := runnable(Image{t.Name, t.Index})
+	if err != nil {
+		return delivery{}, err
+	}
+	i := slices.Index(have, p.Platform)
+	if i < 0 {
+		return delivery{}, &PlatformError{t.Name, p.Platform, have}
+	}
+	img, err := t.Index.Image(descriptors[i].Digest)
+	if err != nil {
+		return delivery{}, fmt.Errorf("%s, %s: opening the image: %w", t.Name, p.Platform, err)
+	}
+	d := delivery{owner: owner}
+	if d.content, _, err = contentOfChild(img, t.Name, p.Platform); err != nil {
+		return delivery{}, err
+	}
+	d.Pushed = Pushed{Name: t.Name, Platform: p.Platform, Digest: d.top().digest}
+	if err := d.tag(client, p.Reference); err != nil {
+		return delivery{}, fmt.Errorf("%s, %s: %w", t.Name, p.Platform, err)
+	}
+	d.repo = d.tags[0].ref.Context()
+	d.Reference = d.repo.Name() + "@" + d.Digest.String()
+	return d, nil
+}
+
+// tag adds a tag to d unless it has it already.
+func (d *delivery) tag(client registry.Client, reference string) error {
+	ref, err := client.Parse(reference)
+	if err != nil {
+		return err
+	}
+	tag, ok := ref.(name.Tag)
+	if !ok {
+		return fmt.Errorf("reference %q: a tag is needed, not a digest", reference)
+	}
+	if !validTag.MatchString(tag.TagStr()) {
+		return &TagError{tag.TagStr()}
+	}
+	if slices.ContainsFunc(d.tags, func(p *pointer) bool { return p.ref.Name() == tag.Name() }) {
+		return nil
+	}
+	pushed := d.Pushed
+	pushed.Reference = reference
+	d.tags = append(d.tags, &pointer{Pushed: pushed, ref: tag})
+	return nil
+}
+
+// validTag is the form of a tag in the OCI distribution specification ("Pulling manifests").
+var validTag = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+
+// TagError is returned for a tag that no registry accepts.
+type TagError struct{ Tag string }
+
+func (e *TagError) Error() string { return fmt.Sprintf("invalid tag %q", e.Tag) }
+
+// Hint says what a tag looks like.
+func (e *TagError) Hint() string {
+	return `a tag has up to 128 of the characters a-z A-Z 0-9 _ . - and does not begin with "." or "-"`
+}
+
+// mountable is the repository on the registry of to that a layer was read from, such as its base image's, if any.
+func mountable(layer v1.Layer, to name.Repository) (name.Repository, bool) {
+	m, ok := layer.(*remote.MountableLayer)
+	if !ok || m.Reference.Context().RegistryStr() != to.RegistryStr() {
+		return name.Repository{}, false
+	}
+	return m.Reference.Context(), true
+}
+
+// bare is the layer without the mark that says where it was read from.
+func bare(layer v1.Layer) v1.Layer {
+	if m, ok := layer.(*remote.MountableLayer); ok {
+		return m.Layer
+	}
+	return layer
+}
