@@ -117,6 +117,19 @@ type opened struct {
 	manifest    v1.Manifest
 }
 
+// intact reads the manifest of l, which must be the one that its descriptor means: what damage makes of a manifest can
+// still look like one.
+func (l listed) intact() (*opened, error) {
+	o, err := l.read()
+	if err != nil {
+		return nil, err
+	}
+	if got, _, _ := v1.SHA256(bytes.NewReader(o.rawManifest)); got != l.desc.Digest {
+		return nil, &damagedError{"manifest", fmt.Errorf("it is %s, not %s", got, l.desc.Digest)}
+	}
+	return o, nil
+}
+
 // read reads the manifest of l.
 func (l listed) read() (*opened, error) {
 	img, err := l.open()

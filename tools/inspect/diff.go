@@ -120,7 +120,7 @@ func (s *Source) named() ([]namedPart, error) {
 
 // configPlatform is the name of an image whose descriptor does not say its platform.
 func (l listed) configPlatform() (string, error) {
-	o, err := l.read()
+	o, err := l.intact()
 	if err != nil {
 		return "", err
 	}
@@ -190,11 +190,11 @@ func (c *comparison) child(ctx context.Context, a, b namedPart) (ChildDifference
 	if d.A == d.B || !a.desc.MediaType.IsImage() || !b.desc.MediaType.IsImage() {
 		return d, nil
 	}
-	x, err := a.read()
+	x, err := a.intact()
 	if err != nil {
 		return d, fmt.Errorf("%s: %w", c.a.Name, err)
 	}
-	y, err := b.read()
+	y, err := b.intact()
 	if err != nil {
 		return d, fmt.Errorf("%s: %w", c.b.Name, err)
 	}

@@ -102,7 +102,7 @@ func (l listed) report() (Child, error) {
 	if !d.MediaType.IsImage() {
 		return c, nil // an index within the index, or something that is no image: its media type says so
 	}
-	o, err := l.read()
+	o, err := l.intact()
 	if err != nil {
 		return Child{}, err
 	}
