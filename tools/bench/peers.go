@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+)
+
+// peer is one way to get the services of a tree built for all its platforms.
+type peer struct {
+	name     string
+	commands []command // one run: one after another
+	state    []string  // what it keeps from run to run, apart from the Go build cache
+	// before is called ahead of each run and is not measured.
+	before  func() error
+	outputs outputs
+}
+
+// forget removes what a peer keeps, apart from the Go build cache.
+func (p *peer) forget() error {
+	for _, s := range p.state {
+		if err := os.RemoveAll(s); err != nil {
+			return fmt.Errorf("emptying what %s keeps: %w", p.name, err)
+		}
+	}
+	return nil
+}
+
+// run measures one run.
+func (p *peer) run(ctx context.Context, w *workshop) (cost, error) {
+	if err := p.before(); err != nil {
+		return cost{}, fmt.Errorf("preparing %s: %w", p.name, err)
+	}
+	return w.measure(ctx, p.commands)
+}
+
+// goCache gives a contestant a copy of the warm Go build cache, so that nobody profits from what another one compiles.
+func (w *workshop) goCache(warm, owner string) (string, error) {
+	w.say("copying the Go build cache for %s", owner)
+	own := w.path("gocache", owner)
+	if err := os.CopyFS(own, os.DirFS(warm)); err != nil {
+		return "", fmt.Errorf("copying the Go build cache: %w", err)
+	}
+	return own, nil
+}
+
+// linkerFlags are those that everybody links with: multiarch's default. Links are what takes longest, and without symbols
+// for debuggers they take half as long.
+func linkerFlags() []string { return []string{"-s", "-w"} }
+
+// us is multiarch building into an OCI layout.
+func (w *workshop) us(program string, t *tree, goCache string) *peer {
+	cache, dist := w.path("us", "cache"), w.path("us", "dist")
+	return &peer{
+		name: "us",
+		commands: []command{{
+			args: []string{program, "build", "-q", "-f", t.file(), "-o", dist},
+			dir:  t.dir,
+			env:  append(w.equal(goCache), "MULTIARCH_CACHE="+cache),
+		}},
+		state:   []string{cache, dist},
+		before:  func() error { return nil },
+		outputs: images(dist),
+	}
+}
+
+// bare is the go command by itself: one call a platform. It makes programs, no images.
+func (w *workshop) bare(t *tree, goCache string) *peer {
+	out := w.path("bare", "out")
+	p := &peer{
+		name:    "bare go build",
+		state:   []string{out},
+		before:  func() error { return nil },
+		outputs: folders(out),
+	}
+	for _, platform := range t.platforms {
+		c := bareBuild(t, platform, filepath.Join(out, strings.ReplaceAll(platform.Name, "/", "_")))
+		c.env = slices.Concat(w.equal(goCache), c.env)
+		p.commands = append(p.commands, c)
+	}
+	return p
+}
+
+func bareBuild(t *tree, p platform, out string) command {
+	return command{args: append([]string{"go", "build", "-trimpath", "-ldflags=" + strings.Join(linkerFlags(), " "), "-o", out + string(filepath.Separator)}, t.packages()...), dir: t.dir, env: p.Go}
+}
+
+// koPeer is ko building into an OCI layout, with everything left out that costs it time and that the others do not make: no
+// SBOMs, and nothing is pushed. cached gives it a KOCACHE.
+func (w *workshop) koPeer(program string, t *tree, goCache, base string, cached bool) (*peer, error) {
+	name, dir := "ko", w.path("ko") // ko takes no capital letters in the path of a layout
+	if cached {
+		name, dir = "ko with KOCACHE", w.path("ko-cached")
+	}
+	dist, settings := filepath.Join(dir, "layout"), filepath.Join(dir, ".ko.yaml")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("preparing ko: %w", err)
+	}
+	if err := os.WriteFile(settings, []byte("defaultBaseImage: "+base+"\ndefaultLdflags: ["+strings.Join(linkerFlags(), ", ")+"]\n"), 0o644); err != nil {
+		return nil, fmt.Errorf("preparing ko: %w", err)
+	}
+	var platforms []string
+	for _, p := range t.platforms {
+		platforms = append(platforms, p.Name)
+	}
+	p := &peer{
+		name: name,
+		commands: []command{{
+			args: append([]string{program, "build", "--push=false", "--sbom=none", "--oci-layout-path=" + dist, "--platform=" + strings.Join(platforms, ",")}, t.packages()...),
+			dir:  t.dir,
+			env:  append(w.equal(goCache), "KO_DOCKER_REPO=bench.example", "KO_CONFIG_PATH="+dir),
+		}},
+		state: []string{dist},
+		// ko adds to an index that is there. It starts from an empty one, and may keep the blobs.
+		before: func() error {
+			_, err := layout.Write(dist, empty.Index)
+			return err
+		},
+		outputs: images(dist),
+	}
+	if cached {
+		cache := filepath.Join(dir, "cache")
+		p.state = append(p.state, cache)
+		p.commands[0].env = append(p.commands[0].env, "KOCACHE="+cache)
+	}
+	return p, nil
+}

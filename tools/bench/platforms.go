@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// platform is one that multiarch builds for, as its platforms command prints it.
+type platform struct {
+	Name string   `json:"platform"`
+	Go   []string `json:"go"` // environment of a go command that compiles for it
+}
+
+// known asks multiarch which Linux platforms there are.
+func (w *workshop) known(ctx context.Context, program string) ([]platform, error) {
+	out, err := w.output(ctx, command{args: []string{program, "platforms", "--json"}})
+	if err != nil {
+		return nil, err
+	}
+	var all []platform
+	if err := json.Unmarshal([]byte(out), &all); err != nil {
+		return nil, fmt.Errorf("reading what multiarch platforms --json prints: %w", err)
+	}
+	return slices.DeleteFunc(all, func(p platform) bool { return !strings.HasPrefix(p.Name, "linux/") }), nil
+}
+
+// platforms finds those with the given names.
+func (w *workshop) platforms(ctx context.Context, program string, names []string) ([]platform, error) {
+	all, err := w.known(ctx, program)
+	if err != nil {
+		return nil, err
+	}
+	var found []platform
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(p platform) bool { return p.Name == name })
+		if i < 0 {
+			var exist []string
+			for _, p := range all {
+				exist = append(exist, p.Name)
+			}
+			return nil, usagef("-platforms: there is no %q; known: %s", name, strings.Join(exist, ", "))
+		}
+		found = append(found, all[i])
+	}
+	return found, nil
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+const memorySource = "VmHWM of /proc/PID/status, read every 2 ms"
+
+// watchEvery is short enough to see a process of some ten milliseconds near its end, and reading takes about a
+// hundredth of it.
+const watchEvery = 2 * time.Millisecond
+
+// bind puts a command into a process group of its own, so that its children can be killed with it.
+func bind(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+}
+
+// settle waits until what others have written is on the disk: whoever comes next must not pay for it.
+func settle() { syscall.Sync() }
+
+// watch follows the peak of the resident memory of a process that has just started, and returns a function to call
+// after its end that returns the peak in bytes. What wait4 reports as ru_maxrss would not do: it includes the process's
+// children, and what the parent had in memory when it forked.
+func watch(pid int) func() int64 {
+	status, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return func() int64 { return 0 }
+	}
+	ended, result := make(chan struct{}), make(chan int64)
+	go func() {
+		defer status.Close()
+		tick := time.NewTicker(watchEvery)
+		defer tick.Stop()
+		var peak int64
+		content := make([]byte, 4096)
+		for {
+			n, _ := status.ReadAt(content, 0) // fails at the end of the process
+			peak = max(peak, highWater(content[:n]))
+			select {
+			case <-tick.C:
+			case <-ended:
+				result <- peak
+				return
+			}
+		}
+	}()
+	return func() int64 { close(ended); return <-result }
+}
+
+// highWater reads the peak resident set, in bytes, from a status file: see man 5 proc_pid_status. It is 0 where
+// there is none.
+func highWater(status []byte) int64 {
+	_, rest, _ := bytes.Cut(status, []byte("\nVmHWM:"))
+	line, _, _ := bytes.Cut(rest, []byte("\n"))
+	kilobytes, _, _ := bytes.Cut(bytes.TrimSpace(line), []byte(" "))
+	n, err := strconv.ParseInt(string(kilobytes), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n * 1024
+}
