@@ -75,12 +75,8 @@ func (r *reader) load(content []byte) *yaml.Node {
 
 // failAt records what is wrong with the value at path, at the place of node n.
 func (r *reader) failAt(n *yaml.Node, path Path, err error) {
-	e := &Error{Position: Position{r.file, max(1, n.Line), max(1, n.Column)}, Path: path.String(), Err: err}
-	var hinting interface{ Hint() string }
-	if errors.As(err, &hinting) {
-		e.hint = hinting.Hint()
-	}
-	r.errs = append(r.errs, e)
+	place := Position{r.file, max(1, n.Line), max(1, n.Column)}
+	r.errs = append(r.errs, &Error{Position: place, Path: path.String(), Err: err, hint: hintOf(err)})
 }
 
 var textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -39,6 +40,15 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Hint says what is allowed, or what to do next; it may be "".
 func (e *Error) Hint() string { return e.hint }
+
+// hintOf returns the hint of an error, or of one that it wraps.
+func hintOf(err error) string {
+	var hinting interface{ Hint() string }
+	if errors.As(err, &hinting) {
+		return hinting.Hint()
+	}
+	return ""
+}
 
 // Errors is everything that is wrong with a configuration, in the order of the file. It is never empty.
 type Errors []*Error

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -14,9 +15,10 @@ func (c *Config) At(path Path) Position {
 }
 
 // Errorf makes an error about the value at path, for whoever finds it wrong after reading: a base that cannot be had,
-// an image that nobody can build. hint may be "".
+// an image that nobody can build. Where hint is "", it is that of the error wrapped with %w, if there is one.
 func (c *Config) Errorf(path Path, hint, format string, args ...any) *Error {
-	return &Error{Position: c.At(path), Path: path.String(), Err: fmt.Errorf(format, args...), hint: hint}
+	err := fmt.Errorf(format, args...)
+	return &Error{Position: c.At(path), Path: path.String(), Err: err, hint: cmp.Or(hint, hintOf(err))}
 }
 
 // find walks to the node at path. Where it stands in block style, a mapping or a list is placed at its key: that is

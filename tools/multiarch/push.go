@@ -58,6 +58,11 @@ func (a *app) push(cmd *cobra.Command, s selection, o outcome, p pushFlags, imag
 		return err
 	}
 	// Where things go is found out before hours may be spent on building them.
+	for _, i := range project.plan.Images {
+		if i.Push.Registry == "" && i.Push.Repository == i.Name {
+			return usagef("give registry: in multiarch.yaml, --registry, or MULTIARCH_REGISTRY", "image %s has no registry to go to", i.Name)
+		}
+	}
 	targets, err := project.targets(p)
 	if err != nil {
 		return err
@@ -96,21 +101,13 @@ func (p *project) targets(flags pushFlags) ([]publish.Target, error) {
 	var wrong config.Errors
 	for _, i := range p.plan.Images {
 		at := config.Path{"images", i.Name, "push"}
-		if i.Push.Registry == "" && i.Push.Repository == i.Name {
-			return nil, usagef("give registry: in multiarch.yaml, --registry, or MULTIARCH_REGISTRY", "image %s has no registry to go to", i.Name)
-		}
 		target := publish.Target{Name: i.Name, Repository: i.Push.Repository, Tags: flags.tags}
 		vars := p.vars
 		vars.Image, vars.Registry, vars.Repository = i.Name, i.Push.Registry, i.Push.Repository
 		expand := func(at config.Path, fill func(config.Vars) (string, error), vars config.Vars) string {
 			value, err := fill(vars)
 			if err != nil {
-				var hinting interface{ Hint() string }
-				hint := ""
-				if errors.As(err, &hinting) {
-					hint = hinting.Hint()
-				}
-				wrong = append(wrong, p.config.Errorf(at, hint, "%w", err))
+				wrong = append(wrong, p.config.Errorf(at, "", "%w", err))
 			}
 			return value
 		}

@@ -86,14 +86,6 @@ func (b *builder) fail(at config.Path, hint, format string, args ...any) {
 	}
 }
 
-func hintOf(err error) string {
-	var hinting interface{ Hint() string }
-	if errors.As(err, &hinting) {
-		return hinting.Hint()
-	}
-	return ""
-}
-
 func (b *builder) image(n string) Image {
 	src, at := b.c.Images[n], config.Path{"images", n}
 	registry := cmp.Or(b.opts.Registry, b.c.Registry)
@@ -238,7 +230,7 @@ func (b *builder) gobuild(at config.Path, n string, row arch.Row, src config.Go,
 	for i, flag := range src.Ldflags {
 		value, err := flag.Expand(vars)
 		if err != nil {
-			b.fail(append(at, "go", "ldflags", i), hintOf(err), "%w", err)
+			b.fail(append(at, "go", "ldflags", i), "", "%w", err)
 		}
 		g.Ldflags = append(g.Ldflags, value)
 	}
@@ -257,7 +249,7 @@ func (b *builder) created(at config.Path, c config.Created) time.Time {
 	case c.Commit:
 		git, err := b.opts.Vars.Git()
 		if err != nil {
-			b.fail(append(at, "created"), hintOf(err), "%w", err)
+			b.fail(append(at, "created"), "", "%w", err)
 			return b.epoch()
 		}
 		t, err := time.Parse(time.RFC3339, git.CommitTime)
