@@ -47,14 +47,11 @@ func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
 		return nil, fmt.Errorf("opening the tree: %w", err)
 	}
 	// It stays open for as long as somebody may read the layers; the runtime closes it with the last reference.
-	e := &engine{
-		tree:   tree,
-		layers: newLayers(ctx, o.Store),
-		jobs:   cmp.Or(o.Jobs, runtime.NumCPU()),
-	}
+	jobs := cmp.Or(o.Jobs, runtime.NumCPU())
+	e := &engine{tree: tree, layers: newLayers(ctx, o.Store, jobs)}
 	// Only where something is compiled is the go command needed at all.
 	e.compiler = sync.OnceValues(func() (*gobuild.Builder, error) {
-		return gobuild.New(ctx, o.Dir, o.Store, max(2, e.jobs/compilers(e.jobs)))
+		return gobuild.New(ctx, o.Dir, o.Store, jobs)
 	})
 	return e.run(ctx, p, o.Progress)
 }
@@ -63,7 +60,6 @@ type engine struct {
 	tree     *os.Root
 	layers   *layers
 	compiler func() (*gobuild.Builder, error)
-	jobs     int
 }
 
 // made is what has become of a child so far: its layers, by where they come in the image.
@@ -77,13 +73,10 @@ func (e *engine) run(ctx context.Context, p *plan.Plan, report func(Event)) ([]R
 		children[i] = make([]made, len(p.Images[i].Children))
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	compiling, writing := make(chan struct{}, compilers(e.jobs)), make(chan struct{}, e.jobs)
 	var failures compileErrors
 	done := newProgress(p, report)
 	for _, u := range units(p) {
 		group.Go(func() error {
-			compiling <- struct{}{}
-			defer func() { <-compiling }()
 			if err := e.compileUnit(ctx, p, u, children); err != nil {
 				return failures.keep(err)
 			}
@@ -96,8 +89,6 @@ func (e *engine) run(ctx context.Context, p *plan.Plan, report func(Event)) ([]R
 	for i := range p.Images {
 		for j := range p.Images[i].Children {
 			group.Go(func() error {
-				writing <- struct{}{}
-				defer func() { <-writing }()
 				if err := e.layersOf(ctx, p.Images[i], j, &children[i][j]); err != nil {
 					return err
 				}
@@ -114,10 +105,6 @@ func (e *engine) run(ctx context.Context, p *plan.Plan, report func(Event)) ([]R
 	}
 	return assemble(p, children)
 }
-
-// compilers is how many go commands run at a time. Each of them keeps several compilers busy, but only one linker a
-// program, so a few side by side fill what one leaves idle; many would only need more memory.
-func compilers(jobs int) int { return min(jobs, 4) }
 
 // layersOf makes the layers of a child that need no compiler.
 func (e *engine) layersOf(ctx context.Context, i plan.Image, n int, m *made) error {

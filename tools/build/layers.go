@@ -23,16 +23,18 @@ type layers struct {
 	// life is the context of whoever reads the layers later, after the calls that made them have returned.
 	life      context.Context
 	store     *cache.Store
+	slots     chan struct{} // as many as layers may be read or written at a time
 	mu        sync.Mutex
 	done      map[string]func() (layer.Descriptor, error)
 	collected map[string]func() ([]layer.Entry, error)
 	entries   func() ([]layer.Entry, error) // of the static base
 }
 
-func newLayers(life context.Context, store *cache.Store) *layers {
+func newLayers(life context.Context, store *cache.Store, jobs int) *layers {
 	return &layers{
 		life:      life,
 		store:     store,
+		slots:     make(chan struct{}, jobs),
 		done:      map[string]func() (layer.Descriptor, error){},
 		collected: map[string]func() ([]layer.Entry, error){},
 		entries:   sync.OnceValues(base.Static),
@@ -59,6 +61,8 @@ func (l *layers) files(ctx context.Context, tree *os.Root, c plan.Child) (*image
 		key := fmt.Sprintf("%q", []any{f.From, f.To, f.Glob, f.Mode, f.UID, f.GID})
 		// Platforms usually share their files: they are read once.
 		entries, err := once(&l.mu, l.collected, key, func() ([]layer.Entry, error) {
+			l.slots <- struct{}{}
+			defer func() { <-l.slots }()
 			return layer.Collect(tree, layer.Source{From: f.From, To: f.To, Glob: f.Glob, Mode: f.Mode, UID: f.UID, GID: f.GID})
 		})
 		if err != nil {
@@ -127,6 +131,8 @@ func (l *layers) make(ctx context.Context, createdBy string, entries []layer.Ent
 }
 
 func (l *layers) write(ctx context.Context, key string, entries []layer.Entry, o layer.Options) (d layer.Descriptor, err error) {
+	l.slots <- struct{}{}
+	defer func() { <-l.slots }()
 	h, err := l.store.Write(func(w io.Writer) (err error) {
 		d, err = layer.Write(ctx, w, entries, o)
 		return err

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 )
@@ -41,6 +42,13 @@ func (e *ChangedError) Hint() string { return "run the command again" }
 // compile runs the go command for the targets that are stale, fills in their binaries, and records what they were made
 // of.
 func (b *Builder) compile(ctx context.Context, r Request, folder string, stale []int, binaries []Binary) error {
+	select {
+	case b.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	release := sync.OnceFunc(func() { <-b.slots })
+	defer release()
 	// What the sources hold is read before the go command reads them, so that an edit in between is noticed. The last
 	// record says what to read; the list of what it is now can then be made while the compiler is at work.
 	names, known := b.lastTime(r, stale)
@@ -66,7 +74,9 @@ func (b *Builder) compile(ctx context.Context, r Request, folder string, stale [
 		listed <- nil
 	}
 	paths, stderr, buildErr := b.goBuild(ctx, r, folder, stale, names)
-	if err := <-listed; err != nil {
+	err := <-listed
+	release()
+	if err != nil {
 		return b.blame(ctx, r, stale, err)
 	}
 	var exit *exec.ExitError

@@ -49,18 +49,22 @@ type Builder struct {
 	dir   string
 	store *cache.Store
 	tool  toolchain
-	jobs  int
+	slots chan struct{} // as many as go commands may run at a time
+	jobs  int           // compilers of each: its -p
 	files *files
 }
 
-// New returns a builder for the tree at dir, which keeps its outputs and fingerprints in store. jobs is how many
-// compilers one Build may run at a time (the go command's -p).
+// New returns a builder for the tree at dir, which keeps its outputs and fingerprints in store. It runs about jobs
+// compilers at a time, for all calls of Build together.
 func New(ctx context.Context, dir string, store *cache.Store, jobs int) (*Builder, error) {
 	tool, err := findToolchain(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	return &Builder{dir, store, tool, jobs, newFiles()}, nil
+	// Each go command keeps several compilers busy, but only one linker a program, so a few side by side fill what one
+	// leaves idle; many would only need more memory.
+	commands := min(max(1, jobs), 4)
+	return &Builder{dir, store, tool, make(chan struct{}, commands), max(2, jobs/commands), newFiles()}, nil
 }
 
 // Build compiles the targets and calls use with their binaries, in the order of the targets. Until use returns, no
