@@ -73,6 +73,7 @@ func (b *Builder) compile(ctx context.Context, r Request, folder string, stale [
 		}
 		listed <- nil
 	}
+	beforehand := b.files.known()
 	paths, stderr, buildErr := b.goBuild(ctx, r, folder, stale, names)
 	err := <-listed
 	release()
@@ -88,7 +89,7 @@ func (b *Builder) compile(ctx context.Context, r Request, folder string, stale [
 	case buildErr != nil:
 		return buildErr
 	}
-	return b.remember(r, stale, paths, l, binaries)
+	return b.remember(r, stale, paths, l, beforehand, binaries)
 }
 
 // lastTime reads the inputs that the stale targets had when they were last compiled, and returns the names of their
@@ -162,8 +163,9 @@ func (b *Builder) goBuild(ctx context.Context, r Request, folder string, stale [
 	return paths, "", os.Remove(filepath.Join(folder, dirty))
 }
 
-// remember measures the binaries and records what they were made of.
-func (b *Builder) remember(r Request, stale []int, paths map[int]string, l listing, binaries []Binary) error {
+// remember measures the binaries and records what they were made of. beforehand tells which inputs had been read when
+// the go command began: only of those is it known that they are what it read.
+func (b *Builder) remember(r Request, stale []int, paths map[int]string, l listing, beforehand func(input) bool, binaries []Binary) error {
 	after := newFiles()
 	for _, i := range stale {
 		t := r.Targets[i]
@@ -174,7 +176,7 @@ func (b *Builder) remember(r Request, stale []int, paths map[int]string, l listi
 		binaries[i] = binary
 		inputs, complete := slices.Clone(l.inputs[t.Package]), true
 		for n, in := range inputs {
-			if !b.files.known(in) {
+			if !beforehand(in) {
 				complete = false // a package imported for the first time: next time it will be known beforehand
 				continue
 			}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -42,31 +43,36 @@ const absent = "absent"
 
 // files computes digests of inputs, each once.
 type files struct {
-	mu   sync.Mutex
-	done map[string]func() string
+	mu    sync.Mutex
+	asked map[string]func() string
+	read  map[string]bool // those whose reading has ended
 }
 
-func newFiles() *files { return &files{done: map[string]func() string{}} }
+func newFiles() *files { return &files{asked: map[string]func() string{}, read: map[string]bool{}} }
 
 // digest returns the digest of what an input holds now, or held when it was first asked for.
 func (f *files) digest(in input) string {
 	f.mu.Lock()
 	key := string(in.Kind) + in.Path
-	once, ok := f.done[key]
+	once, ok := f.asked[key]
 	if !ok {
-		once = sync.OnceValue(func() string { return in.read() })
-		f.done[key] = once
+		once = sync.OnceValue(in.read)
+		f.asked[key] = once
 	}
 	f.mu.Unlock()
-	return once()
+	value := once()
+	f.mu.Lock()
+	f.read[key] = true
+	f.mu.Unlock()
+	return value
 }
 
-// known tells whether the digest of an input has been computed.
-func (f *files) known(in input) bool {
+// known returns a test for the inputs that have been read by now.
+func (f *files) known() func(input) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	_, ok := f.done[string(in.Kind)+in.Path]
-	return ok
+	read := maps.Clone(f.read)
+	return func(in input) bool { return read[string(in.Kind)+in.Path] }
 }
 
 func (in input) read() string {
