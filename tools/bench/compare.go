@@ -85,6 +85,7 @@ func compare(ctx context.Context, w *workshop, s settings, stdout io.Writer) err
 			}
 		}
 		results.scenario(sc.name, costs)
+		w.say("%s", strings.Join(results.rows[len(results.rows)-3], " | ")) // the whole table comes minutes later
 	}
 	about, err := circumstances(ctx, w, s)
 	if err != nil {

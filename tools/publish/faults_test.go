@@ -86,7 +86,7 @@ func TestPushOvercomesEveryPassingFault(t *testing.T) {
 			t.Parallel()
 			for n := range requests {
 				l := withOlder(t, older)
-				l.Pick = faulty.Nth(n+1, fault)
+				l.Choose(faulty.Nth(n+1, fault))
 				_, err := push(t, quick, target(l, hello, "latest"))
 				require.NoError(t, err, "request %d", n+1)
 				requireWhole(t, l, hello)
@@ -114,7 +114,7 @@ func TestPushSaysWhatIsThere(t *testing.T) {
 			t.Run(fault+" "+name, func(t *testing.T) {
 				t.Parallel()
 				l := withOlder(t, older)
-				l.Pick = faulty.Every(name, f)
+				l.Choose(faulty.Every(name, f))
 				began := time.Now()
 				_, err := push(t, quick, target(l, hello, "latest"))
 				require.Less(t, time.Since(began), 5*time.Second)
@@ -162,7 +162,7 @@ func TestPushErrorMessage(t *testing.T) {
 	l := withOlder(t, older)
 	goal := target(l, hello, "latest")
 	goal.PerPlatform = []publish.Intermediate{{Platform: arm64, Reference: l.host + "/hello-arm64v8:v1"}}
-	l.Pick = faulty.Every("PUT /v2/hello/manifests/latest", faulty.Status(http.StatusInternalServerError))
+	l.Choose(faulty.Every("PUT /v2/hello/manifests/latest", faulty.Status(http.StatusInternalServerError)))
 	_, err := push(t, quick, goal)
 	amd, arm, index := digestOf(t, childOf(t, hello, amd64)), digestOf(t, childOf(t, hello, arm64)), digestOf(t, hello.Index)
 	require.EqualError(t, err, strings.ReplaceAll(fmt.Sprintf("hello: moving the tag HOST/hello:latest: "+
@@ -174,7 +174,7 @@ func TestPushErrorMessage(t *testing.T) {
 	assert.Equal(t, "push again: what is there is not sent a second time", partial.Hint())
 
 	t.Run("an intermediate image fails first", func(t *testing.T) {
-		l.Pick = faulty.Every("PUT /v2/hello-arm64v8/manifests/v2", faulty.Reset)
+		l.Choose(faulty.Every("PUT /v2/hello-arm64v8/manifests/v2", faulty.Reset))
 		goal.PerPlatform[0].Reference = l.host + "/hello-arm64v8:v2"
 		_, err := push(t, quick, goal)
 		require.ErrorAs(t, err, &partial)
@@ -184,7 +184,7 @@ func TestPushErrorMessage(t *testing.T) {
 	})
 	t.Run("in doubt", func(t *testing.T) {
 		heads := 0
-		l.Pick = func(r faulty.Request) faulty.Fault {
+		l.Choose(func(r faulty.Request) faulty.Fault {
 			switch {
 			case r.Name == "PUT /v2/hello/manifests/latest":
 				return faulty.Lost
@@ -194,7 +194,7 @@ func TestPushErrorMessage(t *testing.T) {
 				}
 			}
 			return nil
-		}
+		})
 		goal.PerPlatform = nil
 		_, err := push(t, quick, goal)
 		require.ErrorAs(t, err, &partial)
@@ -202,7 +202,7 @@ func TestPushErrorMessage(t *testing.T) {
 		assert.ErrorContains(t, err, "tags in doubt: "+l.host+"/hello:latest")
 	})
 	t.Run("a layer that cannot be read", func(t *testing.T) {
-		l.Pick = nil
+		l.Choose(nil)
 		before := l.digest(t, "hello:latest")
 		broken := newLayer(t, "broken", 5000)
 		broken.read = func() io.ReadCloser { return io.NopCloser(brokenReader{}) }
@@ -217,7 +217,7 @@ func TestPushErrorMessage(t *testing.T) {
 func TestPushObeysRetryAfter(t *testing.T) {
 	hello, older := twoPlatforms(t)
 	l := withOlder(t, older)
-	l.Pick = faulty.Nth(5, faulty.Status(http.StatusTooManyRequests, "Retry-After", "1"))
+	l.Choose(faulty.Nth(5, faulty.Status(http.StatusTooManyRequests, "Retry-After", "1")))
 	client := registry.Client{Backoff: registry.Backoff{First: time.Millisecond}}
 	began := time.Now()
 	_, err := push(t, client, target(l, hello, "latest"))

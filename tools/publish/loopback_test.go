@@ -132,7 +132,7 @@ func (l *loopback) count(prefix string) int {
 // index reads an index with all that it consists of.
 func (l *loopback) index(t testing.TB, reference string) v1.ImageIndex {
 	t.Helper()
-	l.Pick = nil
+	l.Choose(nil)
 	ref, err := name.ParseReference(l.host + "/" + reference)
 	require.NoError(t, err)
 	index, err := remote.Index(ref, remote.WithContext(t.Context()))

@@ -25,17 +25,24 @@ type Request struct {
 // Fault is what happens to a request. It may pass it on to next.
 type Fault func(w http.ResponseWriter, r *http.Request, next http.Handler)
 
-// Handler passes requests on to Next, except those for which Pick returns a fault.
+// Handler passes requests on to Next, except those that Choose makes fail.
 type Handler struct {
 	Next http.Handler
-	// Pick may be nil. It is called for one request at a time.
-	Pick func(Request) Fault
 
 	mu       sync.Mutex
+	pick     func(Request) Fault
 	requests []Request
 }
 
 var uploadID = regexp.MustCompile(`(/blobs/uploads/).+$`)
+
+// Choose says which requests fail from now on: those for which pick, called for one of them at a time, returns a fault.
+// pick may be nil: then none does.
+func (h *Handler) Choose(pick func(Request) Fault) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.pick = pick
+}
 
 // ServeHTTP records r and serves it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -43,8 +50,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	request := Request{len(h.requests) + 1, r.Method + " " + uploadID.ReplaceAllString(r.URL.Path, "$1")}
 	h.requests = append(h.requests, request)
 	var fault Fault
-	if h.Pick != nil {
-		fault = h.Pick(request)
+	if h.pick != nil {
+		fault = h.pick(request)
 	}
 	h.mu.Unlock()
 	if fault == nil {
