@@ -131,7 +131,7 @@ func TestVerifyOfHostileLayers(t *testing.T) {
 			begin := time.Now()
 			v := verifyLayer(t, tarOf(t, files...))
 			assert.NotEmpty(t, append(v.Problems, v.Notes...))
-			assert.Less(t, time.Since(begin), 20*time.Second)
+			assert.Less(t, time.Since(begin), 60*time.Second)
 		})
 	}
 }
@@ -162,7 +162,7 @@ func TestVerifyOfASparseFile(t *testing.T) {
 		assert.Empty(t, lines(v.Problems))
 		assert.Equal(t, []string{"linux/amd64: layer 1 (sha256:...): /app/hello: cannot be examined inside: " + want}, lines(v.Notes))
 	}
-	assert.Less(t, time.Since(begin), 10*time.Second)
+	assert.Less(t, time.Since(begin), 60*time.Second)
 }
 
 func TestVerifyKeepsMemoryFlat(t *testing.T) {

@@ -117,7 +117,7 @@ func TestPushSaysWhatIsThere(t *testing.T) {
 				l.Choose(faulty.Every(name, f))
 				began := time.Now()
 				_, err := push(t, quick, target(l, hello, "latest"))
-				require.Less(t, time.Since(began), 5*time.Second)
+				require.Less(t, time.Since(began), 30*time.Second)
 				now := l.digest(t, "hello:latest")
 				if err == nil {
 					// Either the fault does no harm, or what was asked for happened all the same.
@@ -223,5 +223,5 @@ func TestPushObeysRetryAfter(t *testing.T) {
 	_, err := push(t, client, target(l, hello, "latest"))
 	require.NoError(t, err)
 	assert.GreaterOrEqual(t, time.Since(began), time.Second)
-	assert.Less(t, time.Since(began), 3*time.Second)
+	assert.Less(t, time.Since(began), 30*time.Second)
 }

@@ -165,7 +165,7 @@ func TestLoadErrors(t *testing.T) {
 		begin := time.Now()
 		_, err := publish.Loader{}.Load(ctx, []publish.Image{hello})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.Less(t, time.Since(begin), 3*time.Second)
+		assert.Less(t, time.Since(begin), 30*time.Second)
 	})
 }
 

