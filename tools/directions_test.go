@@ -34,7 +34,10 @@ var mayImport = map[string][]string{
 	"tools/publish":  {"tools/arch", "tools/nearest", "tools/registry"},
 	"tools/inspect":  {"tools/arch", "tools/nearest", "tools/registry"},
 	"tools/run":      {"tools/arch"},
-	"tools/multiarch": {"tools/arch", "tools/build", "tools/cache", "tools/config", "tools/gobuild", "tools/inspect", "tools/nearest", "tools/plan",
+	"tools/bazel":    {"tools/arch", "tools/config", "tools/plan"},
+	"tools/assemble": {"tools/arch", "tools/base", "tools/config", "tools/image", "tools/layer"},
+	"tools/gazelle":  {"tools/bazel", "tools/config"},
+	"tools/multiarch": {"tools/arch", "tools/bazel", "tools/build", "tools/cache", "tools/config", "tools/gobuild", "tools/inspect", "tools/nearest", "tools/plan",
 		"tools/publish", "tools/registry", "tools/run"},
 	"tools/bench":        {},
 	"app/hello":          {"app/internal/serve"},
@@ -44,7 +47,7 @@ var mayImport = map[string][]string{
 
 // withoutRegistries are the packages that must work where there is no network: not even indirectly may they know how
 // to reach a registry.
-var withoutRegistries = []string{"tools/arch", "tools/config", "tools/layer", "tools/image", "tools/plan", "tools/cache", "tools/base", "tools/gobuild", "tools/build", "tools/run"}
+var withoutRegistries = []string{"tools/arch", "tools/config", "tools/layer", "tools/image", "tools/plan", "tools/cache", "tools/base", "tools/gobuild", "tools/build", "tools/run", "tools/bazel", "tools/assemble"}
 
 type listed struct {
 	ImportPath string

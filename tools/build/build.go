@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -140,7 +139,7 @@ func assemble(p *plan.Plan, children [][]made) ([]Result, error) {
 				}
 			}
 			if c.Base.Builtin == plan.Static {
-				settings.Env = withDefaults(settings.Env, base.StaticEnv())
+				settings = settings.WithEnv(base.StaticEnv())
 			}
 			one, err := image.New(c.Platform, settings, layers, c.Annotations)
 			if err != nil {
@@ -155,16 +154,4 @@ func assemble(p *plan.Plan, children [][]made) ([]Result, error) {
 		results = append(results, Result{img.Name, index})
 	}
 	return results, nil
-}
-
-// withDefaults puts what env does not set in front of it.
-func withDefaults(env, defaults []string) []string {
-	name := func(s string) string { return s[:slices.Index([]byte(s), '=')] }
-	var out []string
-	for _, d := range defaults {
-		if !slices.ContainsFunc(env, func(e string) bool { return name(e) == name(d) }) {
-			out = append(out, d)
-		}
-	}
-	return append(out, env...)
 }

@@ -52,7 +52,7 @@ func (l *layers) static(ctx context.Context, c plan.Child) (*image.Layer, error)
 	if err != nil {
 		return nil, err
 	}
-	return l.make(ctx, "multiarch: base "+c.Base.Name, entries, optionsOf(c), source{})
+	return l.make(ctx, image.CreatedByBase+c.Base.Builtin, entries, optionsOf(c), source{})
 }
 
 func (l *layers) files(ctx context.Context, tree *os.Root, c plan.Child) (*image.Layer, error) {
@@ -70,7 +70,7 @@ func (l *layers) files(ctx context.Context, tree *os.Root, c plan.Child) (*image
 		}
 		all = append(all, entries...)
 	}
-	return l.make(ctx, "multiarch: files", all, optionsOf(c), source{})
+	return l.make(ctx, image.CreatedByFiles, all, optionsOf(c), source{})
 }
 
 // binary makes the layer of a compiled program.
@@ -79,7 +79,7 @@ func (l *layers) binary(ctx context.Context, c plan.Child, b gobuild.Binary, src
 		Path: path.Clean(c.Go.Path), Kind: layer.File, Mode: 0o755, Size: b.Size, SHA256: b.SHA256,
 		Contents: func() (io.ReadCloser, error) { return os.Open(b.Path) },
 	}
-	return l.make(ctx, "multiarch: go "+c.Go.Package, []layer.Entry{entry}, optionsOf(c), src)
+	return l.make(ctx, image.CreatedByProgram, []layer.Entry{entry}, optionsOf(c), src)
 }
 
 // source makes sure that the contents of entries can be read: now, while a layer is made, and later, when it turns out

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
@@ -16,20 +15,6 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/layer"
 )
-
-// Settings are what an image config says besides platform and layers. OCI image spec, "Image Configuration".
-type Settings struct {
-	Entrypoint []string          `json:"entrypoint,omitempty"`
-	Cmd        []string          `json:"cmd,omitempty"`
-	Env        []string          `json:"env,omitempty"` // NAME=value
-	User       string            `json:"user,omitempty"`
-	Workdir    string            `json:"workdir,omitempty"`
-	Ports      []string          `json:"ports,omitempty"` // number/protocol
-	Volumes    []string          `json:"volumes,omitempty"`
-	Labels     map[string]string `json:"labels,omitempty"`
-	StopSignal string            `json:"stopSignal,omitempty"`
-	Created    time.Time         `json:"created"`
-}
 
 // Layer is a layer of an image to be assembled.
 type Layer struct {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -31,7 +32,7 @@ type Entry struct {
 	GID      int    `json:"gid,omitempty"`
 	Link     string `json:"link,omitempty"`   // where a symbolic link points
 	Size     int64  `json:"size,omitempty"`   // of a file, in bytes
-	SHA256   string `json:"sha256,omitempty"` // of a file's content, in hexadecimal
+	SHA256   string `json:"sha256,omitempty"` // of a file's content, in hexadecimal; "" where nobody has read it yet
 	Contents Opener `json:"-"`                // a file's content; unread until the layer is written
 }
 
@@ -55,6 +56,24 @@ func (e Entry) same(o Entry) bool {
 	e.Contents, o.Contents = nil, nil
 	return e.Path == o.Path && e.Kind == o.Kind && e.Mode == o.Mode && e.UID == o.UID && e.GID == o.GID &&
 		e.Link == o.Link && e.Size == o.Size && e.SHA256 == o.SHA256
+}
+
+// read finds out the digest of a file's content where it is not known. Only entries that are compared need it.
+func (e *Entry) read() error {
+	if e.Kind != File || e.SHA256 != "" {
+		return nil
+	}
+	content, err := e.Open()
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, content); err != nil {
+		return fmt.Errorf("reading the content of %s: %w", e.Path, err)
+	}
+	e.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	return nil
 }
 
 // ConflictError is returned for two different entries of one path.
@@ -101,8 +120,13 @@ func arrange(entries []Entry, os string) ([]Entry, error) {
 		if !path.IsAbs(e.Path) || path.Clean(e.Path) != e.Path || e.Path == "/" {
 			return nil, fmt.Errorf("%q is not a clean absolute path of a layer", e.Path)
 		}
-		if other, ok := byPath[e.Path]; ok && !other.same(e) {
-			return nil, &ConflictError{other, e}
+		if other, ok := byPath[e.Path]; ok {
+			if err := errors.Join(other.read(), e.read()); err != nil {
+				return nil, err
+			}
+			if !other.same(e) {
+				return nil, &ConflictError{other, e}
+			}
 		}
 		byPath[e.Path] = e
 	}
@@ -137,7 +161,8 @@ func arrange(entries []Entry, os string) ([]Entry, error) {
 	return arranged, nil
 }
 
-// Key identifies what Write would write: equal keys mean equal bytes. It costs no reading of files.
+// Key identifies what Write would write: equal keys mean equal bytes. It costs no reading of files, so that every file
+// has to come with its digest.
 func Key(entries []Entry, o Options) string {
 	sorted := slices.Clone(entries)
 	slices.SortStableFunc(sorted, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })

@@ -199,7 +199,8 @@ func TestConflictsAndNonsenseAreRefused(t *testing.T) {
 		{"not a clean absolute path", []layer.Entry{layer.Content("/", 0o644, nil)}},
 		{"changed while it was read", []layer.Entry{{Path: "/a", Kind: layer.File, Size: 3, Contents: layer.Content("/a", 0, []byte("abcd")).Contents}}},
 		{"changed while it was read", []layer.Entry{{Path: "/a", Kind: layer.File, Size: 5, Contents: layer.Content("/a", 0, []byte("abcd")).Contents}}},
-		{"changed while it was read", []layer.Entry{{Path: "/a", Kind: layer.File, Size: 4, Contents: layer.Content("/a", 0, []byte("abcd")).Contents}}},
+		{"changed while it was read", []layer.Entry{{Path: "/a", Kind: layer.File, Size: 4, SHA256: "00", Contents: layer.Content("/a", 0, []byte("abcd")).Contents}}},
+		{"two different entries for /a", []layer.Entry{unread("/a", "abcd"), unread("/a", "abce")}},
 	} {
 		_, err := layer.Write(t.Context(), io.Discard, c.entries, layer.Options{})
 		assert.ErrorContains(t, err, c.want)
@@ -207,6 +208,13 @@ func TestConflictsAndNonsenseAreRefused(t *testing.T) {
 	same := layer.Content("/a", 0o644, []byte("x"))
 	_, err := layer.Write(t.Context(), io.Discard, []layer.Entry{same, same}, layer.Options{})
 	assert.NoError(t, err, "the same entry twice is one entry")
+	known, err := layer.Write(t.Context(), io.Discard, []layer.Entry{layer.Content("/a", 0o644, []byte("x"))}, layer.Options{})
+	require.NoError(t, err)
+	for _, entries := range [][]layer.Entry{{unread("/a", "x")}, {unread("/a", "x"), same}, {unread("/a", "x"), unread("/a", "x")}} {
+		d, err := layer.Write(t.Context(), io.Discard, entries, layer.Options{})
+		assert.NoError(t, err)
+		assert.Equal(t, known, d, "a digest beforehand changes nothing")
+	}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -214,6 +222,13 @@ func TestConflictsAndNonsenseAreRefused(t *testing.T) {
 	assert.ErrorIs(t, err, context.Canceled)
 	_, err = layer.Write(t.Context(), fullDisk{}, sample(), layer.Options{})
 	assert.ErrorIs(t, err, syscall.ENOSPC)
+}
+
+// unread is an entry whose content nobody has read yet.
+func unread(path, content string) layer.Entry {
+	e := layer.Content(path, 0o644, []byte(content))
+	e.SHA256 = ""
+	return e
 }
 
 type fullDisk struct{}

@@ -43,7 +43,7 @@ func (a *app) command() *cobra.Command {
 	})
 	for _, make := range []func() *cobra.Command{
 		a.initCommand, a.planCommand, a.buildCommand, a.pushCommand, a.loadCommand, a.archiveCommand, a.runCommand,
-		a.inspectCommand, a.verifyCommand, a.diffCommand, a.registryCommand, a.platformsCommand, a.schemaCommand, a.versionCommand,
+		a.inspectCommand, a.verifyCommand, a.diffCommand, a.generateCommand, a.registryCommand, a.platformsCommand, a.schemaCommand, a.versionCommand,
 	} {
 		cmd := make()
 		check := cmd.Args
@@ -104,7 +104,7 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 	if err != nil {
 		return nil, err
 	}
-	p := &project{top: top(file), config: c}
+	p := &project{top: config.Top(file), config: c}
 	opts := plan.Options{Images: images, Registry: s.registry}
 	if opts.Registry == "" {
 		opts.Registry = os.Getenv("MULTIARCH_REGISTRY")
@@ -150,18 +150,6 @@ func (a *app) find() (string, error) {
 			return "", usagef("write one with: multiarch init, or name it with -f", "no multiarch.yaml here, in images, or above")
 		}
 	}
-}
-
-// top is what the paths in a configuration are relative to: its folder, or the one above where that is called images.
-func top(file string) string {
-	dir := filepath.Dir(file)
-	if abs, err := filepath.Abs(dir); err == nil {
-		dir = abs
-	}
-	if filepath.Base(dir) == "images" {
-		return filepath.Dir(dir)
-	}
-	return dir
 }
 
 // epoch reads SOURCE_DATE_EPOCH: https://reproducible-builds.org/specs/source-date-epoch.

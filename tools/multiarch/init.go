@@ -15,6 +15,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/mod/modfile"
+
+	"github.com/multiarch-build/multiarch/tools/config"
 )
 
 func (a *app) initCommand() *cobra.Command {
@@ -27,7 +29,7 @@ func (a *app) initCommand() *cobra.Command {
 			if name == "" {
 				name = "multiarch.yaml"
 			}
-			mains, err := mainPackages(top(name))
+			mains, err := mainPackages(config.Top(name))
 			if err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/build"
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/nearest"
 	"github.com/multiarch-build/multiarch/tools/publish"
@@ -20,6 +21,8 @@ func hintOf(word string, known []string) string { return nearest.Hint(word, know
 type pushFlags struct {
 	tags     []string
 	insecure bool
+	// prebuilt is the file that says what Bazel has built; see prebuilt.go.
+	prebuilt string
 }
 
 func (p *pushFlags) flags(cmd *cobra.Command) {
@@ -49,10 +52,22 @@ their digest, and tags last, once everything they stand for is there. Prints a l
 	s.flags(cmd)
 	o.flags(cmd)
 	p.flags(cmd)
+	cmd.Flags().StringVar(&p.prebuilt, "prebuilt", "", "push what this file names and build nothing; //tools/rules writes it for bazel run")
+	_ = cmd.Flags().MarkHidden("prebuilt")
 	return cmd
 }
 
 func (a *app) push(cmd *cobra.Command, s selection, o outcome, p pushFlags, images []string) error {
+	if p.prebuilt != "" {
+		if len(images) > 0 || len(s.platforms) > 0 || s.registry != "" {
+			return usagef("change it in multiarch.yaml, and run multiarch generate", "what Bazel has built goes as a whole to where multiarch.yaml says")
+		}
+		targets, err := readPrebuilt(p)
+		if err != nil {
+			return err
+		}
+		return a.publish(cmd, o, p, targets)
+	}
 	project, err := a.load(cmd, s, images)
 	if err != nil {
 		return err
@@ -74,6 +89,11 @@ func (a *app) push(cmd *cobra.Command, s selection, o outcome, p pushFlags, imag
 	for i := range targets {
 		targets[i].Index = results[i].Index
 	}
+	return a.publish(cmd, o, p, targets)
+}
+
+// publish takes built indexes to their registries and says what is there now.
+func (a *app) publish(cmd *cobra.Command, o outcome, p pushFlags, targets []publish.Target) error {
 	progress := a.terminal.progress()
 	pushed, err := publish.Push(cmd.Context(), a.client(p.insecure, o.jobs), targets, progress.bytes)
 	progress.finish()
@@ -91,6 +111,10 @@ func (a *app) push(cmd *cobra.Command, s selection, o outcome, p pushFlags, imag
 			reference += "@" + one.Digest.String()
 		}
 		references[one.Name] = append(references[one.Name], reference)
+	}
+	var results []build.Result
+	for _, t := range targets {
+		results = append(results, build.Result{Name: t.Name, Index: t.Index})
 	}
 	return a.report(o, results, references)
 }

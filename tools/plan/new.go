@@ -101,7 +101,7 @@ func (b *builder) image(n string) Image {
 		b.fail(append(at, "from"), "", "joining existing images is not built yet")
 		return i
 	}
-	if src.Go == nil && src.Files == nil {
+	if src.Go == nil && src.Files == nil && !b.opts.Bazel {
 		b.fail(append(at, "bazel"), "give go: or files: as well", "an image of a Bazel label alone is not built yet")
 		return i
 	}
@@ -164,9 +164,12 @@ func (b *builder) child(at config.Path, n string, row arch.Row, s config.Setting
 	}
 	if s.Go != nil {
 		c.Go = b.gobuild(at, n, row, *s.Go, vars)
-		if s.Entrypoint == nil {
-			c.Config.Entrypoint = []string{inside(row.OS, c.Go.Path)}
-		}
+	}
+	if b.opts.Bazel {
+		c.Bazel = b.c.Images[n].Bazel
+	}
+	if s.Entrypoint == nil && (c.Go != nil || c.Bazel != "") {
+		c.Config.Entrypoint = []string{inside(row.OS, binaryPath(row.OS, n))}
 	}
 	return c
 }
@@ -215,19 +218,20 @@ func (b *builder) user(at config.Path, base Base, user string) string {
 func (b *builder) gobuild(at config.Path, n string, row arch.Row, src config.Go, vars config.Vars) *Go {
 	g := &Go{
 		Package: src.Package,
-		Path:    "/app/" + n,
+		Path:    binaryPath(row.OS, n),
 		Tags:    slices.Compact(slices.Sorted(slices.Values(src.Tags))),
 		Env:     environ(src.Env),
 		Cgo:     src.Cgo != nil && *src.Cgo,
-	}
-	if row.OS == "windows" {
-		g.Path += ".exe"
 	}
 	if src.Ldflags == nil {
 		// Images are shipped, not debugged: a third of a Go program is symbols that nothing in it reads.
 		g.Ldflags = []string{"-s", "-w"}
 	}
 	for i, flag := range src.Ldflags {
+		if b.opts.Bazel {
+			g.Ldflags = append(g.Ldflags, string(flag))
+			continue
+		}
 		value, err := flag.Expand(vars)
 		if err != nil {
 			b.fail(append(at, "go", "ldflags", i), "", "%w", err)
@@ -246,6 +250,7 @@ func (b *builder) epoch() time.Time {
 
 func (b *builder) created(at config.Path, c config.Created) time.Time {
 	switch {
+	case c.Commit && b.opts.Bazel:
 	case c.Commit:
 		git, err := b.opts.Vars.Git()
 		if err != nil {
@@ -261,6 +266,14 @@ func (b *builder) created(at config.Path, c config.Created) time.Time {
 		return c.Time
 	}
 	return b.epoch()
+}
+
+// binaryPath is where the binary of an image goes.
+func binaryPath(os, image string) string {
+	if os == "windows" {
+		return "/app/" + image + ".exe"
+	}
+	return "/app/" + image
 }
 
 // inside is how a path of the image is written on its operating system.

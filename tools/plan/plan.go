@@ -41,11 +41,13 @@ type Push struct {
 
 // Child becomes one image.
 type Child struct {
-	Platform arch.Platform  `json:"platform"`
-	Base     Base           `json:"base"`
-	Files    []File         `json:"files,omitempty"`
-	Go       *Go            `json:"go,omitempty"`
-	Config   image.Settings `json:"config"`
+	Platform arch.Platform `json:"platform"`
+	Base     Base          `json:"base"`
+	Files    []File        `json:"files,omitempty"`
+	Go       *Go           `json:"go,omitempty"`
+	// Bazel is the label that bazel: gives the binary. Only a plan for the Bazel engine has it.
+	Bazel  string         `json:"bazel,omitempty"`
+	Config image.Settings `json:"config"`
 	// Annotations of the manifest.
 	Annotations map[string]string  `json:"annotations,omitempty"`
 	Compression config.Compression `json:"compression"`
@@ -93,6 +95,10 @@ type Options struct {
 	// Vars fill the templates of compiler flags, and Checkout `created: commit`. Image, Registry, Repository and
 	// Platform are filled in by the plan.
 	Vars config.Vars
+	// Bazel plans for the Bazel engine: images of a Bazel label alone are let through, and what is only known when
+	// something is built stays open (compiler flags are the templates as written, `created: commit` is the epoch), so
+	// that a plan needs neither a checkout nor an environment.
+	Bazel bool
 }
 
 // User is a user of the static base, who has a group of the same name and number.

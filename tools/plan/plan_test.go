@@ -159,3 +159,26 @@ func BenchmarkPlan(b *testing.B) {
 		})
 	}
 }
+
+func TestForBazel(t *testing.T) {
+	c := parse(t, `
+version: 1
+platforms: [linux/amd64, windows/amd64]
+images:
+  label: {bazel: //java:server, base: scratch, created: commit}
+  both: {bazel: //go:both, go: {package: ./both, ldflags: ["-X main.v={{.Git.Tag}}{{.Env.NOT_SET}}"]}, base: scratch}
+`)
+	p, err := plan.New(c, plan.Options{Bazel: true})
+	require.NoError(t, err, "a plan for Bazel needs neither a checkout nor an environment")
+	both, label := p.Images[0], p.Images[1]
+	assert.Equal(t, "//java:server", label.Children[0].Bazel)
+	assert.Nil(t, label.Children[0].Go)
+	assert.Equal(t, []string{"/app/label"}, label.Children[0].Config.Entrypoint)
+	assert.Equal(t, []string{`C:\app\label.exe`}, label.Children[1].Config.Entrypoint)
+	assert.Equal(t, int64(0), label.Children[0].Config.Created.Unix())
+	assert.Equal(t, []string{"-X main.v={{.Git.Tag}}{{.Env.NOT_SET}}"}, both.Children[0].Go.Ldflags)
+	assert.Equal(t, "//go:both", both.Children[0].Bazel)
+
+	_, err = plan.New(c, plan.Options{Images: []string{"label"}})
+	assert.ErrorContains(t, err, "images.label.bazel: an image of a Bazel label alone is not built yet", "the embedded engine has nothing to compile")
+}

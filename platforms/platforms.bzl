@@ -1,0 +1,126 @@
+"""The architecture table: tools/arch/table.go for Starlark.
+
+Written by `multiarch generate`; do not edit.
+"""
+
+PLATFORMS = {
+    "linux/amd64": struct(
+        slug = "linux_amd64",
+        os = "linux",
+        architecture = "amd64",
+        variant = "",
+        label = Label("//platforms:linux_amd64"),
+    ),
+    "linux/amd64/v2": struct(
+        slug = "linux_amd64_v2",
+        os = "linux",
+        architecture = "amd64",
+        variant = "v2",
+        label = Label("//platforms:linux_amd64_v2"),
+    ),
+    "linux/amd64/v3": struct(
+        slug = "linux_amd64_v3",
+        os = "linux",
+        architecture = "amd64",
+        variant = "v3",
+        label = Label("//platforms:linux_amd64_v3"),
+    ),
+    "linux/amd64/v4": struct(
+        slug = "linux_amd64_v4",
+        os = "linux",
+        architecture = "amd64",
+        variant = "v4",
+        label = Label("//platforms:linux_amd64_v4"),
+    ),
+    "linux/arm64": struct(
+        slug = "linux_arm64",
+        os = "linux",
+        architecture = "arm64",
+        variant = "",
+        label = Label("//platforms:linux_arm64"),
+    ),
+    "linux/arm/v7": struct(
+        slug = "linux_arm_v7",
+        os = "linux",
+        architecture = "arm",
+        variant = "v7",
+        label = Label("//platforms:linux_arm_v7"),
+    ),
+    "linux/arm/v6": struct(
+        slug = "linux_arm_v6",
+        os = "linux",
+        architecture = "arm",
+        variant = "v6",
+        label = Label("//platforms:linux_arm_v6"),
+    ),
+    "linux/arm/v5": struct(
+        slug = "linux_arm_v5",
+        os = "linux",
+        architecture = "arm",
+        variant = "v5",
+        label = Label("//platforms:linux_arm_v5"),
+    ),
+    "linux/386": struct(
+        slug = "linux_386",
+        os = "linux",
+        architecture = "386",
+        variant = "",
+        label = Label("//platforms:linux_386"),
+    ),
+    "linux/ppc64le": struct(
+        slug = "linux_ppc64le",
+        os = "linux",
+        architecture = "ppc64le",
+        variant = "",
+        label = Label("//platforms:linux_ppc64le"),
+    ),
+    "linux/s390x": struct(
+        slug = "linux_s390x",
+        os = "linux",
+        architecture = "s390x",
+        variant = "",
+        label = Label("//platforms:linux_s390x"),
+    ),
+    "linux/riscv64": struct(
+        slug = "linux_riscv64",
+        os = "linux",
+        architecture = "riscv64",
+        variant = "",
+        label = Label("//platforms:linux_riscv64"),
+    ),
+    "linux/mips64le": struct(
+        slug = "linux_mips64le",
+        os = "linux",
+        architecture = "mips64le",
+        variant = "",
+        label = Label("//platforms:linux_mips64le"),
+    ),
+    "linux/mips": struct(
+        slug = "linux_mips",
+        os = "linux",
+        architecture = "mips",
+        variant = "",
+        label = Label("//platforms:linux_mips"),
+    ),
+    "linux/loong64": struct(
+        slug = "linux_loong64",
+        os = "linux",
+        architecture = "loong64",
+        variant = "",
+        label = Label("//platforms:linux_loong64"),
+    ),
+    "windows/amd64": struct(
+        slug = "windows_amd64",
+        os = "windows",
+        architecture = "amd64",
+        variant = "",
+        label = Label("//platforms:windows_amd64"),
+    ),
+    "windows/arm64": struct(
+        slug = "windows_arm64",
+        os = "windows",
+        architecture = "arm64",
+        variant = "",
+        label = Label("//platforms:windows_arm64"),
+    ),
+}

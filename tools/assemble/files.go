@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/multiarch-build/multiarch/tools/image"
+	"github.com/multiarch-build/multiarch/tools/layer"
+)
+
+// The JSON that actions hand to each other.
+
+// layerFile is what is known of a layer without its blob. An image is assembled from these.
+type layerFile struct {
+	layer.Descriptor
+	CreatedBy string `json:"createdBy"`
+	// Env is what programs on this layer, a base, find in their environment where the image does not say otherwise.
+	Env []string `json:"env,omitempty"`
+}
+
+// settingsFile is what a rule says about an image.
+type settingsFile struct {
+	Settings    image.Settings    `json:"settings"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// entryFlag is a file of a layer, as -entry gives it.
+type entryFlag struct {
+	Path string `json:"path"` // absolute, in the image
+	From string `json:"from"` // the file
+	// Mode is 0 for 0755 where the file is executable, and 0644 where it is not.
+	Mode uint32 `json:"mode"`
+	UID  int    `json:"uid"`
+	GID  int    `json:"gid"`
+	// Binary marks the image's program, which has to be for the image's platform.
+	Binary bool `json:"binary"`
+}
+
+func readJSON(file string, v any) error {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	return unmarshal(file, content, v)
+}
+
+func unmarshal(what string, content []byte, v any) error {
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(v); err != nil {
+		return fmt.Errorf("reading %s: %w", what, err)
+	}
+	return nil
+}
+
+func writeJSON(file string, v any) error {
+	content, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", file, err)
+	}
+	return writeBytes(file, content)
+}
+
+func writeBytes(file string, content []byte) error {
+	return writeFile(file, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+}
+
+// writeFile gives a file its name when it is complete.
+func writeFile(file string, fill func(io.Writer) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(file), ".assemble-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	w := bufio.NewWriterSize(f, 64<<10)
+	if err := fill(w); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := errors.Join(w.Flush(), f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), file)
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"time"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/base"
+	"github.com/multiarch-build/multiarch/tools/image"
+	"github.com/multiarch-build/multiarch/tools/layer"
+)
+
+// subject is the image that messages are about.
+type subject struct{ image, platform string }
+
+func (s *subject) flags(f *flag.FlagSet) {
+	f.StringVar(&s.image, "image", "", "the image, for messages")
+	f.StringVar(&s.platform, "platform", "", "the platform")
+}
+
+func (s subject) wrap(err error) error {
+	switch {
+	case err == nil || s.image == "":
+		return err
+	case s.platform == "":
+		return fmt.Errorf("image %s: %w", s.image, err)
+	}
+	return fmt.Errorf("image %s, %s: %w", s.image, s.platform, err)
+}
+
+// writeLayer turns files into a blob and what is known about it. Every file is read once.
+func writeLayer(ctx context.Context, flags *flag.FlagSet, args []string) error {
+	var (
+		s       subject
+		entries list
+	)
+	s.flags(flags)
+	blob := flags.String("blob", "", "the compressed tar to write")
+	descriptor := flags.String("descriptor", "", "the JSON to write about it")
+	system := flags.String("os", "linux", "the operating system of the image")
+	compression := flags.String("compression", "gzip", "gzip or zstd")
+	holds := flags.String("holds", "", "what is in it: files, program, or static (the base)")
+	flags.Var(&entries, "entry", "a file, in JSON")
+	if err := parse(flags, args, "blob", "descriptor", "holds"); err != nil {
+		return err
+	}
+	if *compression != "gzip" && *compression != "zstd" {
+		return usagef("layer: unknown compression %q: there are gzip and zstd", *compression)
+	}
+	about := layerFile{}
+	var content []layer.Entry
+	switch *holds {
+	case "files":
+		about.CreatedBy = image.CreatedByFiles
+	case "program":
+		about.CreatedBy = image.CreatedByProgram
+	case "static":
+		about.CreatedBy, about.Env = image.CreatedByBase+"static", base.StaticEnv()
+		var err error
+		if content, err = base.Static(); err != nil {
+			return fmt.Errorf("making base static: %w", err)
+		}
+	default:
+		return usagef("layer: -holds %q: there are files, program and static", *holds)
+	}
+	for _, text := range entries {
+		e, err := s.entry(text)
+		if err != nil {
+			return s.wrap(err)
+		}
+		content = append(content, e)
+	}
+	o := layer.Options{OS: *system, Zstd: *compression == "zstd", Epoch: time.Unix(0, 0)}
+	err := writeFile(*blob, func(w io.Writer) (err error) {
+		about.Descriptor, err = layer.Write(ctx, w, content, o)
+		return err
+	})
+	if err != nil {
+		return s.wrap(err)
+	}
+	return writeJSON(*descriptor, about)
+}
+
+func (s subject) entry(text string) (layer.Entry, error) {
+	var e entryFlag
+	if err := unmarshal("-entry", []byte(text), &e); err != nil {
+		return layer.Entry{}, &usageError{err}
+	}
+	if !path.IsAbs(e.Path) || path.Clean(e.Path) != e.Path || e.Path == "/" {
+		return layer.Entry{}, &hintError{fmt.Errorf("%q is not a path of a file in an image", e.Path), "write an absolute path without . and .., such as /app/hello"}
+	}
+	info, err := os.Stat(e.From)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return layer.Entry{}, &hintError{fmt.Errorf("%s, which goes to %s, does not exist", e.From, e.Path), "build it, or take it out of files"}
+	case err != nil:
+		return layer.Entry{}, err
+	case !info.Mode().IsRegular():
+		return layer.Entry{}, &hintError{fmt.Errorf("%s, which goes to %s, is not a file", e.From, e.Path), "give the files in it, by a glob"}
+	}
+	if e.Binary {
+		if err := s.suits(e.From); err != nil {
+			return layer.Entry{}, err
+		}
+	}
+	mode := uint32(0o644)
+	if info.Mode()&0o111 != 0 {
+		mode = 0o755
+	}
+	return layer.Entry{
+		Path: e.Path, Kind: layer.File, Mode: cmp.Or(e.Mode, mode), UID: e.UID, GID: e.GID, Size: info.Size(),
+		Contents: func() (io.ReadCloser, error) { return os.Open(e.From) },
+	}, nil
+}
+
+// machO are the first bytes of programs for macOS, which is what the host's compiler makes on a Mac.
+var machO = [][]byte{{0xcf, 0xfa, 0xed, 0xfe}, {0xce, 0xfa, 0xed, 0xfe}, {0xca, 0xfe, 0xba, 0xbe}}
+
+// suits tells whether a program is for the platform. What is no executable, such as a script, is for all of them.
+func (s subject) suits(file string) error {
+	p, err := arch.Parse(s.platform)
+	if err != nil {
+		return &usageError{err}
+	}
+	row, ok := arch.Find(p)
+	if !ok {
+		return usagef("platform %s is not in the table", p)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	head := make([]byte, arch.HeaderSize)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return err
+	}
+	is := ""
+	header, ok := arch.ReadHeader(head[:n])
+	for _, magic := range machO {
+		if bytes.HasPrefix(head[:n], magic) {
+			is = "macOS"
+		}
+	}
+	switch {
+	case is == "" && (!ok || header == row.Header):
+		return nil
+	case is == "":
+		is = fmt.Sprintf("an unknown platform (%+v)", header)
+		for _, other := range arch.Table() {
+			// Levels of one architecture share their header; the first row is the plain one.
+			if other.Header == header {
+				is = other.OS + "/" + other.Architecture
+				break
+			}
+		}
+	}
+	return &hintError{
+		fmt.Errorf("%s is a program for %s", file, is),
+		fmt.Sprintf("give a binary that follows --platforms, such as a go_binary or a cc_binary; a prebuilt file goes into overrides = {%q: {\"binary\": ...}}", p),
+	}
+}

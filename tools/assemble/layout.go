@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// refName is what skopeo and others call an image of a layout by. OCI image spec, "Pre-Defined Annotation Keys".
+const refName = "org.opencontainers.image.ref.name"
+
+// writeLayout copies an image or index into an OCI image layout. Digests are those of the descriptors: the actions that
+// wrote them read the bytes.
+func writeLayout(ctx context.Context, flags *flag.FlagSet, args []string) error {
+	var children, manifests, configs, layers, blobs list
+	name := flags.String("name", "", "what the image is called")
+	out := flags.String("out", "", "the directory to fill")
+	root := flags.String("root", "", "the descriptor of the image or index")
+	index := flags.String("index", "", "the image index; none where the root is an image")
+	flags.Var(&children, "child", "the descriptor of an image")
+	flags.Var(&manifests, "manifest", "the manifest of the same image")
+	flags.Var(&configs, "config", "the config of the same image")
+	flags.Var(&layers, "layer", "JSON about a layer")
+	flags.Var(&blobs, "blob", "the blob of the same layer")
+	if err := parse(flags, args, "name", "out", "root"); err != nil {
+		return err
+	}
+	if len(children) != len(manifests) || len(children) != len(configs) || len(layers) != len(blobs) {
+		return usagef("layout: %d children, %d manifests and %d configs, %d layers and %d blobs", len(children), len(manifests), len(configs), len(layers), len(blobs))
+	}
+	l := layout{dir: *out, have: map[v1.Hash]bool{}}
+	if err := os.MkdirAll(filepath.Join(*out, "blobs", "sha256"), 0o755); err != nil {
+		return err
+	}
+	for i := range layers {
+		var d layerFile
+		if err := readJSON(layers[i], &d); err != nil {
+			return err
+		}
+		if err := errors.Join(ctx.Err(), l.copy(d.Digest, blobs[i])); err != nil {
+			return fmt.Errorf("image %s: %w", *name, err)
+		}
+	}
+	var top v1.Descriptor
+	if err := readJSON(*root, &top); err != nil {
+		return err
+	}
+	for i := range children {
+		if err := l.image(children[i], manifests[i], configs[i]); err != nil {
+			return fmt.Errorf("image %s: %w", *name, err)
+		}
+	}
+	if *index != "" {
+		if err := l.copy(top.Digest, *index); err != nil {
+			return err
+		}
+	}
+	if !l.have[top.Digest] {
+		return fmt.Errorf("image %s: %s is not among what was given", *name, top.Digest)
+	}
+	top.Annotations = map[string]string{refName: *name}
+	return writeAll(
+		output{filepath.Join(*out, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`)},
+		output{filepath.Join(*out, "index.json"), v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{top}}},
+	)
+}
+
+type layout struct {
+	dir  string
+	have map[v1.Hash]bool
+}
+
+// image takes an image over, and makes sure that everything it names is there.
+func (l layout) image(descriptor, manifest, config string) error {
+	var d v1.Descriptor
+	if err := readJSON(descriptor, &d); err != nil {
+		return err
+	}
+	content, err := os.ReadFile(manifest)
+	if err != nil {
+		return err
+	}
+	var m v1.Manifest
+	if err := json.Unmarshal(content, &m); err != nil {
+		return fmt.Errorf("reading %s: %w", manifest, err)
+	}
+	for _, one := range m.Layers {
+		if !l.have[one.Digest] {
+			return fmt.Errorf("%s names layer %s, whose blob was not given", manifest, one.Digest)
+		}
+	}
+	return errors.Join(l.copy(m.Config.Digest, config), l.copy(d.Digest, manifest))
+}
+
+func (l layout) copy(h v1.Hash, file string) error {
+	if l.have[h] {
+		return nil
+	}
+	l.have[h] = true
+	from, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := os.OpenFile(filepath.Join(l.dir, "blobs", h.Algorithm, h.Hex), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	// From file to file the system copies, where it can without moving a byte.
+	_, err = io.Copy(to, from)
+	return errors.Join(err, to.Close())
+}

@@ -1,0 +1,121 @@
+// Command assemble is the program that Bazel actions run: it writes layers, image manifests, image indexes, OCI layouts
+// and tags, on the packages layer and image, which the embedded engine stands on as well. It reads the files that its
+// arguments name and nothing else: no clock, no network, no environment.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stderr))
+}
+
+// command is one thing the program can do: flags in, files out.
+type command func(ctx context.Context, flags *flag.FlagSet, args []string) error
+
+func commands() map[string]command {
+	return map[string]command{"layer": writeLayer, "image": writeImage, "index": writeIndex, "layout": writeLayout, "tags": writeTags}
+}
+
+// run is the whole program: arguments in, exit code out. An argument @FILE stands for the lines of FILE, as Bazel's
+// params files in the multiline format have them.
+func run(ctx context.Context, args []string, stderr io.Writer) int {
+	err := try(ctx, args)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(stderr, "multiarch: %v\n", err)
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) && hinted.Hint() != "" {
+		fmt.Fprintf(stderr, "hint: %s\n", hinted.Hint())
+	}
+	var usage *usageError
+	if errors.As(err, &usage) {
+		return 2
+	}
+	return 1
+}
+
+func try(ctx context.Context, args []string) error {
+	args, err := expand(args)
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		return usagef("give a command: layer, image, index, layout or tags")
+	}
+	do, ok := commands()[args[0]]
+	if !ok {
+		return usagef("unknown command %q: there are layer, image, index, layout and tags", args[0])
+	}
+	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	return do(ctx, flags, args[1:])
+}
+
+// expand puts the lines of params files in place of their names.
+func expand(args []string) ([]string, error) {
+	var out []string
+	for _, a := range args {
+		file, ok := strings.CutPrefix(a, "@")
+		if !ok {
+			out = append(out, a)
+			continue
+		}
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("reading arguments: %w", err)
+		}
+		if text := strings.TrimSuffix(string(content), "\n"); text != "" {
+			out = append(out, strings.Split(text, "\n")...)
+		}
+	}
+	return out, nil
+}
+
+// parse reads flags, which are all there may be.
+func parse(flags *flag.FlagSet, args []string, required ...string) error {
+	if err := flags.Parse(args); err != nil {
+		return &usageError{fmt.Errorf("%s: %w", flags.Name(), err)}
+	}
+	if flags.NArg() > 0 {
+		return usagef("%s: %q is not a flag", flags.Name(), flags.Arg(0))
+	}
+	for _, name := range required {
+		if flags.Lookup(name).Value.String() == "" {
+			return usagef("%s: -%s is missing", flags.Name(), name)
+		}
+	}
+	return nil
+}
+
+// list is a flag that may be given many times.
+type list []string
+
+func (l *list) String() string     { return strings.Join(*l, " ") }
+func (l *list) Set(s string) error { *l = append(*l, s); return nil }
+
+// usageError is about the arguments, which rules and not people write.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// hintError says what to do next.
+type hintError struct {
+	error
+	hint string
+}
+
+func (e *hintError) Hint() string  { return e.hint }
+func (e *hintError) Unwrap() error { return e.error }

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/config"
+)
+
+// writeTags fills the templates of tags from the workspace status.
+func writeTags(_ context.Context, flags *flag.FlagSet, args []string) error {
+	var (
+		s                   subject
+		templates, statuses list
+	)
+	s.flags(flags)
+	repository := flags.String("repository", "", "the repository")
+	flags.Var(&templates, "template", "a tag")
+	flags.Var(&statuses, "status", "a workspace status file")
+	tags := flags.String("out-tags", "", "the file to write the tags to, a line each")
+	references := flags.String("out-references", "", "the file to write repository:tag to, a line each")
+	if err := parse(flags, args, "image", "out-tags", "out-references"); err != nil {
+		return err
+	}
+	status := map[string]string{}
+	for _, file := range statuses {
+		more, err := readStatus(file)
+		if err != nil {
+			return s.wrap(err)
+		}
+		for k, v := range more {
+			status[k] = v
+		}
+	}
+	vars := config.Vars{Image: s.image, Repository: *repository, Checkout: func() *config.Git { return checkout(status) }}
+	if s.platform != "" {
+		p, err := arch.Parse(s.platform)
+		if err != nil {
+			return &usageError{err}
+		}
+		row, _ := arch.Find(p)
+		vars.Platform = config.PlatformVarsOf(row)
+	}
+	where := cmp.Or(*repository, s.image)
+	var tagLines, referenceLines strings.Builder
+	for _, t := range templates {
+		if strings.Contains(t, ".Git") && status["STABLE_GIT_COMMIT"] == "" {
+			return s.wrap(missingKey(fmt.Sprintf("tag %q", t), "STABLE_GIT_COMMIT"))
+		}
+		tag, err := config.PlatformTemplate(t).Expand(vars)
+		if err != nil {
+			return s.wrap(err)
+		}
+		if _, err := name.NewTag("registry.example.com/image:"+tag, name.StrictValidation); err != nil {
+			return s.wrap(&hintError{fmt.Errorf("tag %q of template %q is not a tag", tag, t), "tags have letters, digits, _, . and -, at most 128 of them"})
+		}
+		tagLines.WriteString(tag + "\n")
+		referenceLines.WriteString(where + ":" + tag + "\n")
+	}
+	return writeAll(output{*tags, []byte(tagLines.String())}, output{*references, []byte(referenceLines.String())})
+}
+
+// checkout is what the workspace status says about git. The keys are those of tools/rules/workspace_status.sh.
+func checkout(status map[string]string) *config.Git {
+	commit := status["STABLE_GIT_COMMIT"]
+	return &config.Git{
+		Commit:      commit,
+		ShortCommit: commit[:min(7, len(commit))],
+		Branch:      status["STABLE_GIT_BRANCH"],
+		Tag:         status["STABLE_GIT_TAG"],
+		CommitTime:  status["STABLE_GIT_COMMIT_TIME"],
+		Dirty:       status["STABLE_GIT_DIRTY"] == "true",
+	}
+}
+
+// readStatus reads a status file: a key and a value a line. Bazel user manual, "--workspace_status_command".
+func readStatus(file string) (map[string]string, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the workspace status: %w", err)
+	}
+	status := map[string]string{}
+	for line := range strings.Lines(string(content)) {
+		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		status[key] = value
+	}
+	return status, nil
+}
+
+func missingKey(what, key string) error {
+	return &hintError{
+		fmt.Errorf("%s needs %s, which the workspace status does not have", what, key),
+		"commit first, and give --workspace_status_command=tools/rules/workspace_status.sh or a program that prints " + key,
+	}
+}

@@ -1,0 +1,167 @@
+package bazel
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"text/template"
+	"text/template/parse"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/plan"
+)
+
+// stamps are the keys of the workspace status that stand for what templates say about the checkout.
+var stamps = map[string]string{
+	"Commit": "STABLE_GIT_COMMIT", "ShortCommit": "STABLE_GIT_SHORT_COMMIT", "Branch": "STABLE_GIT_BRANCH", "Tag": "STABLE_GIT_TAG",
+	"CommitTime": "STABLE_GIT_COMMIT_TIME", "Dirty": "STABLE_GIT_DIRTY",
+}
+
+// Around the key of a stamp, until braces of the value itself have been looked for: no text of YAML holds them.
+const stampOpen, stampClose = "\x01", "\x02"
+
+// flags are what a Go binary is built with, in the words of rules_go.
+type flags struct {
+	link    []string          // gc_linkopts
+	defines map[string]string // x_defs
+	tags    []string          // gotags
+	given   bool              // linker flags are given, so they are not the default
+}
+
+func (f flags) isDefault() bool {
+	strips := !f.given || slices.Equal(f.link, []string{"-s", "-w"}) || slices.Equal(f.link, []string{"-w", "-s"})
+	return strips && len(f.defines) == 0 && len(f.tags) == 0
+}
+
+func (f flags) key() string { return fmt.Sprintf("%q %q %q", f.link, f.defines, f.tags) }
+
+// flags translates how a child's binary is compiled, and refuses what rules_go has no words for.
+func (t *resolver) flags(at config.Path, i plan.Image, c plan.Child) (f flags, ok bool) {
+	src := t.project.Config.Images[i.Name].On(c.Platform).Go
+	before := len(t.wrong)
+	for _, e := range c.Go.Env {
+		name, _, _ := strings.Cut(e, "=")
+		t.fail(append(at, "env", name), own, "rules_go cannot set %s for one binary", name)
+	}
+	if c.Go.Cgo {
+		t.fail(append(at, "cgo"), own, "the platforms that Bazel builds for have cgo off")
+	}
+	f.tags = c.Go.Tags
+	f.given = src.Ldflags != nil
+	row, _ := arch.Find(c.Platform)
+	vars := config.Vars{Image: i.Name, Registry: i.Push.Registry, Repository: i.Push.Repository, Platform: config.PlatformVarsOf(row)}
+	var joined []string
+	for n, flag := range src.Ldflags {
+		value, err := stamped(flag, vars)
+		if err != nil {
+			t.fail(append(at, "ldflags", n), own, "%w", err)
+			continue
+		}
+		joined = append(joined, value)
+	}
+	fields, err := fieldsOf(strings.Join(joined, " "))
+	if err != nil {
+		t.fail(append(at, "ldflags"), "close the quote", "%w", err)
+	}
+	f.defines = map[string]string{}
+	for n := 0; n < len(fields); n++ {
+		definition, isX := strings.CutPrefix(fields[n], "-X=")
+		if !isX && fields[n] == "-X" {
+			n++
+			if isX = n < len(fields); isX {
+				definition = fields[n]
+			}
+		}
+		name, v, both := strings.Cut(definition, "=")
+		switch {
+		case !isX && fields[min(n, len(fields)-1)] == "-X", isX && !both:
+			t.fail(append(at, "ldflags"), "such as -X main.version={{.Git.Tag}}", "-X wants package.name=value")
+		case !isX && strings.ContainsAny(fields[n], stampOpen):
+			t.fail(append(at, "ldflags"), own, "rules_go fills in what is checked out for -X only")
+		case !isX:
+			f.link = append(f.link, fields[n])
+		case strings.ContainsAny(definition, "{}"):
+			t.fail(append(at, "ldflags"), own, "rules_go takes braces in the value of -X %s for a stamp", name)
+		default:
+			f.defines[name] = strings.NewReplacer(stampOpen, "{", stampClose, "}").Replace(v)
+		}
+	}
+	return f, len(t.wrong) == before
+}
+
+// stamped fills a template, save for what it says about the checkout: that becomes keys of the workspace status.
+func stamped(flag config.PlatformTemplate, vars config.Vars) (string, error) {
+	text, err := withStamps(string(flag))
+	if err != nil {
+		return "", err
+	}
+	asked := false
+	vars.Checkout = func() *config.Git { asked = true; return nil }
+	value, err := config.PlatformTemplate(text).Expand(vars)
+	switch {
+	case asked:
+		return "", fmt.Errorf("template %q does more with {{.Git}} than say what it is, which a stamp cannot", flag)
+	case err != nil:
+		return "", fmt.Errorf("%w (generated files do not depend on who generates them)", err)
+	}
+	return value, nil
+}
+
+// withStamps replaces every {{.Git.Word}}.
+func withStamps(text string) (string, error) {
+	if !strings.Contains(text, "{{") {
+		return text, nil
+	}
+	parsed, err := template.New("").Parse(text)
+	if err != nil {
+		return "", fmt.Errorf("template %q: %w", text, err)
+	}
+	if parsed.Root == nil {
+		return text, nil
+	}
+	for n, node := range parsed.Root.Nodes {
+		if key, ok := stampOf(node); ok {
+			parsed.Root.Nodes[n] = &parse.TextNode{NodeType: parse.NodeText, Text: []byte(stampOpen + key + stampClose)}
+		}
+	}
+	return parsed.Root.String(), nil
+}
+
+// stampOf recognises {{.Git.Word}}.
+func stampOf(n parse.Node) (string, bool) {
+	action, ok := n.(*parse.ActionNode)
+	if !ok || len(action.Pipe.Decl) > 0 || len(action.Pipe.Cmds) != 1 || len(action.Pipe.Cmds[0].Args) != 1 {
+		return "", false
+	}
+	field, ok := action.Pipe.Cmds[0].Args[0].(*parse.FieldNode)
+	if !ok || len(field.Ident) != 2 || field.Ident[0] != "Git" {
+		return "", false
+	}
+	key, ok := stamps[field.Ident[1]]
+	return key, ok
+}
+
+// fieldsOf splits linker flags as the go command does: at blanks, where a field may stand in quotes.
+func fieldsOf(s string) ([]string, error) {
+	var fields []string
+	for {
+		s = strings.TrimLeft(s, " \t\n\r")
+		if s == "" {
+			return fields, nil
+		}
+		if quote := s[0]; quote == '"' || quote == '\'' {
+			end := strings.IndexByte(s[1:], quote)
+			if end < 0 {
+				return nil, fmt.Errorf("unterminated %c in linker flags", quote)
+			}
+			fields, s = append(fields, s[1:1+end]), s[2+end:]
+			continue
+		}
+		end := strings.IndexAny(s, " \t\n\r")
+		if end < 0 {
+			end = len(s)
+		}
+		fields, s = append(fields, s[:end]), s[end:]
+	}
+}

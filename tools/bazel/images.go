@@ -1,0 +1,152 @@
+package bazel
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bazelbuild/bazel-gazelle/rule"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/plan"
+)
+
+// image adds the rules of one image to the generated package: its binaries where they need flags, then the image.
+func (t *resolver) image(i plan.Image) {
+	at := config.Path{"images", i.Name}
+	children := make([]attributes, len(i.Children))
+	for n, c := range i.Children {
+		children[n] = t.settings(i.Name, c)
+		row, _ := arch.Find(c.Platform) // plans hold platforms of the table
+		if _, err := Constraints(row, t.ws.repo); err != nil {
+			t.fail(append(at, "platforms"), "", "%w", err)
+		}
+	}
+	for _, r := range t.binaries(at, i, children) {
+		t.claim(t.pkg, r.Name(), i.Name)
+		t.add(t.pkg, r)
+	}
+	t.files(i, children)
+
+	common, overrides := share(children)
+	t.annotations(i, common, overrides)
+	r := rule.NewRule(imageKind, i.Name)
+	var platforms []string
+	for _, c := range i.Children {
+		platforms = append(platforms, c.Platform.String())
+	}
+	r.SetAttr("platforms", list(platforms...))
+	r.SetAttr("visibility", []string{"//visibility:public"})
+	for _, k := range slices.Sorted(maps.Keys(common)) {
+		if s, ok := common[k].(string); ok {
+			r.SetAttr(k, s)
+		} else {
+			r.SetAttr(k, value{expr(common[k])})
+		}
+	}
+	if o, ok := overridesOf(i.Children, overrides); ok {
+		r.SetAttr("overrides", o)
+	}
+	for _, name := range targetsOf(i) {
+		t.claim(t.pkg, name, i.Name)
+	}
+	t.add(t.pkg, r)
+}
+
+// targetsOf names the targets that multiarch_image makes.
+func targetsOf(i plan.Image) []string {
+	names := []string{i.Name, i.Name + ".layout", i.Name + ".digest", i.Name + ".files", i.Name + "_test"}
+	for _, c := range i.Children {
+		slug := i.Name + "_" + c.Platform.Slug()
+		names = append(names, slug, slug+".layout")
+	}
+	return names
+}
+
+// settings are the arguments that a child gives, without those that say what would be so anyway.
+func (t *resolver) settings(image string, c plan.Child) attributes {
+	a := attributes{}
+	put := func(key, v string) {
+		if v != "" {
+			a[key] = v
+		}
+	}
+	putList := func(key string, v []string) {
+		if len(v) > 0 {
+			a[key] = v
+		}
+	}
+	putDict := func(key string, v map[string]string) {
+		if len(v) > 0 {
+			a[key] = v
+		}
+	}
+	s := t.project.Config.Images[image].On(c.Platform)
+	if s.Entrypoint != nil && (len(s.Entrypoint) > 0 || c.Go != nil || c.Bazel != "") {
+		a["entrypoint"] = s.Entrypoint
+	}
+	if c.Base.Builtin != plan.Static {
+		a["base"] = c.Base.Builtin
+	}
+	if c.Compression != config.Gzip {
+		a["compression"] = string(c.Compression)
+	}
+	switch created := s.Created; {
+	case created.Commit:
+		a["created"] = "commit"
+	case !created.Time.IsZero() && created.Time.Unix() != 0:
+		a["created"] = created.Time.Format(time.RFC3339Nano)
+	}
+	env := map[string]string{}
+	for _, e := range c.Config.Env {
+		name, v, _ := strings.Cut(e, "=")
+		env[name] = v
+	}
+	putDict("env", env)
+	putDict("labels", c.Config.Labels)
+	putList("cmd", c.Config.Cmd)
+	putList("ports", c.Config.Ports)
+	putList("volumes", c.Config.Volumes)
+	put("user", c.Config.User)
+	put("workdir", c.Config.Workdir)
+	put("stop_signal", c.Config.StopSignal)
+	return a
+}
+
+// annotations of the image itself stand on the index as well, so they cannot be made of what its children share.
+func (t *resolver) annotations(i plan.Image, common attributes, overrides []attributes) {
+	if len(i.Annotations) > 0 {
+		common["annotations"] = i.Annotations
+	}
+	for n, c := range i.Children {
+		differ := map[string]string{}
+		for k, v := range c.Annotations {
+			if own, ok := i.Annotations[k]; !ok || own != v {
+				differ[k] = v
+			}
+		}
+		if len(differ) > 0 {
+			overrides[n]["annotations"] = differ
+		}
+	}
+}
+
+// claim makes sure that two images do not make targets of one name.
+func (t *resolver) claim(pkg, name, image string) {
+	target := "//" + pkg + ":" + name
+	if other, taken := t.claimed[target]; taken && other != image {
+		first, second := min(other, image), max(other, image)
+		pair := first + " " + second
+		if t.said[pair] {
+			return
+		}
+		t.said[pair] = true
+		t.fail(config.Path{"images", second}, "give one of the images another name", "the Bazel target %s would be made for %s and for %s",
+			target, cmp.Or(first, "the package"), second)
+		return
+	}
+	t.claimed[target] = image
+}

@@ -1,0 +1,101 @@
+package bazel
+
+import (
+	"path"
+	"strings"
+
+	"github.com/bazelbuild/bazel-gazelle/label"
+	"github.com/bazelbuild/bazel-gazelle/rule"
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/plan"
+)
+
+// pushPackage is where everything that loads rules_oci stands.
+func (t *resolver) pushPackage() string { return path.Join(t.pkg, "push") }
+
+// push adds the rules that say where images go, and the one that pushes all of them.
+func (t *resolver) push(images []plan.Image) {
+	var all []string
+	t.claim(t.pushPackage(), "push", "")
+	for _, i := range images {
+		repository := i.Push.Repository
+		known := i.Push.Registry != "" || repository != i.Name
+		all = append(all, t.destination(i, i.Name, "", repository, known))
+		load := rule.NewRule(ociLoadKind, i.Name+"_load")
+		load.SetAttr("image", t.imageLabel(i.Name+".layout"))
+		load.SetAttr("format", "oci")
+		load.SetAttr("repo_tags", ":"+i.Name+"_tags.references")
+		t.claim(t.pushPackage(), load.Name(), i.Name)
+		t.add(t.pushPackage(), load)
+		if i.Push.PerPlatform == "" {
+			continue
+		}
+		at := config.Path{"images", i.Name, "push", "per_platform"}
+		for _, c := range i.Children {
+			row, _ := arch.Find(c.Platform)
+			vars := config.Vars{Image: i.Name, Registry: i.Push.Registry, Repository: repository, Platform: config.PlatformVarsOf(row)}
+			own, err := t.intermediate(i.Push.PerPlatform, vars)
+			if err != nil {
+				t.fail(at, "", "%w", err)
+				break
+			}
+			all = append(all, t.destination(i, i.Name+"_"+c.Platform.Slug(), c.Platform.String(), own, known || strings.Contains(own, "/")))
+		}
+	}
+	if len(images) > 0 {
+		r := rule.NewRule(pushKind, "push")
+		r.SetAttr("images", list(all...))
+		t.add(t.pushPackage(), r)
+	}
+}
+
+// destination adds the rules for one index, or one platform's image, and returns the label of its tags.
+func (t *resolver) destination(i plan.Image, target, platform, repository string, known bool) string {
+	tags := rule.NewRule(tagsKind, target+"_tags")
+	tags.SetAttr("image", t.imageLabel(target))
+	if known {
+		tags.SetAttr("repository", repository)
+	}
+	var templates []string
+	for _, tag := range i.Push.Tags {
+		templates = append(templates, string(tag))
+	}
+	tags.SetAttr("templates", list(templates...))
+	if platform != "" {
+		tags.SetAttr("platform", platform)
+	}
+	push := rule.NewRule(ociPushKind, target)
+	push.SetAttr("image", t.imageLabel(target+".layout"))
+	push.SetAttr("remote_tags", ":"+tags.Name())
+	if known {
+		push.SetAttr("repository", repository)
+	}
+	for _, r := range []*rule.Rule{tags, push} {
+		t.claim(t.pushPackage(), r.Name(), i.Name)
+		t.add(t.pushPackage(), r)
+	}
+	return ":" + tags.Name()
+}
+
+func (t *resolver) imageLabel(target string) string { return label.New("", t.pkg, target).String() }
+
+// intermediate names the repository of one platform's image, as `multiarch push` does when it pushes.
+func (t *resolver) intermediate(template config.PlatformTemplate, vars config.Vars) (string, error) {
+	const hint = "name it by .Repository, .Image and .Platform; tags may say what is checked out"
+	asked := false
+	vars.Checkout = func() *config.Git { asked = true; return nil }
+	repository, err := template.Expand(vars)
+	switch {
+	case asked:
+		return "", hinted(hint, "a repository cannot depend on what is checked out in Bazel: template %q", template)
+	case err != nil:
+		return "", hinted(hint, "%w (generated files do not depend on who generates them)", err)
+	}
+	if _, err := name.NewRepository(repository); err != nil {
+		return "", hinted("such as {{.Repository}}-{{.Platform.Official}}", "%q is not a repository", repository)
+	}
+	return repository, nil
+}

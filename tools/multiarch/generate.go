@@ -1,0 +1,177 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/rogpeppe/go-internal/diff"
+	"github.com/spf13/cobra"
+
+	"github.com/multiarch-build/multiarch/tools/bazel"
+	"github.com/multiarch-build/multiarch/tools/config"
+)
+
+func (a *app) generateCommand() *cobra.Command {
+	var check, asDiff bool
+	cmd := &cobra.Command{
+		Use:   "generate",
+		Short: "Write the Bazel targets of all images",
+		Long: `Write the Bazel targets of all images into the build files of the workspace, beside what stands there: rules,
+attributes and comments written by hand stay, and so does what is marked with the comment # keep. Targets of images that
+are gone disappear. Prints a line a file that was written.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if check && asDiff {
+				return usagef("--diff prints what --check finds", "--check and --diff exclude each other")
+			}
+			root, files, err := a.generated()
+			if err != nil {
+				return err
+			}
+			switch {
+			case asDiff:
+				return a.showDiff(files)
+			case check:
+				return a.showStale(files)
+			}
+			return a.write(root, files)
+		},
+	}
+	cmd.Flags().BoolVar(&check, "check", false, "write nothing; print the files that are stale, and exit with 4 where there are any")
+	cmd.Flags().BoolVar(&asDiff, "diff", false, "write nothing; print what would change, and exit with 4 where something would")
+	return cmd
+}
+
+// generated returns the files that are stale.
+func (a *app) generated() (root string, stale []bazel.File, err error) {
+	file, err := a.find()
+	if err != nil {
+		return "", nil, err
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return "", nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	c, err := config.Parse(file, content)
+	if err != nil {
+		return "", nil, err
+	}
+	w, err := bazel.Resolve(bazel.Project{Config: c, File: file, Top: config.Top(file)})
+	if err != nil {
+		return "", nil, err
+	}
+	files, err := w.Files()
+	if err != nil {
+		return "", nil, err
+	}
+	for _, f := range files {
+		if f.Stale() {
+			stale = append(stale, f)
+		}
+	}
+	for _, n := range w.Notes {
+		a.terminal.note("note: %s", n)
+	}
+	return w.Root, stale, nil
+}
+
+func (a *app) showDiff(stale []bazel.File) error {
+	for _, f := range stale {
+		from, to := "a/"+f.Path, "b/"+f.Path
+		if f.Old == nil {
+			from = "/dev/null"
+		}
+		if f.New == nil {
+			to = "/dev/null"
+		}
+		if _, err := a.terminal.out.Write(diff.Diff(from, f.Old, to, f.New)); err != nil {
+			return err
+		}
+	}
+	return differs(stale)
+}
+
+func (a *app) showStale(stale []bazel.File) error {
+	for _, f := range stale {
+		a.terminal.result("%s", f.Path)
+	}
+	if len(stale) > 0 {
+		fmt.Fprintln(a.terminal.err, "the generated Bazel files are stale\nhint: run: multiarch generate")
+	}
+	return differs(stale)
+}
+
+func differs(stale []bazel.File) error {
+	if len(stale) > 0 {
+		return errDiffers
+	}
+	return nil
+}
+
+// write replaces files. All new contents are on disk before the first file is replaced, so that a full disk or a
+// folder that cannot be written leaves everything as it was.
+func (a *app) write(root string, stale []bazel.File) (err error) {
+	type replacement struct{ from, to string }
+	var ready []replacement
+	defer func() {
+		for _, r := range ready {
+			err = errors.Join(err, ignoreMissing(os.Remove(r.from)))
+		}
+	}()
+	for _, f := range stale {
+		target := filepath.Join(root, filepath.FromSlash(f.Path))
+		if resolved, err := filepath.EvalSymlinks(target); err == nil {
+			target = resolved // a link stays one
+		}
+		if f.New == nil {
+			continue
+		}
+		temp, err := writeBeside(target, f.New)
+		if temp != "" {
+			ready = append(ready, replacement{temp, target})
+		}
+		if err != nil {
+			return fmt.Errorf("writing %s: %w", f.Path, err)
+		}
+	}
+	for _, r := range ready {
+		if err := os.Rename(r.from, r.to); err != nil {
+			return fmt.Errorf("replacing %s: %w", r.to, err)
+		}
+	}
+	for _, f := range stale {
+		if f.New == nil {
+			if err := os.Remove(filepath.Join(root, filepath.FromSlash(f.Path))); err != nil {
+				return fmt.Errorf("removing what is no longer generated: %w", err)
+			}
+		}
+		a.terminal.result("%s", f.Path)
+	}
+	return nil
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// writeBeside writes content to a new file in the folder of target, with the permissions target has or should have.
+func writeBeside(target string, content []byte) (temp string, err error) {
+	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+		return "", err
+	}
+	mode := os.FileMode(0o644)
+	if info, err := os.Stat(target); err == nil {
+		mode = info.Mode().Perm()
+	}
+	f, err := os.CreateTemp(filepath.Dir(target), ".multiarch-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(content)
+	return f.Name(), errors.Join(err, f.Chmod(mode), f.Close())
+}

@@ -1,0 +1,28 @@
+"""Container images for many architectures: the rules that `multiarch generate` writes calls of.
+
+    load("@multiarch//tools/rules:defs.bzl", "multiarch_image")
+
+    multiarch_image(
+        name = "hello",
+        binary = "//app/hello",
+        platforms = ["linux/amd64", "linux/arm64"],
+    )
+
+builds an image index with `bazel build :hello`. Everything else in this folder is private.
+"""
+
+load("//tools/rules/private:files.bzl", _multiarch_files = "multiarch_files")
+load("//tools/rules/private:macro.bzl", _multiarch_image = "multiarch_image")
+load("//tools/rules/private:providers.bzl", _FilesInfo = "FilesInfo", _ImageInfo = "ImageInfo", _IndexInfo = "IndexInfo", _LayerInfo = "LayerInfo")
+load("//tools/rules/private:push.bzl", _multiarch_push = "multiarch_push")
+load("//tools/rules/private:tags.bzl", _multiarch_tags = "multiarch_tags")
+
+multiarch_image = _multiarch_image
+multiarch_files = _multiarch_files
+multiarch_tags = _multiarch_tags
+multiarch_push = _multiarch_push
+
+FilesInfo = _FilesInfo
+LayerInfo = _LayerInfo
+ImageInfo = _ImageInfo
+IndexInfo = _IndexInfo

@@ -1,0 +1,135 @@
+"""The image of one platform: a manifest and a config, made from the descriptors of layers alone."""
+
+load("//platforms:platforms.bzl", "PLATFORMS")
+load(":layer.bzl", "ASSEMBLE", "arguments", "assemble", "write_layer")
+load(":layout.bzl", "layout_of")
+load(":providers.bzl", "ImageInfo", "LayerInfo", "LayoutInfo")
+load(":transition.bzl", "to_platform")
+
+_MEND = "give a binary target that follows --platforms, such as a go_binary or a cc_binary, or one prebuilt file"
+
+def _program(ctx):
+    """Returns the File of the image's program, or None."""
+    if not ctx.attr.binary:
+        return None
+    target = ctx.attr.binary[0] if type(ctx.attr.binary) == "list" else ctx.attr.binary
+    program = target[DefaultInfo].files_to_run.executable
+    if program:
+        return program
+    files = target[DefaultInfo].files.to_list()
+    if len(files) != 1:
+        fail("image {}, {}: binary {} is {} files and none of them is its executable; {}".format(
+            ctx.attr.image,
+            ctx.attr.platform,
+            target.label,
+            len(files),
+            _MEND,
+        ))
+    return files[0]
+
+def _program_layer(ctx, program):
+    args = arguments(ctx)
+    args.add("-holds", "program")
+    args.add("-image", ctx.attr.image)
+    args.add("-platform", ctx.attr.platform)
+    entry = json.encode({"path": ctx.attr.binary_path, "binary": True, "mode": 493, "from": "@"})
+
+    # The path is left to Bazel, which may map it.
+    args.add(program, format = "-entry=" + entry.replace("%", "%%").replace("\"@\"", "\"%s\""))
+    return write_layer(ctx, ctx.label.name, args, [program], ctx.attr.compression, PLATFORMS[ctx.attr.platform].os)
+
+def _settings(ctx):
+    return {
+        "entrypoint": ctx.attr.entrypoint,
+        "cmd": ctx.attr.cmd,
+        "env": ["{}={}".format(k, v) for k, v in sorted(ctx.attr.env.items())],
+        "user": ctx.attr.user,
+        "workdir": ctx.attr.workdir,
+        "ports": sorted(ctx.attr.ports),
+        "volumes": sorted({v: None for v in ctx.attr.volumes}.keys()),
+        "labels": ctx.attr.labels,
+        "stopSignal": ctx.attr.stop_signal,
+        "created": "1970-01-01T00:00:00Z" if ctx.attr.created in ["", "commit", "epoch"] else ctx.attr.created,
+    }
+
+def _image_impl(ctx):
+    if ctx.attr.problems:
+        fail("\n".join([""] + ctx.attr.problems))
+
+    layers = [target[LayerInfo] for target in ctx.attr.layers]
+    program = _program(ctx)
+    if program:
+        layers.append(_program_layer(ctx, program))
+
+    settings = ctx.actions.declare_file(ctx.label.name + ".settings.json")
+    ctx.actions.write(settings, json.encode({"settings": _settings(ctx), "annotations": ctx.attr.annotations}))
+
+    manifest = ctx.actions.declare_file(ctx.label.name + ".manifest.json")
+    config = ctx.actions.declare_file(ctx.label.name + ".config.json")
+    descriptor = ctx.actions.declare_file(ctx.label.name + ".descriptor.json")
+    args = arguments(ctx)
+    args.add("-image", ctx.attr.image)
+    args.add("-platform", ctx.attr.platform)
+    args.add("-settings", settings)
+    args.add_all([l.descriptor for l in layers], before_each = "-layer")
+    args.add("-manifest", manifest)
+    args.add("-config", config)
+    args.add("-descriptor", descriptor)
+    inputs = [settings] + [l.descriptor for l in layers]
+    if ctx.attr.created == "commit":
+        args.add("-commit-time-from", ctx.info_file)
+        inputs.append(ctx.info_file)
+    assemble(
+        ctx,
+        command = "image",
+        mnemonic = "MultiarchImage",
+        message = "Assembling image %{label}",
+        inputs = inputs,
+        outputs = [manifest, config, descriptor],
+        args = args,
+    )
+    image = ImageInfo(
+        platform = ctx.attr.platform,
+        manifest = manifest,
+        config = config,
+        descriptor = descriptor,
+        layers = layers,
+    )
+    return [
+        DefaultInfo(files = depset([manifest])),
+        OutputGroupInfo(
+            config = depset([config]),
+            descriptor = depset([descriptor]),
+            layers = depset([l.blob for l in layers]),
+        ),
+        image,
+        LayoutInfo(name = ctx.attr.image, directory = layout_of(ctx, ctx.attr.image, descriptor, None, [image])),
+    ]
+
+image = rule(
+    implementation = _image_impl,
+    doc = "One image of an index.",
+    attrs = {
+        "image": attr.string(mandatory = True, doc = "The name of the index."),
+        "platform": attr.string(mandatory = True, doc = "The OCI platform."),
+        "target": attr.label(doc = "The Bazel platform that the binary is built for."),
+        "problems": attr.string_list(doc = "What the macro found wrong. It is said when the image is asked for, not when the package is loaded."),
+        "binary": attr.label(allow_files = True, cfg = to_platform, doc = "The program."),
+        "binary_path": attr.string(doc = "Where the program goes."),
+        "layers": attr.label_list(providers = [LayerInfo], doc = "The layers below the program's, from the bottom up."),
+        "compression": attr.string(default = "gzip", doc = "How the program's layer is compressed."),
+        "entrypoint": attr.string_list(doc = "Of the config."),
+        "cmd": attr.string_list(doc = "Of the config."),
+        "env": attr.string_dict(doc = "Of the config."),
+        "user": attr.string(doc = "Of the config."),
+        "workdir": attr.string(doc = "Of the config."),
+        "ports": attr.string_list(doc = "Of the config."),
+        "volumes": attr.string_list(doc = "Of the config."),
+        "labels": attr.string_dict(doc = "Of the config."),
+        "stop_signal": attr.string(doc = "Of the config."),
+        "created": attr.string(doc = "Of the config: empty for the epoch, commit, or a time in RFC 3339."),
+        "annotations": attr.string_dict(doc = "Of the manifest."),
+        "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
+    } | ASSEMBLE,
+    provides = [ImageInfo, LayoutInfo],
+)

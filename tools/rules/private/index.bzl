@@ -1,0 +1,58 @@
+"""The image index: one small JSON file, made from the descriptors of images."""
+
+load(":layer.bzl", "ASSEMBLE", "arguments", "assemble")
+load(":layout.bzl", "layout_of")
+load(":providers.bzl", "ImageInfo", "IndexInfo", "LayoutInfo")
+
+def _index_impl(ctx):
+    if ctx.attr.problems:
+        fail("\n".join([""] + ctx.attr.problems))
+
+    images = [target[ImageInfo] for target in ctx.attr.images]
+    index = ctx.actions.declare_file(ctx.label.name + ".index.json")
+    descriptor = ctx.actions.declare_file(ctx.label.name + ".descriptor.json")
+    args = arguments(ctx)
+    args.add("-image", ctx.label.name)
+    args.add_all([i.descriptor for i in images], before_each = "-child")
+    inputs = [i.descriptor for i in images]
+    if ctx.attr.annotations:
+        annotations = ctx.actions.declare_file(ctx.label.name + ".annotations.json")
+        ctx.actions.write(annotations, json.encode(ctx.attr.annotations))
+        args.add("-annotations", annotations)
+        inputs.append(annotations)
+    args.add("-index", index)
+    args.add("-descriptor", descriptor)
+    args.add("-digest", ctx.outputs.digest)
+    assemble(
+        ctx,
+        command = "index",
+        mnemonic = "MultiarchIndex",
+        message = "Assembling image index %{label}",
+        inputs = inputs,
+        outputs = [index, descriptor, ctx.outputs.digest],
+        args = args,
+    )
+    return [
+        DefaultInfo(files = depset([index])),
+        OutputGroupInfo(
+            configs = depset([i.config for i in images]),
+            descriptor = depset([descriptor]),
+            digest = depset([ctx.outputs.digest]),
+            layers = depset([l.blob for i in images for l in i.layers]),
+            manifests = depset([i.manifest for i in images]),
+        ),
+        IndexInfo(index = index, descriptor = descriptor, digest = ctx.outputs.digest, images = images),
+        LayoutInfo(name = ctx.label.name, directory = layout_of(ctx, ctx.label.name, descriptor, index, images)),
+    ]
+
+index = rule(
+    implementation = _index_impl,
+    doc = "An image index. There is one even for a single platform: what is published does not change its kind with their number.",
+    attrs = {
+        "images": attr.label_list(providers = [ImageInfo], doc = "One image a platform."),
+        "annotations": attr.string_dict(doc = "Of the index."),
+        "digest": attr.output(mandatory = True, doc = "The file that has its digest."),
+        "problems": attr.string_list(doc = "What the macro found wrong."),
+    } | ASSEMBLE,
+    provides = [IndexInfo, LayoutInfo],
+)

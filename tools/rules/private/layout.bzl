@@ -1,0 +1,63 @@
+"""OCI image layouts: directories, for those who want files and not providers (rules_oci, crane, skopeo)."""
+
+load(":layer.bzl", "arguments", "assemble")
+load(":providers.bzl", "LayoutInfo")
+
+def layout_of(ctx, name, root, index, images):
+    """Declares the action that copies an image or index into a layout directory. It runs only for those who ask.
+
+    Args:
+        ctx: the rule's context.
+        name: what the image is called in the layout.
+        root: File, the descriptor of the image or index.
+        index: File, the image index, or None where the layout is of one image.
+        images: list of ImageInfo.
+
+    Returns:
+        the directory.
+    """
+    out = ctx.actions.declare_directory(ctx.label.name + ".layout")
+    args = arguments(ctx)
+    args.add("-name", name)
+    args.add("-root", root)
+    inputs = [root]
+    if index:
+        args.add("-index", index)
+        inputs.append(index)
+    for image in images:
+        args.add("-child", image.descriptor)
+        args.add("-manifest", image.manifest)
+        args.add("-config", image.config)
+        inputs += [image.descriptor, image.manifest, image.config]
+    seen = {}
+    for layer in [l for i in images for l in i.layers]:
+        if layer.blob in seen:
+            continue
+        seen[layer.blob] = None
+        args.add("-layer", layer.descriptor)
+        args.add("-blob", layer.blob)
+        inputs += [layer.descriptor, layer.blob]
+
+    # Not -out: a directory's path is known to Args as well.
+    args.add_all([out], before_each = "-out", expand_directories = False)
+    assemble(
+        ctx,
+        command = "layout",
+        mnemonic = "MultiarchLayout",
+        message = "Writing OCI layout %{output}",
+        inputs = inputs,
+        outputs = [out],
+        args = args,
+    )
+    return out
+
+def _layout_impl(ctx):
+    info = ctx.attr.image[LayoutInfo]
+    return [DefaultInfo(files = depset([info.directory]), runfiles = ctx.runfiles([info.directory])), info]
+
+layout = rule(
+    implementation = _layout_impl,
+    doc = "The OCI image layout of an image or index.",
+    attrs = {"image": attr.label(mandatory = True, providers = [LayoutInfo], doc = "The image or index.")},
+    provides = [LayoutInfo],
+)

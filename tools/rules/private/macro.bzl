@@ -1,0 +1,211 @@
+"""multiarch_image: everything that belongs to one image of multiarch.yaml."""
+
+load("//platforms:platforms.bzl", "PLATFORMS")
+load(":image.bzl", _image = "image")
+load(":index.bzl", _index = "index")
+load(":layer.bzl", "files_layer")
+load(":layout.bzl", _layout = "layout")
+load(":verify.bzl", "verify_test")
+
+_BASES = ["scratch", "static"]
+
+_COMPRESSIONS = ["gzip", "zstd"]
+
+# What the static base's programs find in their environment where the image does not say otherwise comes from the base's
+# own descriptor, so that no second place has to know it.
+_DICTS = ["annotations", "env", "labels"]
+
+def _slug(platform):
+    return platform.replace("/", "_")
+
+def _merged(settings, override):
+    out = dict(settings)
+    for key, value in override.items():
+        out[key] = out[key] | value if key in _DICTS else value
+    return out
+
+def _problems(name, platforms, settings, overrides):
+    """Returns what is wrong with the arguments, as sentences."""
+    found = []
+    if not platforms:
+        found.append("image {}: it has no platform; give platforms = [\"linux/amd64\", \"linux/arm64\"] or the like".format(name))
+    seen = {}
+    for p in platforms:
+        if p not in PLATFORMS:
+            found.append("image {}: unknown platform \"{}\"; known: {}".format(name, p, ", ".join(PLATFORMS)))
+        if p in seen:
+            found.append("image {}: platform {} is given twice".format(name, p))
+        seen[p] = None
+    for p, override in overrides.items():
+        if p not in platforms:
+            found.append("image {}: overrides of {}, which is not among its platforms: {}".format(name, p, ", ".join(platforms)))
+        for key in override:
+            if key not in settings:
+                found.append("image {}, {}: unknown override \"{}\"; known: {}".format(name, p, key, ", ".join(sorted(settings))))
+    return found
+
+def _problems_on(name, platform, settings):
+    found = []
+    where = "image {}, {}: ".format(name, platform)
+    base, os = settings["base"], getattr(PLATFORMS.get(platform), "os", "linux")
+    if base not in _BASES:
+        found.append(where + "unknown base \"{}\"; known: {}".format(base, ", ".join(_BASES)))
+    elif base == "static" and os != "linux":
+        found.append(where + "base static has no {}; override base with scratch for that platform".format(platform))
+    if settings["compression"] not in _COMPRESSIONS:
+        found.append(where + "unknown compression \"{}\"; known: {}".format(settings["compression"], ", ".join(_COMPRESSIONS)))
+    if not settings["binary"] and not settings["files"] and base == "scratch":
+        found.append(where + "nothing is in it; give binary, files or a base")
+    return found
+
+def multiarch_image(
+        name,
+        platforms,
+        binary = None,
+        binary_path = None,
+        files = [],
+        base = "static",
+        entrypoint = None,
+        cmd = [],
+        env = {},
+        user = "",
+        workdir = "",
+        ports = [],
+        volumes = [],
+        labels = {},
+        annotations = {},
+        stop_signal = "",
+        created = "",
+        compression = "gzip",
+        overrides = {},
+        **kwargs):
+    """An image index that runs on every platform it names.
+
+    The targets are `:name` (the index), `:name_linux_arm64` (one a platform), `:name.layout` and `:name_linux_arm64.layout`
+    (OCI image layouts, for rules_oci, crane and others), `:name.digest` (the digest of the index) and `:name_test`, which
+    verifies every image of the index.
+
+    Args:
+        name: of the image.
+        platforms: OCI platforms in canonical form, such as `linux/amd64` and `linux/arm/v7`.
+        binary: label of the program, of any language. It is built for each platform through a transition on `--platforms`.
+        binary_path: where the program goes; by default `/app/` and the image's name (with `.exe` on windows).
+        files: labels of `multiarch_files`. They are not built for a platform, so that all platforms share one layer.
+        base: `static` (CA roots, time zones, passwd, /tmp) or `scratch`.
+        entrypoint: by default the program.
+        cmd: the arguments by default.
+        env: the environment, a dict.
+        user: who runs the program, such as `65532`.
+        workdir: the working directory.
+        ports: the ports it listens on, such as `8080/tcp`.
+        volumes: the directories that hold data.
+        labels: the labels of the config, a dict.
+        annotations: the annotations of the manifests and of the index, a dict.
+        stop_signal: the signal that stops it.
+        created: when the image says it was made: empty for the epoch, `commit` (from the workspace status), or a time in
+            RFC 3339.
+        compression: `gzip` or `zstd`.
+        overrides: what differs on a platform: `{"linux/arm/v7": {"env": {"GOGC": "50"}}}`. The keys are the arguments above
+            from binary to compression. Dicts are merged key by key, anything else replaces.
+        **kwargs: visibility, tags, testonly.
+    """
+    settings = dict(
+        binary = binary,
+        binary_path = binary_path,
+        files = files,
+        base = base,
+        entrypoint = entrypoint,
+        cmd = cmd,
+        env = env,
+        user = user,
+        workdir = workdir,
+        ports = ports,
+        volumes = volumes,
+        labels = labels,
+        annotations = annotations,
+        stop_signal = stop_signal,
+        created = created,
+        compression = compression,
+    )
+    problems = _problems(name, platforms, settings, overrides)
+    images = []
+    shared = {}
+    for platform in {p: None for p in platforms}:
+        child = _merged(settings, {k: v for k, v in overrides.get(platform, {}).items() if k in settings})
+        wrong = problems + _problems_on(name, platform, child)
+        child_name = "{}_{}".format(name, _slug(platform))
+        images.append(child_name)
+        _one(name, child_name, platform, child, wrong, shared, kwargs)
+        _layout(name = child_name + ".layout", image = child_name, **kwargs)
+        problems = problems + [w for w in wrong if w not in problems]
+
+    _index(
+        name = name,
+        images = [] if problems else images,
+        annotations = annotations,
+        digest = name + ".digest",
+        problems = problems,
+        **kwargs
+    )
+    _layout(name = name + ".layout", image = name, **kwargs)
+    verify_test(
+        name = name + "_test",
+        size = "small",
+        image = name,
+        args = ["verify", "oci:$(rootpath :%s.layout):%s" % (name, name)],
+        data = [name + ".layout"],
+        **{k: v for k, v in kwargs.items() if k != "testonly"}
+    )
+
+def _one(image, name, platform, child, problems, shared, kwargs):
+    """Declares the image of a platform, and the layer of files, unless another platform has the same one."""
+    row = PLATFORMS.get(platform)
+    os = row.os if row else "linux"
+    layers = []
+    if problems:
+        child = child | {"files": [], "base": "scratch", "binary": None, "compression": "gzip"}
+    if child["base"] == "static":
+        layers.append(Label("//tools/rules/base:static_" + child["compression"]))
+    if child["files"]:
+        key = repr([child["files"], child["compression"], os == "windows"])
+        if key not in shared:
+            shared[key] = image + ".files" + ("_%d" % (len(shared) + 1) if shared else "")
+            files_layer(
+                name = shared[key],
+                image = image,
+                files = child["files"],
+                compression = child["compression"],
+                os = os,
+                **kwargs
+            )
+        layers.append(shared[key])
+
+    path = child["binary_path"] or "/app/" + image + (".exe" if os == "windows" else "")
+    entrypoint = child["entrypoint"]
+    if entrypoint == None:
+        entrypoint = []
+        if child["binary"]:
+            entrypoint = ["C:" + path.replace("/", "\\") if os == "windows" else path]
+    _image(
+        name = name,
+        image = image,
+        platform = platform,
+        target = row.label if row else None,
+        problems = problems,
+        binary = child["binary"],
+        binary_path = path,
+        layers = layers,
+        compression = child["compression"],
+        entrypoint = entrypoint,
+        cmd = child["cmd"],
+        env = child["env"],
+        user = child["user"],
+        workdir = child["workdir"],
+        ports = child["ports"],
+        volumes = child["volumes"],
+        labels = child["labels"],
+        stop_signal = child["stop_signal"],
+        created = child["created"],
+        annotations = child["annotations"],
+        **kwargs
+    )

@@ -1,0 +1,58 @@
+"""What the rules tell each other. Metadata and blobs are files of their own, so that no action reads a layer to say what
+it is."""
+
+FilesInfo = provider(
+    doc = "Source files, and where they go in an image.",
+    fields = {
+        "groups": "list of structs: files (depset of File), prefix (of their short_path, cut off), to (absolute path), " +
+                  "into (whether files go below to, or the only one is to), mode (int, 0 keeps whether a file is executable), uid, gid",
+    },
+)
+
+LayerInfo = provider(
+    doc = "A layer of an image.",
+    fields = {
+        "blob": "File: the compressed tar",
+        "descriptor": "File: JSON with mediaType, digest, size, diffID and createdBy",
+    },
+)
+
+ImageInfo = provider(
+    doc = "An image for one platform.",
+    fields = {
+        "platform": "string: the OCI platform, such as linux/arm/v7",
+        "manifest": "File: the image manifest",
+        "config": "File: the image config",
+        "descriptor": "File: JSON, the descriptor of the manifest",
+        "layers": "list of LayerInfo, from the bottom up",
+    },
+)
+
+IndexInfo = provider(
+    doc = "An image index.",
+    fields = {
+        "index": "File: the image index",
+        "descriptor": "File: JSON, the descriptor of the index",
+        "digest": "File: the digest of the index, a line",
+        "images": "list of ImageInfo, in the order given",
+    },
+)
+
+LayoutInfo = provider(
+    doc = "An image or index as a directory. It is made only for those who ask for it.",
+    fields = {
+        "directory": "File: an OCI image layout (a directory)",
+        "name": "string: what the image is called",
+    },
+)
+
+DestinationInfo = provider(
+    doc = "Where an image goes.",
+    fields = {
+        "layout": "File: the OCI image layout of what goes there",
+        "name": "string: what the image is called",
+        "platform": "string: the platform where it is one image of an index, or empty",
+        "repository": "string: the repository, or empty",
+        "tags": "File: the tags, one a line",
+    },
+)
