@@ -109,6 +109,7 @@ func Resolve(p Project) (*Workspace, error) {
 	for _, i := range planned.Images {
 		t.image(i)
 	}
+	t.stale(filepath.Base(p.File))
 	t.push(planned.Images)
 	if ws.module == module {
 		rules, err := platformRules(arch.Table(), ws.repo)

@@ -22,6 +22,9 @@ func sorted(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
 
 // TestThisRepositoryIsCurrent also holds //platforms against the architecture table.
 func TestThisRepositoryIsCurrent(t *testing.T) {
+	if os.Getenv("TEST_SRCDIR") != "" {
+		t.Skip("a sandbox does not have the repository; //images:generated_test looks at it")
+	}
 	files, _, err := resolve(filepath.Join("..", ".."))
 	require.NoError(t, err)
 	var paths []string

@@ -150,3 +150,13 @@ func (t *resolver) claim(pkg, name, image string) {
 	}
 	t.claimed[target] = image
 }
+
+// staleTest is the test that fails where what is generated here is stale.
+const staleTest = "generated_test"
+
+func (t *resolver) stale(config string) {
+	t.claim(t.pkg, staleTest, "")
+	r := rule.NewRule(staleKind, staleTest)
+	r.SetAttr("config", config)
+	t.add(t.pkg, r)
+}

@@ -14,6 +14,7 @@ const (
 	ociLoadKind  = "oci_load"
 	binaryKind   = "go_binary"
 	platformKind = "platform"
+	staleKind    = "multiarch_generated_test"
 )
 
 // Kinds says how generated rules are merged into rules that stand there, as Gazelle wants it: mergeable attributes are
@@ -28,6 +29,7 @@ func Kinds() map[string]rule.KindInfo {
 		ociPushKind:  kind("image", "remote_tags repository"),
 		ociLoadKind:  kind("image", "format repo_tags"),
 		platformKind: kind("constraint_values", ""),
+		staleKind:    kind("config", ""),
 		binaryKind:   kind("embed", "gc_linkopts gotags x_defs"),
 	}
 }
@@ -45,7 +47,7 @@ func kind(essential, others string) rule.KindInfo {
 // or "" for the workspace's own.
 func Loads(repo func(module string) string) []rule.LoadInfo {
 	return []rule.LoadInfo{
-		{Name: repo("multiarch") + "//tools/rules:defs.bzl", Symbols: []string{imageKind, filesKind, tagsKind, pushKind}},
+		{Name: repo("multiarch") + "//tools/rules:defs.bzl", Symbols: []string{imageKind, filesKind, staleKind, tagsKind, pushKind}},
 		{Name: repo("rules_oci") + "//oci:defs.bzl", Symbols: []string{ociPushKind, ociLoadKind}},
 		{Name: repo("rules_go") + "//go:def.bzl", Symbols: []string{binaryKind}},
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 func (a *app) generateCommand() *cobra.Command {
-	var check, asDiff bool
+	var check, asDiff, resolve bool
 	cmd := &cobra.Command{
 		Use:   "generate",
 		Short: "Write the Bazel targets of all images",
@@ -26,7 +26,7 @@ are gone disappear. Prints a line a file that was written.`,
 			if check && asDiff {
 				return usagef("--diff prints what --check finds", "--check and --diff exclude each other")
 			}
-			root, files, err := a.generated()
+			root, files, err := a.generated(resolve)
 			if err != nil {
 				return err
 			}
@@ -40,13 +40,24 @@ are gone disappear. Prints a line a file that was written.`,
 		},
 	}
 	cmd.Flags().BoolVar(&check, "check", false, "write nothing; print the files that are stale, and exit with 4 where there are any")
+	cmd.Flags().BoolVar(&resolve, "resolve", false, "follow the link that the file is to the workspace it stands in, as a Bazel test has to")
+	_ = cmd.Flags().MarkHidden("resolve")
 	cmd.Flags().BoolVar(&asDiff, "diff", false, "write nothing; print what would change, and exit with 4 where something would")
 	return cmd
 }
 
 // generated returns the files that are stale.
-func (a *app) generated() (root string, stale []bazel.File, err error) {
+func (a *app) generated(resolve bool) (root string, stale []bazel.File, err error) {
+	// bazel run starts programs in a folder of its own and says here where it was itself started.
+	if dir := os.Getenv("BUILD_WORKING_DIRECTORY"); dir != "" {
+		if err := os.Chdir(dir); err != nil {
+			return "", nil, err
+		}
+	}
 	file, err := a.find()
+	if err == nil && resolve {
+		file, err = filepath.EvalSymlinks(file)
+	}
 	if err != nil {
 		return "", nil, err
 	}
@@ -98,7 +109,7 @@ func (a *app) showStale(stale []bazel.File) error {
 		a.terminal.result("%s", f.Path)
 	}
 	if len(stale) > 0 {
-		fmt.Fprintln(a.terminal.err, "the generated Bazel files are stale\nhint: run: multiarch generate")
+		fmt.Fprintln(a.terminal.err, "the generated Bazel files are stale\nhint: run: multiarch generate (or bazel run @multiarch//tools/multiarch -- generate)")
 	}
 	return differs(stale)
 }
