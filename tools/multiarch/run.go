@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/build"
+	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/run"
 )
 
@@ -22,45 +24,22 @@ func (a *app) runCommand() *cobra.Command {
 		o        outcome
 	)
 	cmd := &cobra.Command{
-		Use:   "run IMAGE [--platform P] [--env K=V] [-- ARGS...]",
-		Short: "Start a built image under qemu-user, or natively where it can",
-		Long: `Build one image for one platform and start its program in a private root, natively where this machine can, else
-under qemu-user. The network is the machine's. ARGS replace the image's cmd. The exit code is the program's.`,
+		Use:   "run IMAGE|REF [--platform P] [--env K=V] [-- ARGS...]",
+		Short: "Start an image under qemu-user, or natively where it can",
+		Long: `Build one image for one platform, or take it from REF (a registry, oci:DIR:NAME, an archive; see inspect), and start
+its program in a private root, natively where this machine can, else under qemu-user. The network is the machine's. ARGS replace the image's cmd. The exit code is the program's.`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var s selection
-			host := arch.Canonical("linux", runtime.GOARCH, "")
-			if platform != "" {
-				s.platforms = []string{platform}
+			find := a.builtImage
+			if strings.ContainsAny(args[0], ":/") {
+				find = a.finishedImage
 			}
-			project, err := a.load(cmd, s, args[:1])
+			img, on, err := find(cmd, o, args[0], platform)
 			if err != nil {
 				return err
 			}
-			children := project.plan.Images[0].Children
-			if platform == "" {
-				var have []arch.Platform
-				var names []string
-				for _, c := range children {
-					have, names = append(have, c.Platform), append(names, c.Platform.String())
-				}
-				i := arch.Best(host, have)
-				if i < 0 {
-					return usagef(hintOf("", names), "image %s has nothing for this machine: give --platform", args[0])
-				}
-				children = children[i : i+1]
-			}
-			project.plan.Images[0].Children = children
-			results, err := a.carryOut(cmd, project, o)
-			if err != nil {
-				return err
-			}
-			img, err := onlyChild(results[0])
-			if err != nil {
-				return err
-			}
-			options := run.Options{Image: img, Platform: children[0].Platform, Env: env, Stdin: a.stdin, Stdout: a.terminal.out, Stderr: a.terminal.err}
+			options := run.Options{Image: img, Platform: on, Env: env, Stdin: a.stdin, Stdout: a.terminal.out, Stderr: a.terminal.err}
 			if len(args) > 1 {
 				options.Args = args[1:]
 			}
@@ -100,6 +79,94 @@ under qemu-user. The network is the machine's. ARGS replace the image's cmd. The
 		return nil
 	}
 	return cmd
+}
+
+// builtImage builds one image of the configuration for one platform.
+func (a *app) builtImage(cmd *cobra.Command, o outcome, name, platform string) (v1.Image, arch.Platform, error) {
+	var s selection
+	if platform != "" {
+		s.platforms = []string{platform}
+	}
+	project, err := a.load(cmd, s, []string{name})
+	if err != nil {
+		return nil, arch.Platform{}, err
+	}
+	children := project.plan.Images[0].Children
+	var have []arch.Platform
+	for _, c := range children {
+		have = append(have, c.Platform)
+	}
+	i, err := choose(name, platform, have)
+	if err != nil {
+		return nil, arch.Platform{}, err
+	}
+	project.plan.Images[0].Children = children[i : i+1]
+	results, err := a.carryOut(cmd, project, o)
+	if err != nil {
+		return nil, arch.Platform{}, err
+	}
+	img, err := onlyChild(results[0])
+	return img, have[i], err
+}
+
+// finishedImage takes an image from where it is. Nothing is built.
+func (a *app) finishedImage(cmd *cobra.Command, _ outcome, ref, platform string) (v1.Image, arch.Platform, error) {
+	source, err := inspect.Open(cmd.Context(), a.client(false, 0), ref)
+	if err != nil {
+		return nil, arch.Platform{}, err
+	}
+	// It stays open for as long as the program may be read from it: until this process ends.
+	if source.Image != nil {
+		config, err := source.Image.ConfigFile()
+		if err != nil {
+			return nil, arch.Platform{}, fmt.Errorf("reading %s: %w", ref, err)
+		}
+		have := []arch.Platform{arch.Canonical(config.OS, config.Architecture, config.Variant)}
+		_, err = choose(ref, platform, have)
+		return source.Image, have[0], err
+	}
+	manifest, err := source.Index.IndexManifest()
+	if err != nil {
+		return nil, arch.Platform{}, fmt.Errorf("reading %s: %w", ref, err)
+	}
+	var have []arch.Platform
+	var digests []v1.Hash
+	for _, d := range manifest.Manifests {
+		if d.Platform != nil && d.Platform.OS != "unknown" { // that is what attestations say
+			have = append(have, arch.Canonical(d.Platform.OS, d.Platform.Architecture, d.Platform.Variant))
+			digests = append(digests, d.Digest)
+		}
+	}
+	i, err := choose(ref, platform, have)
+	if err != nil {
+		return nil, arch.Platform{}, err
+	}
+	img, err := source.Index.Image(digests[i])
+	return img, have[i], err
+}
+
+// choose returns which of the platforms of an image is asked for, or fits this machine where none is.
+func choose(name, platform string, have []arch.Platform) (int, error) {
+	var names []string
+	for _, p := range have {
+		names = append(names, p.String())
+	}
+	if platform == "" {
+		i := arch.Best(arch.Canonical("linux", runtime.GOARCH, ""), have)
+		if i < 0 {
+			return 0, usagef(hintOf("", names), "image %s has nothing for this machine: give --platform", name)
+		}
+		return i, nil
+	}
+	want, err := arch.Parse(platform)
+	if err != nil {
+		return 0, &usageError{err, hintOf(platform, arch.Names())}
+	}
+	i := slices.Index(have, want)
+	if i < 0 {
+		return 0, usagef(hintOf(platform, names), "image %s has no platform %s", name, want)
+	}
+	return i, nil
 }
 
 func onlyChild(r build.Result) (v1.Image, error) {
