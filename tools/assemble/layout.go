@@ -36,7 +36,7 @@ func writeLayout(ctx context.Context, flags *flag.FlagSet, args []string) error 
 	if len(children) != len(manifests) || len(children) != len(configs) || len(layers) != len(blobs) {
 		return usagef("layout: %d children, %d manifests and %d configs, %d layers and %d blobs", len(children), len(manifests), len(configs), len(layers), len(blobs))
 	}
-	l := layout{dir: *out, have: map[v1.Hash]bool{}}
+	l := folder{dir: *out, have: map[v1.Hash]bool{}}
 	if err := os.MkdirAll(filepath.Join(*out, "blobs", "sha256"), 0o755); err != nil {
 		return err
 	}
@@ -73,13 +73,14 @@ func writeLayout(ctx context.Context, flags *flag.FlagSet, args []string) error 
 	)
 }
 
-type layout struct {
+// folder is a layout that is being filled.
+type folder struct {
 	dir  string
 	have map[v1.Hash]bool
 }
 
 // image takes an image over, and makes sure that everything it names is there.
-func (l layout) image(descriptor, manifest, config string) error {
+func (l folder) image(descriptor, manifest, config string) error {
 	var d v1.Descriptor
 	if err := readJSON(descriptor, &d); err != nil {
 		return err
@@ -100,7 +101,7 @@ func (l layout) image(descriptor, manifest, config string) error {
 	return errors.Join(l.copy(m.Config.Digest, config), l.copy(d.Digest, manifest))
 }
 
-func (l layout) copy(h v1.Hash, file string) error {
+func (l folder) copy(h v1.Hash, file string) error {
 	if l.have[h] {
 		return nil
 	}

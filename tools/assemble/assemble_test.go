@@ -1,0 +1,290 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/build"
+	"github.com/multiarch-build/multiarch/tools/cache"
+	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/image"
+	"github.com/multiarch-build/multiarch/tools/plan"
+)
+
+// workshop is a folder with files, in which the commands run as actions would.
+type workshop struct {
+	*testing.T
+	dir string
+}
+
+func newWorkshop(t *testing.T) workshop {
+	w := workshop{t, t.TempDir()}
+	t.Chdir(w.dir)
+	for name, content := range map[string]string{"etc/a": "a\n", "etc/sub/b": "b\n", "etc/run": "#!/bin/sh\n", "etc/.dot": ""} {
+		w.write(name, content)
+	}
+	require.NoError(t, os.Chmod("etc/run", 0o755))
+	return w
+}
+
+func (w workshop) write(name, content string) {
+	w.Helper()
+	require.NoError(w, os.MkdirAll(filepath.Dir(name), 0o755))
+	require.NoError(w, os.WriteFile(name, []byte(content), 0o644))
+}
+
+func (w workshop) json(name string, v any) {
+	w.Helper()
+	content, err := json.Marshal(v)
+	require.NoError(w, err)
+	w.write(name, string(content))
+}
+
+// run runs a command and returns its exit code and what it said.
+func (w workshop) run(args ...string) (int, string) {
+	var stderr bytes.Buffer
+	code := run(w.Context(), args, &stderr)
+	return code, stderr.String()
+}
+
+func (w workshop) must(args ...string) {
+	w.Helper()
+	code, said := w.run(args...)
+	require.Zero(w, code, said)
+	require.Empty(w, said)
+}
+
+func entry(from, to string) string {
+	return fmt.Sprintf(`-entry={"path":%q,"from":%q}`, to, from)
+}
+
+// embedded returns the only index that the embedded engine makes of a configuration.
+func (w workshop) embedded(text string) v1.ImageIndex {
+	w.Helper()
+	c, err := config.Parse("multiarch.yaml", []byte(text))
+	require.NoError(w, err)
+	p, err := plan.New(c, plan.Options{})
+	require.NoError(w, err)
+	store, err := cache.Open(w.TempDir())
+	require.NoError(w, err)
+	results, err := build.Run(w.Context(), p, build.Options{Dir: w.dir, Store: store})
+	require.NoError(w, err)
+	require.Len(w, results, 1)
+	return results[0].Index
+}
+
+// TestBothEnginesWriteTheSameBytes makes the same image of the same files both ways: by these commands, as the rules
+// give them, and by the embedded engine.
+func TestBothEnginesWriteTheSameBytes(t *testing.T) {
+	for _, compression := range []string{"gzip", "zstd"} {
+		for _, base := range []string{"static", "scratch"} {
+			t.Run(compression+" "+base, func(t *testing.T) {
+				w := newWorkshop(t)
+				platforms := []string{"linux/amd64", "linux/arm/v7"}
+				if base == "scratch" {
+					platforms = append(platforms, "windows/amd64")
+				}
+				want := w.embedded(fmt.Sprintf(`
+version: 1
+platforms: [%s]
+images:
+  hello:
+    base: %s
+    compression: %s
+    files: [{from: etc, to: /etc/hello}, {from: etc/a, to: /opt/a}]
+    entrypoint: [/etc/hello/run]
+    cmd: [x]
+    env: {B: "2", A: "1"}
+    user: "65532"
+    ports: [8080/tcp]
+    labels: {l: v}
+    annotations: {n: m}
+    overrides: {linux/arm/v7: {env: {B: "3"}, annotations: {o: p}}}
+`, strings.Join(platforms, ", "), base, compression))
+
+				var children, layoutArgs []string
+				seen := map[string]bool{}
+				layerArgs := func(file string) {
+					if !seen[file] {
+						seen[file] = true
+						layoutArgs = append(layoutArgs, "-layer", file+".json", "-blob", file+".blob")
+					}
+				}
+				if base == "static" {
+					w.must("layer", "-holds", "static", "-compression", compression, "-blob", "static.blob", "-descriptor", "static.json")
+				}
+				for _, platform := range platforms {
+					p, err := arch.Parse(platform)
+					require.NoError(t, err)
+					out := p.Slug()
+					w.must("layer", "-holds", "files", "-compression", compression, "-os", p.OS, "-blob", out+".files.blob", "-descriptor", out+".files.json",
+						entry("etc/sub/b", "/etc/hello/sub/b"), entry("etc/run", "/etc/hello/run"), entry("etc/a", "/etc/hello/a"), entry("etc/.dot", "/etc/hello/.dot"), entry("etc/a", "/opt/a"))
+					env, annotations := []string{"A=1", "B=2"}, map[string]string{"n": "m"}
+					if platform == "linux/arm/v7" {
+						env, annotations = []string{"A=1", "B=3"}, map[string]string{"n": "m", "o": "p"}
+					}
+					of := settingsFile{image.Settings{
+						Entrypoint: []string{"/etc/hello/run"}, Cmd: []string{"x"}, Env: env, User: "65532", Ports: []string{"8080/tcp"}, Labels: map[string]string{"l": "v"},
+					}, annotations}
+					content, err := json.Marshal(of)
+					require.NoError(t, err)
+					w.write(out+".settings.json", strings.Replace(string(content), "0001-01-01", "1970-01-01", 1))
+					args := []string{"image", "-image", "hello", "-platform", platform, "-settings", out + ".settings.json", "-manifest", out + ".manifest", "-config", out + ".config", "-descriptor", out + ".descriptor"}
+					if base == "static" {
+						args = append(args, "-layer", "static.json")
+						layerArgs("static")
+					}
+					w.must(append(args, "-layer", out+".files.json")...)
+					layerArgs(out + ".files")
+					children = append([]string{"-child", out + ".descriptor"}, children...) // the index sorts them
+					layoutArgs = append(layoutArgs, "-child", out+".descriptor", "-manifest", out+".manifest", "-config", out+".config")
+				}
+				w.json("annotations.json", map[string]string{"n": "m"})
+				w.must(append([]string{"index", "-image", "hello", "-annotations", "annotations.json", "-index", "index.json", "-descriptor", "index.descriptor", "-digest", "digest"}, children...)...)
+				digest, err := os.ReadFile("digest")
+				require.NoError(t, err)
+				wanted, err := want.Digest()
+				require.NoError(t, err)
+				assert.Equal(t, wanted.String()+"\n", string(digest))
+
+				// go-containerregistry does not decompress zstd.
+				var depth []validate.Option
+				if compression == "zstd" {
+					depth = append(depth, validate.Fast)
+				}
+
+				// Arguments may come in a file.
+				w.write("params", strings.Join(layoutArgs, "\n")+"\n")
+				w.must("layout", "-name", "hello", "-out", "out", "-root", "index.descriptor", "-index", "index.json", "@params")
+				written, err := layout.ImageIndexFromPath("out")
+				require.NoError(t, err)
+				require.NoError(t, validate.Index(written, depth...))
+				top, err := written.IndexManifest()
+				require.NoError(t, err)
+				require.Len(t, top.Manifests, 1)
+				assert.Equal(t, wanted, top.Manifests[0].Digest)
+				assert.Equal(t, "hello", top.Manifests[0].Annotations[refName])
+
+				// A layout of one image.
+				w.must(append([]string{"layout", "-name", "hello", "-out", "one", "-root", "linux_amd64.descriptor"}, layoutArgs...)...)
+				one, err := layout.ImageIndexFromPath("one")
+				require.NoError(t, err)
+				require.NoError(t, validate.Index(one, depth...))
+			})
+		}
+	}
+}
+
+// with appends to a copy.
+func with(args []string, more ...string) []string { return slices.Concat(args, more) }
+
+func elf(machine byte) string {
+	return "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 9) + "\x02\x00" + string([]byte{machine}) + "\x00" + strings.Repeat("\x00", 100)
+}
+
+func TestWhatIsRefused(t *testing.T) {
+	layer := []string{"layer", "-blob", "blob", "-descriptor", "descriptor", "-image", "hello"}
+	program := with(layer, "-holds", "program", "-platform", "linux/arm/v7")
+	files := with(layer, "-holds", "files")
+	binary := func(file string) string {
+		return fmt.Sprintf(`-entry={"path":"/app/hello","from":%q,"binary":true}`, file)
+	}
+	tags := []string{"tags", "-image", "hello", "-status", "status", "-out-tags", "blob", "-out-references", "descriptor"}
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		want []string
+	}{
+		"wrong architecture": {with(program, binary("arm64")), 1, []string{"image hello, linux/arm/v7: arm64 is a program for linux/arm64", "hint: ", "--platforms", "overrides"}},
+		"for macOS":          {with(program, binary("mac")), 1, []string{"mac is a program for macOS"}},
+		"missing":            {with(files, entry("nowhere", "/x")), 1, []string{"image hello: nowhere, which goes to /x, does not exist", "hint: "}},
+		"a directory":        {with(files, entry("etc", "/x")), 1, []string{"image hello: etc, which goes to /x, is not a file", "hint: "}},
+		"two files at one path": {with(files, entry("etc/a", "/x"), entry("etc/sub/b", "/x")), 1,
+			[]string{"image hello: two different entries for /x", "hint: "}},
+		"a path that leaves": {with(files, entry("etc/a", "/x/../../y")), 1, []string{`"/x/../../y" is not a path`, "hint: "}},
+		"unknown platform":   {with(layer, "-holds", "program", "-platform", "linux/vax", binary("etc/run")), 2, []string{"linux/vax"}},
+		"no entry":           {with(files, `-entry={"pat":"/x"}`), 2, []string{"pat"}},
+		"twice a platform":   {[]string{"index", "-image", "hello", "-child", "child", "-child", "child", "-index", "blob", "-descriptor", "descriptor", "-digest", "digest"}, 1, []string{"image hello: ", "linux/amd64"}},
+		"no child":           {[]string{"index", "-image", "hello", "-index", "blob", "-descriptor", "descriptor", "-digest", "digest"}, 1, []string{"image hello: "}},
+		"no commit":          {with(tags, "-template", "{{.Git.ShortCommit}}"), 1, []string{`image hello: tag "{{.Git.ShortCommit}}" needs STABLE_GIT_COMMIT`, "--workspace_status_command"}},
+		"no tag":             {with(tags, "-template", "a b"), 1, []string{`tag "a b"`, "hint: "}},
+		"unknown word":       {with(tags, "-template", "{{.Commit}}"), 1, []string{"image hello: template", "hint: "}},
+		"unknown command":    {[]string{"bake"}, 2, []string{`unknown command "bake": there are layer, image, index, layout and tags`}},
+		"no command":         {nil, 2, []string{"give a command"}},
+		"unknown flag":       {with(files, "-what"), 2, []string{"-what"}},
+		"missing flag":       {[]string{"layer"}, 2, []string{"-blob is missing"}},
+		"no params":          {[]string{"@nowhere"}, 1, []string{"nowhere"}},
+		"no layer":           {[]string{"image", "-platform", "linux/amd64", "-settings", "settings", "-layer", "nowhere", "-manifest", "blob", "-config", "descriptor", "-descriptor", "digest"}, 1, []string{"nowhere"}},
+		"unpaired":           {[]string{"layout", "-name", "x", "-out", "out", "-root", "child", "-layer", "x"}, 2, []string{"1 layers and 0 blobs"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorkshop(t)
+			w.write("arm64", elf(183))
+			w.write("mac", "\xcf\xfa\xed\xfe"+strings.Repeat("\x00", 60))
+			w.write("status", "BUILD_USER somebody\n")
+			w.write("settings", `{"settings":{}}`)
+			w.write("child", `{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":2,"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","platform":{"os":"linux","architecture":"amd64"}}`)
+			before, err := os.ReadDir(".")
+			require.NoError(t, err)
+			code, said := w.run(c.args...)
+			assert.Equal(t, c.code, code)
+			for _, text := range c.want {
+				assert.Contains(t, said, text)
+			}
+			after, err := os.ReadDir(".")
+			require.NoError(t, err)
+			assert.Len(t, after, len(before), "nothing is left behind")
+		})
+	}
+}
+
+func TestWhatPasses(t *testing.T) {
+	w := newWorkshop(t)
+	w.write("arm", "\x7fELF\x01\x01\x01"+strings.Repeat("\x00", 9)+"\x02\x00\x28\x00"+strings.Repeat("\x00", 100))
+	for _, file := range []string{"arm", "etc/run"} {
+		w.must("layer", "-image", "hello", "-platform", "linux/arm/v7", "-holds", "program", "-blob", "blob", "-descriptor", "descriptor",
+			fmt.Sprintf(`-entry={"path":"/app/hello","from":%q,"binary":true}`, file))
+	}
+	w.must("layer", "-holds", "files", "-blob", "blob", "-descriptor", "descriptor", entry("etc/a", "/x"), entry("etc/a", "/x"))
+}
+
+func TestTags(t *testing.T) {
+	w := newWorkshop(t)
+	w.write("status", "STABLE_GIT_COMMIT 0123456789abcdef0123456789abcdef01234567\nSTABLE_GIT_TAG v1.2.3\nSTABLE_GIT_BRANCH a branch\n")
+	w.must("tags", "-image", "hello", "-repository", "localhost:5000/hello", "-platform", "linux/arm64", "-status", "status", "-out-tags", "tags", "-out-references", "references",
+		"-template", "latest", "-template", "{{.Git.ShortCommit}}", "-template", "{{.Git.Tag}}-{{.Platform.Official}}")
+	tags, err := os.ReadFile("tags")
+	require.NoError(t, err)
+	assert.Equal(t, "latest\n0123456\nv1.2.3-arm64v8\n", string(tags))
+	references, err := os.ReadFile("references")
+	require.NoError(t, err)
+	assert.Equal(t, "localhost:5000/hello:latest\nlocalhost:5000/hello:0123456\nlocalhost:5000/hello:v1.2.3-arm64v8\n", string(references))
+}
+
+func TestCreatedAtTheCommit(t *testing.T) {
+	w := newWorkshop(t)
+	w.write("settings", `{"settings":{"created":"1970-01-01T00:00:00Z"}}`)
+	image := []string{"image", "-platform", "linux/amd64", "-settings", "settings", "-manifest", "manifest", "-config", "config", "-descriptor", "descriptor", "-commit-time-from", "status"}
+	w.write("status", "STABLE_GIT_COMMIT_TIME 2026-01-02T03:04:05Z\n")
+	w.must(image...)
+	config, err := os.ReadFile("config")
+	require.NoError(t, err)
+	assert.Contains(t, string(config), `"created":"2026-01-02T03:04:05Z"`)
+	w.write("status", "")
+	code, said := w.run(image...)
+	assert.Equal(t, 1, code)
+	assert.Contains(t, said, "needs STABLE_GIT_COMMIT_TIME")
+}
