@@ -34,10 +34,12 @@ type settingsFile struct {
 type entryFlag struct {
 	Path string `json:"path"` // absolute, in the image
 	From string `json:"from"` // the file
-	// Mode is 0 for 0755 where the file is executable, and 0644 where it is not.
+	// Mode is 0 for 0755 where the file is executable or it is a directory, and 0644 otherwise.
 	Mode uint32 `json:"mode"`
 	UID  int    `json:"uid"`
 	GID  int    `json:"gid"`
+	// Dir makes a directory, which needs no From. Parents that nobody gives are root's, with the usual modes.
+	Dir bool `json:"dir"`
 	// Binary marks the image's program, which has to be for the image's platform.
 	Binary bool `json:"binary"`
 }

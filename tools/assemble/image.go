@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/image"
 )
 
@@ -26,7 +27,7 @@ func writeImage(_ context.Context, flags *flag.FlagSet, args []string) error {
 	settings := flags.String("settings", "", "JSON: settings of the config, annotations of the manifest")
 	flags.Var(&layers, "layer", "JSON about a layer, from the bottom up")
 	manifest := flags.String("manifest", "", "the manifest to write")
-	config := flags.String("config", "", "the config to write")
+	configFile := flags.String("config", "", "the config to write")
 	descriptor := flags.String("descriptor", "", "the descriptor of the manifest to write")
 	commit := flags.String("commit-time-from", "", "a workspace status file: the image was made when the commit was")
 	if err := parse(flags, args, "platform", "settings", "manifest", "config", "descriptor"); err != nil {
@@ -38,6 +39,9 @@ func writeImage(_ context.Context, flags *flag.FlagSet, args []string) error {
 	}
 	var of settingsFile
 	if err := readJSON(*settings, &of); err != nil {
+		return s.wrap(err)
+	}
+	if err := canonical(&of.Settings); err != nil {
 		return s.wrap(err)
 	}
 	if *commit != "" {
@@ -67,7 +71,22 @@ func writeImage(_ context.Context, flags *flag.FlagSet, args []string) error {
 		return s.wrap(err)
 	}
 	d.Platform = image.Platform(p)
-	return writeAll(output{*config, configBytes}, output{*manifest, manifestBytes}, output{*descriptor, d})
+	return writeAll(output{*configFile, configBytes}, output{*manifest, manifestBytes}, output{*descriptor, d})
+}
+
+// canonical brings what a rule says into the form that the embedded engine brings multiarch.yaml into: the bytes must
+// not tell who assembled them.
+func canonical(s *image.Settings) error {
+	slices.Sort(s.Env)
+	for i := range s.Ports {
+		var port config.Port
+		if err := port.UnmarshalText([]byte(s.Ports[i])); err != nil {
+			return err
+		}
+		s.Ports[i] = string(port)
+	}
+	s.Created = s.Created.UTC()
+	return nil
 }
 
 // commitTime reads STABLE_GIT_COMMIT_TIME.

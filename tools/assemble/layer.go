@@ -98,6 +98,9 @@ func (s subject) entry(text string) (layer.Entry, error) {
 	if !path.IsAbs(e.Path) || path.Clean(e.Path) != e.Path || e.Path == "/" {
 		return layer.Entry{}, &hintError{fmt.Errorf("%q is not a path of a file in an image", e.Path), "write an absolute path without . and .., such as /app/hello"}
 	}
+	if e.Dir {
+		return layer.Entry{Path: e.Path, Kind: layer.Dir, Mode: cmp.Or(e.Mode, 0o755), UID: e.UID, GID: e.GID}, nil
+	}
 	info, err := os.Stat(e.From)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -117,7 +120,7 @@ func (s subject) entry(text string) (layer.Entry, error) {
 		mode = 0o755
 	}
 	return layer.Entry{
-		Path: e.Path, Kind: layer.File, Mode: cmp.Or(e.Mode, mode), UID: e.UID, GID: e.GID, Size: info.Size(),
+		Path: e.Path, Kind: layer.File, Mode: cmp.Or(e.Mode, mode), UID: e.UID, GID: e.GID, Size: info.Size(), From: e.From,
 		Contents: func() (io.ReadCloser, error) { return os.Open(e.From) },
 	}, nil
 }

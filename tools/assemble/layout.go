@@ -59,8 +59,8 @@ func writeLayout(ctx context.Context, flags *flag.FlagSet, args []string) error 
 		}
 	}
 	if *index != "" {
-		if err := l.copy(top.Digest, *index); err != nil {
-			return err
+		if err := l.index(top.Digest, *index); err != nil {
+			return fmt.Errorf("image %s: %w", *name, err)
 		}
 	}
 	if !l.have[top.Digest] {
@@ -99,6 +99,20 @@ func (l folder) image(descriptor, manifest, config string) error {
 		}
 	}
 	return errors.Join(l.copy(m.Config.Digest, config), l.copy(d.Digest, manifest))
+}
+
+// index takes an index over, and makes sure that all its images are there.
+func (l folder) index(h v1.Hash, file string) error {
+	var of v1.IndexManifest
+	if err := readJSON(file, &of); err != nil {
+		return err
+	}
+	for _, one := range of.Manifests {
+		if !l.have[one.Digest] {
+			return fmt.Errorf("%s names image %s (%s), which was not given", file, one.Digest, one.Platform)
+		}
+	}
+	return l.copy(h, file)
 }
 
 func (l folder) copy(h v1.Hash, file string) error {

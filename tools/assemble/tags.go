@@ -6,9 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
-
-	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/config"
@@ -39,7 +38,8 @@ func writeTags(_ context.Context, flags *flag.FlagSet, args []string) error {
 			status[k] = v
 		}
 	}
-	vars := config.Vars{Image: s.image, Repository: *repository, Checkout: func() *config.Git { return checkout(status) }}
+	where := cmp.Or(*repository, s.image)
+	vars := config.Vars{Image: s.image, Repository: where, Checkout: func() *config.Git { return checkout(status) }}
 	if s.platform != "" {
 		p, err := arch.Parse(s.platform)
 		if err != nil {
@@ -48,23 +48,50 @@ func writeTags(_ context.Context, flags *flag.FlagSet, args []string) error {
 		row, _ := arch.Find(p)
 		vars.Platform = config.PlatformVarsOf(row)
 	}
-	where := cmp.Or(*repository, s.image)
+	// OCI distribution spec, "Pulling manifests".
+	validTag := regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 	var tagLines, referenceLines strings.Builder
 	for _, t := range templates {
-		if strings.Contains(t, ".Git") && status["STABLE_GIT_COMMIT"] == "" {
-			return s.wrap(missingKey(fmt.Sprintf("tag %q", t), "STABLE_GIT_COMMIT"))
+		if err := answers(status, t); err != nil {
+			return s.wrap(err)
 		}
 		tag, err := config.PlatformTemplate(t).Expand(vars)
 		if err != nil {
 			return s.wrap(err)
 		}
-		if _, err := name.NewTag("registry.example.com/image:"+tag, name.StrictValidation); err != nil {
-			return s.wrap(&hintError{fmt.Errorf("tag %q of template %q is not a tag", tag, t), "tags have letters, digits, _, . and -, at most 128 of them"})
+		if !validTag.MatchString(tag) {
+			return s.wrap(&hintError{fmt.Errorf("tag %q of template %q is not a tag", tag, t), "use letters, digits, and . _ -, 128 at most, with none of . - in front"})
 		}
 		tagLines.WriteString(tag + "\n")
 		referenceLines.WriteString(where + ":" + tag + "\n")
 	}
 	return writeAll(output{*tags, []byte(tagLines.String())}, output{*references, []byte(referenceLines.String())})
+}
+
+// answers makes sure that a template gets an answer to all it asks: an empty one would be pushed as a tag that means
+// something else, such as v for v{{.Git.Tag}}.
+func answers(status map[string]string, template string) error {
+	if !strings.Contains(template, "{{") {
+		return nil
+	}
+	for _, word := range []string{".Env", ".Registry"} {
+		if strings.Contains(template, word) {
+			return &hintError{fmt.Errorf("tag %q asks for %s, which no action knows", template, word), "use .Image, .Repository, .Platform or .Git"}
+		}
+	}
+	if !strings.Contains(template, ".Git") {
+		return nil
+	}
+	if status["STABLE_GIT_COMMIT"] == "" {
+		return missingKey(fmt.Sprintf("tag %q", template), "STABLE_GIT_COMMIT")
+	}
+	// The words are those of config.Git; a key without a value answers as well: no branch, no tag.
+	for _, ask := range [][2]string{{".Branch", "STABLE_GIT_BRANCH"}, {".Tag", "STABLE_GIT_TAG"}, {".CommitTime", "STABLE_GIT_COMMIT_TIME"}, {".Dirty", "STABLE_GIT_DIRTY"}} {
+		if _, ok := status[ask[1]]; !ok && strings.Contains(template, ask[0]) {
+			return missingKey(fmt.Sprintf("tag %q", template), ask[1])
+		}
+	}
+	return nil
 }
 
 // checkout is what the workspace status says about git. The keys are those of tools/rules/workspace_status.sh.

@@ -74,15 +74,15 @@ func Collect(tree *os.Root, s Source) ([]Entry, error) {
 		case to == "/" || p == from:
 			return nil
 		case d.IsDir():
-			if len(s.Glob) == 0 {
-				entries = append(entries, Entry{Path: to, Kind: Dir, Mode: 0o755, UID: s.UID, GID: s.GID})
+			if e, ok := s.directory(p, to); ok {
+				entries = append(entries, e)
 			}
 			return nil
 		case !s.wants(below):
 			return nil
 		case d.Type() == fs.ModeSymlink:
 			target, err := tree.Readlink(p)
-			entries = append(entries, Entry{Path: to, Kind: Symlink, Mode: 0o777, UID: s.UID, GID: s.GID, Link: target})
+			entries = append(entries, Entry{Path: to, Kind: Symlink, Mode: 0o777, UID: s.UID, GID: s.GID, Link: target, From: p})
 			return err
 		case !d.Type().IsRegular():
 			return fmt.Errorf("%s is neither a file, a directory nor a link", p)
@@ -119,8 +119,25 @@ func (s Source) wants(below string) bool {
 	return wanted
 }
 
+// directory is the entry of a directory of the tree; ok is false where it needs none. Without an owner, the directories
+// that every system has are what Write makes of missing parents: a tree with a file in tmp does not take from /tmp what
+// the base gave it, and the bytes are those of the same files given one by one.
+func (s Source) directory(from, to string) (e Entry, ok bool) {
+	if len(s.Glob) > 0 {
+		return e, false
+	}
+	e = Entry{Path: to, Kind: Dir, Mode: 0o755, UID: s.UID, GID: s.GID, From: from}
+	if s.UID != 0 || s.GID != 0 {
+		return e, true
+	}
+	if usual, known := conventional[to]; known {
+		e.Mode, e.UID, e.GID = usual.Mode, usual.UID, usual.GID
+	}
+	return e, !linked[to]
+}
+
 func (s Source) file(tree *os.Root, from, to string, info fs.FileInfo) (Entry, error) {
-	e := Entry{Path: to, Kind: File, Mode: s.Mode, UID: s.UID, GID: s.GID}
+	e := Entry{Path: to, Kind: File, Mode: s.Mode, UID: s.UID, GID: s.GID, From: from}
 	if e.Mode == 0 {
 		e.Mode = 0o644
 		if info.Mode()&0o111 != 0 {

@@ -33,6 +33,7 @@ type Entry struct {
 	Link     string `json:"link,omitempty"`   // where a symbolic link points
 	Size     int64  `json:"size,omitempty"`   // of a file, in bytes
 	SHA256   string `json:"sha256,omitempty"` // of a file's content, in hexadecimal; "" where nobody has read it yet
+	From     string `json:"-"`                // where it comes from, for messages; "" where it comes from no file
 	Contents Opener `json:"-"`                // a file's content; unread until the layer is written
 }
 
@@ -53,7 +54,6 @@ func Content(path string, mode uint32, content []byte) Entry {
 
 // same tells whether two entries would be written alike.
 func (e Entry) same(o Entry) bool {
-	e.Contents, o.Contents = nil, nil
 	return e.Path == o.Path && e.Kind == o.Kind && e.Mode == o.Mode && e.UID == o.UID && e.GID == o.GID &&
 		e.Link == o.Link && e.Size == o.Size && e.SHA256 == o.SHA256
 }
@@ -89,13 +89,17 @@ func (e *ConflictError) Hint() string {
 }
 
 func (e Entry) describe() string {
+	is := fmt.Sprintf("a directory with mode %04o", e.Mode)
 	switch e.Kind {
 	case File:
-		return fmt.Sprintf("a file of %d bytes with mode %04o (sha256 %.12s)", e.Size, e.Mode, e.SHA256)
+		is = fmt.Sprintf("a file of %d bytes with mode %04o (sha256 %.12s)", e.Size, e.Mode, e.SHA256)
 	case Symlink:
-		return "a link to " + e.Link
+		is = "a link to " + e.Link
 	}
-	return fmt.Sprintf("a directory with mode %04o", e.Mode)
+	if e.From == "" {
+		return is
+	}
+	return e.From + ", " + is
 }
 
 // conventional are the directories whose mode or owner is not that of the others. A layer that has to create them,

@@ -114,8 +114,12 @@ func writeEntry(tw *tar.Writer, e Entry, o Options, buf []byte) error {
 		return err
 	}
 	defer content.Close()
+	var to io.Writer = tw
 	sum := sha256.New()
-	n, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(tw, sum)}, io.LimitReader(content, e.Size+1), buf)
+	if e.SHA256 != "" {
+		to = io.MultiWriter(tw, sum)
+	}
+	n, err := io.CopyBuffer(struct{ io.Writer }{to}, io.LimitReader(content, e.Size+1), buf)
 	switch {
 	case errors.Is(err, tar.ErrWriteTooLong), err == nil && n != e.Size,
 		err == nil && e.SHA256 != "" && hex.EncodeToString(sum.Sum(nil)) != e.SHA256:

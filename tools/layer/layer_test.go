@@ -281,6 +281,30 @@ func TestCollect(t *testing.T) {
 	assert.NotErrorIs(t, err, os.ErrNotExist)
 }
 
+// TestCollectLeavesTheSystemItsDirectories puts a tree at the root, whose own modes are not those of a system.
+func TestCollectLeavesTheSystemItsDirectories(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"tmp/f", "bin/f", "etc/f"} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o644))
+	}
+	tree, err := os.OpenRoot(dir)
+	require.NoError(t, err)
+	for uid, want := range map[int][]string{
+		0: {"file /bin/f 644", "dir /etc 755", "file /etc/f 644", "dir /tmp 1777", "file /tmp/f 644"},
+		7: {"dir /bin 755", "file /bin/f 644", "dir /etc 755", "file /etc/f 644", "dir /tmp 755", "file /tmp/f 644"},
+	} {
+		entries, err := layer.Collect(tree, layer.Source{From: ".", To: "/", UID: uid})
+		require.NoError(t, err)
+		var got []string
+		for _, e := range entries {
+			got = append(got, fmt.Sprintf("%s %s %o", e.Kind, e.Path, e.Mode))
+			assert.Equal(t, uid, e.UID)
+		}
+		assert.Equal(t, want, got)
+	}
+}
+
 func BenchmarkWrite(b *testing.B) {
 	binary, err := os.ReadFile(os.Args[0]) // the test itself is a Go program of some megabytes
 	require.NoError(b, err)

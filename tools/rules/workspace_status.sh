@@ -7,4 +7,4 @@ echo "STABLE_GIT_SHORT_COMMIT $(echo "$commit" | cut -c1-7)"
 echo "STABLE_GIT_BRANCH $(git symbolic-ref --quiet --short HEAD)"
 echo "STABLE_GIT_TAG $(git describe --tags --abbrev=0 2>/dev/null)"
 echo "STABLE_GIT_COMMIT_TIME $(TZ=UTC0 git show --no-patch --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd HEAD)"
-if [ -n "$(git status --porcelain)" ]; then echo "STABLE_GIT_DIRTY true"; else echo "STABLE_GIT_DIRTY false"; fi
+if [ -n "$(git status --porcelain --untracked-files=no)" ]; then echo "STABLE_GIT_DIRTY true"; else echo "STABLE_GIT_DIRTY false"; fi

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestWhatCouldDiffer holds the places where the two engines are told the same in different words.
+func TestWhatCouldDiffer(t *testing.T) {
+	for name, c := range map[string]struct {
+		yaml     string // of the image
+		settings string // what the rules write for it
+		entries  []string
+	}{
+		"environment in order": {
+			"env: {A: x, A1: y, A_: z}", `{"settings":{"env":["A=x","A1=y","A_=z"],"created":"1970-01-01T00:00:00Z"}}`,
+			[]string{entry("etc/a", "/x/a")},
+		},
+		"a time elsewhere": {
+			"created: 2026-01-01T02:00:00+02:00", `{"settings":{"created":"2026-01-01T02:00:00+02:00"}}`,
+			[]string{entry("etc/a", "/x/a")},
+		},
+		"a port without a protocol": {
+			"ports: [8080, 53/udp]", `{"settings":{"ports":["53/udp","8080"],"created":"1970-01-01T00:00:00Z"}}`,
+			[]string{entry("etc/a", "/x/a")},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorkshop(t)
+			want := w.embedded("version: 1\nplatforms: [linux/amd64]\nimages:\n  hello:\n    base: scratch\n    files: [{from: etc/a, to: /x/a}]\n    " + c.yaml + "\n")
+			assert.Equal(t, onlyImage(t, want).String(), w.image(c.settings, c.entries...).String())
+		})
+	}
+}
+
+// image makes an image of one layer of files and returns the digest of its manifest.
+func (w workshop) image(settings string, entries ...string) v1.Hash {
+	w.Helper()
+	w.write("settings", settings)
+	w.must(append([]string{"layer", "-holds", "files", "-blob", "blob", "-descriptor", "blob.json"}, entries...)...)
+	w.must("image", "-platform", "linux/amd64", "-settings", "settings", "-layer", "blob.json", "-manifest", "manifest", "-config", "config", "-descriptor", "descriptor")
+	content, err := os.ReadFile("descriptor")
+	require.NoError(w, err)
+	var d v1.Descriptor
+	require.NoError(w, json.Unmarshal(content, &d))
+	return d.Digest
+}
+
+func onlyImage(t *testing.T, index v1.ImageIndex) v1.Hash {
+	t.Helper()
+	m, err := index.IndexManifest()
+	require.NoError(t, err)
+	require.Len(t, m.Manifests, 1)
+	return m.Manifests[0].Digest
+}
+
+// TestDirectoriesOfTrees gives file by file what the embedded engine takes as a tree: Bazel knows no directories.
+func TestDirectoriesOfTrees(t *testing.T) {
+	const owned = `"uid":65532,"gid":65532`
+	for name, c := range map[string]struct {
+		file, yaml string
+		entries    []string
+	}{
+		"nested": {"tree/a/b/f", "{from: tree, to: /opt}", []string{entry("tree/a/b/f", "/opt/a/b/f")}},
+		"owned": {"tree/sub/f", "{from: tree, to: /data, owner: 65532}",
+			[]string{`-entry={"path":"/data/sub","dir":true,` + owned + `}`, `-entry={"path":"/data/sub/f","from":"tree/sub/f",` + owned + `}`}},
+		"tmp": {"tree/tmp/f", "{from: tree, to: /}", []string{entry("tree/tmp/f", "/tmp/f")}},
+		"bin": {"tree/bin/f", "{from: tree, to: /}", []string{entry("tree/bin/f", "/bin/f")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorkshop(t)
+			w.write(filepath.FromSlash(c.file), "x")
+			want := w.embedded("version: 1\nplatforms: [linux/amd64]\nimages:\n  hello:\n    base: scratch\n    files: [" + c.yaml + "]\n")
+			assert.Equal(t, onlyImage(t, want).String(), w.image(`{"settings":{"created":"1970-01-01T00:00:00Z"}}`, c.entries...).String())
+		})
+	}
+}
+
+// TestNothingIsLeftHalfWritten breaks off in the middle, where outputs of before stand.
+func TestNothingIsLeftHalfWritten(t *testing.T) {
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, c := range map[string]struct {
+		ctx  context.Context
+		from string
+		want string
+	}{
+		"cancelled": {cancelled, "etc/a", "canceled"},
+		// Its size is not what it says, which shows only while it is read.
+		"changed": {t.Context(), "/proc/self/status", "changed while it was read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorkshop(t)
+			if _, err := os.Stat(c.from); err != nil {
+				t.Skip("there is no " + c.from)
+			}
+			w.write("blob", "of before")
+			before, err := os.ReadDir(".")
+			require.NoError(t, err)
+			var stderr bytes.Buffer
+			args := []string{"layer", "-image", "hello", "-holds", "files", "-blob", "blob", "-descriptor", "descriptor", entry(c.from, "/x")}
+			assert.Equal(t, 1, run(c.ctx, args, &stderr))
+			assert.Contains(t, stderr.String(), "multiarch: image hello: ")
+			assert.Contains(t, stderr.String(), c.want)
+			after, err := os.ReadDir(".")
+			require.NoError(t, err)
+			assert.Len(t, after, len(before))
+			kept, err := os.ReadFile("blob")
+			require.NoError(t, err)
+			assert.Equal(t, "of before", string(kept))
+		})
+	}
+}
+
+func TestALayoutLacksNothing(t *testing.T) {
+	w := newWorkshop(t)
+	w.image(`{"settings":{}}`, entry("etc/a", "/x"))
+	w.must("index", "-image", "hello", "-child", "descriptor", "-index", "index", "-descriptor", "top", "-digest", "digest")
+	code, said := w.run("layout", "-name", "hello", "-out", "out", "-root", "top", "-index", "index")
+	assert.Equal(t, 1, code)
+	assert.Contains(t, said, "image hello: index names image sha256:")
+	assert.Contains(t, said, "(linux/amd64), which was not given")
+	code, said = w.run("layout", "-name", "hello", "-out", "out", "-root", "descriptor", "-child", "descriptor", "-manifest", "manifest", "-config", "config")
+	assert.Equal(t, 1, code)
+	assert.Contains(t, said, "image hello: manifest names layer sha256:")
+	assert.NoFileExists(t, "out/index.json", "what has no index.json is no layout")
+}
+
+func TestTagsThatWouldSaySomethingElse(t *testing.T) {
+	for template, want := range map[string][]string{
+		"v{{.Git.Tag}}":         {`tag "v{{.Git.Tag}}" needs STABLE_GIT_TAG`, "--workspace_status_command"},
+		"t{{.Git.CommitTime}}":  {"needs STABLE_GIT_COMMIT_TIME"},
+		"{{.Git.Dirty}}":        {"needs STABLE_GIT_DIRTY"},
+		"{{.Git.Branch}}":       {`tag "feature/x" of template "{{.Git.Branch}}" is not a tag`, "hint: use letters"},
+		"-{{.Git.ShortCommit}}": {`tag "-0123456" of template`, "in front"},
+		"{{.Env.VERSION}}":      {"asks for .Env, which no action knows", "hint: use .Image"},
+		"x-{{.Registry}}":       {"asks for .Registry"},
+	} {
+		t.Run(template, func(t *testing.T) {
+			w := newWorkshop(t)
+			w.write("status", "STABLE_GIT_COMMIT 0123456789abcdef0123456789abcdef01234567\nSTABLE_GIT_BRANCH feature/x\n")
+			code, said := w.run("tags", "-image", "hello", "-status", "status", "-out-tags", "tags", "-out-references", "references", "-template", template)
+			assert.Equal(t, 1, code)
+			assert.Contains(t, said, "multiarch: image hello: ")
+			for _, text := range want {
+				assert.Contains(t, said, text)
+			}
+			assert.NoFileExists(t, "tags")
+		})
+	}
+}
+
+func TestConflictsNameBothFiles(t *testing.T) {
+	w := newWorkshop(t)
+	code, said := w.run("layer", "-image", "hello", "-holds", "files", "-blob", "blob", "-descriptor", "descriptor", entry("etc/a", "/x"), entry("etc/run", "/x"))
+	assert.Equal(t, 1, code)
+	assert.Contains(t, said, "image hello: two different entries for /x: etc/a, a file of 2 bytes")
+	assert.Contains(t, said, " and etc/run, a file of 10 bytes with mode 0755")
+}
