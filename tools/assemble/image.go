@@ -35,7 +35,7 @@ func writeImage(_ context.Context, flags *flag.FlagSet, args []string) error {
 	}
 	p, err := arch.Parse(s.platform)
 	if err != nil {
-		return &usageError{err}
+		return s.wrap(&usageError{err})
 	}
 	var of settingsFile
 	if err := readJSON(*settings, &of); err != nil {
@@ -141,7 +141,7 @@ func writeIndex(_ context.Context, flags *flag.FlagSet, args []string) error {
 	}
 	content, err := image.IndexManifest(of, notes)
 	if err != nil {
-		return s.wrap(err)
+		return s.wrap(&hintError{err, "give at least one image, and one a platform"})
 	}
 	d, err := describe(types.OCIImageIndex, content)
 	if err != nil {

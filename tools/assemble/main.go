@@ -77,8 +77,8 @@ func expand(args []string) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading arguments: %w", err)
 		}
-		if text := strings.TrimSuffix(string(content), "\n"); text != "" {
-			out = append(out, strings.Split(text, "\n")...)
+		if len(content) > 0 {
+			out = append(out, strings.Split(strings.TrimSuffix(string(content), "\n"), "\n")...)
 		}
 	}
 	return out, nil
@@ -108,6 +108,8 @@ func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 
 // usageError is about the arguments, which rules and not people write.
 type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 

@@ -43,7 +43,7 @@ func writeTags(_ context.Context, flags *flag.FlagSet, args []string) error {
 	if s.platform != "" {
 		p, err := arch.Parse(s.platform)
 		if err != nil {
-			return &usageError{err}
+			return s.wrap(&usageError{err})
 		}
 		row, _ := arch.Find(p)
 		vars.Platform = config.PlatformVarsOf(row)

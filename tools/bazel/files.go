@@ -110,6 +110,9 @@ func (t *resolver) entry(at config.Path, image string, count *int, f plan.File) 
 		}
 		if f.UID != 0 || f.GID != 0 {
 			r.SetAttr("owner", fmt.Sprintf("%d:%d", f.UID, f.GID))
+			if !found.file && len(f.Glob) == 0 {
+				r.SetAttr("owned_below", path.Clean(f.To)) // as the embedded engine's layer.Collect does
+			}
 		}
 		r.SetAttr("visibility", []string{"//" + t.pkg + ":__pkg__"})
 		t.add(pkg, r)

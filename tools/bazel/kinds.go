@@ -23,7 +23,7 @@ func Kinds() map[string]rule.KindInfo {
 	return map[string]rule.KindInfo{
 		imageKind: kind("binary files platforms", "base entrypoint cmd env user workdir ports volumes labels annotations "+
 			"stop_signal created compression overrides"),
-		filesKind:    kind("srcs", "to strip_prefix mode owner"),
+		filesKind:    kind("srcs", "to strip_prefix mode owner owned_below"),
 		tagsKind:     kind("image", "repository templates platform"),
 		pushKind:     kind("images", ""),
 		ociPushKind:  kind("image", "remote_tags repository"),

@@ -21,6 +21,8 @@ def _owner(ctx):
 def _multiarch_files_impl(ctx):
     if not ctx.attr.to.startswith("/"):
         fail("{}: to = \"{}\" is not absolute; write \"/{}\"".format(ctx.label, ctx.attr.to, ctx.attr.to))
+    if ctx.attr.owned_below and not ctx.attr.owned_below.startswith("/"):
+        fail("{}: owned_below = \"{}\" is not absolute; write \"/{}\"".format(ctx.label, ctx.attr.owned_below, ctx.attr.owned_below))
     parts = []
     if ctx.label.workspace_name:
         parts += ["..", ctx.label.workspace_name]
@@ -46,6 +48,7 @@ def _multiarch_files_impl(ctx):
         mode = _octal(ctx),
         uid = uid,
         gid = gid,
+        owned_below = ctx.attr.owned_below,
     )
     return [DefaultInfo(files = group.files), FilesInfo(groups = [group])]
 
@@ -59,6 +62,7 @@ multiarch_files = rule(
         "directory": attr.bool(doc = "Whether `to` is a directory although there is only one file."),
         "mode": attr.string(doc = "The permission bits of all files, in octal. By default 0755 for executable ones and 0644 for others."),
         "owner": attr.string(doc = "uid or uid:gid, in numbers. By default 0:0."),
+        "owned_below": attr.string(doc = "An absolute path: the directories below it that lead to the files are the owner's as well. By default all are root's."),
     },
     provides = [FilesInfo],
 )

@@ -79,7 +79,13 @@ def _entry_of(group):
         path = group.to
         if group.into:
             path = group.to.rstrip("/") + "/" + (file.short_path[len(group.prefix):] if group.prefix else file.short_path)
-        return json.encode({"path": path, "from": file.path, "mode": group.mode, "uid": group.uid, "gid": group.gid})
+        owner = {"uid": group.uid, "gid": group.gid}
+        entries = [json.encode({"path": path, "from": file.path, "mode": group.mode} | owner)]
+        base = group.owned_below.rstrip("/") + "/"
+        if group.owned_below and path.startswith(base):
+            names = path[len(base):].split("/")
+            entries += [json.encode({"path": base + "/".join(names[:n]), "dir": True} | owner) for n in range(1, len(names))]
+        return entries
 
     return entry
 
@@ -90,7 +96,7 @@ def _files_layer_impl(ctx):
     files = []
     for target in ctx.attr.files:
         for group in target[FilesInfo].groups:
-            args.add_all(group.files, map_each = _entry_of(group), before_each = "-entry", allow_closure = True)
+            args.add_all(group.files, map_each = _entry_of(group), before_each = "-entry", allow_closure = True, uniquify = True)
             files.append(group.files)
     layer = write_layer(ctx, ctx.label.name, args, depset(transitive = files), ctx.attr.compression, ctx.attr.os)
     return [DefaultInfo(files = depset([layer.blob])), layer]

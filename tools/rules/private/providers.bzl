@@ -5,7 +5,8 @@ FilesInfo = provider(
     doc = "Source files, and where they go in an image.",
     fields = {
         "groups": "list of structs: files (depset of File), prefix (of their short_path, cut off), to (absolute path), " +
-                  "into (whether files go below to, or the only one is to), mode (int, 0 keeps whether a file is executable), uid, gid",
+                  "into (whether files go below to, or the only one is to), mode (int, 0 keeps whether a file is executable), uid, gid, " +
+                  "owned_below (absolute path, empty for none: the directories below it are of the same uid and gid)",
     },
 )
 

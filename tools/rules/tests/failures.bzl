@@ -1,7 +1,7 @@
 """What the rules refuse, and what they say then."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
-load("//tools/rules:defs.bzl", "ImageInfo", "multiarch_files", "multiarch_image")
+load("//tools/rules:defs.bzl", "multiarch_files", "multiarch_image")
 
 def _fails_impl(ctx):
     env = analysistest.begin(ctx)
@@ -34,17 +34,25 @@ def refusals():
     _refused_files("not_octal", "mode = \"9\" is not octal", srcs = ["etc/a"], to = "/etc/a", mode = "9")
     _refused_files("named_owner", "is not uid or uid:gid in numbers", srcs = ["etc/a"], to = "/etc/a", owner = "root")
     _refused_files("elsewhere", "is not below tools/rules/tests/sub/", srcs = ["etc/a"], to = "/etc/", strip_prefix = "sub")
+    _refused_files("relative_owned", "owned_below = \"etc\" is not absolute; write \"/etc\"", srcs = ["etc/a"], to = "/etc/", owned_below = "etc")
+    _refused_files("three_owners", "is not uid or uid:gid in numbers", srcs = ["etc/a"], to = "/etc/a", owner = "1:2:3")
 
-def _actions_impl(ctx):
-    env = analysistest.begin(ctx)
-    by = {}
-    for action in analysistest.target_actions(env):
-        by.setdefault(action.mnemonic, []).append(action)
-    asserts.equals(env, 1, len(by["MultiarchImage"]))
-    for file in by["MultiarchImage"][0].inputs.to_list():
-        asserts.false(env, file.basename.endswith((".tar.gz", ".tar.zst")), "a manifest is made of descriptors, not of " + file.path)
-    image = analysistest.target_under_test(env)[ImageInfo]
-    asserts.equals(env, ["static_gzip", "plain.files", ctx.attr.program], [l.blob.basename[:-len(".tar.gz")] for l in image.layers])
-    return analysistest.end(env)
-
-actions_test = analysistest.make(_actions_impl, attrs = {"program": attr.string()})
+    # What only a platform is refused for is said where the index and where that image is asked for.
+    _refused_image(
+        "override_base",
+        "image override_base, linux/arm64: unknown base \"alpine\"",
+        platforms = ["linux/amd64", "linux/arm64"],
+        overrides = {"linux/arm64": {"base": "alpine"}},
+    )
+    _fails_test(
+        name = "override_base_child_fails_test",
+        target_under_test = "override_base_linux_arm64",
+        says = "image override_base, linux/arm64: unknown base \"alpine\"; known: scratch, static",
+    )
+    native.filegroup(name = "two_files", srcs = ["etc/a", "etc/sub/b"])
+    multiarch_image(name = "many", binary = ":two_files", platforms = amd64, tags = ["manual"])
+    _fails_test(
+        name = "many_fails_test",
+        target_under_test = "many_linux_amd64",
+        says = "image many, linux/amd64: binary @@//tools/rules/tests:two_files is 2 files and none of them is its executable; give a binary target",
+    )

@@ -1,0 +1,46 @@
+"""What the actions of an image read, and what its images share."""
+
+load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+load("//tools/rules:defs.bzl", "ImageInfo", "IndexInfo")
+
+def _ours(env):
+    """Returns the target's own actions, by mnemonic, and asserts what holds of all of them."""
+    by = {}
+    for action in analysistest.target_actions(env):
+        if not action.mnemonic.startswith("Multiarch"):
+            continue
+        by.setdefault(action.mnemonic, []).append(action)
+        asserts.equals(env, {}, action.env)
+        asserts.true(env, action.argv[0].split("/")[-1].startswith("assemble"), "no shell, but " + action.argv[0])
+    return by
+
+def _reads_no_blob(env, action):
+    for file in action.inputs.to_list():
+        asserts.false(env, file.basename.endswith((".tar.gz", ".tar.zst")), "metadata is made of descriptors, not of " + file.path)
+
+def _image_actions_impl(ctx):
+    env = analysistest.begin(ctx)
+    by = _ours(env)
+    asserts.equals(env, ["MultiarchImage", "MultiarchLayer", "MultiarchLayout"], sorted(by))
+    asserts.equals(env, 1, len(by["MultiarchImage"]))
+    asserts.equals(env, 1, len(by["MultiarchLayer"]), "only the program's layer is the image's own")
+    _reads_no_blob(env, by["MultiarchImage"][0])
+    image = analysistest.target_under_test(env)[ImageInfo]
+    asserts.equals(env, ["static_gzip", "plain.files", ctx.attr.program], [l.blob.basename[:-len(".tar.gz")] for l in image.layers])
+    return analysistest.end(env)
+
+image_actions_test = analysistest.make(_image_actions_impl, attrs = {"program": attr.string()})
+
+def _index_actions_impl(ctx):
+    env = analysistest.begin(ctx)
+    by = _ours(env)
+    asserts.equals(env, ["MultiarchIndex", "MultiarchLayout"], sorted(by))
+    asserts.equals(env, 1, len(by["MultiarchIndex"]))
+    _reads_no_blob(env, by["MultiarchIndex"][0])
+    amd64, arm64 = analysistest.target_under_test(env)[IndexInfo].images
+    asserts.equals(env, ["linux/amd64", "linux/arm64"], [amd64.platform, arm64.platform])
+    asserts.equals(env, amd64.layers[:2], arm64.layers[:2], "the base and the files are the same")
+    asserts.false(env, amd64.layers[2] == arm64.layers[2], "each has its own program")
+    return analysistest.end(env)
+
+index_actions_test = analysistest.make(_index_actions_impl)

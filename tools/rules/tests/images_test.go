@@ -1,0 +1,307 @@
+// Package tests_test looks at the images of this package's BUILD file, which Bazel has built.
+package tests_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+	"github.com/klauspost/compress/zstd"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/build"
+	"github.com/multiarch-build/multiarch/tools/cache"
+	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/plan"
+)
+
+func needBazel(t *testing.T) {
+	t.Helper()
+	if os.Getenv("TEST_SRCDIR") == "" {
+		t.Skip("bazel test //tools/rules/tests/... builds the images that this looks at")
+	}
+}
+
+// resolve copies a file or directory: Bazel gives links to it, or to what is in it.
+func resolve(t *testing.T, from, to string) {
+	t.Helper()
+	from, err := filepath.EvalSymlinks(from)
+	require.NoError(t, err)
+	require.NoError(t, filepath.WalkDir(from, func(file string, _ fs.DirEntry, err error) error {
+		require.NoError(t, err)
+		info, err := os.Stat(file)
+		require.NoError(t, err)
+		there := filepath.Join(to, strings.TrimPrefix(file, from))
+		if info.IsDir() {
+			return os.MkdirAll(there, 0o755)
+		}
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		return os.WriteFile(there, content, info.Mode())
+	}))
+}
+
+// open returns what a layout calls name, after go-containerregistry has validated it.
+func open(t *testing.T, dir, name string) (v1.ImageIndex, v1.Descriptor) {
+	t.Helper()
+	copied := filepath.Join(t.TempDir(), "layout") // go-containerregistry refuses blobs that are links
+	resolve(t, dir, copied)
+	written, err := layout.ImageIndexFromPath(copied)
+	require.NoError(t, err)
+	var depth []validate.Option
+	if strings.HasPrefix(dir, "small") {
+		depth = append(depth, validate.Fast) // go-containerregistry does not decompress zstd
+	}
+	require.NoError(t, validate.Index(written, depth...))
+	top, err := written.IndexManifest()
+	require.NoError(t, err)
+	require.Len(t, top.Manifests, 1)
+	assert.Equal(t, name, top.Manifests[0].Annotations["org.opencontainers.image.ref.name"])
+	return written, top.Manifests[0]
+}
+
+// index returns the image index of a layout.
+func index(t *testing.T, name string) v1.ImageIndex {
+	t.Helper()
+	written, d := open(t, name+".layout", name)
+	require.Equal(t, types.OCIImageIndex, d.MediaType)
+	i, err := written.ImageIndex(d.Digest)
+	require.NoError(t, err)
+	return i
+}
+
+// platforms lists the platforms of an index in its order.
+func platforms(t *testing.T, i v1.ImageIndex) (all []string) {
+	t.Helper()
+	m, err := i.IndexManifest()
+	require.NoError(t, err)
+	for _, d := range m.Manifests {
+		all = append(all, arch.Canonical(d.Platform.OS, d.Platform.Architecture, d.Platform.Variant).String())
+	}
+	return all
+}
+
+func child(t *testing.T, i v1.ImageIndex, n int) (v1.Image, *v1.ConfigFile, []v1.Layer) {
+	t.Helper()
+	m, err := i.IndexManifest()
+	require.NoError(t, err)
+	one, err := i.Image(m.Manifests[n].Digest)
+	require.NoError(t, err)
+	config, err := one.ConfigFile()
+	require.NoError(t, err)
+	layers, err := one.Layers()
+	require.NoError(t, err)
+	return one, config, layers
+}
+
+// list says what is in a layer, an entry a line: mode, owner, path.
+func list(t *testing.T, l v1.Layer) (lines []string, contents map[string][]byte) {
+	t.Helper()
+	mediaType, err := l.MediaType()
+	require.NoError(t, err)
+	blob, err := l.Uncompressed()
+	if mediaType == types.OCILayerZStd {
+		blob, err = l.Compressed()
+	}
+	require.NoError(t, err)
+	defer blob.Close()
+	var r io.Reader = blob
+	if mediaType == types.OCILayerZStd {
+		z, err := zstd.NewReader(blob)
+		require.NoError(t, err)
+		defer z.Close()
+		r = z
+	}
+	contents = map[string][]byte{}
+	for entries := tar.NewReader(r); ; {
+		h, err := entries.Next()
+		if err == io.EOF {
+			return lines, contents
+		}
+		require.NoError(t, err)
+		lines = append(lines, fmt.Sprintf("%04o %d:%d %s", h.Mode, h.Uid, h.Gid, h.Name))
+		contents[h.Name], err = io.ReadAll(entries)
+		require.NoError(t, err)
+	}
+}
+
+func TestCompiledPrograms(t *testing.T) {
+	needBazel(t)
+	i := index(t, "compiled")
+	require.Equal(t, []string{"linux/amd64", "linux/arm64"}, platforms(t, i), "in the table's order, and not in the rule's")
+	for n, name := range platforms(t, i) {
+		_, config, layers := child(t, i, n)
+		assert.Equal(t, []string{"/app/compiled"}, config.Config.Entrypoint)
+		assert.Equal(t, []string{"serve"}, config.Config.Cmd)
+		require.Len(t, layers, 2)
+		lines, contents := list(t, layers[1])
+		assert.Equal(t, []string{"0755 0:0 app/", "0755 0:0 app/compiled"}, lines)
+		header, ok := arch.ReadHeader(contents["app/compiled"])
+		require.True(t, ok)
+		p, err := arch.Parse(name)
+		require.NoError(t, err)
+		row, ok := arch.Find(p)
+		require.True(t, ok)
+		assert.Equal(t, row.Header, header, name)
+	}
+}
+
+func TestPlainFileAsProgram(t *testing.T) {
+	needBazel(t)
+	i := index(t, "plain")
+	require.Equal(t, []string{"linux/amd64", "linux/arm64"}, platforms(t, i))
+	amd64, first, below := child(t, i, 0)
+	arm64, second, beside := child(t, i, 1)
+	require.Len(t, below, 3)
+	require.Len(t, beside, 3)
+	for n := range below {
+		a, err := below[n].Digest()
+		require.NoError(t, err)
+		b, err := beside[n].Digest()
+		require.NoError(t, err)
+		assert.Equal(t, a, b)
+	}
+	lines, contents := list(t, below[1])
+	assert.Equal(t, []string{
+		"0755 0:0 etc/",
+		"0755 0:0 etc/plain/",
+		"0644 65532:65532 etc/plain/a",
+		"0755 65532:65532 etc/plain/sub/",
+		"0644 65532:65532 etc/plain/sub/b",
+		"0755 0:0 opt/",
+		"0755 0:0 opt/one",
+	}, lines)
+	assert.Equal(t, contents["etc/plain/a"], contents["opt/one"])
+	_, contents = list(t, below[2])
+	script, err := os.ReadFile("script")
+	require.NoError(t, err)
+	assert.Equal(t, script, contents["app/plain"])
+
+	// The override is the other platform's alone.
+	assert.NotContains(t, first.Config.Env, "A=1")
+	assert.Contains(t, second.Config.Env, "A=1")
+	for one, want := range map[v1.Image]map[string]string{amd64: {"n": "m"}, arm64: {"n": "m", "o": "p"}} {
+		m, err := one.Manifest()
+		require.NoError(t, err)
+		assert.Equal(t, want, m.Annotations)
+	}
+	m, err := i.IndexManifest()
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{"n": "m"}, m.Annotations)
+
+	// The layout of one image is of the same image.
+	_, d := open(t, "plain_linux_arm64.layout", "plain")
+	assert.Equal(t, types.OCIManifestSchema1, d.MediaType)
+	assert.Equal(t, m.Manifests[1].Digest, d.Digest)
+}
+
+func TestCompressionsAndWindows(t *testing.T) {
+	needBazel(t)
+	i := index(t, "small")
+	require.Equal(t, []string{"linux/amd64", "windows/amd64"}, platforms(t, i))
+	want := []string{"etc/", "etc/plain/", "etc/plain/a", "etc/plain/sub/", "etc/plain/sub/b"}
+	for n, c := range []struct {
+		mediaType types.MediaType
+		inside    string
+	}{{types.OCILayerZStd, ""}, {types.OCILayer, "Files/"}} {
+		_, _, layers := child(t, i, n)
+		require.Len(t, layers, 1)
+		mediaType, err := layers[0].MediaType()
+		require.NoError(t, err)
+		assert.Equal(t, c.mediaType, mediaType)
+		_, contents := list(t, layers[0])
+		for _, name := range want {
+			assert.Contains(t, contents, c.inside+name)
+		}
+	}
+}
+
+func TestDirectoriesThatRulesMake(t *testing.T) {
+	needBazel(t)
+	_, _, layers := child(t, index(t, "nested"), 0)
+	require.Len(t, layers, 1)
+	_, contents := list(t, layers[0])
+	blobs, err := os.ReadDir("small.layout/blobs/sha256")
+	require.NoError(t, err)
+	assert.Len(t, blobs, 7, "an index, two manifests, two configs, two layers")
+	for _, name := range []string{"index.json", "oci-layout", "blobs/sha256/" + blobs[0].Name()} {
+		content, err := os.ReadFile("small.layout/" + name)
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(content, contents["layout/"+name]), name)
+	}
+}
+
+func TestTags(t *testing.T) {
+	needBazel(t)
+	for file, want := range map[string]string{
+		"tags.tags.txt":       "latest\nplain-arm64\n",
+		"tags.references.txt": "localhost:5000/plain:latest\nlocalhost:5000/plain:plain-arm64\n",
+	} {
+		got, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.Equal(t, want, string(got))
+	}
+}
+
+// TestTheEmbeddedEngineWritesTheSame gives the same files to the embedded engine.
+func TestTheEmbeddedEngineWritesTheSame(t *testing.T) {
+	needBazel(t)
+	// Bazel's tree of links is no tree for the embedded engine, which carries links as such.
+	dir := t.TempDir()
+	resolve(t, "etc", filepath.Join(dir, "etc"))
+	resolve(t, "script", filepath.Join(dir, "script"))
+	text, err := os.ReadFile("embedded.yaml")
+	require.NoError(t, err)
+	c, err := config.Parse("embedded.yaml", text)
+	require.NoError(t, err)
+	p, err := plan.New(c, plan.Options{})
+	require.NoError(t, err)
+	store, err := cache.Open(t.TempDir())
+	require.NoError(t, err)
+	results, err := build.Run(t.Context(), p, build.Options{Dir: dir, Store: store})
+	require.NoError(t, err)
+	require.Len(t, results, 2)
+	for _, r := range results {
+		t.Run(r.Name, func(t *testing.T) {
+			want, err := r.Index.Digest()
+			require.NoError(t, err)
+			said, err := os.ReadFile(r.Name + ".digest")
+			require.NoError(t, err)
+			i := index(t, r.Name)
+			got, err := i.Digest()
+			require.NoError(t, err)
+			assert.Equal(t, got.String()+"\n", string(said))
+			if assert.Equal(t, want, got) {
+				return
+			}
+			// What is not the same, from the top down.
+			raw, err := r.Index.RawManifest()
+			require.NoError(t, err)
+			other, err := i.RawManifest()
+			require.NoError(t, err)
+			assert.Equal(t, string(raw), string(other))
+			for n := range platforms(t, i) {
+				_, config, layers := child(t, i, n)
+				_, wantConfig, wantLayers := child(t, r.Index, n)
+				assert.Equal(t, wantConfig, config)
+				for l := range min(len(layers), len(wantLayers)) {
+					lines, _ := list(t, layers[l])
+					wantLines, _ := list(t, wantLayers[l])
+					assert.Equal(t, wantLines, lines)
+				}
+			}
+		})
+	}
+}
