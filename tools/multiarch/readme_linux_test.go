@@ -43,6 +43,33 @@ func TestReadmeConfigurations(t *testing.T) {
 	}
 }
 
+// What the README tells its readers to write for Bazel is what the module in tools/rules/e2e has, which Bazel builds.
+func TestReadmeBazelModule(t *testing.T) {
+	module := map[string]string{}
+	for _, name := range []string{"MODULE.bazel", "BUILD.bazel", ".bazelrc"} {
+		content, err := os.ReadFile(filepath.Join("../rules/e2e", name))
+		require.NoError(t, err)
+		module[name] = string(content)
+	}
+	for _, b := range append(readme(t, "starlark"), readme(t, "bazelrc")...) {
+		file := "BUILD.bazel"
+		switch {
+		case b.language == "bazelrc":
+			file = ".bazelrc"
+		case strings.HasPrefix(b.text, "bazel_dep("):
+			file = "MODULE.bazel"
+		}
+		for _, part := range strings.Split(strings.TrimSpace(b.text), "\n\n") {
+			assert.Contains(t, module[file], part, "tools/rules/e2e/%s", file)
+		}
+	}
+	ours, err := os.ReadFile("../rules/workspace_status.sh")
+	require.NoError(t, err)
+	theirs, err := os.ReadFile("../rules/e2e/tools/workspace_status.sh")
+	require.NoError(t, err)
+	assert.Equal(t, string(ours), string(theirs), "cp tools/rules/workspace_status.sh tools/rules/e2e/tools/")
+}
+
 // varying is what differs from machine to machine: digests and sizes depend on the version of Go.
 var varying = regexp.MustCompile(`sha256:[0-9a-f]{64}|[0-9.]+[kM]B|127\.0\.0\.1:[0-9]+| +`)
 
