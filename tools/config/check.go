@@ -80,8 +80,9 @@ func (r *reader) checkBase(at Path, n string, b Base) {
 	if b.Image != "" {
 		r.checkReference(at.to("image"), b.Image)
 	}
-	if b.Debian != nil && len(b.Debian.Packages) == 0 {
-		r.fail(at.to("debian", "packages"), "name at least one package", "has no package")
+	r.checkOwnWords(at, b)
+	if b.Debian != nil {
+		r.checkDebian(at.to("debian"), *b.Debian)
 	}
 }
 
@@ -99,7 +100,7 @@ func (r *reader) checkImage(c *Config, at Path, n string) {
 	r.checkPlatforms(at.to("platforms"), i.Platforms)
 	switch {
 	case i.From != nil:
-		if i.Go != nil || i.Files != nil || i.Bazel != "" || i.Base != "" {
+		if i.Go != nil || i.Files != nil || i.Bazel != "" || !i.Base.IsZero() {
 			r.fail(at.to("from"), "remove it, or go, files, bazel and base", "joins existing images, so nothing can be put in")
 		}
 		for _, p := range slices.SortedFunc(maps.Keys(i.From), byTable) {
@@ -113,21 +114,17 @@ func (r *reader) checkImage(c *Config, at Path, n string) {
 	if i.Go != nil && i.Go.Package == "" {
 		r.fail(at.to("go", "package"), "give the directory of a main package, such as ./app/hello", "is missing")
 	}
-	r.checkSettings(c, at, i.Settings)
-
 	platforms := c.PlatformsOf(n)
+	r.checkSettings(c, at, i.Settings, platforms)
+
 	for _, p := range slices.SortedFunc(maps.Keys(i.Overrides), byTable) {
 		if p != (arch.Platform{}) && !slices.Contains(platforms, p) {
-			var has []string
-			for _, p := range slices.DeleteFunc(slices.Clone(platforms), func(p arch.Platform) bool { return p == arch.Platform{} }) {
-				has = append(has, p.String())
-			}
-			r.fail(at.to("overrides", p.String()), nearest.Hint(p.String(), has), "is not a platform of this image")
+			r.fail(at.to("overrides", p.String()), nearest.Hint(p.String(), namesOf(platforms)), "is not a platform of this image")
 		}
 		if over := i.Overrides[p].Go; over != nil && i.Go == nil && over.Package == "" {
 			r.fail(at.to("overrides", p.String(), "go", "package"), "give the directory of a main package, such as ./app/hello", "is missing")
 		}
-		r.checkSettings(c, at.to("overrides", p.String()), i.Overrides[p])
+		r.checkSettings(c, at.to("overrides", p.String()), i.Overrides[p], []arch.Platform{p})
 	}
 	if i.Push != nil {
 		r.checkPush(at.to("push"), *i.Push)
@@ -155,7 +152,7 @@ var decided = []Name{"GOOS", "GOARCH", "GOARM", "GOARM64", "GOAMD64", "CGO_ENABL
 // Placeholders are what a file's from may say instead of a platform's own words.
 func Placeholders() []string { return []string{"{os}", "{arch}", "{variant}"} }
 
-func (r *reader) checkSettings(c *Config, at Path, s Settings) {
+func (r *reader) checkSettings(c *Config, at Path, s Settings, platforms []arch.Platform) {
 	if s.Go != nil {
 		r.checkPackage(at.to("go", "package"), s.Go.Package)
 		for _, n := range decided {
@@ -167,11 +164,7 @@ func (r *reader) checkSettings(c *Config, at Path, s Settings) {
 	for i, f := range s.Files {
 		r.checkFile(at.to("files", i), f)
 	}
-	if _, ok := c.BaseOf(s.Base); s.Base != "" && !ok {
-		known := append(slices.Sorted(maps.Keys(c.Bases)), Scratch, Static)
-		slices.Sort(known)
-		r.fail(at.to("base"), nearest.Hint(s.Base, slices.Compact(known)), "undefined base %q", s.Base)
-	}
+	r.checkBaseChoice(c, at.to("base"), s.Base, platforms)
 	if len(s.Entrypoint) > 0 && s.Entrypoint[0] == "" {
 		r.fail(at.to("entrypoint", 0), "name the program", "is empty")
 	}

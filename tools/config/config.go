@@ -17,20 +17,23 @@ type Config struct {
 	source source
 }
 
-// Base is something an image can stand on. Exactly one field is set.
+// Base is something an image can stand on. Exactly one of Builtin, Image and Debian is set.
 type Base struct {
 	Builtin string  `yaml:"builtin,omitempty" jsonschema:"enum=static,enum=scratch" jsonschema_description:"static (CA roots, time zones, passwd, /tmp) or scratch (nothing)."`
 	Image   string  `yaml:"image,omitempty" jsonschema_description:"An image or index in a registry."`
 	Debian  *Debian `yaml:"debian,omitempty" jsonschema_description:"Packages of a Debian suite, with what they depend on."`
+	// Platforms stands beside Image alone.
+	Platforms map[arch.Platform]Text `yaml:"platforms,omitempty" jsonschema_description:"Platforms for which the image's own word is another: {linux/arm/v7: linux/arm} takes the image that says no variant."`
 }
 
 // Debian is a base made of Debian packages.
 type Debian struct {
-	Suite    string   `yaml:"suite" jsonschema_description:"The suite, such as trixie."`
-	Packages []string `yaml:"packages" jsonschema_description:"The packages wanted."`
-	Exclude  []string `yaml:"exclude,omitempty" jsonschema_description:"Packages to leave out although something depends on them."`
-	Mirror   string   `yaml:"mirror,omitempty" jsonschema_description:"The mirror; default: the machine's own apt sources."`
-	Slim     bool     `yaml:"slim,omitempty" jsonschema_description:"Leave out documentation, man pages and locales."`
+	Suite      string   `yaml:"suite" jsonschema_description:"The suite, such as trixie."`
+	Packages   []string `yaml:"packages" jsonschema_description:"The packages wanted."`
+	Exclude    []string `yaml:"exclude,omitempty" jsonschema_description:"Packages to leave out although something depends on them."`
+	Components []string `yaml:"components,omitempty" jsonschema_description:"The components of the suite; default: main."`
+	Mirror     string   `yaml:"mirror,omitempty" jsonschema_description:"The mirror; default: the machine's own apt sources."`
+	Slim       bool     `yaml:"slim,omitempty" jsonschema_description:"Leave out documentation, man pages and locales; licences stay."`
 }
 
 // Image is one image index: what stands in it, for which platforms, and where it goes.
@@ -48,7 +51,7 @@ type Image struct {
 type Settings struct {
 	Go          *Go           `yaml:"go,omitempty" jsonschema_description:"A Go main package to compile and put in."`
 	Files       []File        `yaml:"files,omitempty" jsonschema_description:"Files and directories to put in."`
-	Base        string        `yaml:"base,omitempty" jsonschema_description:"The name of a base; default: static."`
+	Base        BaseChoice    `yaml:"base,omitempty" jsonschema_description:"The name of a base, or names by platform: {default: static, windows/amd64: nano}; default: static."`
 	Entrypoint  []string      `yaml:"entrypoint,omitempty" jsonschema_description:"The program to run, and its first arguments; default: the Go binary, at /app/<image>."`
 	Cmd         []string      `yaml:"cmd,omitempty" jsonschema_description:"Arguments that a user of the image can replace."`
 	Env         map[Name]Text `yaml:"env,omitempty" jsonschema_description:"Environment variables."`
@@ -96,11 +99,12 @@ const (
 
 // On returns the settings of an image on one platform: its own with the platform's overrides laid over them.
 func (i Image) On(p arch.Platform) Settings {
-	over, ok := i.Overrides[p]
-	if !ok {
-		return i.Settings
+	s := i.Settings
+	if over, ok := i.Overrides[p]; ok {
+		s = s.with(over)
 	}
-	return i.Settings.with(over)
+	s.Base = BaseChoice{Name: s.Base.On(p)}
+	return s
 }
 
 // BaseOf returns the base called name; ok is false where none is.

@@ -67,6 +67,11 @@ func TestParse(t *testing.T) {
 	assert.Equal(t, map[config.Name]config.Text{"GOGC": "100", "VERSION": "1.10", "DEBUG": "yes"}, hello.Env, "as written")
 	assert.Equal(t, time.Date(2026, 1, 31, 11, 0, 0, 0, time.UTC), hello.Created.Time)
 	assert.Equal(t, config.Zstd, hello.Compression)
+	mixed := c.Images["mixed"]
+	assert.Equal(t, "static", mixed.On(platform(t, "linux/amd64")).Base.Name)
+	assert.Equal(t, "bare", mixed.On(platform(t, "linux/arm/v7")).Base.Name)
+	assert.Equal(t, "distroless", mixed.On(platform(t, "linux/arm64")).Base.Name, "overrides win")
+	assert.Equal(t, config.Text("linux/arm"), c.Bases["bare"].Platforms[platform(t, "linux/arm/v7")])
 
 	arm := hello.On(platform(t, "linux/arm/v7"))
 	assert.Equal(t, map[config.Name]config.Text{"GOGC": "50", "VERSION": "1.10", "DEBUG": "yes"}, arm.Env, "maps are merged")
@@ -95,8 +100,8 @@ func TestPositions(t *testing.T) {
 	c := parse(t, "testdata/good.yaml")
 	for path, want := range map[string]config.Path{
 		"testdata/good.yaml:3:26":  {"platforms", 1},
-		"testdata/good.yaml:11:3":  {"images", "hello"},
-		"testdata/good.yaml:13:11": {"images", "hello", "base"},
+		"testdata/good.yaml:12:3":  {"images", "hello"},
+		"testdata/good.yaml:14:11": {"images", "hello", "base"},
 		"testdata/good.yaml:1:1":   {"nowhere"},
 	} {
 		assert.Equal(t, path, c.At(want).String())

@@ -97,6 +97,8 @@ func (r *reader) decode(n *yaml.Node, path Path, v reflect.Value) {
 				r.failAt(n, path, err)
 			}
 		}
+	case v.Type() == reflect.TypeFor[BaseChoice]():
+		r.decodeBaseChoice(n, path, v)
 	case v.Kind() == reflect.Struct:
 		if r.is(n, yaml.MappingNode, path, v) {
 			r.decodeStruct(n, path, v)

@@ -8,7 +8,9 @@ func (s Settings) with(over Settings) Settings {
 		s.Go = s.Go.with(*over.Go)
 	}
 	replaceList(&s.Files, over.Files)
-	replace(&s.Base, over.Base)
+	if !over.Base.IsZero() {
+		s.Base = over.Base
+	}
 	replaceList(&s.Entrypoint, over.Entrypoint)
 	replaceList(&s.Cmd, over.Cmd)
 	merge(&s.Env, over.Env)

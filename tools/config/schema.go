@@ -32,6 +32,11 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "string", Enum: platformEnum(), Description: "os/architecture or os/architecture/variant"}
 	case reflect.TypeFor[map[arch.Platform]Text]():
 		return byPlatform(&jsonschema.Schema{Type: "string"})
+	case reflect.TypeFor[BaseChoice]():
+		keys := append(platformEnum(), defaultBase)
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string"}, {
+			Type: "object", PropertyNames: &jsonschema.Schema{Enum: keys}, AdditionalProperties: &jsonschema.Schema{Type: "string"},
+		}}}
 	case reflect.TypeFor[map[arch.Platform]Settings]():
 		return byPlatform(&jsonschema.Schema{Ref: "#/$defs/Settings"})
 	case reflect.TypeFor[Compression]():

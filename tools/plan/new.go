@@ -135,7 +135,7 @@ func (b *builder) platforms(n string) []arch.Platform {
 }
 
 func (b *builder) child(at config.Path, n string, row arch.Row, s config.Settings, vars config.Vars) Child {
-	src := b.base(at, row, s.Base)
+	src := b.base(at, row, s.Base.Name)
 	c := Child{
 		Platform:    row.Platform,
 		Base:        src,
