@@ -20,34 +20,37 @@ const module = "github.com/multiarch-build/multiarch/"
 // mayImport says which of our packages each of our packages may import. Data flows one way, from arch and config at the
 // top to the commands at the bottom; build, publish, inspect and run are strangers to each other.
 var mayImport = map[string][]string{
-	"tools/nearest":  {},
-	"tools/arch":     {"tools/nearest"},
-	"tools/config":   {"tools/arch", "tools/nearest"},
-	"tools/layer":    {},
-	"tools/image":    {"tools/arch", "tools/layer"},
-	"tools/plan":     {"tools/arch", "tools/config", "tools/image", "tools/nearest"},
-	"tools/cache":    {},
-	"tools/registry": {},
-	"tools/base":     {"tools/layer", "tools/plan"},
-	"tools/gobuild":  {"tools/arch", "tools/cache"},
-	"tools/build":    {"tools/arch", "tools/base", "tools/cache", "tools/config", "tools/gobuild", "tools/image", "tools/layer", "tools/plan"},
-	"tools/publish":  {"tools/arch", "tools/nearest", "tools/registry"},
-	"tools/inspect":  {"tools/arch", "tools/nearest", "tools/registry"},
-	"tools/run":      {"tools/arch"},
-	"tools/bazel":    {"tools/arch", "tools/config", "tools/plan"},
-	"tools/assemble": {"tools/arch", "tools/base", "tools/config", "tools/image", "tools/layer"},
-	"tools/gazelle":  {"tools/bazel", "tools/config"},
-	"tools/multiarch": {"tools/arch", "tools/bazel", "tools/build", "tools/cache", "tools/config", "tools/gobuild", "tools/inspect", "tools/nearest", "tools/plan",
+	"tools/nearest":   {},
+	"tools/arch":      {"tools/nearest"},
+	"tools/config":    {"tools/arch", "tools/nearest"},
+	"tools/layer":     {},
+	"tools/image":     {"tools/arch", "tools/layer"},
+	"tools/lock":      {"tools/arch", "tools/config"},
+	"tools/plan":      {"tools/arch", "tools/config", "tools/image", "tools/lock", "tools/nearest"},
+	"tools/cache":     {},
+	"tools/registry":  {},
+	"tools/base":      {"tools/layer", "tools/plan"},
+	"tools/base/pull": {"tools/arch", "tools/cache", "tools/image", "tools/layer", "tools/lock", "tools/registry"},
+	"tools/gobuild":   {"tools/arch", "tools/cache"},
+	"tools/build":     {"tools/arch", "tools/base", "tools/cache", "tools/config", "tools/gobuild", "tools/image", "tools/layer", "tools/plan"},
+	"tools/publish":   {"tools/arch", "tools/nearest", "tools/registry"},
+	"tools/inspect":   {"tools/arch", "tools/nearest", "tools/registry"},
+	"tools/run":       {"tools/arch"},
+	"tools/bazel":     {"tools/arch", "tools/config", "tools/plan"},
+	"tools/assemble":  {"tools/arch", "tools/base", "tools/config", "tools/image", "tools/layer"},
+	"tools/gazelle":   {"tools/bazel", "tools/config"},
+	"tools/multiarch": {"tools/arch", "tools/base/pull", "tools/bazel", "tools/build", "tools/cache", "tools/config", "tools/gobuild", "tools/inspect", "tools/lock", "tools/nearest", "tools/plan",
 		"tools/publish", "tools/registry", "tools/run"},
-	"tools/bench":        {},
-	"app/hello":          {"app/internal/serve"},
-	"app/clock":          {"app/internal/serve"},
-	"app/internal/serve": {},
+	"tools/bench":           {},
+	"tools/rules/reference": {},
+	"app/hello":             {"app/internal/serve"},
+	"app/clock":             {"app/internal/serve"},
+	"app/internal/serve":    {},
 }
 
 // withoutRegistries are the packages that must work where there is no network: not even indirectly may they know how
 // to reach a registry.
-var withoutRegistries = []string{"tools/arch", "tools/config", "tools/layer", "tools/image", "tools/plan", "tools/cache", "tools/base", "tools/gobuild", "tools/build", "tools/run", "tools/bazel", "tools/assemble"}
+var withoutRegistries = []string{"tools/arch", "tools/config", "tools/layer", "tools/image", "tools/lock", "tools/plan", "tools/cache", "tools/base", "tools/gobuild", "tools/build", "tools/run", "tools/bazel", "tools/assemble"}
 
 type listed struct {
 	ImportPath string

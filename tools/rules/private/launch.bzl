@@ -10,11 +10,14 @@ MULTIARCH = {
 }
 
 def launch(ctx, files):
-    """Returns the DefaultInfo of an executable that is our command line.
+    """Makes an executable that is our command line.
 
     Args:
         ctx: the rule's context.
         files: list of File that it reads.
+
+    Returns:
+        its DefaultInfo.
     """
     program = ctx.actions.declare_file(ctx.label.name + ".exe")
     ctx.actions.symlink(output = program, target_file = ctx.executable._multiarch, is_executable = True)

@@ -37,7 +37,14 @@ def assemble(ctx, command, mnemonic, message, outputs, inputs = [], args = None)
     )
 
 def arguments(ctx):
-    """Returns Args that go through a file where they get long: a command line is limited, a layer is not."""
+    """Begins Args that go through a file where they get long: a command line is limited, a layer is not.
+
+    Args:
+        ctx: the rule's context.
+
+    Returns:
+        empty Args.
+    """
     args = ctx.actions.args()
     args.use_param_file("@%s")
     args.set_param_file_format("multiline")
