@@ -58,7 +58,7 @@ func writeImage(_ context.Context, flags *flag.FlagSet, args []string) error {
 		of.Settings = of.Settings.WithEnv(l.Env)
 		made = append(made, image.Layer{Descriptor: l.Descriptor, CreatedBy: l.CreatedBy})
 	}
-	configBytes, err := image.Config(p, of.Settings, made)
+	configBytes, err := image.Config(p, of.Settings, nil, made)
 	if err != nil {
 		return s.wrap(err)
 	}
@@ -70,7 +70,7 @@ func writeImage(_ context.Context, flags *flag.FlagSet, args []string) error {
 	if err != nil {
 		return s.wrap(err)
 	}
-	d.Platform = image.Platform(p)
+	d.Platform = image.Platform(p, nil)
 	return writeAll(output{*configFile, configBytes}, output{*manifest, manifestBytes}, output{*descriptor, d})
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -27,8 +28,16 @@ type Options struct {
 	Store *cache.Store
 	// Jobs is how many layers are written, and about how many compilers run, at a time; 0 means one a processor.
 	Jobs int
+	// Pull opens a base from a registry, on behalf of what is built.
+	Pull func(ctx context.Context, b plan.Base) (Base, error)
 	// Progress, where it is not nil, is called for every image that is finished. Calls do not overlap.
 	Progress func(Event)
+}
+
+// Base is an image that others continue: its config, and its layers, whose bytes nobody reads unless somebody asks.
+type Base struct {
+	Config *v1.ConfigFile
+	Layers []image.Layer
 }
 
 // Result is a finished image index.
@@ -47,7 +56,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
 	}
 	// It stays open for as long as somebody may read the layers; the runtime closes it with the last reference.
 	jobs := cmp.Or(o.Jobs, runtime.NumCPU())
-	e := &engine{tree: tree, layers: newLayers(ctx, o.Store, jobs)}
+	e := &engine{tree: tree, pull: o.Pull, layers: newLayers(ctx, o.Store, jobs)}
 	// Only where something is compiled is the go command needed at all.
 	e.compiler = sync.OnceValues(func() (*gobuild.Builder, error) {
 		return gobuild.New(ctx, o.Dir, o.Store, jobs)
@@ -57,13 +66,15 @@ func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
 
 type engine struct {
 	tree     *os.Root
+	pull     func(context.Context, plan.Base) (Base, error)
 	layers   *layers
 	compiler func() (*gobuild.Builder, error)
 }
 
 // made is what has become of a child so far: its layers, by where they come in the image.
 type made struct {
-	base, files, binary *image.Layer
+	base          Base
+	files, binary *image.Layer
 }
 
 func (e *engine) run(ctx context.Context, p *plan.Plan, report func(Event)) ([]Result, error) {
@@ -108,13 +119,11 @@ func (e *engine) run(ctx context.Context, p *plan.Plan, report func(Event)) ([]R
 // layersOf makes the layers of a child that need no compiler.
 func (e *engine) layersOf(ctx context.Context, i plan.Image, n int, m *made) error {
 	c := i.Children[n]
-	if c.Base.Builtin == plan.Static {
-		l, err := e.layers.static(ctx, c)
-		if err != nil {
-			return fmt.Errorf("making base %s: %w", c.Base.Name, err)
-		}
-		m.base = l
+	under, err := e.base(ctx, c)
+	if err != nil {
+		return err
 	}
+	m.base = under
 	if len(c.Files) > 0 {
 		l, err := e.layers.files(ctx, e.tree, c)
 		if err != nil {
@@ -125,6 +134,21 @@ func (e *engine) layersOf(ctx context.Context, i plan.Image, n int, m *made) err
 	return nil
 }
 
+// base makes, or opens, what a child stands on.
+func (e *engine) base(ctx context.Context, c plan.Child) (Base, error) {
+	switch {
+	case c.Base.Image != nil:
+		return e.pull(ctx, c.Base) // its errors name the base
+	case c.Base.Builtin == plan.Static:
+		l, err := e.layers.static(ctx, c)
+		if err != nil {
+			return Base{}, fmt.Errorf("making base %s: %w", c.Base.Name, err)
+		}
+		return Base{Layers: []image.Layer{*l}}, nil
+	}
+	return Base{}, nil
+}
+
 // assemble joins what was made.
 func assemble(p *plan.Plan, children [][]made) ([]Result, error) {
 	var results []Result
@@ -132,8 +156,9 @@ func assemble(p *plan.Plan, children [][]made) ([]Result, error) {
 		var members []image.Child
 		for j, c := range img.Children {
 			settings := c.Config
-			var layers []image.Layer
-			for _, l := range []*image.Layer{children[i][j].base, children[i][j].files, children[i][j].binary} {
+			under := children[i][j].base
+			layers := slices.Clone(under.Layers)
+			for _, l := range []*image.Layer{children[i][j].files, children[i][j].binary} {
 				if l != nil {
 					layers = append(layers, *l)
 				}
@@ -141,7 +166,7 @@ func assemble(p *plan.Plan, children [][]made) ([]Result, error) {
 			if c.Base.Builtin == plan.Static {
 				settings = settings.WithEnv(base.StaticEnv())
 			}
-			one, err := image.New(c.Platform, settings, layers, c.Annotations)
+			one, err := image.New(c.Platform, settings, under.Config, layers, c.Annotations)
 			if err != nil {
 				return nil, fmt.Errorf("assembling %s for %s: %w", img.Name, c.Platform, err)
 			}

@@ -56,7 +56,7 @@ func TestFetchContinues(t *testing.T) {
 		whole    bool
 		requests []int64
 	}{
-		"from where it broke off":                  {false, []int64{0, 4, 8}},
+		"from where it broke off":                   {false, []int64{0, 4, 8}},
 		"from the start, where it cannot be helped": {true, []int64{0, 4, 4}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -25,20 +25,23 @@ type Layer struct {
 	Blob layer.Opener
 }
 
-// Config returns the config file of an image. The platform is written in canonical form.
-func Config(p arch.Platform, s Settings, layers []Layer) ([]byte, error) {
+// Config returns the config file of an image. The platform is written in canonical form. base is the config of the image
+// that the lowest layers are from, nil where they are from none.
+func Config(p arch.Platform, s Settings, base *v1.ConfigFile, layers []Layer) ([]byte, error) {
 	file := v1.ConfigFile{
 		OS: p.OS, Architecture: p.Architecture, Variant: p.Variant,
 		Created: v1.Time{Time: s.Created},
 		RootFS:  v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{}},
-		Config: v1.Config{
-			Entrypoint: s.Entrypoint, Cmd: s.Cmd, Env: s.Env, User: s.User, WorkingDir: s.Workdir,
-			ExposedPorts: set(s.Ports), Volumes: set(s.Volumes), Labels: s.Labels, StopSignal: s.StopSignal,
-		},
+		History: history(base, layers, v1.Time{Time: s.Created}),
 	}
+	under := v1.Config{}
+	if base != nil {
+		under = base.Config
+		file.OSVersion, file.OSFeatures = base.OSVersion, base.OSFeatures
+	}
+	file.Config = s.on(under)
 	for _, l := range layers {
 		file.RootFS.DiffIDs = append(file.RootFS.DiffIDs, l.DiffID)
-		file.History = append(file.History, v1.History{Created: v1.Time{Time: s.Created}, CreatedBy: l.CreatedBy})
 	}
 	return marshal("image config", file)
 }
@@ -58,9 +61,9 @@ func Manifest(config []byte, layers []Layer, annotations map[string]string) ([]b
 	return marshal("manifest", m)
 }
 
-// New assembles an image.
-func New(p arch.Platform, s Settings, layers []Layer, annotations map[string]string) (v1.Image, error) {
-	config, err := Config(p, s, layers)
+// New assembles an image. base is as for Config.
+func New(p arch.Platform, s Settings, base *v1.ConfigFile, layers []Layer, annotations map[string]string) (v1.Image, error) {
+	config, err := Config(p, s, base, layers)
 	if err != nil {
 		return nil, err
 	}

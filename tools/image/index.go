@@ -15,9 +15,14 @@ type Child struct {
 	Image    v1.Image
 }
 
-// Platform is p as a descriptor says it.
-func Platform(p arch.Platform) *v1.Platform {
-	return &v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}
+// Platform is p as a descriptor says it. base is as for Config: images on a Windows base say its version, since Windows
+// starts no image of another.
+func Platform(p arch.Platform, base *v1.ConfigFile) *v1.Platform {
+	d := &v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}
+	if base != nil {
+		d.OSVersion, d.OSFeatures = base.OSVersion, base.OSFeatures
+	}
+	return d
 }
 
 // IndexManifest returns the bytes of an image index from the descriptors of its children, whose order is kept. There
@@ -52,8 +57,12 @@ func Index(children []Child, annotations map[string]string) (v1.ImageIndex, erro
 		if err != nil {
 			return nil, fmt.Errorf("reading the manifest for %s: %w", c.Platform, err)
 		}
+		config, err := c.Image.ConfigFile()
+		if err != nil {
+			return nil, fmt.Errorf("reading the config for %s: %w", c.Platform, err)
+		}
 		d := describe(types.OCIManifestSchema1, raw)
-		d.Platform = Platform(c.Platform)
+		d.Platform = Platform(c.Platform, config)
 		descriptors = append(descriptors, d)
 		i.images[d.Digest] = c.Image
 	}

@@ -1,10 +1,6 @@
 package image
 
-import (
-	"slices"
-	"strings"
-	"time"
-)
+import "time"
 
 // Settings are what an image config says besides platform and layers. OCI image spec, "Image Configuration".
 type Settings struct {
@@ -18,19 +14,6 @@ type Settings struct {
 	Labels     map[string]string `json:"labels,omitempty"`
 	StopSignal string            `json:"stopSignal,omitempty"`
 	Created    time.Time         `json:"created"`
-}
-
-// WithEnv returns s with the defaults of its base in front of its environment, those that it does not set itself.
-func (s Settings) WithEnv(defaults []string) Settings {
-	var env []string
-	for _, d := range defaults {
-		name, _, _ := strings.Cut(d, "=")
-		if !slices.ContainsFunc(s.Env, func(e string) bool { return strings.HasPrefix(e, name+"=") }) {
-			env = append(env, d)
-		}
-	}
-	s.Env = append(env, s.Env...)
-	return s
 }
 
 // What the history of an image says about its layers. Both engines write the same, because it is part of the config

@@ -43,7 +43,7 @@ func (a *app) command() *cobra.Command {
 	})
 	for _, make := range []func() *cobra.Command{
 		a.initCommand, a.planCommand, a.buildCommand, a.pushCommand, a.loadCommand, a.archiveCommand, a.runCommand,
-		a.inspectCommand, a.verifyCommand, a.diffCommand, a.generateCommand, a.registryCommand, a.platformsCommand, a.schemaCommand, a.versionCommand,
+		a.inspectCommand, a.verifyCommand, a.diffCommand, a.lockCommand, a.outdatedCommand, a.generateCommand, a.registryCommand, a.platformsCommand, a.schemaCommand, a.versionCommand,
 	} {
 		cmd := make()
 		check := cmd.Args
@@ -88,6 +88,8 @@ type project struct {
 	// selected are the platforms that were asked for, none where all are.
 	selected []arch.Platform
 	vars     config.Vars
+	// bases are those from registries, once it has been built.
+	bases *bases
 }
 
 // load reads the configuration and plans what was asked for.
@@ -106,6 +108,9 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 	}
 	p := &project{top: config.Top(file), config: c}
 	opts := plan.Options{Images: images, Registry: s.registry}
+	if opts.Lock, err = readLock(lockOf(file)); err != nil {
+		return nil, err
+	}
 	if opts.Registry == "" {
 		opts.Registry = os.Getenv("MULTIARCH_REGISTRY")
 	}

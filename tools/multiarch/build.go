@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/base/pull"
 	"github.com/multiarch-build/multiarch/tools/build"
 	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/publish"
@@ -20,12 +21,19 @@ import (
 // outcome are the flags of every command that builds, about what it says of the result.
 type outcome struct {
 	jobs     int
+	insecure bool
 	metadata string
 	json     bool
 }
 
-func (o *outcome) flags(cmd *cobra.Command) {
+// effort are the flags of every command that builds, about how.
+func (o *outcome) effort(cmd *cobra.Command) {
 	cmd.Flags().IntVarP(&o.jobs, "jobs", "j", 0, "how much to do at a time; default: one a processor")
+	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "allow plain HTTP and unknown certificates")
+}
+
+func (o *outcome) flags(cmd *cobra.Command) {
+	o.effort(cmd)
 	cmd.Flags().StringVar(&o.metadata, "metadata-file", "", "write what was made, as JSON, to this file")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print what was made as JSON")
 }
@@ -55,6 +63,9 @@ image: skopeo inspect oci:dist:hello. Prints a line an image: its name and the d
 			}
 			results, err := a.carryOut(cmd, project, o)
 			if err != nil {
+				return err
+			}
+			if err := project.bases.fetch(cmd.Context()); err != nil {
 				return err
 			}
 			var keep []string
@@ -87,12 +98,13 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Resul
 	if err != nil {
 		return nil, err
 	}
+	p.bases = &bases{puller: pull.NewPuller(a.client(o.insecure, o.jobs), cache)}
 	progress := a.terminal.progress()
 	for _, i := range p.plan.Images {
 		progress.expect(i.Name, int64(len(i.Children)))
 	}
 	results, err := build.Run(cmd.Context(), p.plan, build.Options{
-		Dir: p.top, Store: cache, Jobs: o.jobs,
+		Dir: p.top, Store: cache, Jobs: o.jobs, Pull: p.bases.opener(cmd.Context()),
 		Progress: func(e build.Event) {
 			progress.step(e.Image, e.Platform.String(), int64(e.Done), int64(e.Total))
 		},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/multiarch-build/multiarch/tools/base/pull"
 	"github.com/multiarch-build/multiarch/tools/build"
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/gobuild"
@@ -53,6 +54,7 @@ func exitCode(err error) int {
 		oneWrong  *config.Error
 		compiling *build.CompileError
 		tool      *gobuild.MissingToolError
+		base      *pull.UnavailableError
 		pushing   *pushError
 		program   *programExit
 	)
@@ -69,6 +71,8 @@ func exitCode(err error) int {
 		return exitConfig
 	case errors.As(err, &compiling), errors.As(err, &tool):
 		return exitCompile
+	case errors.As(err, &base):
+		return exitBase
 	case errors.As(err, &program):
 		return program.code
 	case errors.As(err, &pushing):

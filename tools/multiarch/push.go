@@ -19,15 +19,13 @@ func hintOf(word string, known []string) string { return nearest.Hint(word, know
 
 // pushFlags are about names and registries.
 type pushFlags struct {
-	tags     []string
-	insecure bool
+	tags []string
 	// prebuilt is the file that says what Bazel has built; see prebuilt.go.
 	prebuilt string
 }
 
 func (p *pushFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVarP(&p.tags, "tag", "t", nil, "tags instead of the configuration's")
-	cmd.Flags().BoolVar(&p.insecure, "insecure", false, "allow plain HTTP and unknown certificates")
 }
 
 func (a *app) client(insecure bool, jobs int) registry.Client {
@@ -87,7 +85,7 @@ func (a *app) push(cmd *cobra.Command, s selection, o outcome, p pushFlags, imag
 		return err
 	}
 	for i := range targets {
-		targets[i].Index = results[i].Index
+		targets[i].Index, targets[i].Sources = results[i].Index, project.bases.sources()
 	}
 	return a.publish(cmd, o, p, targets)
 }
@@ -95,7 +93,7 @@ func (a *app) push(cmd *cobra.Command, s selection, o outcome, p pushFlags, imag
 // publish takes built indexes to their registries and says what is there now.
 func (a *app) publish(cmd *cobra.Command, o outcome, p pushFlags, targets []publish.Target) error {
 	progress := a.terminal.progress()
-	pushed, err := publish.Push(cmd.Context(), a.client(p.insecure, o.jobs), targets, progress.bytes)
+	pushed, err := publish.Push(cmd.Context(), a.client(o.insecure, o.jobs), targets, progress.bytes)
 	progress.finish()
 	if err != nil {
 		var partly *publish.PushError
@@ -212,7 +210,7 @@ engine of this machine: docker, podman, nerdctl or ctr, whichever is found first
 	}
 	s.flags(cmd)
 	p.flags(cmd)
-	cmd.Flags().IntVarP(&o.jobs, "jobs", "j", 0, "how much to do at a time; default: one a processor")
+	o.effort(cmd)
 	cmd.Flags().StringVar(&engine, "engine", "", "docker, podman, nerdctl or ctr; default: the first found")
 	return cmd
 }

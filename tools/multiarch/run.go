@@ -62,7 +62,7 @@ its program in a private root, natively where this machine can, else under qemu-
 	}
 	cmd.Flags().StringVar(&platform, "platform", "", "the platform; default: this machine's")
 	cmd.Flags().StringArrayVarP(&env, "env", "e", nil, "environment variables, NAME=value, or NAME to pass on this one's")
-	cmd.Flags().IntVarP(&o.jobs, "jobs", "j", 0, "how much to do at a time; default: one a processor")
+	o.effort(cmd)
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		for i, pair := range env {
 			value, set := os.LookupEnv(pair)
@@ -110,8 +110,8 @@ func (a *app) builtImage(cmd *cobra.Command, o outcome, name, platform string) (
 }
 
 // finishedImage takes an image from where it is. Nothing is built.
-func (a *app) finishedImage(cmd *cobra.Command, _ outcome, ref, platform string) (v1.Image, arch.Platform, error) {
-	source, err := inspect.Open(cmd.Context(), a.client(false, 0), ref)
+func (a *app) finishedImage(cmd *cobra.Command, o outcome, ref, platform string) (v1.Image, arch.Platform, error) {
+	source, err := inspect.Open(cmd.Context(), a.client(o.insecure, 0), ref)
 	if err != nil {
 		return nil, arch.Platform{}, err
 	}

@@ -174,20 +174,6 @@ func (b *builder) child(at config.Path, n string, row arch.Row, s config.Setting
 	return c
 }
 
-func (b *builder) base(at config.Path, row arch.Row, name string) Base {
-	name = cmp.Or(name, config.Static)
-	src, _ := b.c.BaseOf(name)
-	switch {
-	case src.Image != "":
-		b.fail(config.Path{"bases", name}, "use static or scratch", "a base from a registry is not built yet")
-	case src.Debian != nil:
-		b.fail(config.Path{"bases", name}, "use static or scratch", "a base of Debian packages is not built yet")
-	case src.Builtin == config.Static && row.OS != "linux":
-		b.fail(append(at, "base"), "override base with scratch for that platform", "base %s has no %s", name, row)
-	}
-	return Base{name, src.Builtin}
-}
-
 // user writes a user as numbers where the base is known: Kubernetes cannot tell whether a name is root (runAsNonRoot),
 // and an image without /etc/passwd has no names.
 func (b *builder) user(at config.Path, base Base, user string) string {
@@ -206,9 +192,12 @@ func (b *builder) user(at config.Path, base Base, user string) string {
 		if _, err := strconv.ParseUint(parts[i], 10, 32); err == nil {
 			continue
 		}
-		if base.Builtin == Static {
+		switch {
+		case base.Builtin == "":
+			// Who is in the base's /etc/passwd is not known here.
+		case base.Builtin == Static:
 			b.fail(append(at, "user"), nearest.Hint(part, known)+", or a number", "base %s has no user %q", base.Name, part)
-		} else {
+		default:
 			b.fail(append(at, "user"), "write a number, such as 65532", "base %s has no users", base.Name)
 		}
 	}

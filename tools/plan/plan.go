@@ -8,6 +8,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/image"
+	"github.com/multiarch-build/multiarch/tools/lock"
 )
 
 // The built-in bases.
@@ -55,11 +56,29 @@ type Child struct {
 	Epoch time.Time `json:"epoch"`
 }
 
-// Base is what a child stands on.
+// Base is what a child stands on. One of Builtin, Image and Debian is set.
 type Base struct {
 	Name string `json:"name"`
 	// Builtin is scratch or static.
-	Builtin string `json:"builtin"`
+	Builtin string      `json:"builtin,omitempty"`
+	Image   *BaseImage  `json:"image,omitempty"`
+	Debian  *BaseDebian `json:"debian,omitempty"`
+}
+
+// BaseImage is an image in a registry, as the lock has it.
+type BaseImage struct {
+	// Reference has the digest of the index; see lock.Image.
+	Reference string `json:"reference"`
+	lock.Child
+}
+
+// BaseDebian are Debian packages, as the lock has them.
+type BaseDebian struct {
+	Suite        string         `json:"suite"`
+	Mirror       string         `json:"mirror,omitempty"` // "" for the machine's own
+	Slim         bool           `json:"slim,omitempty"`
+	Architecture string         `json:"architecture"` // Debian's word
+	Packages     []lock.Package `json:"packages"`
 }
 
 // File puts From, below the top of the tree, to To in the image. Where To ends in a slash, a file goes into it.
@@ -92,6 +111,8 @@ type Options struct {
 	Registry string
 	// Epoch is the time that stands for the epoch, as SOURCE_DATE_EPOCH gives it; the zero value is 1970-01-01.
 	Epoch time.Time
+	// Lock is what bases are; nil where there is no multiarch.lock.
+	Lock *lock.File
 	// Vars fill the templates of compiler flags, and Checkout `created: commit`. Image, Registry, Repository and
 	// Platform are filled in by the plan.
 	Vars config.Vars

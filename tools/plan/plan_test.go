@@ -105,8 +105,9 @@ func TestSelection(t *testing.T) {
 
 func TestWhatCannotBePlanned(t *testing.T) {
 	for _, c := range []struct{ images, want, hint string }{
-		{"{a: {go: {package: ./a}, base: py}}", "multiarch.yaml:4:7: bases.py: a base of Debian packages is not built yet", ""},
-		{"{a: {go: {package: ./a}, base: reg}}", "multiarch.yaml:5:8: bases.reg: a base from a registry is not built yet", ""},
+		{"{a: {go: {package: ./a}, base: py}}", "multiarch.yaml:4:7: bases.py: is not locked: there is no multiarch.lock", "run: multiarch lock"},
+		{"{a: {go: {package: ./a}, base: reg}}", "multiarch.yaml:5:8: bases.reg: is not locked: there is no multiarch.lock", "run: multiarch lock"},
+		{"{a: {files: [{from: a, to: /a}], platforms: [linux/arm/v6], base: py}}", "images.a.base: base py has no linux/arm/v6: Debian has no such architecture", "linux/arm/v6: static"},
 		{"{a: {from: {linux/amd64: x/y}}}", "images.a.from: joining existing images is not built yet", ""},
 		{"{a: {bazel: //x}}", "images.a.bazel: an image of a Bazel label alone is not built yet", ""},
 		{"{a: {go: {package: ./a}, platforms: [windows/amd64]}}", "images.a.base: base static has no windows/amd64", "scratch"},

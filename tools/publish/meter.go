@@ -14,7 +14,8 @@ import (
 // consignment is a blob and all repositories of one registry that need it.
 type consignment struct {
 	blob
-	to []*destination
+	to      []*destination
+	sources []name.Repository // other repositories that have it
 }
 
 // destination is a repository that a blob goes to.
@@ -45,6 +46,9 @@ func consignments(all []delivery, targets []Target, report func(string, int64, i
 				list = append(list, found[k])
 			}
 			found[k].deliver(d)
+			if from, ok := targets[d.owner].Sources[b.digest]; ok {
+				found[k].sources = append(found[k].sources, from)
+			}
 		}
 	}
 	slices.SortStableFunc(list, func(a, b *consignment) int { return cmp.Compare(b.size, a.size) })

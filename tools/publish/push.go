@@ -105,7 +105,7 @@ func (p *push) blob(ctx context.Context, c *consignment, m *meter) error {
 		return fmt.Errorf("%s: %w", c.where, err)
 	}
 	for i, to := range c.to {
-		source, mount := mountable(layer, to.repo)
+		source, mount := c.mountable(layer, to.repo)
 		if i > 0 {
 			source, mount = c.to[0].repo, true
 		}

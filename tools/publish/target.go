@@ -24,6 +24,9 @@ type Target struct {
 	Tags []string
 	// PerPlatform are the references, with a tag, under which single images of the index are published as well.
 	PerPlatform []Intermediate
+	// Sources are repositories where blobs of the index stand already, such as the layers of its base: a registry that has
+	// them there is asked to mount them, and their bytes are not read unless it refuses.
+	Sources map[v1.Hash]name.Repository
 }
 
 // Intermediate publishes one image of an index under a name of its own, as the classic procedure does:
@@ -199,13 +202,20 @@ func (e *TagError) Hint() string {
 	return `a tag has up to 128 of the characters a-z A-Z 0-9 _ . - and does not begin with "." or "-"`
 }
 
-// mountable is the repository on the registry of to that a layer was read from, such as its base image's, if any.
-func mountable(layer v1.Layer, to name.Repository) (name.Repository, bool) {
-	m, ok := layer.(*remote.MountableLayer)
-	if !ok || m.Reference.Context().RegistryStr() != to.RegistryStr() {
+// mountable is another repository on the registry of to that has a blob: the one it was read from, or one of those that
+// targets name.
+func (c *consignment) mountable(layer v1.Layer, to name.Repository) (name.Repository, bool) {
+	from := c.sources
+	if m, ok := layer.(*remote.MountableLayer); ok {
+		from = append(from, m.Reference.Context())
+	}
+	i := slices.IndexFunc(from, func(r name.Repository) bool {
+		return r.RegistryStr() == to.RegistryStr() && r.RepositoryStr() != to.RepositoryStr()
+	})
+	if i < 0 {
 		return name.Repository{}, false
 	}
-	return m.Reference.Context(), true
+	return from[i], true
 }
 
 // bare is the layer without the mark that says where it was read from.

@@ -1,0 +1,166 @@
+package pull
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/multiarch-build/multiarch/tools/cache"
+	"github.com/multiarch-build/multiarch/tools/image"
+	"github.com/multiarch-build/multiarch/tools/layer"
+	"github.com/multiarch-build/multiarch/tools/lock"
+	"github.com/multiarch-build/multiarch/tools/registry"
+)
+
+// maxConfig bounds an image config, which is read into memory. Registries take manifests of 4 MiB at most.
+const maxConfig = 8 << 20
+
+// Puller reads locked bases.
+type Puller struct {
+	client registry.Client
+	store  *cache.Store
+	slots  chan struct{} // as many as blobs may be downloaded at a time
+
+	mu    sync.Mutex
+	repos map[string]func() (*registry.Blobs, error)
+}
+
+// NewPuller returns a Puller that keeps what it reads in a store.
+func NewPuller(client registry.Client, store *cache.Store) *Puller {
+	return &Puller{client: client, store: store, slots: make(chan struct{}, max(client.Jobs, 4)), repos: map[string]func() (*registry.Blobs, error){}}
+}
+
+// Image is a base for one platform. Layers are downloaded when they are read, and not before: pushing to the registry
+// that has them needs none of their bytes.
+type Image struct {
+	Config *v1.ConfigFile
+	Layers []image.Layer
+	// Repository is where the layers stand.
+	Repository name.Repository
+}
+
+// Open reads what the base of a reference is on the platform that c is for: its config now, its layers later. base is its name in
+// multiarch.yaml. ctx is the one that reading
+// layers ends with. Errors are *UnavailableError.
+func (p *Puller) Open(ctx context.Context, base, reference string, c lock.Child) (*Image, error) {
+	fail := func(err error) error {
+		return &UnavailableError{base, err, "the lock says what it was; run: multiarch lock --update " + base}
+	}
+	ref, err := p.client.Parse(lock.Pinned(reference, c.Manifest.Digest))
+	if err != nil {
+		return nil, fail(err)
+	}
+	repo := ref.Context()
+	if c.Config.Size > maxConfig {
+		return nil, fail(fmt.Errorf("its config is %d bytes long", c.Config.Size))
+	}
+	raw, err := p.blob(ctx, repo, c.Config)
+	if err != nil {
+		return nil, fail(err)
+	}
+	content, err := io.ReadAll(raw)
+	if err = firstOf(err, raw.Close()); err != nil {
+		return nil, fail(err)
+	}
+	out := &Image{Config: &v1.ConfigFile{}, Repository: repo}
+	if err := json.Unmarshal(content, out.Config); err != nil {
+		return nil, fail(fmt.Errorf("reading config %s: %w", c.Config.Digest, err))
+	}
+	out.Config.OSVersion = cmp.Or(out.Config.OSVersion, c.OSVersion)
+	if out.Config.OSFeatures == nil {
+		out.Config.OSFeatures = c.OSFeatures
+	}
+	if len(out.Config.RootFS.DiffIDs) != len(c.Layers) {
+		return nil, fail(fmt.Errorf("config %s speaks of %d layers, and there are %d", c.Config.Digest, len(out.Config.RootFS.DiffIDs), len(c.Layers)))
+	}
+	for n, l := range c.Layers {
+		mediaType, err := converted(l.MediaType)
+		if err != nil {
+			return nil, fail(err)
+		}
+		out.Layers = append(out.Layers, image.Layer{
+			Descriptor: layer.Descriptor{MediaType: mediaType, Digest: l.Digest, Size: l.Size, DiffID: out.Config.RootFS.DiffIDs[n]},
+			CreatedBy:  image.CreatedByBase + base,
+			Blob: func() (io.ReadCloser, error) {
+				r, err := p.blob(ctx, repo, l)
+				if err != nil {
+					return nil, fail(err)
+				}
+				return r, nil
+			},
+		})
+	}
+	return out, nil
+}
+
+// Fetch downloads the layers of images that are not in the store, all at once.
+func (p *Puller) Fetch(ctx context.Context, images []*Image) error {
+	group, _ := errgroup.WithContext(ctx)
+	for _, i := range images {
+		for _, l := range i.Layers {
+			group.Go(func() error {
+				r, err := l.Blob()
+				if err != nil {
+					return err
+				}
+				return r.Close()
+			})
+		}
+	}
+	return group.Wait()
+}
+
+// blob opens a blob, checked, from the store, after a download where it is not there or damaged.
+func (p *Puller) blob(ctx context.Context, repo name.Repository, b lock.Blob) (io.ReadCloser, error) {
+	if !p.store.Check(b.Digest) {
+		p.slots <- struct{}{}
+		defer func() { <-p.slots }()
+		err := p.client.Retry(ctx, func(ctx context.Context) error {
+			return p.store.Fetch(ctx, b.Digest, b.Size, func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
+				blobs, err := p.blobs(ctx, repo)
+				if err != nil {
+					return nil, 0, err
+				}
+				return blobs.Open(ctx, b.Digest.String(), offset)
+			})
+		})
+		if err != nil {
+			return nil, fmt.Errorf("reading %s from %s: %w", b.Digest, repo, err)
+		}
+	}
+	return p.store.Blob(b.Digest)
+}
+
+// blobs logs in to each repository once, and again where that failed.
+func (p *Puller) blobs(ctx context.Context, repo name.Repository) (*registry.Blobs, error) {
+	p.mu.Lock()
+	login, ok := p.repos[repo.Name()]
+	if !ok {
+		login = sync.OnceValues(func() (*registry.Blobs, error) { return p.client.Blobs(ctx, repo) })
+		p.repos[repo.Name()] = login
+	}
+	p.mu.Unlock()
+	blobs, err := login()
+	if err != nil {
+		p.mu.Lock()
+		delete(p.repos, repo.Name())
+		p.mu.Unlock()
+	}
+	return blobs, err
+}
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package lock
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Change is one thing that differs between two locks.
+type Change struct {
+	Base string // its name
+	What string // the platform or the package, "" for all of it
+	// From and To are digests or versions, "" where there is none.
+	From, To string
+}
+
+func (c Change) String() string {
+	what := c.Base
+	if c.What != "" {
+		what += " " + c.What
+	}
+	switch {
+	case c.From == "":
+		return fmt.Sprintf("%s: %s", what, c.To)
+	case c.To == "":
+		return fmt.Sprintf("%s: %s is gone", what, c.From)
+	}
+	return fmt.Sprintf("%s: %s -> %s", what, c.From, c.To)
+}
+
+// Changes lists what differs between two locks, base by base: for an image the digests of its index and of the images
+// for each platform, for Debian packages their versions. Either may be nil.
+func Changes(from, to *File) []Change {
+	var changes []Change
+	a, b := entries(from), entries(to)
+	for _, base := range union(a, b) {
+		for _, what := range union(a[base], b[base]) {
+			if x, y := a[base][what], b[base][what]; x != y {
+				changes = append(changes, Change{base, what, x, y})
+			}
+		}
+	}
+	return changes
+}
+
+// entries are all facts of a lock that can change, by base and by what they are about.
+func entries(f *File) map[string]map[string]string {
+	all := map[string]map[string]string{}
+	if f == nil {
+		return all
+	}
+	for name, b := range f.Bases {
+		facts := map[string]string{}
+		if b.Image != nil {
+			facts[""] = b.Image.Reference
+			for p, c := range b.Image.Platforms {
+				facts[p] = c.Manifest.Digest.String()
+			}
+		}
+		if b.Debian != nil {
+			facts[""] = b.Debian.Suite // that its date moves changes nothing by itself
+			for name, versions := range b.Debian.versions() {
+				facts[name] = versions
+			}
+		}
+		all[name] = facts
+	}
+	return all
+}
+
+// versions are those of each package. Rebuilds for single architectures are named with them.
+func (d *Debian) versions() map[string]string {
+	found := map[string]map[string][]string{}
+	for _, a := range slices.Sorted(maps.Keys(d.Architectures)) {
+		for _, p := range d.Architectures[a] {
+			if found[p.Name] == nil {
+				found[p.Name] = map[string][]string{}
+			}
+			found[p.Name][p.Version] = append(found[p.Name][p.Version], a)
+		}
+	}
+	all := map[string]string{}
+	for name, versions := range found {
+		var words []string
+		for _, v := range slices.Sorted(maps.Keys(versions)) {
+			word := v
+			if len(versions[v]) < len(d.Architectures) {
+				word += " (" + strings.Join(versions[v], " ") + ")"
+			}
+			words = append(words, word)
+		}
+		all[name] = strings.Join(words, ", ")
+	}
+	return all
+}
+
+func union[V any](a, b map[string]V) []string {
+	keys := slices.AppendSeq(slices.Collect(maps.Keys(a)), maps.Keys(b))
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}

@@ -1,0 +1,174 @@
+package lock
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/config"
+)
+
+// Want is a base that has to be locked, with the platforms that images want of it.
+type Want struct {
+	Name      string
+	Base      config.Base
+	Platforms []arch.Platform // in table order
+}
+
+// Wants lists the bases that have to be locked, by name: those from registries and of packages that some image stands
+// on, on some platform.
+func Wants(c *config.Config) []Want {
+	platforms := map[string]map[arch.Platform]bool{}
+	for n, i := range c.Images {
+		if i.From != nil {
+			continue
+		}
+		for _, p := range c.PlatformsOf(n) {
+			name := i.On(p).Base.Name
+			if b, ok := c.Bases[name]; ok && b.Builtin == "" {
+				if platforms[name] == nil {
+					platforms[name] = map[arch.Platform]bool{}
+				}
+				platforms[name][p] = true
+			}
+		}
+	}
+	var wants []Want
+	for _, name := range slices.Sorted(maps.Keys(platforms)) {
+		list := slices.SortedFunc(maps.Keys(platforms[name]), func(a, b arch.Platform) int {
+			return cmp.Compare(arch.Order(a), arch.Order(b))
+		})
+		wants = append(wants, Want{name, c.Bases[name], list})
+	}
+	return wants
+}
+
+// Architectures are the Debian architectures of the platforms wanted, sorted. Several platforms may share one.
+func (w Want) Architectures() []string {
+	var list []string
+	for _, p := range w.Platforms {
+		if row, ok := arch.Find(p); ok && row.Debian != "" {
+			list = append(list, row.Debian)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// Components are those of a Debian suite that a base draws from.
+func Components(d config.Debian) []string {
+	if len(d.Components) == 0 {
+		return []string{"main"}
+	}
+	return d.Components
+}
+
+// StaleError is returned where multiarch.yaml asks for what the lock does not have.
+type StaleError struct {
+	Base, What string
+}
+
+func (e *StaleError) Error() string { return fmt.Sprintf("bases.%s: %s", e.Base, e.What) }
+
+// Hint says what mends it.
+func (e *StaleError) Hint() string { return "run: multiarch lock" }
+
+// Stale lists what the wants ask for and the file does not have, and what it has that nobody wants any more. f may be
+// nil: there is no file.
+func (f *File) Stale(wants []Want) []*StaleError {
+	var stale []*StaleError
+	wanted := map[string]bool{}
+	for _, w := range wants {
+		wanted[w.Name] = true
+		if what := f.stale(w); what != "" {
+			stale = append(stale, &StaleError{w.Name, what})
+		}
+	}
+	if f != nil {
+		for _, name := range slices.Sorted(maps.Keys(f.Bases)) {
+			if !wanted[name] {
+				stale = append(stale, &StaleError{name, "is locked, and no image stands on it"})
+			}
+		}
+	}
+	return stale
+}
+
+// Covers tells whether the file has all that w asks for; nil where it does.
+func (f *File) Covers(w Want) *StaleError {
+	if what := f.stale(w); what != "" {
+		return &StaleError{w.Name, what}
+	}
+	return nil
+}
+
+func (f *File) stale(w Want) string {
+	if f == nil {
+		return "is not locked: there is no " + Name
+	}
+	b, ok := f.Bases[w.Name]
+	switch {
+	case !ok:
+		return "is not in " + Name
+	case w.Base.Image != "" && b.Image != nil:
+		return b.Image.stale(w)
+	case w.Base.Debian != nil && b.Debian != nil:
+		return b.Debian.stale(w)
+	}
+	return "is something else in " + Name
+}
+
+func (i *Image) stale(w Want) string {
+	asked, _, _ := strings.Cut(i.Reference, "@")
+	if given, _, fixed := strings.Cut(w.Base.Image, "@"); fixed && i.Reference != w.Base.Image || asked != given {
+		return fmt.Sprintf("is %s, and %s is locked", w.Base.Image, i.Reference)
+	}
+	for _, p := range w.Platforms {
+		c, ok := i.Platforms[p.String()]
+		if !ok {
+			return fmt.Sprintf("has no %s in %s", p, Name)
+		}
+		if own := string(w.Base.Platforms[p]); own != c.Platform {
+			return fmt.Sprintf("takes another image for %s than the one in %s", p, Name)
+		}
+	}
+	return ""
+}
+
+func (d *Debian) stale(w Want) string {
+	asked := w.Base.Debian
+	for _, same := range []struct {
+		what         string
+		yaml, locked []string
+	}{
+		{"suite", []string{asked.Suite}, []string{d.Suite}},
+		{"components", Components(*asked), d.Components},
+		{"packages", Sorted(asked.Packages), d.Packages},
+		{"exclude", Sorted(asked.Exclude), d.Exclude},
+	} {
+		if !slices.Equal(same.yaml, same.locked) {
+			return fmt.Sprintf("%s is %s, and %s is locked", same.what, list(same.yaml), list(same.locked))
+		}
+	}
+	for _, a := range w.Architectures() {
+		if _, ok := d.Architectures[a]; !ok {
+			return fmt.Sprintf("has no %s in %s", a, Name)
+		}
+	}
+	return ""
+}
+
+// Sorted is a list of packages as the file has it: sorted, each once.
+func Sorted(packages []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(packages)))
+}
+
+func list(words []string) string {
+	if len(words) == 0 {
+		return "nothing"
+	}
+	return strings.Join(words, ", ")
+}

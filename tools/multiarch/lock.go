@@ -1,0 +1,232 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/multiarch-build/multiarch/tools/base/pull"
+	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/lock"
+)
+
+// lockOf is the lock of a configuration.
+func lockOf(file string) string { return filepath.Join(filepath.Dir(file), lock.Name) }
+
+// readLock returns nil where there is no lock.
+func readLock(file string) (*lock.File, error) {
+	content, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the lock: %w", err)
+	}
+	return lock.Parse(file, content)
+}
+
+// locking is what lock and outdated share.
+type locking struct {
+	file  string // multiarch.lock
+	old   *lock.File
+	wants []lock.Want
+}
+
+func (a *app) locking() (*locking, error) {
+	file, err := a.find()
+	if err != nil {
+		return nil, err
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	c, err := config.Parse(file, content)
+	if err != nil {
+		return nil, err
+	}
+	l := &locking{file: lockOf(file), wants: lock.Wants(c)}
+	l.old, err = readLock(l.file)
+	return l, err
+}
+
+// named returns the wants of some bases, or all.
+func (l *locking) named(names []string) ([]lock.Want, error) {
+	if len(names) == 0 {
+		return l.wants, nil
+	}
+	var known []string
+	for _, w := range l.wants {
+		known = append(known, w.Name)
+	}
+	for _, n := range names {
+		if !slices.Contains(known, n) {
+			return nil, usagef(hintOf(n, known), "no image stands on a base %s that is locked", n)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(l.wants), func(w lock.Want) bool { return !slices.Contains(names, w.Name) }), nil
+}
+
+func (a *app) lockCommand() *cobra.Command {
+	var (
+		check, update bool
+		o             outcome
+	)
+	cmd := &cobra.Command{
+		Use:   "lock [--check | --update [BASE...]]",
+		Short: "Pin every base, per platform",
+		Long: `Ask registries and Debian archives what the bases of multiarch.yaml are right now, for every platform that an image
+wants, and write it to multiarch.lock, beside multiarch.yaml. What is locked stays as it is: --update asks again, for all bases or
+those named. Builds take bases as they are locked and ask nobody. Prints a line a base that has changed.`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			l, err := a.locking()
+			switch {
+			case err != nil:
+				return err
+			case check && update:
+				return usagef("--check only looks", "--check and --update exclude each other")
+			case len(names) > 0 && !update:
+				return usagef("what is missing is always locked; write --update to ask again", "BASE is for --update")
+			case check:
+				return a.checkLock(l)
+			}
+			ask, err := l.named(names)
+			if err != nil {
+				return err
+			}
+			if !update {
+				ask = slices.DeleteFunc(slices.Clone(ask), func(w lock.Want) bool { return l.old.Covers(w) == nil })
+			}
+			found, err := a.resolve(cmd.Context(), o, ask)
+			if err != nil {
+				return err
+			}
+			return a.writeLock(l, found)
+		},
+	}
+	cmd.Flags().BoolVar(&check, "check", false, "write nothing and ask nobody; exit with 4 where multiarch.yaml wants what the lock lacks")
+	cmd.Flags().BoolVar(&update, "update", false, "ask again for what is locked already")
+	o.effort(cmd)
+	return cmd
+}
+
+func (a *app) checkLock(l *locking) error {
+	stale := l.old.Stale(l.wants)
+	for _, s := range stale {
+		a.terminal.result("%s", s)
+	}
+	if len(stale) == 0 {
+		return nil
+	}
+	fmt.Fprintf(a.terminal.err, "%s is stale\nhint: %s\n", l.file, stale[0].Hint())
+	return errDiffers
+}
+
+// resolve finds out what bases are right now, all at once. Everything that fails is in the error.
+func (a *app) resolve(ctx context.Context, o outcome, wants []lock.Want) (map[string]lock.Base, error) {
+	found := make([]lock.Base, len(wants))
+	failed := make([]error, len(wants))
+	var group errgroup.Group
+	for i, w := range wants {
+		group.Go(func() error {
+			switch {
+			case w.Base.Image != "":
+				found[i].Image, failed[i] = pull.Resolve(ctx, a.client(o.insecure, o.jobs), w)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+	if err := errors.Join(failed...); err != nil {
+		return nil, err
+	}
+	all := map[string]lock.Base{}
+	for i, w := range wants {
+		all[w.Name] = found[i]
+	}
+	return all, nil
+}
+
+// writeLock replaces the lock where it differs: with what was found, and with what stays of the old one.
+func (a *app) writeLock(l *locking, found map[string]lock.Base) error {
+	next := &lock.File{Bases: map[string]lock.Base{}}
+	for _, w := range l.wants {
+		b, fresh := found[w.Name]
+		if !fresh {
+			b = l.old.Bases[w.Name]
+		}
+		next.Bases[w.Name] = b
+	}
+	content, err := next.Format()
+	if err != nil {
+		return err
+	}
+	old, err := os.ReadFile(l.file)
+	if err == nil && bytes.Equal(old, content) || errors.Is(err, fs.ErrNotExist) && len(next.Bases) == 0 {
+		a.terminal.note("%s is up to date", l.file)
+		return nil
+	}
+	if err := writeFile(l.file, content); err != nil {
+		return fmt.Errorf("writing %s: %w", l.file, err)
+	}
+	for _, c := range lock.Changes(l.old, next) {
+		a.terminal.result("%s", c)
+	}
+	return nil
+}
+
+func (a *app) outdatedCommand() *cobra.Command {
+	var o outcome
+	cmd := &cobra.Command{
+		Use:   "outdated [BASE...]",
+		Short: "Print which bases have moved since they were locked",
+		Long: `Ask registries and Debian archives what the locked bases are right now, and print what differs: a line an image, a
+line a package. Nothing is written. Exits with 4 where something has moved; multiarch lock --update takes it over.`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			l, err := a.locking()
+			if err != nil {
+				return err
+			}
+			ask, err := l.named(names)
+			if err != nil {
+				return err
+			}
+			for _, w := range ask {
+				if err := l.old.Covers(w); err != nil {
+					return usagef(err.Hint(), "%w", err)
+				}
+			}
+			found, err := a.resolve(cmd.Context(), o, ask)
+			if err != nil {
+				return err
+			}
+			next := &lock.File{Bases: map[string]lock.Base{}}
+			for name, b := range l.old.Bases {
+				next.Bases[name] = b
+			}
+			for name, b := range found {
+				next.Bases[name] = b
+			}
+			changes := lock.Changes(l.old, next)
+			for _, c := range changes {
+				a.terminal.result("%s", c)
+			}
+			if len(changes) > 0 {
+				return errDiffers
+			}
+			return nil
+		},
+	}
+	o.effort(cmd)
+	return cmd
+}
