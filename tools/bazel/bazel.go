@@ -98,9 +98,11 @@ func Resolve(p Project) (*Workspace, error) {
 	if t.ignored, err = ws.ignored(); err != nil {
 		return nil, err
 	}
-	planned, err := plan.New(p.Config, plan.Options{Bazel: true})
-	if err != nil {
-		return nil, err
+	planned := &plan.Plan{}
+	if names := t.buildable(); len(names) > 0 {
+		if planned, err = plan.New(p.Config, plan.Options{Images: names, Bazel: true}); err != nil {
+			return nil, err
+		}
 	}
 	ws.planned[t.pkg], ws.planned[t.pushPackage()] = true, true
 	if ws.module == module {
@@ -123,6 +125,27 @@ func Resolve(p Project) (*Workspace, error) {
 		return nil, t.wrong
 	}
 	return t.workspace(planned)
+}
+
+// buildable are the images that stand on what the rules can make. The others are left to the embedded engine, and a note
+// says so.
+func (t *resolver) buildable() []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(t.project.Config.Images)) {
+		on := ""
+		for _, p := range t.project.Config.PlatformsOf(name) {
+			base := t.project.Config.Images[name].On(p).Base.Name
+			if b, ok := t.project.Config.BaseOf(base); ok && b.Builtin == "" {
+				on = base
+			}
+		}
+		if on != "" {
+			t.note("image %s is left out: it stands on base %s, and the rules do not make bases of images or packages yet; multiarch build does", name, on)
+			continue
+		}
+		names = append(names, name)
+	}
+	return names
 }
 
 func (t *resolver) workspace(planned *plan.Plan) (*Workspace, error) {
