@@ -30,13 +30,16 @@ type Options struct {
 	Jobs int
 	// Pull opens a base from a registry, on behalf of what is built.
 	Pull func(ctx context.Context, b plan.Base) (Base, error)
+	// Mirrors are where Debian packages are fetched from, unless their base names one.
+	Mirrors []string
 	// Progress, where it is not nil, is called for every image that is finished. Calls do not overlap.
 	Progress func(Event)
 }
 
 // Base is an image that others continue: its config, and its layers, whose bytes nobody reads unless somebody asks.
 type Base struct {
-	Config *v1.ConfigFile
+	Config *v1.ConfigFile // nil where it is no image
+	Env    []string       // that programs find where their image does not say otherwise
 	Layers []image.Layer
 }
 
@@ -56,7 +59,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
 	}
 	// It stays open for as long as somebody may read the layers; the runtime closes it with the last reference.
 	jobs := cmp.Or(o.Jobs, runtime.NumCPU())
-	e := &engine{tree: tree, pull: o.Pull, layers: newLayers(ctx, o.Store, jobs)}
+	e := &engine{tree: tree, pull: o.Pull, mirrors: o.Mirrors, layers: newLayers(ctx, o.Store, jobs)}
 	// Only where something is compiled is the go command needed at all.
 	e.compiler = sync.OnceValues(func() (*gobuild.Builder, error) {
 		return gobuild.New(ctx, o.Dir, o.Store, jobs)
@@ -67,6 +70,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
 type engine struct {
 	tree     *os.Root
 	pull     func(context.Context, plan.Base) (Base, error)
+	mirrors  []string
 	layers   *layers
 	compiler func() (*gobuild.Builder, error)
 }
@@ -144,7 +148,13 @@ func (e *engine) base(ctx context.Context, c plan.Child) (Base, error) {
 		if err != nil {
 			return Base{}, fmt.Errorf("making base %s: %w", c.Base.Name, err)
 		}
-		return Base{Layers: []image.Layer{*l}}, nil
+		return Base{Env: base.StaticEnv(), Layers: []image.Layer{*l}}, nil
+	case c.Base.Debian != nil:
+		b, err := e.layers.packages(ctx, c, e.mirrors)
+		if err != nil {
+			return Base{}, fmt.Errorf("making base %s for %s: %w", c.Base.Name, c.Platform, err)
+		}
+		return b, nil
 	}
 	return Base{}, nil
 }
@@ -163,9 +173,7 @@ func assemble(p *plan.Plan, children [][]made) ([]Result, error) {
 					layers = append(layers, *l)
 				}
 			}
-			if c.Base.Builtin == plan.Static {
-				settings = settings.WithEnv(base.StaticEnv())
-			}
+			settings = settings.WithEnv(under.Env)
 			one, err := image.New(c.Platform, settings, under.Config, layers, c.Annotations)
 			if err != nil {
 				return nil, fmt.Errorf("assembling %s for %s: %w", img.Name, c.Platform, err)

@@ -166,7 +166,7 @@ func (c *childState) executables(root *rootfs, config *v1.ConfigFile) {
 	}
 	p := programs{
 		findings: &c.findings, root: root, row: row, platform: c.platform,
-		dir: config.Config.WorkingDir, commands: root.commandDirs(config.Config),
+		dir: config.Config.WorkingDir,
 	}
 	if c.platform.Architecture == "arm" && c.platform.Variant == "" {
 		c.problem(place{}, "%s has no variant, and means v5, v6 or v7 to different tools", c.platform)

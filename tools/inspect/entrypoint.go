@@ -102,17 +102,6 @@ func searchPath(config v1.Config) []string {
 	return slices.DeleteFunc(strings.Split(search, ":"), func(dir string) bool { return !path.IsAbs(dir) })
 }
 
-// commandDirs are the directories that searchPath leads to.
-func (r *rootfs) commandDirs(config v1.Config) map[string]bool {
-	dirs := map[string]bool{}
-	for _, dir := range searchPath(config) {
-		if found := r.resolve(dir); found.found {
-			dirs[found.path] = true
-		}
-	}
-	return dirs
-}
-
 // join is path.Join without the cleaning: what .. means depends on links.
 func join(parts ...string) string { return strings.Join(parts, "/") }
 

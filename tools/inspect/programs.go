@@ -13,9 +13,8 @@ type programs struct {
 	root     *rootfs
 	row      arch.Row
 	platform arch.Platform
-	// dir is the working directory of the image, commands the directories of its PATH.
-	dir      string
-	commands map[string]bool
+	// dir is the working directory of the image.
+	dir string
 	// main is the program of the entrypoint, nil where there is none.
 	main *program
 	// unproved has, for every layer, the binaries whose variant nothing is known about.
@@ -38,10 +37,10 @@ func (p *programs) check(l stacked, e *program) {
 	at := l.place
 	at.file = e.path
 	if e.script() {
-		// Packages bring scripts for whoever may have the interpreter: examples, parts of libraries. What is started by
-		// name has to work.
+		// Packages bring scripts for whoever may have the interpreter: examples, parts of libraries, and commands, as in
+		// images of Debian packages without a shell. What the image is there to start has to work.
 		report := p.note
-		if e == p.main || p.commands[path.Dir(seen.path)] {
+		if e == p.main {
 			report = p.problem
 		}
 		p.interpreter(report, at, e, "its #! line asks for")

@@ -199,8 +199,10 @@ func TestVerifyNamesWhatIsWrongInAnImage(t *testing.T) {
 				file{name: "usr/bin/tool", text: "#!/usr/bin/env perl\n", mode: 0o755},
 				file{name: "usr/share/doc/example", text: "#!/usr/bin/perl\n", mode: 0o755},
 				file{name: "usr/share/doc/plain", text: "#!/usr/bin/perl\n"})},
-			problems: []string{"linux/amd64: layer 2 (sha256:...): /usr/bin/tool: its #! line asks for /usr/bin/env, which the image does not have"},
-			notes:    []string{"linux/amd64: layer 2 (sha256:...): /usr/share/doc/example: its #! line asks for /usr/bin/perl, which the image does not have"},
+			notes: []string{
+				"linux/amd64: layer 2 (sha256:...): /usr/bin/tool: its #! line asks for /usr/bin/env, which the image does not have",
+				"linux/amd64: layer 2 (sha256:...): /usr/share/doc/example: its #! line asks for /usr/bin/perl, which the image does not have",
+			},
 		},
 		"#! line with a windows line end": {
 			platform: "linux/amd64",

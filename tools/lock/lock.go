@@ -77,11 +77,12 @@ type Release struct {
 
 // Package is one Debian package.
 type Package struct {
-	Name    string `json:"name"`
-	Version string `json:"version"`
-	Path    string `json:"path"` // below a mirror
-	Size    int64  `json:"size"` // in bytes
-	SHA256  string `json:"sha256"`
+	Name         string `json:"name"`
+	Version      string `json:"version"`
+	Architecture string `json:"architecture"` // all where it is the same on each
+	Path         string `json:"path"`         // below a mirror
+	Size         int64  `json:"size"`         // in bytes
+	SHA256       string `json:"sha256"`
 }
 
 // Pinned names what digest is in the repository of a reference.

@@ -99,12 +99,16 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Resul
 		return nil, err
 	}
 	p.bases = &bases{puller: pull.NewPuller(a.client(o.insecure, o.jobs), cache)}
+	sources, err := mirrors()
+	if err != nil {
+		return nil, err
+	}
 	progress := a.terminal.progress()
 	for _, i := range p.plan.Images {
 		progress.expect(i.Name, int64(len(i.Children)))
 	}
 	results, err := build.Run(cmd.Context(), p.plan, build.Options{
-		Dir: p.top, Store: cache, Jobs: o.jobs, Pull: p.bases.opener(cmd.Context()),
+		Dir: p.top, Store: cache, Jobs: o.jobs, Pull: p.bases.opener(cmd.Context()), Mirrors: sources,
 		Progress: func(e build.Event) {
 			progress.step(e.Image, e.Platform.String(), int64(e.Done), int64(e.Total))
 		},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/multiarch-build/multiarch/tools/base/debian"
 	"github.com/multiarch-build/multiarch/tools/base/pull"
 	"github.com/multiarch-build/multiarch/tools/build"
 	"github.com/multiarch-build/multiarch/tools/config"
@@ -55,6 +56,12 @@ func exitCode(err error) int {
 		compiling *build.CompileError
 		tool      *gobuild.MissingToolError
 		base      *pull.UnavailableError
+		archive   *debian.UnavailableError
+		signature *debian.SignatureError
+		packages  *debian.ResolveError
+		suite     *debian.UnknownError
+		another   *debian.WrongSuiteError
+		checksum  *debian.ChecksumError
 		pushing   *pushError
 		program   *programExit
 	)
@@ -71,7 +78,8 @@ func exitCode(err error) int {
 		return exitConfig
 	case errors.As(err, &compiling), errors.As(err, &tool):
 		return exitCompile
-	case errors.As(err, &base):
+	case errors.As(err, &base), errors.As(err, &archive), errors.As(err, &signature), errors.As(err, &packages), errors.As(err, &suite),
+		errors.As(err, &another), errors.As(err, &checksum):
 		return exitBase
 	case errors.As(err, &program):
 		return program.code

@@ -87,7 +87,7 @@ func TestExample(t *testing.T) {
 	})
 
 	t.Run("verifies", func(t *testing.T) {
-		for _, name := range []string{"hello", "clock"} {
+		for _, name := range []string{"hello", "clock", "py-app"} {
 			command(t, "multiarch", "verify", "oci:"+dist+":"+name)
 		}
 	})
@@ -175,6 +175,25 @@ func TestEveryChildAnswers(t *testing.T) {
 			}
 			assert.Equal(t, "Hello. I am a Go service running on "+r.String()+"\n", ask(t, "hello", r.Platform, "/"))
 			assert.Contains(t, ask(t, "clock", r.Platform, "/?zone=Asia/Tokyo"), "+09:00")
+		})
+	}
+}
+
+// TestPythonAnswers starts each child of the Flask service, on the packages of its base, and asks it over HTTP.
+func TestPythonAnswers(t *testing.T) {
+	machines := map[string]string{
+		"linux/amd64": "x86_64", "linux/arm64": "aarch64", "linux/arm/v7": "armv7l", "linux/arm/v5": "armv7l",
+		"linux/ppc64le": "ppc64le", "linux/s390x": "s390x", "linux/riscv64": "riscv64",
+		"linux/386": "x86_64", // it runs natively, and the kernel says its own machine to everybody
+	}
+	for name, machine := range machines {
+		p, err := arch.Parse(name)
+		require.NoError(t, err)
+		t.Run(p.Slug(), func(t *testing.T) {
+			if row, _ := arch.Find(p); row.QEMU.Name != "" {
+				tool(t, "qemu-"+row.QEMU.Name+"-static")
+			}
+			assert.Equal(t, "Hello ONAP. I am a Python service running on "+machine+"\n", ask(t, "py-app", p, "/"))
 		})
 	}
 }

@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/multiarch-build/multiarch/tools/base/debian"
 	"github.com/multiarch-build/multiarch/tools/base/pull"
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/lock"
@@ -133,6 +135,10 @@ func (a *app) checkLock(l *locking) error {
 
 // resolve finds out what bases are right now, all at once. Everything that fails is in the error.
 func (a *app) resolve(ctx context.Context, o outcome, wants []lock.Want) (map[string]lock.Base, error) {
+	sources, err := mirrors()
+	if err != nil {
+		return nil, err
+	}
 	found := make([]lock.Base, len(wants))
 	failed := make([]error, len(wants))
 	var group errgroup.Group
@@ -141,6 +147,12 @@ func (a *app) resolve(ctx context.Context, o outcome, wants []lock.Want) (map[st
 			switch {
 			case w.Base.Image != "":
 				found[i].Image, failed[i] = pull.Resolve(ctx, a.client(o.insecure, o.jobs), w)
+			case w.Base.Debian != nil:
+				archive := debian.Archive{Mirrors: sources}
+				if w.Base.Debian.Mirror != "" {
+					archive.Mirrors = []string{w.Base.Debian.Mirror}
+				}
+				found[i].Debian, failed[i] = archive.Lock(ctx, w)
 			}
 			return nil
 		})
@@ -154,6 +166,14 @@ func (a *app) resolve(ctx context.Context, o outcome, wants []lock.Want) (map[st
 		all[w.Name] = found[i]
 	}
 	return all, nil
+}
+
+// mirrors are where Debian packages come from on this machine.
+func mirrors() ([]string, error) {
+	if given := os.Getenv("MULTIARCH_DEBIAN_MIRROR"); given != "" {
+		return strings.Fields(given), nil
+	}
+	return debian.Sources("/")
 }
 
 // writeLock replaces the lock where it differs: with what was found, and with what stays of the old one.

@@ -62,7 +62,6 @@ func (t *terminal) exit(err error) int {
 // explain turns an error into lines: what is wrong, and what to do about it.
 func explain(err error) []string {
 	var (
-		joined  interface{ Unwrap() []error }
 		wrong   config.Errors
 		hinting interface{ Hint() string }
 		program *programExit
@@ -72,12 +71,17 @@ func explain(err error) []string {
 		return nil
 	case errors.As(err, &wrong):
 		return []string{wrong.Error()}
-	case errors.As(err, &joined):
-		var lines []string
+	}
+	// Only what is joined and nothing more: an error that says what was being done says it about all of it.
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var lines, parts []string
 		for _, one := range joined.Unwrap() {
 			lines = append(lines, explain(one)...)
+			parts = append(parts, one.Error())
 		}
-		return lines
+		if err.Error() == strings.Join(parts, "\n") {
+			return lines
+		}
 	}
 	lines := []string{"multiarch: " + strings.TrimRight(err.Error(), "\n")}
 	if errors.As(err, &hinting) && hinting.Hint() != "" {

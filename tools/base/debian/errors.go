@@ -1,0 +1,245 @@
+package debian
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/agext/levenshtein"
+
+	"github.com/multiarch-build/multiarch/tools/cache"
+	"github.com/multiarch-build/multiarch/tools/nearest"
+)
+
+// UnknownError is returned for an architecture, a component or a package that an archive does not have.
+type UnknownError struct {
+	What  string   // architecture, component or package
+	Name  string   // that was asked for
+	In    string   // where it is not
+	Known []string // those there are; of packages the nearest only
+	// Providers are the packages that provide a virtual package of this name.
+	Providers []string
+}
+
+func (e *UnknownError) Error() string {
+	if len(e.Providers) > 0 {
+		return fmt.Sprintf("%s %q is virtual in %s", e.What, e.Name, e.In)
+	}
+	return fmt.Sprintf("%s %q is not in %s", e.What, e.Name, e.In)
+}
+
+// Hint names the nearest that is there, or those that provide it.
+func (e *UnknownError) Hint() string {
+	if len(e.Providers) > 0 {
+		return "ask for a package that provides it: " + strings.Join(e.Providers, ", ")
+	}
+	return nearest.Hint(e.Name, e.Known)
+}
+
+// nearestOf returns the few of all that need the fewest letters changed to become name: a suite has too many packages
+// for a hint to name them all.
+func nearestOf(name string, all []string) []string {
+	const few = 5
+	type near struct {
+		name     string
+		distance int
+	}
+	var found []near
+	for _, one := range all {
+		if max(len(one)-len(name), len(name)-len(one)) > max(2, len(name)/3) {
+			continue
+		}
+		if d := levenshtein.Distance(name, one, nil); d <= max(2, len(name)/3) {
+			found = append(found, near{one, d})
+		}
+	}
+	slices.SortFunc(found, func(a, b near) int {
+		return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.name, b.name))
+	})
+	var out []string
+	for _, f := range found[:min(few, len(found))] {
+		out = append(out, f.name)
+	}
+	return out
+}
+
+// UnsatisfiableError is returned for a dependency that no package of a suite fulfils.
+type UnsatisfiableError struct {
+	// Wants leads from a package that was asked for to the one that has the dependency.
+	Wants    []string
+	Relation string // as the package has it: libc6 (>= 2.41)
+	Found    string // what there is instead; "" for nothing
+}
+
+func (e *UnsatisfiableError) Error() string {
+	found := cmp.Or(e.Found, "there is none")
+	who := e.Wants[0]
+	if len(e.Wants) > 1 {
+		who += " (wanted by " + strings.Join(e.Wants[1:], ", by ") + ")"
+	}
+	return fmt.Sprintf("%s depends on %s: %s", who, e.Relation, found)
+}
+
+// Hint says how it can be resolved.
+func (e *UnsatisfiableError) Hint() string {
+	return "mirrors that are being updated can be so for a while; else exclude " + e.Wants[0] +
+		", or what it depends on, or take another suite"
+}
+
+// ResolveError holds every problem of one list of packages.
+type ResolveError struct{ Problems []error }
+
+func (e *ResolveError) Error() string {
+	var lines []string
+	for _, p := range e.Problems {
+		lines = append(lines, p.Error())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap returns the problems.
+func (e *ResolveError) Unwrap() []error { return e.Problems }
+
+// Hint joins the hints of the problems.
+func (e *ResolveError) Hint() string {
+	var hints []string
+	for _, p := range e.Problems {
+		var hinting interface{ Hint() string }
+		if errors.As(p, &hinting) && hinting.Hint() != "" && !slices.Contains(hints, hinting.Hint()) {
+			hints = append(hints, hinting.Hint())
+		}
+	}
+	return strings.Join(hints, "\n")
+}
+
+// SignatureError is returned for a Release that nobody has signed whose key is known.
+type SignatureError struct {
+	Suite string
+	Keys  []string // the IDs of the keys it is signed with, in hexadecimal
+	Err   error
+}
+
+func (e *SignatureError) Error() string {
+	by := "nobody"
+	if len(e.Keys) > 0 {
+		by = "key " + strings.Join(e.Keys, ", ")
+	}
+	return fmt.Sprintf("the Release of suite %s, signed by %s: %s", e.Suite, by, e.Err)
+}
+
+// Unwrap returns what is wrong with the signature.
+func (e *SignatureError) Unwrap() error { return e.Err }
+
+// Hint says where the key may come from.
+func (e *SignatureError) Hint() string {
+	return "nothing of it was used; an archive other than Debian's needs its own keyring, and a suite that is newer than " +
+		"this program a newer program"
+}
+
+// WrongSuiteError is returned for a mirror that has the signed Release of another suite where one was asked for.
+type WrongSuiteError struct{ Suite, Got string }
+
+func (e *WrongSuiteError) Error() string {
+	return fmt.Sprintf("the Release of suite %s is that of %s", e.Suite, e.Got)
+}
+
+// Hint says what the suite is called.
+func (e *WrongSuiteError) Hint() string {
+	return "write it as the archive does, or take another mirror"
+}
+
+// ChecksumError is returned for a file that is not what a signed file says it is.
+type ChecksumError struct{ What, Want, Got string }
+
+func (e *ChecksumError) Error() string {
+	return fmt.Sprintf("%s is not what was signed: %s, but %s", e.What, e.Want, e.Got)
+}
+
+// Hint says what may be behind it.
+func (e *ChecksumError) Hint() string {
+	return "nothing of it was used; a mirror that is being updated has this for some minutes, else something on the way " +
+		"changes the content: name another mirror"
+}
+
+// UnavailableError is returned for what no mirror gives.
+type UnavailableError struct {
+	What    string
+	Mirrors []string
+	Err     error // what they said
+}
+
+func (e *UnavailableError) Error() string {
+	if len(e.Mirrors) == 0 {
+		return e.What + ": no mirror is named"
+	}
+	return fmt.Sprintf("%s: not to be had from %s: %s", e.What, strings.Join(e.Mirrors, ", "),
+		strings.ReplaceAll(e.Err.Error(), "\n", "; "))
+}
+
+// Unwrap returns what the mirrors said.
+func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// Hint says where else it may be.
+func (e *UnavailableError) Hint() string {
+	return "mirrors keep no packages that newer ones have replaced: lock the base again, or name a mirror that still has it"
+}
+
+// HostileError is returned for a package with something in it that a layer must not have, or that cannot be read.
+type HostileError struct {
+	Package string // name and version
+	Path    string // in the package; "" for the package itself
+	Reason  string
+}
+
+func (e *HostileError) Error() string {
+	if e.Path == "" {
+		return fmt.Sprintf("package %s: %s", e.Package, e.Reason)
+	}
+	return fmt.Sprintf("package %s: %q: %s", e.Package, e.Path, e.Reason)
+}
+
+// Hint says that it can be left out.
+func (e *HostileError) Hint() string {
+	return "no package of Debian is like this; exclude it, or find out where the mirror has it from"
+}
+
+// ConflictError is returned for two packages that do not agree on one path.
+type ConflictError struct {
+	Path string
+	A, B string // who says what about it
+}
+
+func (e *ConflictError) Error() string { return fmt.Sprintf("%s: %s, but %s", e.Path, e.A, e.B) }
+
+// Hint says how it can end.
+func (e *ConflictError) Hint() string { return "exclude one of the two packages" }
+
+// isWrong tells a file that is not what it should be from one that is not to be had.
+func isWrong(err error) bool {
+	var (
+		content   *cache.WrongContentError
+		sum       *ChecksumError
+		signature *SignatureError
+		suite     *WrongSuiteError
+		format    *formatError
+		unusable  *cache.UnusableError
+	)
+	return errors.As(err, &content) || errors.As(err, &sum) || errors.As(err, &signature) ||
+		errors.As(err, &suite) || errors.As(err, &format) || errors.As(err, &unusable)
+}
+
+// formatError is returned for an index or a Release that cannot be understood.
+type formatError struct {
+	what string
+	line int // 0 where it is about no line
+	err  string
+}
+
+func (e *formatError) Error() string {
+	if e.line == 0 {
+		return e.what + ": " + e.err
+	}
+	return fmt.Sprintf("%s, line %d: %s", e.what, e.line, e.err)
+}

@@ -1,0 +1,32 @@
+package debian
+
+import "time"
+
+// Limited returns o with a limit on what a package unpacks to.
+func Limited(o Options, bytes int64) Options {
+	o.limit = bytes
+	return o
+}
+
+// Impatient makes a wait that long for a mirror that is silent.
+func Impatient(a *Archive, d time.Duration) { a.stall = d }
+
+// Stanzas reads the fields of all stanzas.
+func Stanzas(data []byte) (out []map[string]string, err error) {
+	err = stanzas(data, func(stanza []byte, _ int) error {
+		found := map[string]string{}
+		out = append(out, found)
+		return fields(stanza, func(name, value []byte) { found[string(name)] = string(value) })
+	})
+	return out, err
+}
+
+// ParseIndex reads an index for an architecture.
+func ParseIndex(suite, arch string, text []byte) (*Index, error) {
+	x := &Index{suite: suite, arch: arch, packages: map[string][]*candidate{}, providers: map[string][]provider{}}
+	if err := x.add("an index", text); err != nil {
+		return nil, err
+	}
+	x.arrange()
+	return x, nil
+}

@@ -1,0 +1,171 @@
+package debian_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/base/debian"
+	"github.com/multiarch-build/multiarch/tools/cache"
+)
+
+// a package whose path needs escaping
+const odd = "pool/main/z/zlib/zlib1g_1%3a1.3+really~1_amd64.deb"
+
+func fetchable(content []byte) debian.Package {
+	return debian.Package{Name: "zlib1g", Version: "1:1.3", Architecture: "amd64", Path: odd, Size: int64(len(content)), SHA256: sha(content)}
+}
+
+func contentOf(t *testing.T, d debian.Deb) []byte {
+	t.Helper()
+	r, err := d.Open()
+	require.NoError(t, err)
+	defer r.Close()
+	out, err := io.ReadAll(r)
+	require.NoError(t, err)
+	return out
+}
+
+func TestFetch(t *testing.T) {
+	content := bytes.Repeat([]byte("0123456789"), 10000)
+	p := fetchable(content)
+	m, store := newMirror(t), newStore(t)
+	m.put("/debian/"+odd, content)
+	a := m.archive("stable", nil)
+
+	// The connection breaks twice: each time it goes on where it was.
+	broken := 0
+	m.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if broken++; broken > 2 {
+			return false
+		}
+		from := 0
+		if r.Header.Get("Range") != "" {
+			_, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from)
+			assert.NoError(t, err)
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(content)-1, len(content)))
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(len(content)-from))
+		if from > 0 {
+			w.WriteHeader(http.StatusPartialContent)
+		}
+		_, _ = w.Write(content[from : from+30000])
+		return true
+	}
+	d, err := a.Fetch(t.Context(), store, p)
+	require.NoError(t, err)
+	assert.Equal(t, content, contentOf(t, d))
+	assert.Equal(t, []string{"/debian/" + odd, "/debian/" + odd + " bytes=30000-", "/debian/" + odd + " bytes=60000-"}, m.asked())
+
+	// It is there: no mirror is needed.
+	m.Close()
+	d, err = a.Fetch(t.Context(), store, p)
+	require.NoError(t, err)
+	assert.Equal(t, content, contentOf(t, d))
+
+	// It is not there: who, and from where.
+	_, err = a.Fetch(t.Context(), newStore(t), p)
+	var gone *debian.UnavailableError
+	require.ErrorAs(t, err, &gone)
+	assert.ErrorContains(t, err, "package zlib1g 1:1.3 ("+odd+"): not to be had from "+m.URL+"/debian/")
+	assert.NotEmpty(t, gone.Hint())
+}
+
+func TestFetchContinuesOnAnotherMirror(t *testing.T) {
+	content := bytes.Repeat([]byte("0123456789"), 10000)
+	first, second := newMirror(t), newMirror(t)
+	second.put("/debian/"+odd, content)
+	first.before = func(w http.ResponseWriter, r *http.Request) bool {
+		w.Header().Set("Content-Length", fmt.Sprint(len(content)))
+		_, _ = w.Write(content[:40000])
+		return true
+	}
+	a := first.archive("stable", nil)
+	a.Mirrors = append(a.Mirrors, second.URL+"/debian")
+	_, err := a.Fetch(t.Context(), newStore(t), fetchable(content))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"/debian/" + odd + " bytes=40000-"}, second.asked())
+}
+
+func TestFetchFromAMirrorWithoutRanges(t *testing.T) {
+	content := bytes.Repeat([]byte("0123456789"), 10000)
+	m := newMirror(t)
+	tries := 0
+	m.before = func(w http.ResponseWriter, r *http.Request) bool {
+		w.Header().Set("Content-Length", fmt.Sprint(len(content)))
+		tries++
+		_, _ = w.Write(content[:min(len(content), tries*50000)])
+		return true
+	}
+	d, err := m.archive("stable", nil).Fetch(t.Context(), newStore(t), fetchable(content))
+	require.NoError(t, err)
+	assert.Equal(t, content, contentOf(t, d))
+	assert.Equal(t, 2, tries)
+}
+
+func TestFetchRefuses(t *testing.T) {
+	content := bytes.Repeat([]byte("0123456789"), 100)
+	var wrong *cache.WrongContentError
+	for name, body := range map[string][]byte{
+		"changed": append([]byte("x"), content[1:]...), "longer": append(content[:len(content):len(content)], 'x'),
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMirror(t)
+			m.put("/debian/"+odd, body)
+			a := m.archive("stable", nil)
+			_, err := a.Fetch(t.Context(), newStore(t), fetchable(content))
+			require.ErrorAs(t, err, &wrong)
+			assert.Len(t, m.asked(), 1)
+
+			other := newMirror(t)
+			other.put("/debian/"+odd, content)
+			a.Mirrors = append(a.Mirrors, other.URL+"/debian")
+			_, err = a.Fetch(t.Context(), newStore(t), fetchable(content))
+			require.NoError(t, err)
+		})
+	}
+	t.Run("endless", func(t *testing.T) {
+		m := newMirror(t)
+		m.before = func(w http.ResponseWriter, r *http.Request) bool {
+			junk := make([]byte, 1<<16)
+			for r.Context().Err() == nil {
+				if _, err := w.Write(junk); err != nil {
+					break
+				}
+			}
+			return true
+		}
+		_, err := m.archive("stable", nil).Fetch(t.Context(), newStore(t), fetchable(content))
+		require.ErrorAs(t, err, &wrong)
+	})
+	t.Run("shorter", func(t *testing.T) {
+		m := newMirror(t)
+		m.put("/debian/"+odd, content[:500])
+		_, err := m.archive("stable", nil).Fetch(t.Context(), newStore(t), fetchable(content))
+		require.Error(t, err)
+		assert.LessOrEqual(t, len(m.asked()), 6)
+	})
+	t.Run("a path that leaves the mirror", func(t *testing.T) {
+		p := fetchable(content)
+		p.Path = "../../etc/passwd"
+		_, err := newMirror(t).archive("stable", nil).Fetch(t.Context(), newStore(t), p)
+		assert.ErrorContains(t, err, "not a path")
+	})
+	t.Run("damaged in the store", func(t *testing.T) {
+		m, store := newMirror(t), newStore(t)
+		m.put("/debian/"+odd, content)
+		a := m.archive("stable", nil)
+		d, err := a.Fetch(t.Context(), store, fetchable(content))
+		require.NoError(t, err)
+		damage(t, d)
+		_, err = a.Fetch(t.Context(), store, fetchable(content))
+		require.NoError(t, err)
+		assert.Len(t, m.asked(), 2)
+		assert.Equal(t, content, contentOf(t, d))
+	})
+}

@@ -1,0 +1,257 @@
+package debian
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxIndex bounds an index, which is unpacked into memory. Debian's have 57 MB.
+const maxIndex = 1 << 30
+
+// Package is one package of a suite, and all that is needed to have it later.
+type Package struct {
+	Name, Version string
+	Architecture  string // as Debian calls it; all where it is the same on each
+	Path          string // below the base URL of a mirror
+	Size          int64  // in bytes
+	SHA256        string // in hexadecimal
+}
+
+func (p Package) String() string { return p.Name + " " + p.Version }
+
+// Index is what a suite has for one architecture.
+type Index struct {
+	suite, arch string
+	packages    map[string][]*candidate // by name, the newest version first
+	providers   map[string][]provider   // by the name of a virtual package
+}
+
+// candidate is a package with what deciding about it takes.
+type candidate struct {
+	Package
+	depends  []string // Pre-Depends and Depends, unparsed
+	provides string
+	rank     int // what is preferred to provide something has a smaller one
+}
+
+// provider is a package that stands in for another. version is "" where it stands in for none in particular.
+type provider struct {
+	*candidate
+	version string
+}
+
+// compressions are the forms in which an index can be had, the smallest first.
+var compressions = []string{".xz", ".gz", ""}
+
+// Index reads which packages the suite has for an architecture, in Debian's spelling. What is read is checked against
+// the Release. Errors are *UnknownError, *ChecksumError and *UnavailableError, or hold them.
+func (a *Archive) Index(ctx context.Context, r *Release, arch string) (*Index, error) {
+	x := &Index{suite: a.Suite, arch: arch, packages: map[string][]*candidate{}, providers: map[string][]provider{}}
+	for _, component := range a.components() {
+		name := component + "/binary-" + arch + "/Packages"
+		// Mirrors need not have all forms that a Release lists.
+		var forms []string
+		for _, c := range compressions {
+			if _, ok := r.files[name+c]; ok {
+				forms = append(forms, name+c)
+			}
+		}
+		switch {
+		case len(forms) > 0:
+		case !slices.Contains(r.Architectures, arch):
+			return nil, &UnknownError{What: "architecture", Name: arch, In: "suite " + a.Suite, Known: r.Architectures}
+		default:
+			return nil, &UnknownError{What: "component", Name: component, In: "suite " + a.Suite, Known: r.Components}
+		}
+		what := fmt.Sprintf("the index of suite %s, component %s, for %s", a.Suite, component, arch)
+		err := a.each(ctx, what, func(mirror string) error {
+			text, err := a.index(ctx, mirror, r, forms)
+			if err != nil {
+				return err
+			}
+			return x.add(what, text)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	x.arrange()
+	return x, nil
+}
+
+// index reads an index in the first form that a mirror has.
+func (a *Archive) index(ctx context.Context, mirror string, r *Release, forms []string) (text []byte, err error) {
+	for _, form := range forms {
+		want := r.files[form]
+		if want.size > maxIndex {
+			return nil, &ChecksumError{What: form, Want: fmt.Sprintf("at most %d bytes", maxIndex), Got: strconv.FormatInt(want.size, 10)}
+		}
+		// Under its digest it stays what it is while the mirror is being updated.
+		paths := []string{"dists/" + a.Suite + "/" + form}
+		if r.byHash {
+			dir := form[:strings.LastIndexByte(form, '/')]
+			paths = slices.Insert(paths, 0, "dists/"+a.Suite+"/"+dir+"/by-hash/SHA256/"+want.sha256)
+		}
+		for _, p := range paths {
+			var raw []byte
+			raw, err = a.read(ctx, mirror, p, want.size)
+			var status *statusError
+			if errors.As(err, &status) && (status.code == http.StatusNotFound || status.code == http.StatusForbidden) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			if err := check(p, raw, want); err != nil {
+				return nil, err
+			}
+			return unpackIndex(form, raw)
+		}
+	}
+	return nil, err
+}
+
+func check(what string, raw []byte, want file) error {
+	sum := sha256.Sum256(raw)
+	if got := hex.EncodeToString(sum[:]); got != want.sha256 {
+		return &ChecksumError{What: what, Want: "SHA-256 " + want.sha256, Got: fmt.Sprintf("%s, of %d bytes", got, len(raw))}
+	}
+	return nil
+}
+
+func unpackIndex(form string, raw []byte) ([]byte, error) {
+	r, err := decompress(form, bytes.NewReader(raw))
+	if err != nil {
+		return nil, &formatError{what: form, err: "unpacking it: " + err.Error()}
+	}
+	defer r.Close()
+	var out bytes.Buffer
+	out.Grow(len(raw) * 6) // Text of this kind is packed to a sixth; growing by doubling costs more.
+	n, err := out.ReadFrom(io.LimitReader(r, maxIndex+1))
+	if err == nil && n > maxIndex {
+		err = fmt.Errorf("more than %d bytes", maxIndex)
+	}
+	if err != nil {
+		return nil, &formatError{what: form, err: "unpacking it: " + err.Error()}
+	}
+	return out.Bytes(), nil
+}
+
+// Debian Policy, 5.6.1 and 5.6.12. Names become parts of paths.
+var (
+	validName    = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
+	validVersion = regexp.MustCompile(`^[A-Za-z0-9.+:~-]+$`)
+)
+
+// ranks orders providers as apt does: what is required before what is optional.
+var ranks = map[string]int{"required": 1, "important": 2, "standard": 3, "optional": 4, "extra": 5}
+
+// add takes in the packages of an index.
+func (x *Index) add(what string, text []byte) error {
+	return stanzas(text, func(stanza []byte, line int) error {
+		c, err := parseCandidate(stanza)
+		if err != nil {
+			return &formatError{what: what, line: line, err: err.Error()}
+		}
+		if c.Architecture == x.arch || c.Architecture == "all" {
+			x.packages[c.Name] = append(x.packages[c.Name], c)
+		}
+		return nil
+	})
+}
+
+// parseCandidate reads a stanza of an index. Its fields are copied, so that the index is not kept in memory with them.
+func parseCandidate(stanza []byte) (*candidate, error) {
+	c := &candidate{rank: ranks["optional"]}
+	var size string
+	err := fields(stanza, func(name, value []byte) {
+		switch string(name) {
+		case "Package":
+			c.Name = string(value)
+		case "Version":
+			c.Version = string(value)
+		case "Architecture":
+			c.Architecture = string(value)
+		case "Pre-Depends", "Depends":
+			c.depends = append(c.depends, string(value))
+		case "Provides":
+			c.provides = string(value)
+		case "Priority":
+			if rank, ok := ranks[string(value)]; ok {
+				c.rank = min(c.rank, rank)
+			}
+		case "Essential":
+			if string(value) == "yes" {
+				c.rank = 0
+			}
+		case "Filename":
+			c.Path = strings.TrimPrefix(string(value), "./")
+		case "Size":
+			size = string(value)
+		case "SHA256":
+			c.SHA256 = string(value)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if c.Size, err = strconv.ParseInt(size, 10, 64); err != nil {
+		return nil, fmt.Errorf("package %s: not a size: %q", c.Name, size)
+	}
+	return c, c.Package.check()
+}
+
+// check refuses a package that no archive can have. Locks are read from files that anybody may have written.
+func (p Package) check() error {
+	switch {
+	case !validName.MatchString(p.Name):
+		return fmt.Errorf("not the name of a package: %q", p.Name)
+	case !validVersion.MatchString(p.Version):
+		return fmt.Errorf("package %s: not a version: %q", p.Name, p.Version)
+	case !validName.MatchString(p.Architecture):
+		return fmt.Errorf("package %s: not an architecture: %q", p.Name, p.Architecture)
+	case !fs.ValidPath(p.Path) || p.Path == ".":
+		return fmt.Errorf("package %s: not a path: %q", p.Name, p.Path)
+	case !isSHA256(p.SHA256):
+		return fmt.Errorf("package %s: not a SHA-256 digest: %q", p.Name, p.SHA256)
+	case p.Size <= 0:
+		return fmt.Errorf("package %s: not a size: %d", p.Name, p.Size)
+	}
+	return nil
+}
+
+// arrange sorts what was taken in: the newest version of a name first, and the preferred provider.
+func (x *Index) arrange() {
+	for _, all := range x.packages {
+		slices.SortStableFunc(all, func(a, b *candidate) int { return compareVersions(b.Version, a.Version) })
+		for _, c := range all {
+			for _, rel := range parseRelations(c.provides) {
+				for _, one := range rel {
+					x.providers[one.name] = append(x.providers[one.name], provider{c, one.version})
+				}
+			}
+		}
+	}
+	for _, all := range x.providers {
+		slices.SortStableFunc(all, func(a, b provider) int {
+			if a.rank != b.rank {
+				return a.rank - b.rank
+			}
+			if byName := strings.Compare(a.Name, b.Name); byName != 0 {
+				return byName
+			}
+			return compareVersions(b.Version, a.Version)
+		})
+	}
+}

@@ -1,0 +1,238 @@
+package debian_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/base/debian"
+)
+
+func TestRelease(t *testing.T) {
+	m, key := newMirror(t), newKey(t)
+	m.suite(t, "stable", map[string]string{"main/amd64": "", "main/arm64": ""}, []string{".xz"}, false, newKey(t), key, newKey(t))
+	for _, suite := range []string{"stable", "codename-of-stable"} {
+		m.put("/debian/dists/"+suite+"/InRelease", m.files["/debian/dists/stable/InRelease"])
+		r, err := m.archive(suite, publicKey(t, key)).Release(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, "stable", r.Suite)
+		assert.Equal(t, "codename-of-stable", r.Codename)
+		assert.Equal(t, "13.1", r.Version)
+		assert.Equal(t, time.Date(2026, 9, 12, 7, 55, 41, 0, time.UTC), r.Date)
+		assert.Equal(t, []string{"amd64", "arm64"}, r.Architectures)
+		assert.Equal(t, sha(m.files["/debian/dists/stable/InRelease"]), r.SHA256)
+	}
+}
+
+func TestReleaseIsRefused(t *testing.T) {
+	key, other := newKey(t), newKey(t)
+	m := newMirror(t)
+	text := m.release(t, "stable", map[string]string{"main/amd64": ""}, []string{""}, false)
+	signed := string(sign(t, text, key))
+	expired, err := openpgp.NewEntity("Old", "", "old@example.com", &packet.Config{
+		Algorithm: packet.PubKeyAlgoEdDSA, KeyLifetimeSecs: 3600, Time: func() time.Time { return time.Now().Add(-48 * time.Hour) },
+	})
+	require.NoError(t, err)
+	for name, c := range map[string]struct{ content, want string }{
+		"not signed":        {text, "signed by nobody: it is not signed"},
+		"by an unknown key": {string(sign(t, text, other)), "signed by key " + other.PrimaryKey.KeyIdString()},
+		"changed":           {strings.Replace(signed, "Version: 13.1", "Version: 13.2", 1), "signed by key " + key.PrimaryKey.KeyIdString()},
+		"no signature":      {signed[:strings.Index(signed, "-----BEGIN PGP SIGNATURE")], "it is not signed"},
+		"by an expired key": {string(sign(t, text, expired)), "signed by key"},
+		"empty":             {"", "it is not signed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m.put("/debian/dists/stable/InRelease", []byte(c.content))
+			_, err := m.archive("stable", publicKey(t, key, expired)).Release(t.Context())
+			var bad *debian.SignatureError
+			require.ErrorAs(t, err, &bad)
+			assert.Equal(t, "stable", bad.Suite)
+			assert.ErrorContains(t, err, "suite stable")
+			assert.ErrorContains(t, err, c.want)
+			assert.NotEmpty(t, bad.Hint())
+		})
+	}
+	t.Run("of Debian, with the keys of Debian", func(t *testing.T) {
+		m.put("/debian/dists/stable/InRelease", []byte(signed))
+		_, err := m.archive("stable", nil).Release(t.Context())
+		var bad *debian.SignatureError
+		require.ErrorAs(t, err, &bad)
+	})
+	t.Run("another suite", func(t *testing.T) {
+		m.put("/debian/dists/testing/InRelease", []byte(signed))
+		_, err := m.archive("testing", publicKey(t, key)).Release(t.Context())
+		var wrong *debian.WrongSuiteError
+		require.ErrorAs(t, err, &wrong)
+		assert.ErrorContains(t, err, "the Release of suite testing is that of stable, codename codename-of-stable")
+	})
+	t.Run("text around what is signed does not count", func(t *testing.T) {
+		m.put("/debian/dists/stable/InRelease", []byte("Version: 12\n\n"+signed+"\nVersion: 14\n"))
+		r, err := m.archive("stable", publicKey(t, key)).Release(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, "13.1", r.Version)
+	})
+	t.Run("not a Release", func(t *testing.T) {
+		m.put("/debian/dists/stable/InRelease", sign(t, "Suite: stable\nSHA256:\n abc\n", key))
+		_, err := m.archive("stable", publicKey(t, key)).Release(t.Context())
+		assert.ErrorContains(t, err, "the Release: not a digest, a size and a path")
+	})
+}
+
+func TestNextMirror(t *testing.T) {
+	key := newKey(t)
+	good, bad, empty := newMirror(t), newMirror(t), newMirror(t)
+	good.suite(t, "stable", map[string]string{"main/amd64": ""}, []string{""}, false, key)
+	bad.suite(t, "stable", map[string]string{"main/amd64": ""}, []string{""}, false, newKey(t))
+	a := good.archive("stable", publicKey(t, key))
+	a.Mirrors = []string{"http://127.0.0.1:1/debian", empty.URL + "/debian", bad.URL + "/debian", good.URL + "/debian"}
+	_, err := a.Release(t.Context())
+	require.NoError(t, err)
+	assert.Len(t, empty.asked(), 1)
+	assert.Len(t, bad.asked(), 1)
+
+	a.Mirrors = []string{"http://someone:secret@127.0.0.1:1/debian", empty.URL + "/debian"}
+	_, err = a.Release(t.Context())
+	var gone *debian.UnavailableError
+	require.ErrorAs(t, err, &gone)
+	assert.Equal(t, []string{"http://someone:xxxxx@127.0.0.1:1/debian", empty.URL + "/debian"}, gone.Mirrors)
+	assert.ErrorContains(t, err, "404 Not Found")
+	assert.NotContains(t, err.Error(), "secret")
+
+	a.Mirrors = nil
+	_, err = a.Release(t.Context())
+	assert.ErrorContains(t, err, "no mirror is named")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	a.Mirrors = []string{good.URL + "/debian"}
+	_, err = a.Release(ctx)
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.False(t, errors.As(err, &gone) && gone.What == "", "an interruption is no missing mirror")
+}
+
+func TestSilentAndEndlessMirrors(t *testing.T) {
+	m := newMirror(t)
+	a := m.archive("stable", nil)
+	debian.Impatient(a, 50*time.Millisecond)
+	m.before = func(w http.ResponseWriter, r *http.Request) bool {
+		_, _ = w.Write([]byte("-----BEGIN"))
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+		return true
+	}
+	_, err := a.Release(t.Context())
+	assert.ErrorContains(t, err, "the mirror has stopped sending")
+
+	m.before = func(w http.ResponseWriter, r *http.Request) bool {
+		junk := make([]byte, 1<<20)
+		for r.Context().Err() == nil {
+			if _, err := w.Write(junk); err != nil {
+				break
+			}
+		}
+		return true
+	}
+	_, err = a.Release(t.Context())
+	var sum *debian.ChecksumError
+	require.ErrorAs(t, err, &sum)
+	assert.ErrorContains(t, err, "at most 16777216 bytes, but more")
+}
+
+func TestIndex(t *testing.T) {
+	key := newKey(t)
+	indexes := map[string]string{
+		"main/amd64":    stanza("one", "1.0", "amd64") + stanza("both", "1.0", "all"),
+		"contrib/amd64": stanza("two", "1.0", "amd64", "Depends: one"),
+		"main/arm64":    stanza("one", "1.1", "arm64"),
+	}
+	for _, c := range []struct {
+		forms  string
+		byHash bool
+		want   string // what is read
+	}{
+		{".xz .gz", false, "Packages.xz"},
+		{".xz", true, "by-hash/SHA256/" + sha(pack(t, ".xz", []byte(indexes["main/amd64"])))},
+		{".gz ", false, "Packages.gz"},
+		{"", false, "Packages"},
+	} {
+		m := newMirror(t)
+		m.suite(t, "stable", indexes, strings.Split(c.forms, " "), c.byHash, key)
+		a := m.archive("stable", publicKey(t, key))
+		a.Components = []string{"main", "contrib"}
+		r, err := a.Release(t.Context())
+		require.NoError(t, err)
+		m.asked()
+		x, err := a.Index(t.Context(), r, "amd64")
+		require.NoError(t, err)
+		assert.Equal(t, "/debian/dists/stable/main/binary-amd64/"+c.want, m.asked()[0])
+		got, err := x.Resolve([]string{"two", "both"}, nil)
+		require.NoError(t, err)
+		assert.Len(t, got, 3)
+
+		// What a mirror does not have in one form, it may have in another.
+		for _, gone := range []string{"by-hash/SHA256/" + sha(pack(t, ".xz", []byte(indexes["main/arm64"])))} {
+			delete(m.files, "/debian/dists/stable/main/binary-arm64/"+gone)
+		}
+		a.Components = nil
+		x, err = a.Index(t.Context(), r, "arm64")
+		require.NoError(t, err)
+		got, err = x.Resolve([]string{"one"}, nil)
+		require.NoError(t, err)
+		assert.Equal(t, "1.1", got[0].Version)
+	}
+}
+
+func TestIndexProblems(t *testing.T) {
+	m, key := newMirror(t), newKey(t)
+	m.suite(t, "stable", map[string]string{"main/amd64": stanza("one", "1.0", "amd64"), "main/arm64": ""}, []string{".gz"}, false, key)
+	a := m.archive("stable", publicKey(t, key))
+	r, err := a.Release(t.Context())
+	require.NoError(t, err)
+
+	_, err = a.Index(t.Context(), r, "arm46")
+	var unknown *debian.UnknownError
+	require.ErrorAs(t, err, &unknown)
+	assert.Equal(t, `architecture "arm46" is not in suite stable`, err.Error())
+	assert.Equal(t, `did you mean "arm64"? known: amd64, arm64`, unknown.Hint())
+
+	a.Components = []string{"mian"}
+	_, err = a.Index(t.Context(), r, "amd64")
+	require.ErrorAs(t, err, &unknown)
+	assert.Equal(t, `did you mean "main"? known: main, contrib`, unknown.Hint())
+	a.Components = nil
+
+	const at = "/debian/dists/stable/main/binary-amd64/Packages.gz"
+	good := m.files[at]
+	var sum *debian.ChecksumError
+	for name, content := range map[string][]byte{
+		"changed": append([]byte("x"), good[1:]...), "shorter": good[:len(good)-1], "longer": append(good[:len(good):len(good)], 0),
+	} {
+		m.put(at, content)
+		_, err = a.Index(t.Context(), r, "amd64")
+		require.ErrorAs(t, err, &sum, name)
+		assert.ErrorContains(t, err, "main/binary-amd64/Packages.gz is not what was signed")
+	}
+
+	// What is cut is not to be had; the next mirror is asked.
+	m.before = func(w http.ResponseWriter, r *http.Request) bool {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = w.Write([]byte("x"))
+		return true
+	}
+	_, err = a.Index(t.Context(), r, "amd64")
+	var gone *debian.UnavailableError
+	require.ErrorAs(t, err, &gone)
+	other := newMirror(t)
+	other.put(at, good)
+	a.Mirrors = append(a.Mirrors, other.URL+"/debian")
+	_, err = a.Index(t.Context(), r, "amd64")
+	require.NoError(t, err)
+}

@@ -1,0 +1,167 @@
+package debian_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/base/debian"
+)
+
+const universe = `
+app 1.0: Depends: lib (>= 2), tool | other-tool
+lib 2.5: Depends: libc
+lib 1.0: Depends: missing-in-old
+libc 2.41: Depends: libgcc
+libgcc 14: Depends: libc (>= 2.0)
+tool 1:0.9
+other-tool 1.0
+wants-other 1.0: Depends: tool | other-tool, needs-other
+needs-other 1.0: Depends: hard
+hard 1.0: Depends: other-tool
+first-missing 1.0: Depends: nowhere | tool
+pre 1.0: Pre-Depends: libc; Depends: tool
+awk-user 1.0: Depends: awk
+gawk 5.0: Provides: awk
+mawk 1.3: Provides: awk; Priority: required
+awk-user-with-gawk 1.0: Depends: gawk, awk
+api-user 1.0: Depends: api (>= 3)
+api-old 1.0: Provides: api (= 2)
+api-new 1.0: Provides: api (= 3.1), another
+api-without 1.0: Provides: api
+real-and-virtual 1.0: Depends: tool2
+tool2 1.0
+aa-tool2 1.0: Provides: tool2
+any-arch 1.0: Depends: lib:any (>= 2)
+broken 1.0: Depends: lib (>= 3)
+broken-deep 1.0: Depends: broken-mid
+broken-mid 1.0: Depends: nowhere (= 1) | lib (<< 1)
+strict 1.0: Depends: lib (= 2.5), lib (<< 2.6~), lib (>> 2.5~rc1)
+old-lib 1.0: Depends: lib (<< 2)
+self 1.0: Depends: self
+`
+
+func index(t *testing.T) *debian.Index {
+	t.Helper()
+	var text strings.Builder
+	for line := range strings.Lines(strings.TrimSpace(universe)) {
+		head, rest, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		name, version, _ := strings.Cut(head, " ")
+		var lines []string
+		if rest != "" {
+			lines = strings.Split(rest, "; ")
+		}
+		text.WriteString(stanza(name, version, "amd64", lines...))
+	}
+	text.WriteString(stanza("foreign", "1.0", "s390x"))
+	x, err := debian.ParseIndex("stable", "amd64", []byte(text.String()))
+	require.NoError(t, err)
+	return x
+}
+
+func TestResolve(t *testing.T) {
+	x := index(t)
+	for name, c := range map[string]struct{ packages, exclude, want string }{
+		"a closure, with a cycle":                        {"app", "", "app lib libc libgcc tool"},
+		"the newest version":                             {"lib", "", "lib libc libgcc"},
+		"an alternative that is asked for":               {"app other-tool", "", "app lib libc libgcc other-tool"},
+		"an alternative that something else needs later": {"wants-other", "", "hard needs-other other-tool wants-other"},
+		"the first alternative that exists":              {"first-missing", "", "first-missing tool"},
+		"Pre-Depends":                                    {"pre", "", "libc libgcc pre tool"},
+		"the most important provider":                    {"awk-user", "", "awk-user mawk"},
+		"a provider that is there":                       {"awk-user-with-gawk", "", "awk-user-with-gawk gawk"},
+		"a provider that is asked for":                   {"awk-user gawk", "", "awk-user gawk"},
+		"a provider in a version":                        {"api-user", "", "api-new api-user"},
+		"a real package before what provides it":         {"real-and-virtual", "", "real-and-virtual tool2"},
+		"of any architecture":                            {"any-arch", "", "any-arch lib libc libgcc"},
+		"versions":                                       {"strict", "", "lib libc libgcc strict"},
+		"on itself":                                      {"self", "", "self"},
+		"nothing":                                        {"", "", ""},
+		"excluded":                                       {"app", "libc", "app lib tool"},
+		"excluded, and no alternative instead":           {"app", "tool", "app lib libc libgcc"},
+		"excluded, and no provider instead":              {"awk-user", "mawk", "awk-user"},
+		"excluded, and broken":                           {"broken-deep", "broken-mid", "broken-deep"},
+		"excluded, and not there":                        {"broken-deep", "nowhere", "broken-deep broken-mid"},
+		"twice":                                          {"lib lib", "", "lib libc libgcc"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := x.Resolve(strings.Fields(c.packages), strings.Fields(c.exclude))
+			require.NoError(t, err)
+			var names []string
+			for _, p := range got {
+				names = append(names, p.Name)
+				if p.Name == "lib" {
+					assert.Equal(t, debian.Package{
+						Name: "lib", Version: "2.5", Architecture: "amd64", Path: "pool/lib_2.5.deb", Size: 100, SHA256: sha([]byte("lib2.5")),
+					}, p)
+				}
+			}
+			assert.Equal(t, c.want, strings.Join(names, " "))
+		})
+	}
+}
+
+func TestResolveProblems(t *testing.T) {
+	x := index(t)
+	_, err := x.Resolve([]string{"broken-deep", "toool", "awk", "broken", "old-lib", "foreign", "hard"}, []string{"hard"})
+	var all *debian.ResolveError
+	require.ErrorAs(t, err, &all)
+	assert.Equal(t, []string{
+		`package "toool" is not in suite stable for amd64`,
+		`package "awk" is virtual in suite stable for amd64`,
+		`package "foreign" is not in suite stable for amd64`,
+		`package "hard" is both asked for and excluded`,
+		`broken depends on lib (>= 3): lib is 2.5`,
+		`broken-mid (wanted by broken-deep) depends on nowhere (= 1) | lib (<< 1): lib is 1.0`,
+		`lib (wanted by old-lib) depends on missing-in-old: there is none`,
+	}, messages(all))
+	assert.Contains(t, all.Hint(), `did you mean "tool"?`)
+	assert.Contains(t, all.Hint(), "ask for a package that provides it: mawk, gawk")
+
+	var unknown *debian.UnknownError
+	require.ErrorAs(t, err, &unknown)
+	assert.Equal(t, "toool", unknown.Name)
+	assert.LessOrEqual(t, len(unknown.Known), 5)
+	var unsatisfiable *debian.UnsatisfiableError
+	require.ErrorAs(t, err, &unsatisfiable)
+	assert.NotEmpty(t, unsatisfiable.Hint())
+}
+
+func messages(e *debian.ResolveError) []string {
+	var out []string
+	for _, p := range e.Problems {
+		out = append(out, p.Error())
+	}
+	return out
+}
+
+func TestUnsatisfiableNamesWhoWantsWhat(t *testing.T) {
+	_, err := index(t).Resolve([]string{"broken-deep"}, nil)
+	var e *debian.UnsatisfiableError
+	require.ErrorAs(t, err, &e)
+	assert.Equal(t, []string{"broken-mid", "broken-deep"}, e.Wants)
+	assert.Equal(t, "nowhere (= 1) | lib (<< 1)", e.Relation)
+	assert.Equal(t, "broken-mid (wanted by broken-deep) depends on nowhere (= 1) | lib (<< 1): lib is 2.5", e.Error())
+}
+
+func TestIndexRefuses(t *testing.T) {
+	good := stanza("good", "1.0", "amd64")
+	for name, c := range map[string]struct{ from, to, want string }{
+		"a name":    {"Package: good", "Package: ../good", `not the name of a package: "../good"`},
+		"a version": {"Version: 1.0", "Version: 1/0", `not a version: "1/0"`},
+		"a path":    {"Filename: pool", "Filename: ../pool", `not a path: "../pool/good_1.0.deb"`},
+		"absolute":  {"Filename: pool", "Filename: /pool", `not a path: "/pool/good_1.0.deb"`},
+		"a size":    {"Size: 100", "Size: -1", "not a size: -1"},
+		"no size":   {"Size: 100\n", "", `not a size: ""`},
+		"a digest":  {"SHA256: ", "SHA256: x", "not a SHA-256 digest"},
+		"a field":   {"Size: 100", "Size 100", "not a field: Size 100"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := debian.ParseIndex("stable", "amd64", []byte(good+strings.Replace(good, c.from, c.to, 1)))
+			assert.ErrorContains(t, err, c.want)
+			assert.ErrorContains(t, err, "line 8")
+		})
+	}
+}
