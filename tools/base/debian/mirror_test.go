@@ -36,7 +36,6 @@ type file struct {
 	link string
 	mode int64
 	uid  int
-	size int64 // where the header lies about it
 }
 
 func tarOf(t testing.TB, files ...file) []byte {

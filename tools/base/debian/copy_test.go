@@ -1,0 +1,164 @@
+package debian_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/multiarch-build/multiarch/tools/base/debian"
+	"github.com/multiarch-build/multiarch/tools/cache"
+	"github.com/multiarch-build/multiarch/tools/layer"
+)
+
+// copyVariable names a folder with a copy of a part of Debian's archive, as apt has fetched and checked it: dists with
+// InRelease and Packages (in any form), and pool. Tests ask no mirror themselves.
+const copyVariable = "MULTIARCH_TEST_DEBIAN"
+
+var (
+	static   = []string{"base-files", "base-passwd", "ca-certificates", "netbase", "tzdata"}
+	scripted = []string{ // what only the scripts of packages need
+		"debconf", "dpkg", "gcc-14-base", "libacl1", "libdebconfclient0", "libmd0", "libpcre2-8-0", "libselinux1", "mawk", "media-types",
+		"openssl", "openssl-provider-legacy", "readline-common", "tar",
+	}
+)
+
+// realArchive serves the copy, with Debian's own keys.
+func realArchive(t testing.TB, suite string) *debian.Archive {
+	t.Helper()
+	dir := os.Getenv(copyVariable)
+	if dir == "" {
+		t.Skipf("missing: %s, a folder with a copy of a part of Debian's archive", copyVariable)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "dists", suite, "InRelease")); err != nil {
+		t.Skipf("missing: suite %s in %s: %s", suite, copyVariable, err)
+	}
+	server := httptest.NewServer(http.FileServer(http.Dir(dir)))
+	t.Cleanup(server.Close)
+	return &debian.Archive{Mirrors: []string{server.URL}, Suite: suite}
+}
+
+func fetched(t testing.TB, a *debian.Archive, store *cache.Store, arch string, packages, exclude []string) []debian.Deb {
+	t.Helper()
+	r, err := a.Release(t.Context())
+	require.NoError(t, err)
+	x, err := a.Index(t.Context(), r, arch)
+	require.NoError(t, err)
+	chosen, err := x.Resolve(packages, exclude)
+	require.NoError(t, err)
+	debs := make([]debian.Deb, len(chosen))
+	group, ctx := errgroup.WithContext(t.Context())
+	for i, p := range chosen {
+		group.Go(func() (err error) {
+			debs[i], err = a.Fetch(ctx, store, p)
+			return err
+		})
+	}
+	require.NoError(t, group.Wait())
+	return debs
+}
+
+func namesOf(debs []debian.Deb) []string {
+	var out []string
+	for _, d := range debs {
+		out = append(out, d.Package.Name)
+	}
+	return out
+}
+
+// The embedded keys verify every suite that the copy has.
+func TestRealKeys(t *testing.T) {
+	found := 0
+	for _, suite := range []string{"stable", "oldstable", "testing", "bookworm", "trixie", "forky"} {
+		t.Run(suite, func(t *testing.T) {
+			r, err := realArchive(t, suite).Release(t.Context())
+			require.NoError(t, err)
+			assert.Contains(t, r.Architectures, "arm64")
+			found++
+		})
+	}
+	if os.Getenv(copyVariable) != "" {
+		assert.NotZero(t, found)
+	}
+}
+
+func TestRealStatic(t *testing.T) {
+	store := newStore(t)
+	for _, arch := range []string{"amd64", "arm64"} {
+		t.Run(arch, func(t *testing.T) {
+			a := realArchive(t, "stable")
+			debs := fetched(t, a, store, arch, static, scripted[:len(scripted):len(scripted)])
+			got := merged(t, debian.Options{Slim: true}, without(debs, "libc6", "libgcc-s1")...)
+			assert.Equal(t, static, namesOf(without(debs, "libc6", "libgcc-s1")))
+			assert.Greater(t, strings.Count(read(t, got["/etc/ssl/certs/ca-certificates.crt"]), "BEGIN CERTIFICATE"), 100)
+			assert.Contains(t, read(t, got["/etc/passwd"]), "nonroot:x:65532:")
+			assert.Contains(t, read(t, got["/usr/lib/os-release"]), "ID=debian")
+			assert.Equal(t, "/run", got["/var/run"].Link)
+			assert.Contains(t, got, "/usr/share/zoneinfo/Europe/Berlin")
+		})
+	}
+}
+
+func without(debs []debian.Deb, names ...string) []debian.Deb {
+	var out []debian.Deb
+	for _, d := range debs {
+		left := true
+		for _, name := range names {
+			left = left && d.Package.Name != name
+		}
+		if left {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func TestRealFlask(t *testing.T) {
+	debs := fetched(t, realArchive(t, "stable"), newStore(t), "amd64", []string{"python3-flask"}, scripted)
+	assert.Contains(t, namesOf(debs), "libgcc-s1")
+	assert.NotContains(t, namesOf(debs), "gawk", "what is excluded is not replaced")
+	assert.NotContains(t, namesOf(debs), "cdebconf")
+	got := merged(t, debian.Options{Slim: true}, debs...)
+	assert.Contains(t, got, "/usr/bin/python3")
+	assert.Contains(t, got, "/usr/lib64/ld-linux-x86-64.so.2")
+	assert.Equal(t, "usr/lib64", got["/lib64"].Link)
+	assert.Contains(t, got, "/usr/share/doc/python3-flask/copyright")
+	assert.Contains(t, got, "/var/lib/dpkg/status.d/python3-flask")
+	t.Logf("%d packages, %d entries", len(debs), len(got))
+}
+
+// Bookworm has no package with the links of usrmerge.
+func TestRealBookworm(t *testing.T) {
+	debs := fetched(t, realArchive(t, "bookworm"), newStore(t), "amd64", []string{"base-files"}, scripted)
+	got := merged(t, debian.Options{}, debs...)
+	assert.Equal(t, "usr/bin", got["/bin"].Link)
+	assert.Equal(t, layer.Dir, got["/usr/bin"].Kind)
+}
+
+func BenchmarkMerge(b *testing.B) {
+	debs := fetched(b, realArchive(b, "stable"), newStore(b), "amd64", []string{"python3-flask"}, scripted)
+	dir := b.TempDir()
+	b.ReportAllocs()
+	for b.Loop() {
+		tree, err := debian.Merge(b.Context(), debs, debian.Options{Slim: true, Spill: dir})
+		require.NoError(b, err)
+		require.NoError(b, tree.Close())
+	}
+}
+
+func BenchmarkIndex(b *testing.B) {
+	a := realArchive(b, "stable")
+	r, err := a.Release(b.Context())
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, err := a.Index(b.Context(), r, "amd64")
+		require.NoError(b, err)
+	}
+}
