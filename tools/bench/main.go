@@ -4,6 +4,7 @@
 //
 //	go run ./tools/bench
 //	go run ./tools/bench -scale 1000x10
+//	go run ./tools/bench -bazel -services 20 -rounds 3
 //
 // Everything is made in a temporary folder (some gigabytes of Go build caches), which is gone at the end. Only ko
 // itself, and what it is made of, comes from elsewhere: through the Go module proxy.
@@ -51,6 +52,8 @@ type settings struct {
 	rounds    int
 	ko        string
 	scale     *size // nil: compare with the peers
+	bazel     bool  // compare our rules with rules_oci
+	bazelrcs  []string
 }
 
 // size is a number of services for a number of platforms each.
@@ -67,7 +70,7 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(f
 
 func parse(args []string, stderr io.Writer) (settings, error) {
 	var s settings
-	var platforms, scale string
+	var platforms, scale, bazelrcs string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // errors are printed once, by start
 	flags.IntVar(&s.services, "services", 5, "how many services are built")
@@ -75,6 +78,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.IntVar(&s.rounds, "rounds", 5, "how many times each measurement is repeated")
 	flags.StringVar(&s.ko, "ko", "v0.19.1", "the `version` of ko to compare with")
 	flags.StringVar(&scale, "scale", "", "measure how multiarch alone grows instead: plans up to `SERVICESxPLATFORMS`, such as 1000x10, and builds of 5, 10 and 20 services")
+	flags.BoolVar(&s.bazel, "bazel", false, "compare the Bazel rules with rules_oci instead, with the bazel on PATH; -services 20 -rounds 3 is what the README quotes")
+	flags.StringVar(&bazelrcs, "bazelrc", "", "`files` of options for Bazel, with commas between them: where rules_oci comes from, where no registry can be asked")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(stderr, "usage: go run ./tools/bench [flags]")
 		flags.SetOutput(stderr)
@@ -92,6 +97,17 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		return s, usagef("-rounds %d: at least one is needed", s.rounds)
 	case !strings.HasPrefix(s.ko, "v"):
 		return s, usagef("-ko %q: a version such as v0.19.1 is needed, so that results can be compared", s.ko)
+	}
+	for rc := range strings.SplitSeq(bazelrcs, ",") {
+		if rc != "" {
+			s.bazelrcs = append(s.bazelrcs, rc)
+		}
+	}
+	switch {
+	case s.bazel && scale != "":
+		return s, usagef("-bazel and -scale exclude each other")
+	case !s.bazel && bazelrcs != "":
+		return s, usagef("-bazelrc is for -bazel")
 	}
 	for name := range strings.SplitSeq(platforms, ",") {
 		name = strings.TrimSpace(name)
@@ -123,6 +139,9 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) (err 
 	defer func() { err = errors.Join(err, w.close()) }()
 	if s.scale != nil {
 		return scale(ctx, w, s, stdout)
+	}
+	if s.bazel {
+		return compareBazel(ctx, w, s, stdout)
 	}
 	return compare(ctx, w, s, stdout)
 }

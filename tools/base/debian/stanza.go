@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// stanzas calls each with the stanzas of a file in the syntax of Debian Policy, 5.1, in their order. The bytes that each is given
-// hold one stanza whole, and are not valid afterwards; line counts from 1.
+// stanzas calls each with the stanzas of a file in the syntax of Debian Policy, 5.1, in their order. The bytes that each
+// is given hold one stanza whole; line is where it starts, counted from 1.
 //
 // An index has 50 MB and 70,000 stanzas, of which a handful of fields are needed. Parsers that make a map of all fields
 // take ten times as long.

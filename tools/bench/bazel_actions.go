@@ -1,0 +1,97 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// action is one line of Bazel's execution log: spawn.proto, SpawnExec, as JSON.
+type action struct {
+	Mnemonic string `json:"mnemonic"`
+	Metrics  struct {
+		TotalTime string `json:"totalTime"` // such as 0.012s
+	} `json:"metrics"`
+	ActualOutputs []struct {
+		Digest struct {
+			SizeBytes string `json:"sizeBytes"`
+		} `json:"digest"`
+	} `json:"actualOutputs"`
+}
+
+// actions are what a build ran, by mnemonic.
+type actions map[string][]ran
+
+type ran struct {
+	took   time.Duration
+	output int64 // bytes
+}
+
+// readActions reads an execution log: JSON objects, one after the other.
+func readActions(r io.Reader) (actions, error) {
+	all := actions{}
+	for d := json.NewDecoder(r); ; {
+		var a action
+		if err := d.Decode(&a); errors.Is(err, io.EOF) {
+			return all, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("reading the execution log: %w", err)
+		}
+		var one ran
+		if a.Metrics.TotalTime != "" {
+			var err error
+			if one.took, err = time.ParseDuration(a.Metrics.TotalTime); err != nil {
+				return nil, fmt.Errorf("reading the execution log: %w", err)
+			}
+		}
+		for _, o := range a.ActualOutputs {
+			size, err := strconv.ParseInt(cmp.Or(o.Digest.SizeBytes, "0"), 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("reading the execution log: %w", err)
+			}
+			one.output += size
+		}
+		all[a.Mnemonic] = append(all[a.Mnemonic], one)
+	}
+}
+
+func (a actions) count(mnemonics []string) int {
+	n := 0
+	for _, m := range mnemonics {
+		n += len(a[m])
+	}
+	return n
+}
+
+func (a actions) time(mnemonics []string) (sum time.Duration) {
+	for _, m := range mnemonics {
+		for _, one := range a[m] {
+			sum += one.took
+		}
+	}
+	return sum
+}
+
+func (a actions) bytes(mnemonics []string) (sum int64) {
+	for _, m := range mnemonics {
+		for _, one := range a[m] {
+			sum += one.output
+		}
+	}
+	return sum
+}
+
+// ofBazel takes one quantity out of costs.
+func ofBazel[T ~int64](costs []bazelCost, quantity func(bazelCost) T) series[T] {
+	var s series[T]
+	for _, c := range costs {
+		s = append(s, quantity(c))
+	}
+	slices.Sort(s)
+	return s
+}
