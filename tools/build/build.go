@@ -141,6 +141,8 @@ func (e *engine) layersOf(ctx context.Context, i plan.Image, n int, m *made) err
 // base makes, or opens, what a child stands on.
 func (e *engine) base(ctx context.Context, c plan.Child) (Base, error) {
 	switch {
+	case c.Base.Image != nil && e.pull == nil:
+		return Base{}, fmt.Errorf("base %s is in a registry, and there is nobody to read it", c.Base.Name)
 	case c.Base.Image != nil:
 		return e.pull(ctx, c.Base) // its errors name the base
 	case c.Base.Builtin == plan.Static:

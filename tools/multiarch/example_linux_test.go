@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,6 +26,7 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/lock"
 )
 
 const exampleFile = "../../images/multiarch.yaml"
@@ -195,6 +198,33 @@ func TestPythonAnswers(t *testing.T) {
 			}
 			assert.Equal(t, "Hello ONAP. I am a Python service running on "+machine+"\n", ask(t, "py-app", p, "/"))
 		})
+	}
+}
+
+// TestLockOfToday asks the machine's Debian mirror what the packages of the Flask service are right now, for all eight
+// architectures. What it says depends on the day; that it is complete does not.
+func TestLockOfToday(t *testing.T) {
+	copied := t.TempDir()
+	command(t, "cp", "-r", "../../images", copied)
+	file := filepath.Join(copied, "images/multiarch.yaml")
+	cmd := exec.Command("multiarch", "lock", "--update", "-f", file)
+	if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() == 5 {
+		t.Skipf("no mirror to ask, or one that is being updated: %s", out)
+	} else {
+		require.NoError(t, err, string(out))
+	}
+	command(t, "multiarch", "lock", "--check", "-f", file)
+	assert.Empty(t, command(t, "multiarch", "outdated", "-f", file))
+	content, err := os.ReadFile(filepath.Join(copied, "images/multiarch.lock"))
+	require.NoError(t, err)
+	f, err := lock.Parse("multiarch.lock", content)
+	require.NoError(t, err)
+	of := f.Bases["python"].Debian.Architectures
+	assert.ElementsMatch(t, []string{"amd64", "arm64", "armel", "armhf", "i386", "ppc64el", "riscv64", "s390x"}, slices.Collect(maps.Keys(of)))
+	for architecture, packages := range of {
+		for _, name := range []string{"python3-flask", "python3-werkzeug", "libc6", "ca-certificates"} {
+			assert.True(t, slices.ContainsFunc(packages, func(p lock.Package) bool { return p.Name == name }), "%s: %s", architecture, name)
+		}
 	}
 }
 
