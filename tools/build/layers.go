@@ -93,16 +93,31 @@ type source struct {
 // way that only reading shows: then it is made again when it is read.
 func (l *layers) make(ctx context.Context, createdBy string, entries []layer.Entry, o layer.Options, src source) (*image.Layer, error) {
 	key := layer.Key(entries, o)
-	d, err := once(&l.mu, l.done, key, func() (d layer.Descriptor, err error) {
-		if l.store.Get(recordKind, key, &d) && l.store.Has(d.Digest, d.Size) {
-			return d, nil
-		}
+	return l.kept(key, createdBy, func() (d layer.Descriptor, err error) {
 		if src.now != nil {
 			if err := src.now(); err != nil {
 				return d, err
 			}
 		}
 		return l.write(ctx, key, entries, o)
+	}, func() (d layer.Descriptor, err error) {
+		if src.later != nil {
+			if err := src.later(l.life); err != nil {
+				return d, err
+			}
+		}
+		return l.write(l.life, key, entries, o)
+	})
+}
+
+// kept returns the layer that is known by a key: the one in the store, else what now writes there. later writes it once
+// more where, when it is read, it turns out to be damaged.
+func (l *layers) kept(key, createdBy string, now, later func() (layer.Descriptor, error)) (*image.Layer, error) {
+	d, err := once(&l.mu, l.done, key, func() (d layer.Descriptor, err error) {
+		if l.store.Get(recordKind, key, &d) && l.store.Has(d.Digest, d.Size) {
+			return d, nil
+		}
+		return now()
 	})
 	if err != nil {
 		return nil, err
@@ -111,12 +126,7 @@ func (l *layers) make(ctx context.Context, createdBy string, entries []layer.Ent
 		if l.store.Check(d.Digest) {
 			return nil
 		}
-		if src.later != nil {
-			if err := src.later(l.life); err != nil {
-				return err
-			}
-		}
-		again, err := l.write(l.life, key, entries, o)
+		again, err := later()
 		if err == nil && again != d {
 			err = fmt.Errorf("layer %s came out as %s when it was made again", d.Digest, again.Digest)
 		}

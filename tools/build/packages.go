@@ -4,10 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"slices"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -33,35 +30,13 @@ func (l *layers) packages(ctx context.Context, c plan.Child, mirrors []string) (
 		return Base{}, err
 	}
 	key := string(recipe)
-	make := func(ctx context.Context) (layer.Descriptor, error) {
-		return l.merge(ctx, archive, key, b, options)
-	}
-	d, err := once(&l.mu, l.done, key, func() (d layer.Descriptor, err error) {
-		if l.store.Get(recordKind, key, &d) && l.store.Has(d.Digest, d.Size) {
-			return d, nil
-		}
-		return make(ctx)
-	})
+	made, err := l.kept(key, image.CreatedByBase+c.Base.Name,
+		func() (layer.Descriptor, error) { return l.merge(ctx, archive, key, b, options) },
+		func() (layer.Descriptor, error) { return l.merge(l.life, archive, key, b, options) })
 	if err != nil {
 		return Base{}, err
 	}
-	intact := sync.OnceValue(func() error {
-		if l.store.Check(d.Digest) {
-			return nil
-		}
-		again, err := make(l.life)
-		if err == nil && again != d {
-			err = fmt.Errorf("layer %s came out as %s when it was made again", d.Digest, again.Digest)
-		}
-		return err
-	})
-	made := image.Layer{Descriptor: d, CreatedBy: image.CreatedByBase + c.Base.Name, Blob: func() (io.ReadCloser, error) {
-		if err := intact(); err != nil {
-			return nil, err
-		}
-		return l.store.Blob(d.Digest)
-	}}
-	return Base{Env: envOf(b.Packages), Layers: []image.Layer{made}}, nil
+	return Base{Env: envOf(b.Packages), Layers: []image.Layer{*made}}, nil
 }
 
 // envOf is what programs on these packages find in their environment: what those on the static base find, as far as it

@@ -98,11 +98,7 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 	if err != nil {
 		return nil, err
 	}
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
-	}
-	c, err := config.Parse(file, content)
+	c, err := readConfig(file)
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +124,14 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 	opts.Vars, p.selected = p.vars, opts.Platforms
 	p.plan, err = plan.New(c, opts)
 	return p, err
+}
+
+func readConfig(file string) (*config.Config, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	return config.Parse(file, content)
 }
 
 // find returns the configuration file: the one given, or the nearest upwards.

@@ -208,7 +208,7 @@ func TestLockOfToday(t *testing.T) {
 	command(t, "cp", "-r", "../../images", copied)
 	file := filepath.Join(copied, "images/multiarch.yaml")
 	cmd := exec.Command("multiarch", "lock", "--update", "-f", file)
-	if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() == 5 {
+	if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() == 5 && os.Getenv("MULTIARCH_TEST_TOOLS") != "all" {
 		t.Skipf("no mirror to ask, or one that is being updated: %s", out)
 	} else {
 		require.NoError(t, err, string(out))

@@ -61,11 +61,7 @@ func (a *app) generated(resolve bool) (root string, stale []bazel.File, err erro
 	if err != nil {
 		return "", nil, err
 	}
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return "", nil, fmt.Errorf("reading the configuration: %w", err)
-	}
-	c, err := config.Parse(file, content)
+	c, err := readConfig(file)
 	if err != nil {
 		return "", nil, err
 	}

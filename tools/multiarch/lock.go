@@ -16,7 +16,6 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/base/debian"
 	"github.com/multiarch-build/multiarch/tools/base/pull"
-	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/lock"
 )
 
@@ -47,11 +46,7 @@ func (a *app) locking() (*locking, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
-	}
-	c, err := config.Parse(file, content)
+	c, err := readConfig(file)
 	if err != nil {
 		return nil, err
 	}
@@ -101,12 +96,16 @@ those named. Builds take bases as they are locked and ask nobody. Prints a line 
 			case check:
 				return a.checkLock(l)
 			}
-			ask, err := l.named(names)
+			again, err := l.named(names)
 			if err != nil {
 				return err
 			}
-			if !update {
-				ask = slices.DeleteFunc(slices.Clone(ask), func(w lock.Want) bool { return l.old.Covers(w) == nil })
+			var ask []lock.Want
+			for _, w := range l.wants {
+				asked := update && slices.ContainsFunc(again, func(a lock.Want) bool { return a.Name == w.Name })
+				if asked || l.old.Covers(w) != nil {
+					ask = append(ask, w)
+				}
 			}
 			found, err := a.resolve(cmd.Context(), o, ask)
 			if err != nil {

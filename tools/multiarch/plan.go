@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"text/tabwriter"
 
@@ -106,11 +105,7 @@ func (a *app) completeImages(*cobra.Command, []string, string) ([]string, cobra.
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	c, err := config.Parse(file, content)
+	c, err := readConfig(file)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

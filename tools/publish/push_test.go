@@ -171,6 +171,47 @@ func TestPushMountsFromTheBase(t *testing.T) {
 	})
 }
 
+// The layers of a base that was never read say nothing of where they stand; the target does.
+func TestPushMountsFromSources(t *testing.T) {
+	l, elsewhere := newLoopback(t, nil), newLoopback(t, nil)
+	base := newLayer(t, "base", 100_000)
+	ref, err := name.NewTag(l.host + "/distroless:latest")
+	require.NoError(t, err)
+	require.NoError(t, remote.Write(ref, newImage(t, amd64, base), remote.WithContext(t.Context())))
+	written := base.opened.Load()
+	sources := map[v1.Hash]name.Repository{digestOf(t, base): ref.Context()}
+	hello := service(t, "hello", []v1.Layer{base}, amd64)
+
+	here := target(l, hello, "latest")
+	here.Sources = sources
+	_, err = push(t, quick, here)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"hello from distroless"}, l.mounts)
+	assert.Equal(t, written, base.opened.Load(), "its bytes are not asked for")
+	require.NoError(t, validate.Index(l.index(t, "hello:latest")))
+
+	there := target(elsewhere, hello, "latest")
+	there.Sources = sources
+	_, err = push(t, quick, there)
+	require.NoError(t, err)
+	assert.Empty(t, elsewhere.mounts, "it is another registry")
+	assert.Equal(t, written+1, base.opened.Load())
+	require.NoError(t, validate.Index(elsewhere.index(t, "hello:latest")))
+
+	// Where the source has lost it meanwhile, it is sent.
+	gone := target(l, service(t, "py-app", []v1.Layer{newLayer(t, "lost", 5000)}, amd64), "latest")
+	layers, err := gone.Index.IndexManifest()
+	require.NoError(t, err)
+	img, err := gone.Index.Image(layers.Manifests[0].Digest)
+	require.NoError(t, err)
+	manifest, err := img.Manifest()
+	require.NoError(t, err)
+	gone.Sources = map[v1.Hash]name.Repository{manifest.Layers[0].Digest: ref.Context()}
+	_, err = push(t, quick, gone)
+	require.NoError(t, err)
+	require.NoError(t, validate.Index(l.index(t, "py-app:latest")))
+}
+
 func TestPushChecksBeforeItSends(t *testing.T) {
 	l := newLoopback(t, nil)
 	hello, py := service(t, "hello", nil, amd64), service(t, "py-app", nil, amd64)

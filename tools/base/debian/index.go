@@ -14,19 +14,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/multiarch-build/multiarch/tools/lock"
 )
 
 // maxIndex bounds an index, which is unpacked into memory. Debian's have 57 MB.
 const maxIndex = 1 << 30
 
 // Package is one package of a suite, and all that is needed to have it later.
-type Package struct {
-	Name, Version string
-	Architecture  string // as Debian calls it; all where it is the same on each
-	Path          string // below the base URL of a mirror
-	Size          int64  // in bytes
-	SHA256        string // in hexadecimal
-}
+type Package lock.Package
 
 func (p Package) String() string { return p.Name + " " + p.Version }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -66,7 +67,7 @@ func (p *Puller) Open(ctx context.Context, base, reference string, c lock.Child)
 		return nil, fail(err)
 	}
 	content, err := io.ReadAll(raw)
-	if err = firstOf(err, raw.Close()); err != nil {
+	if err = errors.Join(err, raw.Close()); err != nil {
 		return nil, fail(err)
 	}
 	out := &Image{Config: &v1.ConfigFile{}, Repository: repo}
@@ -105,6 +106,9 @@ func (p *Puller) Fetch(ctx context.Context, images []*Image) error {
 	group, _ := errgroup.WithContext(ctx)
 	for _, i := range images {
 		for _, l := range i.Layers {
+			if p.store.Has(l.Digest, l.Size) {
+				continue // whoever reads it checks it
+			}
 			group.Go(func() error {
 				r, err := l.Blob()
 				if err != nil {
@@ -154,13 +158,4 @@ func (p *Puller) blobs(ctx context.Context, repo name.Repository) (*registry.Blo
 		p.mu.Unlock()
 	}
 	return blobs, err
-}
-
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
