@@ -31,7 +31,6 @@ const maxRelease = 16 << 20
 // Release is what a suite says of itself, signed.
 type Release struct {
 	Suite, Codename string
-	Version         string // of Debian: 13.1; "" where the suite is none that is released
 	Date            time.Time
 	SHA256          string // of the signed file, in hexadecimal
 	Architectures   []string
@@ -145,8 +144,6 @@ func parseRelease(text []byte) (*Release, error) {
 			out.Suite = text
 		case "codename":
 			out.Codename = text
-		case "version":
-			out.Version = text
 		case "date":
 			var err error
 			if out.Date, err = time.Parse(time.RFC1123, text); err != nil {
