@@ -225,7 +225,7 @@ func TestWhatIsRefused(t *testing.T) {
 		"no commit":                {with(tags, "-template", "{{.Git.ShortCommit}}"), 1, []string{`image hello: tag "{{.Git.ShortCommit}}" needs STABLE_GIT_COMMIT`, "--workspace_status_command"}},
 		"no tag":                   {with(tags, "-template", "a b"), 1, []string{`tag "a b"`, "hint: "}},
 		"unknown word":             {with(tags, "-template", "{{.Commit}}"), 1, []string{"image hello: template", "hint: "}},
-		"unknown command":          {[]string{"bake"}, 2, []string{`unknown command "bake": there are layer, image, index, layout and tags`}},
+		"unknown command":          {[]string{"bake"}, 2, []string{`unknown command "bake": there are base, layer, image, index, layout and tags`}},
 		"no command":               {nil, 2, []string{"give a command"}},
 		"unknown flag":             {with(files, "-what"), 2, []string{"-what"}},
 		"missing flag":             {[]string{"layer"}, 2, []string{"-blob is missing"}},

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/multiarch-build/multiarch/tools/image"
 	"github.com/multiarch-build/multiarch/tools/layer"
 )
@@ -22,6 +24,12 @@ type layerFile struct {
 	CreatedBy string `json:"createdBy"`
 	// Env is what programs on this layer, a base, find in their environment where the image does not say otherwise.
 	Env []string `json:"env,omitempty"`
+}
+
+// baseFile is what is known of a base that is an image, without its layers.
+type baseFile struct {
+	Config *v1.ConfigFile `json:"config"`
+	Layers []layerFile    `json:"layers"`
 }
 
 // settingsFile is what a rule says about an image.

@@ -25,6 +25,7 @@ func writeImage(_ context.Context, flags *flag.FlagSet, args []string) error {
 	)
 	s.flags(flags)
 	settings := flags.String("settings", "", "JSON: settings of the config, annotations of the manifest")
+	under := flags.String("base", "", "JSON about the image it stands on")
 	flags.Var(&layers, "layer", "JSON about a layer, from the bottom up")
 	manifest := flags.String("manifest", "", "the manifest to write")
 	configFile := flags.String("config", "", "the config to write")
@@ -49,16 +50,26 @@ func writeImage(_ context.Context, flags *flag.FlagSet, args []string) error {
 			return s.wrap(err)
 		}
 	}
-	var made []image.Layer
+	var on baseFile
+	if *under != "" {
+		if err := readJSON(*under, &on); err != nil {
+			return s.wrap(err)
+		}
+	}
+	all := on.Layers
 	for _, file := range layers {
 		var l layerFile
 		if err := readJSON(file, &l); err != nil {
 			return s.wrap(err)
 		}
+		all = append(all, l)
+	}
+	var made []image.Layer
+	for _, l := range all {
 		of.Settings = of.Settings.WithEnv(l.Env)
 		made = append(made, image.Layer{Descriptor: l.Descriptor, CreatedBy: l.CreatedBy})
 	}
-	configBytes, err := image.Config(p, of.Settings, nil, made)
+	configBytes, err := image.Config(p, of.Settings, on.Config, made)
 	if err != nil {
 		return s.wrap(err)
 	}
@@ -70,7 +81,7 @@ func writeImage(_ context.Context, flags *flag.FlagSet, args []string) error {
 	if err != nil {
 		return s.wrap(err)
 	}
-	d.Platform = image.Platform(p, nil)
+	d.Platform = image.Platform(p, on.Config)
 	return writeAll(output{*configFile, configBytes}, output{*manifest, manifestBytes}, output{*descriptor, d})
 }
 

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"time"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
@@ -38,19 +39,27 @@ func (s subject) wrap(err error) error {
 }
 
 // writeLayer turns files into a blob and what is known about it. Every file is read once.
-func writeLayer(ctx context.Context, flags *flag.FlagSet, args []string) error {
+func writeLayer(ctx context.Context, flags *flag.FlagSet, args []string) (failed error) {
 	var (
 		s       subject
 		entries list
+		debs    list
 	)
 	s.flags(flags)
 	blob := flags.String("blob", "", "the compressed tar to write")
 	descriptor := flags.String("descriptor", "", "the JSON to write about it")
 	system := flags.String("os", "linux", "the operating system of the image")
 	compression := flags.String("compression", "gzip", "gzip or zstd")
-	holds := flags.String("holds", "", "what is in it: files, program, or static (the base)")
+	holds := flags.String("holds", "", "what is in it: files, program, static (the base), or packages")
 	flags.Var(&entries, "entry", "a file, in JSON")
+	name := flags.String("name", "", "what the base of packages is called")
+	list := flags.String("packages", "", "JSON: the packages, as multiarch.lock has them")
+	flags.Var(&debs, "deb", "a package, called by its SHA-256")
+	slim := flags.Bool("slim", false, "leave out what programs do not read")
 	if err := parse(flags, args, "blob", "descriptor", "holds"); err != nil {
+		return err
+	}
+	if err := fitting(*holds, *name, *list); err != nil {
 		return err
 	}
 	if *compression != "gzip" && *compression != "zstd" {
@@ -69,8 +78,13 @@ func writeLayer(ctx context.Context, flags *flag.FlagSet, args []string) error {
 		if content, err = base.Static(); err != nil {
 			return fmt.Errorf("making base static: %w", err)
 		}
-	default:
-		return usagef("layer: -holds %q: there are files, program and static", *holds)
+	case "packages":
+		tree, env, err := packages(ctx, *list, debs, *slim, filepath.Dir(*blob))
+		if err != nil {
+			return fmt.Errorf("making base %s: %w", *name, err)
+		}
+		defer func() { failed = errors.Join(failed, tree.Close()) }()
+		about.CreatedBy, about.Env, content = image.CreatedByBase+*name, env, tree.Entries
 	}
 	for _, text := range entries {
 		e, err := s.entry(text)
@@ -88,6 +102,20 @@ func writeLayer(ctx context.Context, flags *flag.FlagSet, args []string) error {
 		return s.wrap(err)
 	}
 	return writeJSON(*descriptor, about)
+}
+
+// fitting looks for flags that are wrong together.
+func fitting(holds, name, packages string) error {
+	switch holds {
+	case "files", "program", "static":
+		return nil
+	case "packages":
+		if name == "" || packages == "" {
+			return usagef("layer: -holds packages needs -name and -packages")
+		}
+		return nil
+	}
+	return usagef("layer: -holds %q: there are files, program, static and packages", holds)
 }
 
 func (s subject) entry(text string) (layer.Entry, error) {

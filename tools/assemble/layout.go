@@ -20,7 +20,7 @@ const refName = "org.opencontainers.image.ref.name"
 // writeLayout copies an image or index into an OCI image layout. Digests are those of the descriptors: the actions that
 // wrote them read the bytes.
 func writeLayout(ctx context.Context, flags *flag.FlagSet, args []string) error {
-	var children, manifests, configs, layers, blobs list
+	var children, manifests, configs, layers, blobs, bases, layouts list
 	name := flags.String("name", "", "what the image is called")
 	out := flags.String("out", "", "the directory to fill")
 	root := flags.String("root", "", "the descriptor of the image or index")
@@ -30,11 +30,14 @@ func writeLayout(ctx context.Context, flags *flag.FlagSet, args []string) error 
 	flags.Var(&configs, "config", "the config of the same image")
 	flags.Var(&layers, "layer", "JSON about a layer")
 	flags.Var(&blobs, "blob", "the blob of the same layer")
+	flags.Var(&bases, "base", "JSON about an image that others stand on")
+	flags.Var(&layouts, "base-layout", "the OCI layout with the layers of the same image")
 	if err := parse(flags, args, "name", "out", "root"); err != nil {
 		return err
 	}
-	if len(children) != len(manifests) || len(children) != len(configs) || len(layers) != len(blobs) {
-		return usagef("layout: %d children, %d manifests and %d configs, %d layers and %d blobs", len(children), len(manifests), len(configs), len(layers), len(blobs))
+	if len(children) != len(manifests) || len(children) != len(configs) || len(layers) != len(blobs) || len(bases) != len(layouts) {
+		return usagef("layout: %d children, %d manifests and %d configs, %d layers and %d blobs, %d bases and %d layouts of bases",
+			len(children), len(manifests), len(configs), len(layers), len(blobs), len(bases), len(layouts))
 	}
 	l := folder{dir: *out, have: map[v1.Hash]bool{}}
 	if err := os.MkdirAll(filepath.Join(*out, "blobs", "sha256"), 0o755); err != nil {
@@ -46,6 +49,11 @@ func writeLayout(ctx context.Context, flags *flag.FlagSet, args []string) error 
 			return err
 		}
 		if err := errors.Join(ctx.Err(), l.copy(d.Digest, blobs[i])); err != nil {
+			return fmt.Errorf("image %s: %w", *name, err)
+		}
+	}
+	for i := range bases {
+		if err := l.base(ctx, bases[i], layouts[i]); err != nil {
 			return fmt.Errorf("image %s: %w", *name, err)
 		}
 	}
@@ -77,6 +85,20 @@ func writeLayout(ctx context.Context, flags *flag.FlagSet, args []string) error 
 type folder struct {
 	dir  string
 	have map[v1.Hash]bool
+}
+
+// base takes the layers of a base over.
+func (l folder) base(ctx context.Context, file, layout string) error {
+	var of baseFile
+	if err := readJSON(file, &of); err != nil {
+		return err
+	}
+	for _, one := range of.Layers {
+		if err := errors.Join(ctx.Err(), l.copy(one.Digest, filepath.Join(layout, "blobs", one.Digest.Algorithm, one.Digest.Hex))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // image takes an image over, and makes sure that everything it names is there.

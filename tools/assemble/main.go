@@ -1,4 +1,4 @@
-// Command assemble is the program that Bazel actions run: it writes layers, image manifests, image indexes, OCI layouts
+// Command assemble is the program that Bazel actions run: it reads bases and writes layers, image manifests, image indexes, OCI layouts
 // and tags, on the packages layer and image, which the embedded engine stands on as well. It reads the files that its
 // arguments name and nothing else: no clock, no network, no environment.
 package main
@@ -25,7 +25,7 @@ func main() {
 type command func(ctx context.Context, flags *flag.FlagSet, args []string) error
 
 func commands() map[string]command {
-	return map[string]command{"layer": writeLayer, "image": writeImage, "index": writeIndex, "layout": writeLayout, "tags": writeTags}
+	return map[string]command{"base": writeBase, "layer": writeLayer, "image": writeImage, "index": writeIndex, "layout": writeLayout, "tags": writeTags}
 }
 
 // run is the whole program: arguments in, exit code out. An argument @FILE stands for the lines of FILE, as Bazel's
@@ -53,11 +53,11 @@ func try(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(args) == 0 {
-		return usagef("give a command: layer, image, index, layout or tags")
+		return usagef("give a command: base, layer, image, index, layout or tags")
 	}
 	do, ok := commands()[args[0]]
 	if !ok {
-		return usagef("unknown command %q: there are layer, image, index, layout and tags", args[0])
+		return usagef("unknown command %q: there are base, layer, image, index, layout and tags", args[0])
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.SetOutput(io.Discard)

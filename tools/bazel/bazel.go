@@ -59,6 +59,7 @@ type Workspace struct {
 	rules    map[string][]*rule.Rule // by package, in order
 	names    map[string]bool         // the images there are
 	repos    []string                // repositories of Go modules
+	pulls    []pulled                // images that bases are made of
 	previous map[string]bool         // labels of generated rules that images/BUILD.bazel refers to, as it stands
 	loads    []rule.LoadInfo
 	included bool // MODULE.bazel includes the fragment
@@ -76,6 +77,8 @@ type resolver struct {
 	claimed  map[string]string // the image, by target
 	mains    map[string]goTarget
 	repos    map[string]bool
+	bases    map[string]map[arch.Platform]plan.Base // that images stand on and the rules do not bring along
+	pulls    []pulled
 	trees    map[string]*tree
 	ignored  []string
 }
@@ -88,7 +91,7 @@ func Resolve(p Project) (*Workspace, error) {
 		return nil, err
 	}
 	t := &resolver{project: p, ws: ws, rules: map[string][]*rule.Rule{}, said: map[string]bool{}, claimed: map[string]string{},
-		mains: map[string]goTarget{}, repos: map[string]bool{}, trees: map[string]*tree{}}
+		mains: map[string]goTarget{}, repos: map[string]bool{}, bases: map[string]map[arch.Platform]plan.Base{}, trees: map[string]*tree{}}
 	if t.pkg, err = ws.rel(filepath.Dir(p.File)); err != nil {
 		return nil, err
 	}
@@ -98,11 +101,13 @@ func Resolve(p Project) (*Workspace, error) {
 	if t.ignored, err = ws.ignored(); err != nil {
 		return nil, err
 	}
-	planned := &plan.Plan{}
-	if names := t.buildable(); len(names) > 0 {
-		if planned, err = plan.New(p.Config, plan.Options{Images: names, Bazel: true}); err != nil {
-			return nil, err
-		}
+	locked, err := readLock(p.File)
+	if err != nil {
+		return nil, err
+	}
+	planned, err := plan.New(p.Config, plan.Options{Lock: locked, Bazel: true})
+	if err != nil {
+		return nil, err
 	}
 	ws.planned[t.pkg], ws.planned[t.pushPackage()] = true, true
 	if ws.module == module {
@@ -110,6 +115,9 @@ func Resolve(p Project) (*Workspace, error) {
 	}
 	for _, i := range planned.Images {
 		t.image(i)
+	}
+	if err := t.baseRules(); err != nil {
+		return nil, err
 	}
 	t.stale(filepath.Base(p.File))
 	t.push(planned.Images)
@@ -127,30 +135,9 @@ func Resolve(p Project) (*Workspace, error) {
 	return t.workspace(planned)
 }
 
-// buildable are the images that stand on what the rules can make. The others are left to the embedded engine, and a note
-// says so.
-func (t *resolver) buildable() []string {
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(t.project.Config.Images)) {
-		on := ""
-		for _, p := range t.project.Config.PlatformsOf(name) {
-			base := t.project.Config.Images[name].On(p).Base.Name
-			if b, ok := t.project.Config.BaseOf(base); ok && b.Builtin == "" {
-				on = base
-			}
-		}
-		if on != "" {
-			t.note("image %s is left out: it stands on base %s, and the rules do not make bases of images or packages yet; multiarch build does", name, on)
-			continue
-		}
-		names = append(names, name)
-	}
-	return names
-}
-
 func (t *resolver) workspace(planned *plan.Plan) (*Workspace, error) {
 	w := &Workspace{Root: t.ws.root, ws: t.ws, pkg: t.pkg, rules: t.rules, names: map[string]bool{}, loads: Loads(t.ws.repo),
-		repos: slices.Sorted(maps.Keys(t.repos))}
+		repos: slices.Sorted(maps.Keys(t.repos)), pulls: t.pulls}
 	for _, i := range planned.Images {
 		w.names[i.Name] = true
 	}
@@ -165,6 +152,7 @@ func (t *resolver) workspace(planned *plan.Plan) (*Workspace, error) {
 		}
 	}
 	t.checkModule(w)
+	t.checkBases()
 	w.Notes = t.notes
 	return w, nil
 }
@@ -187,7 +175,7 @@ func (t *resolver) checkModule(w *Workspace) {
 	}
 	include := "//" + t.pkg + ":" + fragmentName
 	w.included = t.ws.included[include]
-	switch needed := len(w.repos) > 0; {
+	switch needed := len(w.repos)+len(w.pulls) > 0; {
 	case needed && !w.included:
 		t.note("MODULE.bazel needs include(%q)", include)
 	case !needed && w.included:

@@ -85,12 +85,13 @@ func (t *resolver) settings(image string, c plan.Child) attributes {
 		}
 	}
 	s := t.project.Config.Images[image].On(c.Platform)
-	if s.Entrypoint != nil && (len(s.Entrypoint) > 0 || c.Go != nil || c.Bazel != "") {
+	if s.Entrypoint != nil && (len(s.Entrypoint) > 0 || c.Go != nil || c.Bazel != "" || c.Base.Image != nil) {
 		a["entrypoint"] = s.Entrypoint
 	}
-	if c.Base.Builtin != plan.Static {
-		a["base"] = c.Base.Builtin
+	if s.Cmd != nil && len(s.Cmd) == 0 && c.Base.Image != nil {
+		a["cmd"] = s.Cmd // it takes away what the base says
 	}
+	put("base", t.base(c))
 	if c.Compression != config.Gzip {
 		a["compression"] = string(c.Compression)
 	}

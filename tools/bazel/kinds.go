@@ -6,15 +6,17 @@ import (
 
 // The kinds of rules that are generated.
 const (
-	imageKind    = "multiarch_image"
-	filesKind    = "multiarch_files"
-	tagsKind     = "multiarch_tags"
-	pushKind     = "multiarch_push"
-	ociPushKind  = "oci_push"
-	ociLoadKind  = "oci_load"
-	binaryKind   = "go_binary"
-	platformKind = "platform"
-	staleKind    = "multiarch_generated_test"
+	imageKind     = "multiarch_image"
+	filesKind     = "multiarch_files"
+	debianKind    = "multiarch_debian"
+	baseImageKind = "multiarch_base_image"
+	tagsKind      = "multiarch_tags"
+	pushKind      = "multiarch_push"
+	ociPushKind   = "oci_push"
+	ociLoadKind   = "oci_load"
+	binaryKind    = "go_binary"
+	platformKind  = "platform"
+	staleKind     = "multiarch_generated_test"
 )
 
 // Kinds says how generated rules are merged into rules that stand there, as Gazelle wants it: mergeable attributes are
@@ -23,14 +25,16 @@ func Kinds() map[string]rule.KindInfo {
 	return map[string]rule.KindInfo{
 		imageKind: kind("binary files platforms", "base entrypoint cmd env user workdir ports volumes labels annotations "+
 			"stop_signal created compression overrides"),
-		filesKind:    kind("srcs", "to strip_prefix mode owner owned_below"),
-		tagsKind:     kind("image", "repository templates platform"),
-		pushKind:     kind("images", ""),
-		ociPushKind:  kind("image", "remote_tags repository"),
-		ociLoadKind:  kind("image", "format repo_tags"),
-		platformKind: kind("constraint_values", ""),
-		staleKind:    kind("config", ""),
-		binaryKind:   kind("embed", "gc_linkopts gotags x_defs"),
+		filesKind:     kind("srcs", "to strip_prefix mode owner owned_below"),
+		debianKind:    kind("packages", "base slim"),
+		baseImageKind: kind("layouts", "base lock"),
+		tagsKind:      kind("image", "repository templates platform"),
+		pushKind:      kind("images", ""),
+		ociPushKind:   kind("image", "remote_tags repository"),
+		ociLoadKind:   kind("image", "format repo_tags"),
+		platformKind:  kind("constraint_values", ""),
+		staleKind:     kind("config", ""),
+		binaryKind:    kind("embed", "gc_linkopts gotags x_defs"),
 	}
 }
 
@@ -47,7 +51,7 @@ func kind(essential, others string) rule.KindInfo {
 // or "" for the workspace's own.
 func Loads(repo func(module string) string) []rule.LoadInfo {
 	return []rule.LoadInfo{
-		{Name: repo("multiarch") + "//tools/rules:defs.bzl", Symbols: []string{imageKind, filesKind, staleKind, tagsKind, pushKind}},
+		{Name: repo("multiarch") + "//tools/rules:defs.bzl", Symbols: []string{imageKind, debianKind, baseImageKind, filesKind, staleKind, tagsKind, pushKind}},
 		{Name: repo("rules_oci") + "//oci:defs.bzl", Symbols: []string{ociPushKind, ociLoadKind}},
 		{Name: repo("rules_go") + "//go:def.bzl", Symbols: []string{binaryKind}},
 	}

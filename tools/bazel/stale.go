@@ -26,6 +26,8 @@ func (w *Workspace) stale(pkg string, f *rule.File) []*rule.Rule {
 		switch r.Kind() {
 		case imageKind:
 			gone = pkg == w.pkg
+		case debianKind, baseImageKind:
+			gone = pkg == w.pkg && strings.HasSuffix(r.Name(), baseEnding)
 		case tagsKind, ociPushKind, ociLoadKind:
 			gone = pkg == path.Join(w.pkg, "push") && w.goneFromPush(r)
 		case pushKind:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -12,7 +11,6 @@ import (
 	"github.com/multiarch-build/multiarch/tools/base/debian"
 	"github.com/multiarch-build/multiarch/tools/image"
 	"github.com/multiarch-build/multiarch/tools/layer"
-	"github.com/multiarch-build/multiarch/tools/lock"
 	"github.com/multiarch-build/multiarch/tools/plan"
 )
 
@@ -36,17 +34,7 @@ func (l *layers) packages(ctx context.Context, c plan.Child, mirrors []string) (
 	if err != nil {
 		return Base{}, err
 	}
-	return Base{Env: envOf(b.Packages), Layers: []image.Layer{*made}}, nil
-}
-
-// envOf is what programs on these packages find in their environment: what those on the static base find, as far as it
-// is there.
-func envOf(packages []lock.Package) []string {
-	env := base.StaticEnv()
-	if !slices.ContainsFunc(packages, func(p lock.Package) bool { return p.Name == "ca-certificates" }) {
-		env = env[:1]
-	}
-	return env
+	return Base{Env: base.PackagesEnv(b.Packages), Layers: []image.Layer{*made}}, nil
 }
 
 // merge fetches packages, all at once, and writes their layer.

@@ -3,7 +3,6 @@ package pull
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/cache"
 	"github.com/multiarch-build/multiarch/tools/image"
-	"github.com/multiarch-build/multiarch/tools/layer"
 	"github.com/multiarch-build/multiarch/tools/lock"
 	"github.com/multiarch-build/multiarch/tools/registry"
 )
@@ -47,9 +45,8 @@ type Image struct {
 	Repository name.Repository
 }
 
-// Open reads what the base of a reference is on the platform that c is for: its config now, its layers later. base is its name in
-// multiarch.yaml. ctx is the one that reading
-// layers ends with. Errors are *UnavailableError.
+// Open reads what the base of a reference is on the platform that c is for: its config now, its layers later. base is its
+// name in multiarch.yaml. ctx is the one that reading layers ends with. Errors are *UnavailableError.
 func (p *Puller) Open(ctx context.Context, base, reference string, c lock.Child) (*Image, error) {
 	fail := func(err error) error {
 		return &UnavailableError{base, err, "the lock says what it was; run: multiarch lock --update " + base}
@@ -70,33 +67,26 @@ func (p *Puller) Open(ctx context.Context, base, reference string, c lock.Child)
 	if err = errors.Join(err, raw.Close()); err != nil {
 		return nil, fail(err)
 	}
-	out := &Image{Config: &v1.ConfigFile{}, Repository: repo}
-	if err := json.Unmarshal(content, out.Config); err != nil {
-		return nil, fail(fmt.Errorf("reading config %s: %w", c.Config.Digest, err))
+	layers := make([]v1.Descriptor, len(c.Layers))
+	for n, l := range c.Layers {
+		layers[n] = v1.Descriptor{MediaType: l.MediaType, Digest: l.Digest, Size: l.Size}
+	}
+	out := &Image{Repository: repo}
+	if out.Config, out.Layers, err = image.Under(base, content, layers); err != nil {
+		return nil, fail(err)
 	}
 	out.Config.OSVersion = cmp.Or(out.Config.OSVersion, c.OSVersion)
 	if out.Config.OSFeatures == nil {
 		out.Config.OSFeatures = c.OSFeatures
 	}
-	if len(out.Config.RootFS.DiffIDs) != len(c.Layers) {
-		return nil, fail(fmt.Errorf("config %s speaks of %d layers, and there are %d", c.Config.Digest, len(out.Config.RootFS.DiffIDs), len(c.Layers)))
-	}
 	for n, l := range c.Layers {
-		mediaType, err := converted(l.MediaType)
-		if err != nil {
-			return nil, fail(err)
+		out.Layers[n].Blob = func() (io.ReadCloser, error) {
+			r, err := p.blob(ctx, repo, l)
+			if err != nil {
+				return nil, fail(err)
+			}
+			return r, nil
 		}
-		out.Layers = append(out.Layers, image.Layer{
-			Descriptor: layer.Descriptor{MediaType: mediaType, Digest: l.Digest, Size: l.Size, DiffID: out.Config.RootFS.DiffIDs[n]},
-			CreatedBy:  image.CreatedByBase + base,
-			Blob: func() (io.ReadCloser, error) {
-				r, err := p.blob(ctx, repo, l)
-				if err != nil {
-					return nil, fail(err)
-				}
-				return r, nil
-			},
-		})
 	}
 	return out, nil
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/image"
 	"github.com/multiarch-build/multiarch/tools/lock"
 	"github.com/multiarch-build/multiarch/tools/registry"
 )
@@ -214,7 +215,7 @@ func read(ctx context.Context, puller *remote.Puller, repo name.Repository, c ch
 		OSFeatures: c.platform.OSFeatures,
 	}
 	for _, l := range m.Layers {
-		if _, err := converted(l.MediaType); err != nil {
+		if _, err := image.LayerType(l.MediaType); err != nil {
 			return lock.Child{}, fmt.Errorf("manifest %s: %w", c.Digest, err)
 		}
 		locked.Layers = append(locked.Layers, blobOf(l))
@@ -224,18 +225,4 @@ func read(ctx context.Context, puller *remote.Puller, repo name.Repository, c ch
 
 func blobOf(d v1.Descriptor) lock.Blob {
 	return lock.Blob{Digest: d.Digest, Size: d.Size, MediaType: d.MediaType}
-}
-
-// converted is what a layer's media type is in an image of OCI types. The bytes stay as they are. Image spec, "OCI
-// Image Media Types", compatibility matrix.
-func converted(t types.MediaType) (types.MediaType, error) {
-	switch t {
-	case types.DockerLayer:
-		return types.OCILayer, nil
-	case types.DockerUncompressedLayer:
-		return types.OCIUncompressedLayer, nil
-	case types.OCILayer, types.OCILayerZStd, types.OCIUncompressedLayer:
-		return t, nil
-	}
-	return "", fmt.Errorf("has a layer of type %s, which cannot be taken into another image", t)
 }

@@ -3,7 +3,7 @@
 load("//platforms:platforms.bzl", "PLATFORMS")
 load(":layer.bzl", "ASSEMBLE", "arguments", "assemble", "write_layer")
 load(":layout.bzl", "layout_of")
-load(":providers.bzl", "ImageInfo", "LayerInfo", "LayoutInfo")
+load(":providers.bzl", "BaseInfo", "ImageInfo", "LayerInfo", "LayoutInfo")
 load(":transition.bzl", "to_platform")
 
 _MEND = "give a binary target that follows --platforms, such as a go_binary or a cc_binary, or one prebuilt file"
@@ -39,9 +39,10 @@ def _program_layer(ctx, program):
     return write_layer(ctx, ctx.label.name, args, [program], ctx.attr.compression, PLATFORMS[ctx.attr.platform].os)
 
 def _settings(ctx):
+    # Nothing at all leaves what the base says; an empty list takes it away.
     return {
-        "entrypoint": ctx.attr.entrypoint,
-        "cmd": ctx.attr.cmd,
+        "entrypoint": None if "entrypoint" in ctx.attr.inherits else ctx.attr.entrypoint,
+        "cmd": None if "cmd" in ctx.attr.inherits else ctx.attr.cmd,
         "env": ["{}={}".format(k, v) for k, v in sorted(ctx.attr.env.items())],
         "user": ctx.attr.user,
         "workdir": ctx.attr.workdir,
@@ -56,7 +57,9 @@ def _image_impl(ctx):
     if ctx.attr.problems:
         fail("\n".join([""] + ctx.attr.problems))
 
-    layers = [target[LayerInfo] for target in ctx.attr.layers]
+    base = ctx.attr.base[BaseInfo] if ctx.attr.base else None
+    layers = list(base.layers.get(ctx.attr.compression, [])) if base else []
+    layers += [target[LayerInfo] for target in ctx.attr.layers]
     program = _program(ctx)
     if program:
         layers.append(_program_layer(ctx, program))
@@ -76,6 +79,9 @@ def _image_impl(ctx):
     args.add("-config", config)
     args.add("-descriptor", descriptor)
     inputs = [settings] + [l.descriptor for l in layers]
+    if base and base.config:
+        args.add("-base", base.config)
+        inputs.append(base.config)
     if ctx.attr.created == "commit":
         args.add("-commit-time-from", ctx.info_file)
         inputs.append(ctx.info_file)
@@ -93,6 +99,7 @@ def _image_impl(ctx):
         manifest = manifest,
         config = config,
         descriptor = descriptor,
+        base = base if base and base.config else None,
         layers = layers,
     )
     return [
@@ -116,10 +123,12 @@ image = rule(
         "problems": attr.string_list(doc = "What the macro found wrong. It is said when the image is asked for, not when the package is loaded."),
         "binary": attr.label(allow_files = True, cfg = to_platform, doc = "The program."),
         "binary_path": attr.string(doc = "Where the program goes."),
+        "base": attr.label(providers = [BaseInfo], doc = "What is below all layers."),
         "layers": attr.label_list(providers = [LayerInfo], doc = "The layers below the program's, from the bottom up."),
         "compression": attr.string(default = "gzip", doc = "How the program's layer is compressed."),
         "entrypoint": attr.string_list(doc = "Of the config."),
         "cmd": attr.string_list(doc = "Of the config."),
+        "inherits": attr.string_list(doc = "Which of entrypoint and cmd are left to the base."),
         "env": attr.string_dict(doc = "Of the config."),
         "user": attr.string(doc = "Of the config."),
         "workdir": attr.string(doc = "Of the config."),

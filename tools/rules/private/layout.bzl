@@ -38,6 +38,14 @@ def layout_of(ctx, name, root, index, images):
         args.add("-blob", layer.blob)
         inputs += [layer.descriptor, layer.blob]
 
+    for base in [i.base for i in images if i.base]:
+        if base.layout in seen:
+            continue
+        seen[base.layout] = None
+        args.add("-base", base.config)
+        args.add_all([base.layout], before_each = "-base-layout", expand_directories = False)
+        inputs += [base.config, base.layout]
+
     # Not -out: a directory's path is known to Args as well.
     args.add_all([out], before_each = "-out", expand_directories = False)
     assemble(

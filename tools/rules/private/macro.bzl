@@ -1,6 +1,7 @@
 """multiarch_image: everything that belongs to one image of multiarch.yaml."""
 
 load("//platforms:platforms.bzl", "PLATFORMS")
+load(":base.bzl", "base_on")
 load(":image.bzl", _image = "image")
 load(":index.bzl", _index = "index")
 load(":layer.bzl", "files_layer")
@@ -44,12 +45,15 @@ def _problems(name, platforms, settings, overrides):
                 found.append("image {}, {}: unknown override \"{}\"; known: {}".format(name, p, key, ", ".join(sorted(settings))))
     return found
 
+def _is_label(base):
+    return type(base) == "Label" or ":" in base or base.startswith("@") or base.startswith("//")
+
 def _problems_on(name, platform, settings):
     found = []
     where = "image {}, {}: ".format(name, platform)
     base, os = settings["base"], getattr(PLATFORMS.get(platform), "os", "linux")
-    if base not in _BASES:
-        found.append(where + "unknown base \"{}\"; known: {}".format(base, ", ".join(_BASES)))
+    if base not in _BASES and not _is_label(base):
+        found.append(where + "unknown base \"{}\"; known: {}, and labels of multiarch_debian and multiarch_base_image, such as \":{}\"".format(base, ", ".join(_BASES), base))
     elif base == "static" and os != "linux":
         found.append(where + "base static has no {}; override base with scratch for that platform".format(platform))
     if settings["compression"] not in _COMPRESSIONS:
@@ -66,7 +70,7 @@ def multiarch_image(
         files = [],
         base = "static",
         entrypoint = None,
-        cmd = [],
+        cmd = None,
         env = {},
         user = "",
         workdir = "",
@@ -91,9 +95,10 @@ def multiarch_image(
         binary: label of the program, of any language. It is built for each platform through a transition on `--platforms`.
         binary_path: where the program goes; by default `/app/` and the image's name (with `.exe` on windows).
         files: labels of `multiarch_files`. They are not built for a platform, so that all platforms share one layer.
-        base: `static` (CA roots, time zones, passwd, /tmp) or `scratch`.
-        entrypoint: by default the program.
-        cmd: the arguments by default.
+        base: `static` (CA roots, time zones, passwd, /tmp), `scratch`, or the label of a `multiarch_debian` or
+            `multiarch_base_image`, which has to have all the platforms.
+        entrypoint: by default the program, or without one what the base says.
+        cmd: the arguments, by default those that the base says, unless there is another entrypoint.
         env: the environment, a dict.
         user: who runs the program, such as `65532`.
         workdir: the working directory.
@@ -180,12 +185,14 @@ def _one(image, name, platform, child, problems, shared, kwargs):
             )
         layers.append(shared[key])
 
+    base = None
+    if child["base"] not in _BASES:
+        base = base_on(child["base"], platform)
+
     path = child["binary_path"] or "/app/" + image + (".exe" if os == "windows" else "")
     entrypoint = child["entrypoint"]
-    if entrypoint == None:
-        entrypoint = []
-        if child["binary"]:
-            entrypoint = ["C:" + path.replace("/", "\\") if os == "windows" else path]
+    if entrypoint == None and child["binary"]:
+        entrypoint = ["C:" + path.replace("/", "\\") if os == "windows" else path]
     _image(
         name = name,
         image = image,
@@ -194,10 +201,12 @@ def _one(image, name, platform, child, problems, shared, kwargs):
         problems = problems,
         binary = child["binary"],
         binary_path = path,
+        base = base,
         layers = layers,
         compression = child["compression"],
-        entrypoint = entrypoint,
-        cmd = child["cmd"],
+        entrypoint = entrypoint or [],
+        cmd = child["cmd"] or [],
+        inherits = [k for k, v in {"entrypoint": entrypoint, "cmd": child["cmd"]}.items() if v == None],
         env = child["env"],
         user = child["user"],
         workdir = child["workdir"],

@@ -18,6 +18,23 @@ LayerInfo = provider(
     },
 )
 
+PackagesInfo = provider(
+    doc = "Debian packages of one architecture.",
+    fields = {
+        "list": "File: JSON, the packages as multiarch.lock has them",
+        "debs": "depset of File: the packages, each called by its SHA-256",
+    },
+)
+
+BaseInfo = provider(
+    doc = "What an image for one platform stands on: layers that are made here, or an image from a registry.",
+    fields = {
+        "layers": "dict of lists of LayerInfo from the bottom up, by how they are compressed (gzip, zstd); empty for an image",
+        "config": "File: JSON, the config of the base and what its layers are; None where it is no image",
+        "layout": "File: the OCI image layout (a directory) that has its layers; None where it is no image",
+    },
+)
+
 ImageInfo = provider(
     doc = "An image for one platform.",
     fields = {
@@ -25,6 +42,7 @@ ImageInfo = provider(
         "manifest": "File: the image manifest",
         "config": "File: the image config",
         "descriptor": "File: JSON, the descriptor of the manifest",
+        "base": "BaseInfo of an image from a registry, whose layers are below the others; None where there is none",
         "layers": "list of LayerInfo, from the bottom up",
     },
 )

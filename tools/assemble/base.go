@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/image"
+	"github.com/multiarch-build/multiarch/tools/lock"
+)
+
+// writeBase says of an image in an OCI layout what images that stand on it need to know: its config and what its layers
+// are. The layers stay where they are.
+func writeBase(_ context.Context, flags *flag.FlagSet, args []string) error {
+	name := flags.String("name", "", "what the base is called")
+	platform := flags.String("platform", "", "the platform of the images that stand on it")
+	dir := flags.String("layout", "", "an OCI layout of one image")
+	locked := flags.String("lock", "", "the multiarch.lock that says which image it has to be")
+	out := flags.String("base", "", "the JSON to write about it")
+	if err := parse(flags, args, "name", "platform", "layout", "base"); err != nil {
+		return err
+	}
+	p, err := arch.Parse(*platform)
+	if err != nil {
+		return &usageError{err}
+	}
+	b, err := readBase(*name, *dir)
+	if err == nil && *locked != "" {
+		err = b.hold(*locked, *name, p)
+	}
+	if err == nil && b.Config.OS != p.OS {
+		err = fmt.Errorf("the image is for %s/%s", b.Config.OS, b.Config.Architecture)
+	}
+	if err != nil {
+		return fmt.Errorf("base %s for %s: %w", *name, p, err)
+	}
+	return writeJSON(*out, b.baseFile)
+}
+
+// openedBase is a base and the manifest it was read from.
+type openedBase struct {
+	baseFile
+	manifest v1.Hash
+}
+
+func readBase(name, dir string) (*openedBase, error) {
+	var index v1.IndexManifest
+	if err := readLoose(filepath.Join(dir, "index.json"), &index); err != nil {
+		return nil, err
+	}
+	if len(index.Manifests) != 1 || !index.Manifests[0].MediaType.IsImage() {
+		return nil, &hintError{
+			fmt.Errorf("the layout has %d manifests, and not the one of an image", len(index.Manifests)),
+			"give the image of one platform: oci.pull with the digest of its manifest",
+		}
+	}
+	blob := func(h v1.Hash) string { return filepath.Join(dir, "blobs", h.Algorithm, h.Hex) }
+	b := &openedBase{manifest: index.Manifests[0].Digest}
+	var m v1.Manifest
+	if err := readLoose(blob(b.manifest), &m); err != nil {
+		return nil, err
+	}
+	config, err := os.ReadFile(blob(m.Config.Digest))
+	if err != nil {
+		return nil, err
+	}
+	file, layers, err := image.Under(name, config, m.Layers)
+	if err != nil {
+		return nil, err
+	}
+	b.Config = file
+	for _, l := range layers {
+		b.Layers = append(b.Layers, layerFile{Descriptor: l.Descriptor, CreatedBy: l.CreatedBy})
+	}
+	return b, nil
+}
+
+// hold makes sure that the base is the one that is locked.
+func (b *openedBase) hold(file, name string, p arch.Platform) error {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	all, err := lock.Parse(file, content)
+	if err != nil {
+		return err
+	}
+	of := all.Bases[name].Image
+	if of == nil {
+		return &hintError{fmt.Errorf("it is not in %s", lock.Name), "run: multiarch lock, and multiarch generate"}
+	}
+	child, ok := of.Platforms[p.String()]
+	switch {
+	case !ok:
+		return &hintError{fmt.Errorf("it is not in %s", lock.Name), "run: multiarch lock, and multiarch generate"}
+	case child.Manifest.Digest != b.manifest:
+		return &hintError{fmt.Errorf("the layout is of %s, and %s says %s", b.manifest, lock.Name, child.Manifest.Digest), "run: multiarch generate"}
+	}
+	if b.Config.OSVersion == "" {
+		b.Config.OSVersion = child.OSVersion
+	}
+	if b.Config.OSFeatures == nil {
+		b.Config.OSFeatures = slices.Clone(child.OSFeatures)
+	}
+	return nil
+}
+
+// readLoose reads what others wrote, which may say more than we know.
+func readLoose(file string, v any) error {
+	content, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &hintError{fmt.Errorf("%s is missing", file), "give a whole OCI image layout, as oci.pull and multiarch_image make them"}
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(content, v); err != nil {
+		return fmt.Errorf("reading %s: %w", file, err)
+	}
+	return nil
+}

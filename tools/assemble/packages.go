@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/multiarch-build/multiarch/tools/base"
+	"github.com/multiarch-build/multiarch/tools/base/debian"
+	"github.com/multiarch-build/multiarch/tools/lock"
+)
+
+// packages merges Debian packages. file is the list of them, as multiarch.lock has it; debs are the packages themselves,
+// each called by its SHA-256. spill is a folder for what is in them, which is gone when the Tree is closed.
+func packages(ctx context.Context, file string, debs []string, slim bool, spill string) (*debian.Tree, []string, error) {
+	var of []lock.Package
+	if err := readJSON(file, &of); err != nil {
+		return nil, nil, err
+	}
+	at := map[string]string{}
+	for _, d := range debs {
+		at[strings.TrimSuffix(filepath.Base(d), ".deb")] = d
+	}
+	var all []debian.Deb
+	for _, p := range of {
+		from, ok := at[p.SHA256]
+		if !ok {
+			return nil, nil, fmt.Errorf("package %s %s was not given: no file is called %s.deb", p.Name, p.Version, p.SHA256)
+		}
+		all = append(all, debian.Deb{Package: debian.Package(p), Open: func() (io.ReadCloser, error) { return os.Open(from) }})
+	}
+	tree, err := debian.Merge(ctx, all, debian.Options{Slim: slim, Spill: spill})
+	return tree, base.PackagesEnv(of), err
+}

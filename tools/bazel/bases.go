@@ -1,0 +1,128 @@
+package bazel
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/bazelbuild/bazel-gazelle/rule"
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/lock"
+	"github.com/multiarch-build/multiarch/tools/plan"
+)
+
+const (
+	// baseEnding is what the target of a base has behind the base's name, so that images and bases may share names.
+	baseEnding = ".base"
+	// basesRepo is where the module extension bases puts Debian packages, unless it is told otherwise.
+	basesRepo = "multiarch_bases"
+)
+
+// pulled is an image that rules_oci fetches for a base on one platform.
+type pulled struct{ repo, image, digest string }
+
+// readLock reads the lock beside a configuration; nil where there is none.
+func readLock(config string) (*lock.File, error) {
+	file := filepath.Join(filepath.Dir(config), lock.Name)
+	content, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the lock: %w", err)
+	}
+	return lock.Parse(file, content)
+}
+
+// base returns the argument base of a child: "" for the static base, which is meant where nothing is said.
+func (t *resolver) base(c plan.Child) string {
+	switch {
+	case c.Base.Builtin == plan.Static:
+		return ""
+	case c.Base.Builtin != "":
+		return c.Base.Builtin
+	}
+	if t.bases[c.Base.Name] == nil {
+		t.bases[c.Base.Name] = map[arch.Platform]plan.Base{}
+	}
+	t.bases[c.Base.Name][c.Platform] = c.Base
+	return ":" + c.Base.Name + baseEnding
+}
+
+// baseRules adds the bases that images stand on, each with the platforms that some image wants.
+func (t *resolver) baseRules() error {
+	for _, base := range slices.Sorted(maps.Keys(t.bases)) {
+		on := t.bases[base]
+		platforms := slices.SortedFunc(maps.Keys(on), func(a, b arch.Platform) int { return cmp.Compare(arch.Order(a), arch.Order(b)) })
+		labels, order := map[string]any{}, []string(nil)
+		kind, slim := debianKind, false
+		t.claim(t.pkg, base+baseEnding, "base "+base)
+		for _, p := range platforms {
+			t.claim(t.pkg, base+baseEnding+"_"+p.Slug(), "base "+base)
+			order = append(order, p.String())
+			if d := on[p].Debian; d != nil {
+				labels[p.String()] = "@" + basesRepo + "//" + base + ":" + d.Architecture
+				slim = d.Slim
+				continue
+			}
+			kind = baseImageKind
+			image, err := repository(on[p].Image.Reference)
+			if err != nil {
+				return fmt.Errorf("base %s: %w", base, err)
+			}
+			repo := "multiarch_" + base + "_" + p.Slug()
+			labels[p.String()] = "@" + repo
+			t.pulls = append(t.pulls, pulled{repo, image, on[p].Image.Manifest.Digest.String()})
+		}
+		r := rule.NewRule(kind, base+baseEnding)
+		r.SetAttr("base", base)
+		if kind == debianKind {
+			r.SetAttr("packages", dict(labels, order, expr))
+			if slim {
+				r.SetAttr("slim", true)
+			}
+		} else {
+			r.SetAttr("layouts", dict(labels, order, expr))
+			r.SetAttr("lock", lock.Name)
+		}
+		t.add(t.pkg, r)
+	}
+	return nil
+}
+
+// repository is the repository of a reference in the form that oci.pull takes.
+func repository(reference string) (string, error) {
+	ref, err := name.ParseReference(reference)
+	if err != nil {
+		return "", err
+	}
+	of := ref.Context().Name()
+	if rest, ok := strings.CutPrefix(of, name.DefaultRegistry+"/"); ok {
+		of = "docker.io/" + rest
+	}
+	if ref.Context().Scheme() == "http" {
+		of = "http://" + of
+	}
+	return of, nil
+}
+
+// checkBases notes what MODULE.bazel lacks for the bases.
+func (t *resolver) checkBases() {
+	for _, r := range t.rules[t.pkg] {
+		if r.Kind() == debianKind && !t.ws.repos[basesRepo] {
+			t.note("MODULE.bazel needs bases = use_extension(%q, \"bases\"), bases.lock(file = \"//%s:%s\") and use_repo(bases, %q)",
+				t.ws.repo(module)+"//tools/rules:extensions.bzl", t.pkg, lock.Name, basesRepo)
+		}
+	}
+	if _, known := t.ws.apparent["rules_oci"]; len(t.pulls) > 0 && !known {
+		t.note("MODULE.bazel needs bazel_dep(name = %q, version = ...) for the bases of //%s", "rules_oci", t.pkg)
+	}
+}

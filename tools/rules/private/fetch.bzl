@@ -1,0 +1,105 @@
+"""Fetching Debian packages: multiarch.lock in, repositories out, every package by its SHA-256."""
+
+_MIRROR = "https://deb.debian.org/debian"
+
+_ENV = "MULTIARCH_DEBIAN_MIRROR"
+
+def _packages_impl(rctx):
+    packages = json.decode(rctx.attr.packages)
+
+    # What the base says in multiarch.yaml comes first, then what this machine says.
+    mirrors = [rctx.attr.mirror] if rctx.attr.mirror else (rctx.getenv(_ENV) or _MIRROR).split(" ")
+    pending = [
+        rctx.download(
+            url = [m.rstrip("/") + "/" + p["path"].replace("%", "%25").replace("+", "%2B") for m in mirrors if m],
+            output = p["sha256"] + ".deb",
+            sha256 = p["sha256"],
+            block = False,
+        )
+        for p in packages
+    ]
+    for download in pending:
+        download.wait()
+    rctx.file("packages.json", rctx.attr.packages)
+    rctx.file("BUILD.bazel", """load("{rules}", "debian_packages")
+
+debian_packages(
+    name = "packages",
+    debs = glob(["*.deb"], allow_empty = True),
+    list = "packages.json",
+    visibility = ["//visibility:public"],
+)
+""".format(rules = Label("//tools/rules/private:base.bzl")))
+
+_packages = repository_rule(
+    implementation = _packages_impl,
+    doc = "The packages of a base on one Debian architecture.",
+    attrs = {
+        "packages": attr.string(mandatory = True, doc = "JSON: the packages, as they stand in multiarch.lock."),
+        "mirror": attr.string(doc = "The mirror that multiarch.yaml gives the base."),
+    },
+)
+
+def _hub_impl(rctx):
+    for base, architectures in rctx.attr.bases.items():
+        build = "".join([
+            """alias(
+    name = "{architecture}",
+    actual = "@{base}//:packages",
+    visibility = ["//visibility:public"],
+)
+""".format(architecture = a, base = _repo(rctx.attr.hub, base, a))
+            for a in architectures
+        ])
+        rctx.file(base + "/BUILD.bazel", build)
+    rctx.file("BUILD.bazel", "")
+
+_hub = repository_rule(
+    implementation = _hub_impl,
+    doc = "A package for each base, with a target for each Debian architecture.",
+    attrs = {
+        "hub": attr.string(mandatory = True, doc = "The name of this repository in the module."),
+        "bases": attr.string_list_dict(doc = "The architectures, by base."),
+    },
+)
+
+def _repo(hub, base, architecture):
+    return "{}_{}_{}".format(hub, base, architecture)
+
+def _bases_impl(mctx):
+    hubs = {}
+    for module in mctx.modules:
+        for tag in module.tags.lock:
+            if tag.name in hubs:
+                fail("bases.lock in module {}: the name {} is taken by module {}; give another name".format(module.name, tag.name, hubs[tag.name]))
+            hubs[tag.name] = module.name
+            bases = {}
+            for base, locked in json.decode(mctx.read(tag.file))["bases"].items():
+                debian = locked.get("debian")
+                if not debian:
+                    continue
+                bases[base] = sorted(debian["architectures"])
+                for architecture, packages in debian["architectures"].items():
+                    _packages(
+                        name = _repo(tag.name, base, architecture),
+                        packages = json.encode(packages),
+                        mirror = debian.get("mirror", ""),
+                    )
+            _hub(name = tag.name, hub = tag.name, bases = bases)
+
+    # All that counts is in multiarch.lock: MODULE.bazel.lock need not repeat it.
+    return mctx.extension_metadata(reproducible = True)
+
+bases = module_extension(
+    implementation = _bases_impl,
+    doc = "The Debian packages of a multiarch.lock.",
+    tag_classes = {
+        "lock": tag_class(
+            doc = "A lock, and the repository that its packages are reached by.",
+            attrs = {
+                "file": attr.label(mandatory = True, doc = "The multiarch.lock."),
+                "name": attr.string(default = "multiarch_bases", doc = "The name of the repository."),
+            },
+        ),
+    },
+)
