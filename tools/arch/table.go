@@ -73,6 +73,16 @@ var table = []Row{
 	{Platform{"windows", "arm64", ""}, "windows-arm64", "", "", goTarget("windows", "arm64", "GOARM64", "v8.0"), pe(0xaa64), QEMU{}},
 }
 
+// Multiarch names the directory below /lib and /usr/lib in which Debian keeps the row's libraries, "" where Debian has
+// no compiler for it. It is the triplet, except for i386, whose compiler is called after a later processor.
+// wiki.debian.org/Multiarch/Tuples.
+func (r Row) Multiarch() string {
+	if r.Debian == "i386" {
+		return "i386-linux-gnu"
+	}
+	return r.Triplet
+}
+
 // Table returns the rows in table order. The slice is the caller's own.
 func Table() []Row { return append([]Row(nil), table...) }
 

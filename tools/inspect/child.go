@@ -166,7 +166,7 @@ func (c *childState) executables(root *rootfs, config *v1.ConfigFile) {
 	}
 	p := programs{
 		findings: &c.findings, root: root, row: row, platform: c.platform,
-		dir: config.Config.WorkingDir,
+		dir: config.Config.WorkingDir, started: map[*program]bool{}, loading: newLibraries(root, row, config.Config),
 	}
 	if c.platform.Architecture == "arm" && c.platform.Variant == "" {
 		c.problem(place{}, "%s has no variant, and means v5, v6 or v7 to different tools", c.platform)
@@ -175,6 +175,11 @@ func (c *childState) executables(root *rootfs, config *v1.ConfigFile) {
 	for _, l := range root.layers {
 		for _, e := range l.programs {
 			p.check(l, e)
+		}
+	}
+	for _, l := range root.layers {
+		for _, e := range l.libraries {
+			p.plugin(l, e)
 		}
 	}
 	p.summarise()

@@ -21,8 +21,9 @@ type contents struct {
 	// gone has the paths that the layer removes from the layers below it, opaque the directories of which it shows
 	// nothing from below. Image spec, "Whiteouts".
 	gone, opaque map[string]bool
-	programs     []*program
-	room         int
+	// programs are the executable files, libraries the shared libraries that are not executable.
+	programs, libraries []*program
+	room                int
 }
 
 // fileKind is what a file is.
@@ -44,8 +45,10 @@ type entry struct {
 	// implied directories have no entry of their own in the tar.
 	implied bool
 	target  string
-	// program is set for programs in a format we know.
+	// program is set for programs and libraries in a format we know.
 	program *program
+	// text is the content of a file that tells a loader where libraries are.
+	text *string
 }
 
 // listLimit is how much memory, in bytes and roughly, the list of a layer's files may take: 700,000 files with names
@@ -122,18 +125,8 @@ func (c *contents) visit(h *tar.Header, content io.Reader, e *examiner) error {
 		made.kind = directory
 	case tar.TypeReg, tar.TypeGNUSparse:
 		made.kind = regular
-		if made.executable || windowsProgram(name) {
-			p, err := e.examine(name, h, content)
-			if err != nil {
-				return err
-			}
-			if p != nil {
-				if !c.pay(p.interpreter) {
-					return errCrowded
-				}
-				made.program = p
-				c.programs = append(c.programs, p)
-			}
+		if err := c.regular(&made, name, h, content, e); err != nil {
+			return err
 		}
 	case tar.TypeSymlink:
 		made.kind, made.target = symlink, h.Linkname
@@ -156,6 +149,39 @@ func (c *contents) visit(h *tar.Header, content io.Reader, e *examiner) error {
 			return errCrowded
 		}
 		c.entries[dir] = entry{kind: directory, implied: true}
+	}
+	return nil
+}
+
+// regular looks into a regular file, if it may be a program or has to do with what programs need.
+func (c *contents) regular(made *entry, name string, h *tar.Header, content io.Reader, e *examiner) error {
+	switch runs := made.executable || windowsProgram(name); {
+	case loaderFile(name):
+		if h.Size > loaderFileLimit || sparse(h) {
+			return nil
+		}
+		raw, err := io.ReadAll(content)
+		if err != nil {
+			return err
+		}
+		text := string(raw)
+		if made.text = &text; !c.pay(text) {
+			return errCrowded
+		}
+	case runs || libraryName(name):
+		p, err := e.examine(name, h, content, runs)
+		if err != nil || p == nil || !runs && p.script() {
+			return err
+		}
+		if !c.pay(p.strings()...) {
+			return errCrowded
+		}
+		made.program = p
+		if runs {
+			c.programs = append(c.programs, p)
+		} else {
+			c.libraries = append(c.libraries, p)
+		}
 	}
 	return nil
 }

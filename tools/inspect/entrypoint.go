@@ -30,6 +30,11 @@ func (p *programs) entrypoint(config v1.Config) {
 		case !found.found:
 		case found.kind == regular && (found.executable || p.root.windows):
 			p.starts(name, found)
+			p.start(found.program, config)
+			if len(config.Entrypoint) > 0 && len(config.Cmd) > 0 {
+				// Many entrypoints are scripts and supervisors that start the command.
+				p.start(p.executable(config.Cmd[0], config), config)
+			}
 			return
 		case !plain.found:
 			plain = found
@@ -51,6 +56,39 @@ func (p *programs) entrypoint(config v1.Config) {
 	default:
 		p.problem(place{}, "the entrypoint %s is in no directory of PATH", name)
 	}
+}
+
+// start takes note of a program that a container starts, and of what runs it.
+func (p *programs) start(e *program, config v1.Config) {
+	for range 4 { // as many interpreters as Linux accepts of interpreters
+		if e == nil || p.started[e] {
+			return
+		}
+		p.started[e] = true
+		if !e.script() || p.root.windows {
+			return
+		}
+		name := e.interpreter
+		if !path.IsAbs(name) {
+			name = join("/", config.WorkingDir, name)
+		}
+		runner := p.executable(name, config)
+		if runner != nil && path.Base(name) == "env" && e.argument != "" {
+			p.started[runner] = true
+			runner = p.executable(e.argument, config)
+		}
+		e = runner
+	}
+}
+
+// executable finds the program that a name stands for, nil where there is none.
+func (p *programs) executable(name string, config v1.Config) *program {
+	for _, candidate := range p.candidates(name, config) {
+		if found := p.root.resolve(candidate); found.found && found.kind == regular && found.executable {
+			return found.program
+		}
+	}
+	return nil
 }
 
 // starts looks at the file that is started.

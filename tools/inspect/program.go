@@ -15,7 +15,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
-// program is an executable file: an ELF or PE binary, or a script.
+// program is an executable file: an ELF or PE binary, or a script. Shared libraries are programs here, too.
 type program struct {
 	path string
 	// header is zero for a script.
@@ -23,6 +23,10 @@ type program struct {
 	// interpreter is what the kernel starts in the program's place: the PT_INTERP of a dynamic ELF binary, or the first
 	// word behind the #! of a script. It is "" for a static binary.
 	interpreter string
+	// argument is the word behind the interpreter of a script.
+	argument string
+	// links are what the dynamic loader is asked for, nil for a static binary.
+	links *dynamic
 	// settings are what the Go build information says about the target, nil where there is none.
 	settings map[string]string
 	// unread is why the inside of a binary could not be examined.
@@ -30,6 +34,15 @@ type program struct {
 }
 
 func (p *program) script() bool { return p.header == arch.Header{} }
+
+// strings are those that p keeps in memory.
+func (p *program) strings() []string {
+	all := []string{p.interpreter, p.argument}
+	if p.links != nil {
+		all = append(append(all, p.links.soname, p.links.rpath, p.links.runpath), p.links.needed...)
+	}
+	return all
+}
 
 const (
 	// spoolLimit is how long a binary may be to be examined inside, in bytes.
@@ -62,16 +75,17 @@ func (e *examiner) close() {
 	}
 }
 
-// examine returns nil for what is no program we know. An error means that nothing more can be examined.
-func (e *examiner) examine(name string, h *tar.Header, content io.Reader) (*program, error) {
+// examine returns nil for what is no program we know. Of a file that is not executable, a library, it does not find out
+// how it was built. An error means that nothing more can be examined.
+func (e *examiner) examine(name string, h *tar.Header, content io.Reader, executable bool) (*program, error) {
 	head := make([]byte, arch.HeaderSize)
 	n, err := io.ReadFull(content, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) || int64(n) < min(h.Size, arch.HeaderSize) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	head = head[:n]
-	if interpreter, ok := scriptInterpreter(head); ok {
-		return &program{path: name, interpreter: interpreter}, nil
+	if interpreter, argument, ok := scriptInterpreter(head); ok {
+		return &program{path: name, interpreter: interpreter, argument: argument}, nil
 	}
 	header, ok := arch.ReadHeader(head)
 	if !ok {
@@ -91,21 +105,27 @@ func (e *examiner) examine(name string, h *tar.Header, content io.Reader) (*prog
 	if err != nil {
 		return nil, err
 	}
-	p.unread = p.look(inside)
+	p.unread = p.look(inside, executable)
 	return p, nil
 }
 
 // scriptInterpreter reads the #! line as Linux does: fs/binfmt_script.c. Windows line ends are part of the name there.
-func scriptInterpreter(head []byte) (string, bool) {
+// The words behind the interpreter are one argument; the first of them is returned that is no option of env.
+func scriptInterpreter(head []byte) (interpreter, argument string, ok bool) {
 	if !bytes.HasPrefix(head, []byte("#!")) {
-		return "", false
+		return "", "", false
 	}
 	line, _, _ := strings.Cut(string(head[2:min(len(head), scriptLine)]), "\n")
 	words := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' || r == 0 })
 	if len(words) == 0 {
-		return "", false
+		return "", "", false
 	}
-	return words[0], true
+	for _, word := range words[1:] {
+		if !strings.HasPrefix(word, "-") && !strings.Contains(word, "=") {
+			return words[0], word, true
+		}
+	}
+	return words[0], "", true
 }
 
 // store copies a file to where any part of it can be read.
@@ -167,9 +187,9 @@ func (m *metered) ReadAt(p []byte, off int64) (int, error) {
 	return m.inner.ReadAt(p, off)
 }
 
-// look finds the interpreter and the build settings. The packages of the standard library that do so are not made for
+// look finds the interpreter, the libraries and, of an executable file, the build settings. The packages of the standard library that do so are not made for
 // files that mean harm.
-func (p *program) look(file io.ReaderAt) (err error) {
+func (p *program) look(file io.ReaderAt, executable bool) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("examining it failed: %v", r)
@@ -188,6 +208,12 @@ func (p *program) look(file io.ReaderAt) (err error) {
 		if p.interpreter, err = elfInterpreter(f); err != nil {
 			return err
 		}
+		if p.links, err = readDynamic(f); err != nil {
+			return err
+		}
+	}
+	if !executable {
+		return nil
 	}
 	info, err := buildinfo.Read(file)
 	if err != nil {

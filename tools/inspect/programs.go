@@ -17,6 +17,10 @@ type programs struct {
 	dir string
 	// main is the program of the entrypoint, nil where there is none.
 	main *program
+	// started are the programs that a container starts: main, what interprets it, and what the command is.
+	started map[*program]bool
+	// loading finds the libraries of programs.
+	loading *libraries
 	// unproved has, for every layer, the binaries whose variant nothing is known about.
 	unproved []unproved
 }
@@ -55,6 +59,7 @@ func (p *programs) check(l stacked, e *program) {
 		return
 	}
 	p.interpreter(p.problem, at, e, "its interpreter is")
+	p.libraries(at, e)
 	p.settings(at, e)
 }
 

@@ -15,11 +15,12 @@ import (
 
 // Verify proves that every child of s is what it says: that its descriptor, its config and its executables name the
 // same platform, that no binary needs more of the processor than the platform's variant promises, that what starts a
-// container and what interprets its programs is there, and that every digest, size and diffID is that of the bytes. It
-// reads all of them, each layer once.
+// container and what interprets its programs is there, that the dynamic loader finds the shared libraries of what is
+// started, and that every digest, size and diffID is that of the bytes. It reads all of them, each layer once.
 //
-// What is wrong with the image is in the verdict; an error means that Verify could not find out. Shared libraries that
-// a program needs are not looked for.
+// What is wrong with the image is in the verdict; an error means that Verify could not find out. A library that only
+// other programs and libraries need, and the image does not have, is a note: packages bring parts for whoever has the
+// rest.
 func Verify(ctx context.Context, s *Source) (*Verdict, error) {
 	v := &Verdict{Problems: []Problem{}, Notes: []Problem{}}
 	if err := s.verify(ctx, v); err != nil {
