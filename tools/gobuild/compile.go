@@ -74,8 +74,13 @@ func (b *Builder) compile(ctx context.Context, r Request, folder string, stale [
 		listed <- nil
 	}
 	beforehand := b.files.known()
-	paths, stderr, buildErr := b.goBuild(ctx, r, folder, stale, names)
-	err := <-listed
+	compiler, renew, err := b.compilerChanged(ctx, r, stale)
+	if err != nil {
+		<-listed
+		return err
+	}
+	paths, stderr, buildErr := b.goBuild(ctx, r, folder, stale, names, renew)
+	err = <-listed
 	release()
 	if err != nil {
 		return b.blame(ctx, r, stale, err)
@@ -88,6 +93,13 @@ func (b *Builder) compile(ctx context.Context, r Request, folder string, stale [
 		return l.attribute(r, stale, stderr)
 	case buildErr != nil:
 		return buildErr
+	}
+	if r.Cgo {
+		for _, i := range stale {
+			if err := b.store.Put(compilerKind, b.compilerKey(r, r.Targets[i]), compiler); err != nil {
+				return err
+			}
+		}
 	}
 	return b.remember(r, stale, paths, l, beforehand, binaries)
 }
@@ -110,8 +122,9 @@ func (b *Builder) lastTime(r Request, stale []int) (names map[int]string, known 
 }
 
 // goBuild compiles the stale targets into folder and returns where each is. One go command does it, unless two
-// executables have the same name or one package is wanted with different flags: those go to slots of their own.
-func (b *Builder) goBuild(ctx context.Context, r Request, folder string, stale []int, names map[int]string) (paths map[int]string, stderr string, err error) {
+// executables have the same name or one package is wanted with different flags: those go to slots of their own. If renew
+// is set it takes nothing from the go command's own cache.
+func (b *Builder) goBuild(ctx context.Context, r Request, folder string, stale []int, names map[int]string, renew bool) (paths map[int]string, stderr string, err error) {
 	if err := os.WriteFile(filepath.Join(folder, dirty), nil, 0o644); err != nil {
 		return nil, "", fmt.Errorf("preparing to compile: %w", err)
 	}
@@ -135,6 +148,9 @@ func (b *Builder) goBuild(ctx context.Context, r Request, folder string, stale [
 		args := []string{"build", "-trimpath", "-buildvcs=false", "-p=" + strconv.Itoa(b.jobs), "-o", out}
 		if len(r.Tags) > 0 {
 			args = append(args, "-tags="+strings.Join(r.Tags, ","))
+		}
+		if renew {
+			args = append(args, "-a")
 		}
 		for _, i := range slot {
 			if flags := r.Targets[i].Ldflags; len(flags) > 0 {

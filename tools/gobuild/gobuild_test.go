@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -226,20 +227,35 @@ func TestCgoNeedsACompilerForThePlatform(t *testing.T) {
 	row, ok := arch.Find(arch.Platform{OS: "linux", Architecture: "s390x"})
 	require.True(t, ok)
 	w.request.Row, w.request.Cgo = row, true
-	if _, err := exec.LookPath(row.Triplet + "-gcc"); err == nil {
-		bin := t.TempDir() // a PATH without the cross compiler
-		for _, tool := range []string{"go", "sh"} {
-			real, err := exec.LookPath(tool)
-			require.NoError(t, err)
-			require.NoError(t, os.Symlink(real, filepath.Join(bin, tool)))
-		}
-		t.Setenv("PATH", bin)
-	}
+	pathOf(t, "go", "sh")
 	_, _, err := w.build()
 	var missing *gobuild.MissingToolError
 	require.ErrorAs(t, err, &missing)
-	assert.Contains(t, missing.Hint(), "s390x-linux-gnu-gcc")
-	assert.Contains(t, missing.Hint(), "CC_s390x")
+	assert.EqualError(t, err, "the C compiler s390x-linux-gnu-gcc, which app needs for linux/s390x, was not found")
+	assert.Equal(t, "install it (on Debian: apt-get install gcc-s390x-linux-gnu), or name a C compiler for linux/s390x in CC_s390x, or in go: {env: {CC: ...}}", missing.Hint())
+
+	w.request.Env = []string{"CC=no-such-compiler -m64"}
+	_, _, err = w.build()
+	assert.EqualError(t, err, "the C compiler no-such-compiler -m64, which app needs for linux/s390x, was not found")
+
+	w.request.Env = nil
+	w.request.Row, ok = arch.Find(arch.Platform{OS: "linux", Architecture: "arm", Variant: "v6"})
+	require.True(t, ok)
+	_, _, err = w.build()
+	require.ErrorAs(t, err, &missing)
+	assert.EqualError(t, err, "a C compiler, which app needs for linux/arm/v6, was not found")
+	assert.Equal(t, "name a C compiler for linux/arm/v6 in CC_arm_v6 or CC_arm, or in go: {env: {CC: ...}}", missing.Hint())
+}
+
+// pathOf makes a PATH of a few programs only, with the workspace's go command.
+func pathOf(t *testing.T, programs ...string) {
+	bin := t.TempDir()
+	for _, tool := range programs {
+		real, err := exec.LookPath(tool)
+		require.NoError(t, err)
+		require.NoError(t, os.Symlink(real, filepath.Join(bin, tool)))
+	}
+	t.Setenv("PATH", bin)
 }
 
 // TestCgo compiles a program with C in it for another architecture, by Debian's cross compiler and by the one that
@@ -270,4 +286,37 @@ func TestCgo(t *testing.T) {
 	t.Setenv("CC_arm64", "no-such-compiler")
 	_, _, err := w.build()
 	assert.ErrorContains(t, err, "no-such-compiler")
+	w.request.Env = []string{"CC=aarch64-linux-gnu-gcc"}
+	_, _, err = w.build()
+	require.NoError(t, err, "what the configuration says comes first")
+}
+
+// TestCgoNoticesAnotherCLibrary replaces the C library of a compiler, which the go command does not look at.
+func TestCgoNoticesAnotherCLibrary(t *testing.T) {
+	if _, err := exec.LookPath("gcc"); err != nil || runtime.GOOS != "linux" {
+		if os.Getenv("MULTIARCH_TEST_TOOLS") == "all" {
+			t.Fatal("gcc is not installed")
+		}
+		t.Skip("gcc is not installed")
+	}
+	w := newWorkspace(t)
+	row, ok := arch.Find(arch.Canonical("linux", runtime.GOARCH, ""))
+	require.True(t, ok)
+	w.write("c/main.go", "package main\n\n// #include <answer.h>\nimport \"C\"\n\nfunc main() { println(C.answer) }\n")
+	w.write("sys/libc.a", "")
+	answer := func(n int) { w.write("sys/answer.h", fmt.Sprintf("enum { answer = %d };\n", n)) }
+	answer(1)
+	// A compiler with a sysroot of its own, as far as the test needs one.
+	compiler := filepath.Join(w.dir, "cc")
+	require.NoError(t, os.WriteFile(compiler, []byte(fmt.Sprintf("#!/bin/sh\ncase $1 in -print-file-name=libc.a) echo %[1]s/sys/libc.a;; *) exec gcc -isystem %[1]s/sys \"$@\";; esac\n", w.dir)), 0o755))
+	w.request = gobuild.Request{Row: row, Cgo: true, Env: []string{"CC=" + compiler}, Targets: []gobuild.Target{{Name: "c", Package: "./c"}}}
+	built := func() string {
+		binary, _, err := w.build()
+		require.NoError(t, err)
+		return says(t, binary)
+	}
+	require.Equal(t, "1", built())
+	answer(2)
+	w.write("sys/libc.a", "another")
+	assert.Equal(t, "2", built())
 }

@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
 const (
@@ -94,41 +92,13 @@ func (t toolchain) command(ctx context.Context, dir string, r Request, args ...s
 		cmd.Env = append(cmd.Env, "CGO_ENABLED=0")
 		return cmd, nil
 	}
-	compilers, err := crossCompilers(r.Row, t.env)
+	compilers, _, err := crossCompilers(r, t.env)
 	if err != nil {
 		return nil, err
 	}
 	cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
 	cmd.Env = append(cmd.Env, compilers...)
 	return cmd, nil
-}
-
-// crossCompilers finds the C and C++ compilers for a platform: CC_<arch> and CXX_<arch>, such as CC_arm_v7 or CC_arm,
-// then Debian's <triplet>-gcc and -g++, then, for the machine's own architecture, what the go command would take.
-func crossCompilers(row arch.Row, env map[string]string) ([]string, error) {
-	var set []string
-	for _, c := range []struct{ variable, suffix string }{{"CC", "gcc"}, {"CXX", "g++"}} {
-		names := []string{c.variable + "_" + row.Slug(), c.variable + "_" + strings.TrimPrefix(row.Slug(), row.OS+"_"), c.variable + "_" + row.Architecture}
-		if i := slices.IndexFunc(names, func(n string) bool { return os.Getenv(n) != "" }); i >= 0 {
-			set = append(set, c.variable+"="+os.Getenv(names[i]))
-			continue
-		}
-		program := row.Triplet + "-" + c.suffix
-		_, err := exec.LookPath(program)
-		switch {
-		case row.Triplet != "" && err == nil:
-			set = append(set, c.variable+"="+program)
-		case row.Go.OS == env["GOHOSTOS"] && row.Go.Arch == env["GOHOSTARCH"], c.variable == "CXX":
-			// The go command's own choice; many cgo packages need no C++ at all.
-		default:
-			advice := "set " + strings.Join(names[1:], " or ") + " to a C compiler for " + row.String()
-			if row.Triplet != "" {
-				advice = "install " + program + " (on Debian: gcc-" + row.Triplet + "), or " + advice
-			}
-			return nil, &MissingToolError{"a C compiler for " + row.String(), advice}
-		}
-	}
-	return set, nil
 }
 
 // run runs a go command. Its stderr is what a failed one has to say.
