@@ -28,6 +28,9 @@ type Source struct {
 type MissingError struct {
 	From string
 	Glob []string
+	// Folder is the nearest directory above From that is there, and Has some of what it holds.
+	Folder string
+	Has    []string
 }
 
 func (e *MissingError) Error() string {
@@ -37,9 +40,32 @@ func (e *MissingError) Error() string {
 	return e.From + " does not exist"
 }
 
-// Hint says what from is relative to.
+// Hint says what there is instead, and what from is relative to.
 func (e *MissingError) Hint() string {
-	return "from: is a path below the directory that images are built from, see: multiarch plan"
+	has := ""
+	if len(e.Has) > 0 {
+		has = e.Folder + " has " + strings.Join(e.Has, ", ") + "; "
+	}
+	return has + "from: is a path below the directory that images are built from, see: multiarch plan"
+}
+
+// missing is the error for a path that is not there.
+func missing(tree *os.Root, from string) error {
+	const most = 8 // of a long list, the first few show what names look like
+	e := &MissingError{From: from}
+	for e.Folder = path.Dir(path.Clean(from)); ; e.Folder = path.Dir(e.Folder) {
+		entries, err := fs.ReadDir(tree.FS(), e.Folder)
+		if err != nil && e.Folder != "." && e.Folder != "/" {
+			continue
+		}
+		for _, entry := range entries[:min(len(entries), most)] {
+			e.Has = append(e.Has, entry.Name())
+		}
+		if len(entries) > most {
+			e.Has = append(e.Has, "...")
+		}
+		return e
+	}
 }
 
 // Collect lists what s puts into an image, each file with the digest of its content. Nothing outside the tree is read,
@@ -49,7 +75,7 @@ func Collect(tree *os.Root, s Source) ([]Entry, error) {
 	info, err := tree.Stat(from)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &MissingError{From: s.From}
+		return nil, missing(tree, s.From)
 	case err != nil:
 		return nil, fmt.Errorf("reading %s: %w", s.From, err)
 	case !info.IsDir():
@@ -99,7 +125,7 @@ func Collect(tree *os.Root, s Source) ([]Entry, error) {
 		return nil, fmt.Errorf("reading %s: %w", s.From, err)
 	}
 	if len(entries) == 0 && len(s.Glob) > 0 {
-		return nil, &MissingError{s.From, s.Glob}
+		return nil, &MissingError{From: s.From, Glob: s.Glob}
 	}
 	return entries, nil
 }

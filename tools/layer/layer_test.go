@@ -274,6 +274,11 @@ func TestCollect(t *testing.T) {
 
 	_, err = layer.Collect(tree, layer.Source{From: "nowhere", To: "/x"})
 	assert.ErrorContains(t, err, "nowhere does not exist")
+	_, err = layer.Collect(tree, layer.Source{From: "app/nowhere/deeper", To: "/x"})
+	var missing *layer.MissingError
+	require.ErrorAs(t, err, &missing)
+	assert.Contains(t, missing.Hint(), "app has ")
+	assert.NotEmpty(t, missing.Has)
 	_, err = layer.Collect(tree, layer.Source{From: "app", To: "/x", Glob: []string{"*.rb"}})
 	assert.ErrorContains(t, err, "no file below app matches *.rb")
 	_, err = layer.Collect(tree, layer.Source{From: "leak", To: "/x"})

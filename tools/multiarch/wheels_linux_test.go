@@ -59,8 +59,8 @@ images:
 		files := filesOf(t, img)
 		assert.Equal(t, map[string]string{
 			packages + "_speedups.cpython-313-" + machine + "-linux-gnu.so": "speedups for " + machine,
-			packages + "__init__.py":                                        "",
-			"usr/bin/tool":                                                  "tool for " + machine,
+			packages + "__init__.py": "",
+			"usr/bin/tool":           "tool for " + machine,
 		}, files, d.Platform)
 	}
 
@@ -70,7 +70,8 @@ images:
 	var exit *exec.ExitError
 	require.ErrorAs(t, err, &exit)
 	assert.Equal(t, exitFailed, exit.ExitCode())
-	assert.Contains(t, string(out), "image service, linux/arm/v5: wheels/linux-armv5 does not exist\n")
+	assert.Contains(t, string(out), "image service, linux/arm/v5: wheels/linux-armv5 does not exist\n"+
+		"hint: wheels has linux-amd64, linux-arm64, linux-armv7, linux-s390x; from: is a path below the directory that images are built from")
 	assert.NoDirExists(t, filepath.Join(s.dir, "dist"))
 }
 
