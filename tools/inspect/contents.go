@@ -173,8 +173,10 @@ func (c *contents) regular(made *entry, name string, h *tar.Header, content io.R
 		if err != nil || p == nil || !runs && p.script() {
 			return err
 		}
-		if !c.pay(p.strings()...) {
-			return errCrowded
+		for _, s := range p.strings() {
+			if s != "" && !c.pay(s) {
+				return errCrowded
+			}
 		}
 		made.program = p
 		if runs {

@@ -65,7 +65,7 @@ func (l *libraries) look(from *loader, e *program, whole bool) []lost {
 				if library.links.soname != "" {
 					loaded[library.links.soname] = true
 				}
-				todo = append(todo, &object{at, library.links, o})
+				todo = append(todo, &object{at, library.links, o, o.depth + 1})
 			}
 		}
 	}
@@ -74,8 +74,10 @@ func (l *libraries) look(from *loader, e *program, whole bool) []lost {
 
 // find returns the path where the loader finds a library, "" for none, and what is known of it.
 func (l *libraries) find(from *loader, o *object, name string) (string, *program) {
-	for _, candidate := range from.places(o, name) {
-		if l.root.steps++; l.root.exhausted() {
+	candidates := from.places(o, name)
+	l.root.steps += len(candidates) + o.depth
+	for _, candidate := range candidates {
+		if l.root.exhausted() {
 			return "", nil
 		}
 		if !path.IsAbs(candidate) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/stretchr/testify/assert"
@@ -385,6 +387,39 @@ func TestVerifyReadsWhatLdconfigWrites(t *testing.T) {
 	}
 	v := verifyImage(t, imageOf(t, row.String(), nil, layerOf(t, files...)))
 	assert.Equal(t, []string{row.String() + ": layer 1 (sha256:...): /app/hello: it needs the library liby.so.1, which the image does not have"}, lines(v.Problems))
+}
+
+// TestVerifyOfHostileLibraries has more to look for than anybody should.
+func TestVerifyOfHostileLibraries(t *testing.T) {
+	var names []string
+	for i := range 1000 {
+		names = append(names, fmt.Sprintf("lib%d.so", i))
+	}
+	const loader = "/lib/ld.so"
+	files := []file{{name: "lib/ld.so", mode: 0o755, text: linked{platform: "linux/amd64"}.elf(t)}}
+	greedy := linked{platform: "linux/amd64", interpreter: loader, needed: names, rpath: strings.Repeat("/r:", 1300)}.elf(t)
+	for i := range 500 {
+		files = append(files, file{name: fmt.Sprintf("bin/%d", i), mode: 0o755, text: greedy})
+	}
+	many := layerOf(t, append(files, file{name: "app/hello", mode: 0o755, text: greedy})...)
+	chain := append([]file{}, files[0], file{name: "app/hello", mode: 0o755, text: linked{platform: "linux/amd64", interpreter: loader, needed: []string{"c0.so"}}.elf(t)})
+	for i := range 20_000 {
+		chain = append(chain, file{name: fmt.Sprintf("lib/c%d.so", i), text: linked{platform: "linux/amd64", needed: []string{fmt.Sprintf("c%d.so", i+1), "a.so", "b.so", "c.so"}}.elf(t)})
+	}
+	for name, c := range map[string]struct {
+		layer v1.Layer
+		env   string
+	}{
+		"programs that need everything": {many, "LD_LIBRARY_PATH=" + strings.Repeat("/e:", 50_000)},
+		"a chain of libraries":          {layerOf(t, chain...), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			begin := time.Now()
+			v := verifyImage(t, imageOf(t, "linux/amd64", func(f *v1.ConfigFile) { f.Config.Env = []string{c.env} }, c.layer))
+			assert.NotEmpty(t, v.Problems)
+			assert.Less(t, time.Since(begin), 60*time.Second)
+		})
+	}
 }
 
 func FuzzLibraries(f *testing.F) {

@@ -171,6 +171,7 @@ type object struct {
 	path   string
 	links  *dynamic
 	loader *object
+	depth  int // how many others there are up to the first one
 }
 
 // places lists the paths that a name that o needs can have, in the order in which they are tried: man ld.so, and musl's
