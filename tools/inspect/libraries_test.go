@@ -176,6 +176,9 @@ func TestVerifyLooksForLibraries(t *testing.T) {
 		"$ORIGIN":             {files: []file{ld, program(linked{interpreter: glibc, needed: []string{"libx.so.1"}, runpath: "/a:$ORIGIN/../${LIB}"}), library("lib64/libx.so.1")}},
 		"a name with a slash": {files: []file{ld, needs("/opt/x.so"), library("opt/x.so")}},
 		"musl":                {files: []file{muslLd, program(linked{interpreter: musl, needed: []string{"libc.musl-x86_64.so.1", "libm.so.6", "libx.so.1"}}), library("usr/local/lib/libx.so.1")}},
+		"musl, where a runpath reaches the libraries of libraries": {
+			files: []file{muslLd, program(linked{interpreter: musl, needed: []string{"liby.so"}, runpath: "$ORIGIN/lib"}), library("app/lib/liby.so", "libx.so.1"), library("app/lib/libx.so.1")},
+		},
 		"musl with directories of its own": {
 			files:    []file{muslLd, program(linked{interpreter: musl, needed: []string{"liby.so", "libx.so.1"}}), library("usr/lib/libx.so.1"), library("opt/y/liby.so"), {name: "etc/ld-musl-x86_64.path", text: "/opt/x\n/opt/y\n"}},
 			problems: []string{libraryIn + ", which the image has as /usr/lib/libx.so.1, where the loader does not look"},
@@ -210,6 +213,12 @@ func TestVerifyLooksForLibraries(t *testing.T) {
 			platform: "linux/arm/v6",
 			files: []file{at("lib/ld-linux-armhf.so.3", 0o755, linked{platform: "linux/arm/v6"}), program(linked{platform: "linux/arm/v6", interpreter: "/lib/ld-linux-armhf.so.3", needed: []string{"libx.so.1"}}),
 				at("lib/arm-linux-gnueabihf/libx.so.1", 0o644, linked{platform: "linux/arm/v6"})},
+		},
+		"arm without a variant": {
+			platform: "linux/arm",
+			files: []file{at("lib/ld-linux.so.3", 0o755, linked{platform: "linux/arm/v5"}), program(linked{platform: "linux/arm/v5", interpreter: "/lib/ld-linux.so.3", needed: []string{"libx.so.1"}}),
+				at("lib/arm-linux-gnueabi/libx.so.1", 0o644, linked{platform: "linux/arm/v5"})},
+			problems: []string{"linux/arm: linux/arm has no variant, and means v5, v6 or v7 to different tools"},
 		},
 		"386, whose directory is not called as its compiler": {
 			platform: "linux/386",

@@ -74,11 +74,11 @@ func newLoader(root *rootfs, row arch.Row, interpreter string, env []string) *lo
 	return l
 }
 
-// multiarch lists Debian's directory for the libraries of a row. For one that Debian does not build it is those that
-// other distributions may have taken over for it: Raspbian's arm/v6 is in the one of arm/v7.
+// multiarch lists Debian's directory for the libraries of a row. For one that Debian does not build (Raspbian's arm/v6
+// is in the directory of arm/v7) or whose variant is not known it is those of all rows with the same machine.
 func multiarch(row arch.Row) []string {
-	if name := row.Multiarch(); name != "" && row.Debian != "" {
-		return []string{name}
+	if known, _ := arch.Find(row.Platform); known == row && row.Debian != "" {
+		return []string{row.Multiarch()}
 	}
 	var names []string
 	for _, other := range arch.Table() {
