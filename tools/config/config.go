@@ -72,7 +72,7 @@ type Go struct {
 	Ldflags []PlatformTemplate `yaml:"ldflags,omitempty" jsonschema_description:"Linker flags, with templates: -X main.version={{.Git.Tag}}. Default: -s -w, no symbols for debuggers."`
 	Tags    []string           `yaml:"tags,omitempty" jsonschema_description:"Build tags."`
 	Env     map[Name]Text      `yaml:"env,omitempty" jsonschema_description:"Environment of the go command, such as GOEXPERIMENT."`
-	Cgo     *bool              `yaml:"cgo,omitempty" jsonschema_description:"Compile with cgo, by a cross compiler; default: false."`
+	Cgo     *bool              `yaml:"cgo,omitempty" jsonschema_description:"Compile with cgo; default: false. The C compiler is CC of env, else CC_ARCH of the environment, else the cross compiler of Debian."`
 }
 
 // File puts a file, or what is in a directory, into the image.
