@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -68,6 +69,9 @@ images:
 	again, err := run("build", "-q")
 	require.NoError(t, err, again)
 	assert.Equal(t, first, again)
+	moved := services{filepath.Join(t.TempDir(), "elsewhere"), t.TempDir()}
+	command(t, "cp", "-r", s.dir, moved.dir)
+	assert.Equal(t, first, moved.build(t), "the bits do not depend on the folder or the cache")
 
 	out, err = run("verify", "oci:dist:rootless")
 	var exit *exec.ExitError
