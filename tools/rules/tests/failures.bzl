@@ -1,7 +1,7 @@
 """What the rules refuse, and what they say then."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
-load("//tools/rules:defs.bzl", "multiarch_files", "multiarch_image")
+load("//tools/rules:defs.bzl", "multiarch_base_image", "multiarch_debian", "multiarch_files", "multiarch_image")
 
 def _fails_impl(ctx):
     env = analysistest.begin(ctx)
@@ -48,6 +48,16 @@ def refusals():
         name = "override_base_child_fails_test",
         target_under_test = "override_base_linux_arm64",
         says = "image override_base, linux/arm64: unknown base \"alpine\"; known: scratch, static",
+    )
+    multiarch_base_image(name = "vax_image", layouts = {"linux/vax": ":plain_linux_amd64.layout"}, tags = ["manual"])
+    _fails_test(name = "vax_image_fails_test", target_under_test = "vax_image_linux_vax", says = "base vax_image: unknown platform \"linux/vax\"; known: linux/amd64")
+    multiarch_debian(name = "vax_packages", packages = {"linux/vax": ":no_packages"}, tags = ["manual"])
+    _fails_test(name = "vax_packages_fails_test", target_under_test = "vax_packages_linux_vax", says = "base vax_packages: unknown platform \"linux/vax\"; known: linux/amd64")
+    multiarch_base_image(name = "no_layout", layouts = {"linux/amd64": "etc/a"}, tags = ["manual"])
+    _fails_test(
+        name = "no_layout_fails_test",
+        target_under_test = "no_layout_linux_amd64",
+        says = "base no_layout, linux/amd64: @@//tools/rules/tests:etc/a is 1 files, and not the directory of an OCI image layout; give an image of oci.pull",
     )
     native.filegroup(name = "two_files", srcs = ["etc/a", "etc/sub/b"])
     multiarch_image(name = "many", binary = ":two_files", platforms = amd64, tags = ["manual"])

@@ -137,6 +137,30 @@ func list(t *testing.T, l v1.Layer) (lines []string, contents map[string][]byte)
 	}
 }
 
+func TestOnAnImage(t *testing.T) {
+	needBazel(t)
+	under, above := index(t, "plain"), index(t, "above")
+	assert.Equal(t, platforms(t, under), platforms(t, above))
+	for n, want := range []v1.Config{{Entrypoint: []string{"/app/plain"}, Cmd: []string{"of", "above"}}, {}} {
+		_, below, kept := child(t, under, n)
+		_, config, layers := child(t, above, n)
+		require.Len(t, layers, len(kept)+1)
+		for i, l := range kept {
+			digest, err := l.Digest()
+			require.NoError(t, err)
+			same, err := layers[i].Digest()
+			require.NoError(t, err)
+			assert.Equal(t, digest, same)
+		}
+		lines, _ := list(t, layers[len(kept)])
+		assert.Contains(t, lines[len(lines)-1], "opt/b")
+		assert.Equal(t, below.Config.Env, config.Config.Env)
+		assert.Equal(t, want.Entrypoint, config.Config.Entrypoint)
+		assert.Equal(t, want.Cmd, config.Config.Cmd)
+		assert.Equal(t, len(below.History)+1, len(config.History))
+	}
+}
+
 func TestCompiledPrograms(t *testing.T) {
 	needBazel(t)
 	i := index(t, "compiled")
