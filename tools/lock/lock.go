@@ -63,6 +63,7 @@ type Debian struct {
 	Components []string `json:"components"`
 	Packages   []string `json:"packages"` // asked for
 	Exclude    []string `json:"exclude,omitempty"`
+	Mirror     string   `json:"mirror,omitempty"` // "" for that of whoever fetches
 	Release    Release  `json:"release"`
 	// Architectures are the packages with all that they need, by Debian's name of an architecture.
 	Architectures map[string][]Package `json:"architectures"`

@@ -69,6 +69,7 @@ func TestStale(t *testing.T) {
 		"a platform":      {"[linux/amd64,", "[linux/s390x, linux/amd64,", "bases.python: has no s390x in multiarch.lock\nbases.under: has no linux/s390x in multiarch.lock"},
 		"a package":       {"python3]", "python3, tzdata]", "bases.python: packages is python3, python3-flask, tzdata, and python3, python3-flask is locked"},
 		"a suite":         {"trixie", "forky", "bases.python: suite is forky, and trixie is locked"},
+		"a mirror":        {"exclude: [mawk]", "exclude: [mawk], mirror: \"http://m.example/debian\"", "bases.python: mirror is http://m.example/debian, and nothing is locked"},
 		"an exclusion":    {", exclude: [mawk]", "", "bases.python: exclude is nothing, and mawk is locked"},
 		"another kind":    {"{debian: {suite: trixie, packages: [python3-flask, python3], exclude: [mawk]}}", "{image: x/y}", "bases.python: is something else in multiarch.lock"},
 		"a base":          {", base: under}", ", base: unused}", "bases.unused: is not in multiarch.lock\nbases.under: is locked, and no image stands on it"},

@@ -148,6 +148,7 @@ func (d *Debian) stale(w Want) string {
 		{"components", Components(*asked), d.Components},
 		{"packages", Sorted(asked.Packages), d.Packages},
 		{"exclude", Sorted(asked.Exclude), d.Exclude},
+		{"mirror", given(asked.Mirror), given(d.Mirror)},
 	} {
 		if !slices.Equal(same.yaml, same.locked) {
 			return fmt.Sprintf("%s is %s, and %s is locked", same.what, list(same.yaml), list(same.locked))
@@ -159,6 +160,13 @@ func (d *Debian) stale(w Want) string {
 		}
 	}
 	return ""
+}
+
+func given(word string) []string {
+	if word == "" {
+		return nil
+	}
+	return []string{word}
 }
 
 // Sorted is a list of packages as the file has it: sorted, each once.

@@ -50,7 +50,7 @@ func (a Archive) Lock(ctx context.Context, w lock.Want) (*lock.Debian, error) {
 		return nil, err
 	}
 	d := &lock.Debian{
-		Suite: asked.Suite, Components: lock.Components(*asked), Packages: lock.Sorted(asked.Packages), Exclude: lock.Sorted(asked.Exclude),
+		Suite: asked.Suite, Components: lock.Components(*asked), Packages: lock.Sorted(asked.Packages), Exclude: lock.Sorted(asked.Exclude), Mirror: asked.Mirror,
 		Release:       lock.Release{Codename: release.Codename, Date: release.Date.UTC().Format(time.RFC3339), SHA256: release.SHA256},
 		Architectures: map[string][]lock.Package{},
 	}
