@@ -10,6 +10,7 @@ PLATFORMS = {
         architecture = "amd64",
         variant = "",
         label = Label("//platforms:linux_amd64"),
+        cgo = Label("//platforms:linux_amd64_cgo"),
     ),
     "linux/amd64/v2": struct(
         slug = "linux_amd64_v2",
@@ -17,6 +18,7 @@ PLATFORMS = {
         architecture = "amd64",
         variant = "v2",
         label = Label("//platforms:linux_amd64_v2"),
+        cgo = Label("//platforms:linux_amd64_v2_cgo"),
     ),
     "linux/amd64/v3": struct(
         slug = "linux_amd64_v3",
@@ -24,6 +26,7 @@ PLATFORMS = {
         architecture = "amd64",
         variant = "v3",
         label = Label("//platforms:linux_amd64_v3"),
+        cgo = Label("//platforms:linux_amd64_v3_cgo"),
     ),
     "linux/amd64/v4": struct(
         slug = "linux_amd64_v4",
@@ -31,6 +34,7 @@ PLATFORMS = {
         architecture = "amd64",
         variant = "v4",
         label = Label("//platforms:linux_amd64_v4"),
+        cgo = Label("//platforms:linux_amd64_v4_cgo"),
     ),
     "linux/arm64": struct(
         slug = "linux_arm64",
@@ -38,6 +42,7 @@ PLATFORMS = {
         architecture = "arm64",
         variant = "",
         label = Label("//platforms:linux_arm64"),
+        cgo = Label("//platforms:linux_arm64_cgo"),
     ),
     "linux/arm/v7": struct(
         slug = "linux_arm_v7",
@@ -45,6 +50,7 @@ PLATFORMS = {
         architecture = "arm",
         variant = "v7",
         label = Label("//platforms:linux_arm_v7"),
+        cgo = Label("//platforms:linux_arm_v7_cgo"),
     ),
     "linux/arm/v6": struct(
         slug = "linux_arm_v6",
@@ -52,6 +58,7 @@ PLATFORMS = {
         architecture = "arm",
         variant = "v6",
         label = Label("//platforms:linux_arm_v6"),
+        cgo = None,
     ),
     "linux/arm/v5": struct(
         slug = "linux_arm_v5",
@@ -59,6 +66,7 @@ PLATFORMS = {
         architecture = "arm",
         variant = "v5",
         label = Label("//platforms:linux_arm_v5"),
+        cgo = Label("//platforms:linux_arm_v5_cgo"),
     ),
     "linux/386": struct(
         slug = "linux_386",
@@ -66,6 +74,7 @@ PLATFORMS = {
         architecture = "386",
         variant = "",
         label = Label("//platforms:linux_386"),
+        cgo = Label("//platforms:linux_386_cgo"),
     ),
     "linux/ppc64le": struct(
         slug = "linux_ppc64le",
@@ -73,6 +82,7 @@ PLATFORMS = {
         architecture = "ppc64le",
         variant = "",
         label = Label("//platforms:linux_ppc64le"),
+        cgo = Label("//platforms:linux_ppc64le_cgo"),
     ),
     "linux/s390x": struct(
         slug = "linux_s390x",
@@ -80,6 +90,7 @@ PLATFORMS = {
         architecture = "s390x",
         variant = "",
         label = Label("//platforms:linux_s390x"),
+        cgo = Label("//platforms:linux_s390x_cgo"),
     ),
     "linux/riscv64": struct(
         slug = "linux_riscv64",
@@ -87,6 +98,7 @@ PLATFORMS = {
         architecture = "riscv64",
         variant = "",
         label = Label("//platforms:linux_riscv64"),
+        cgo = Label("//platforms:linux_riscv64_cgo"),
     ),
     "linux/mips64le": struct(
         slug = "linux_mips64le",
@@ -94,6 +106,7 @@ PLATFORMS = {
         architecture = "mips64le",
         variant = "",
         label = Label("//platforms:linux_mips64le"),
+        cgo = Label("//platforms:linux_mips64le_cgo"),
     ),
     "linux/mips": struct(
         slug = "linux_mips",
@@ -101,6 +114,7 @@ PLATFORMS = {
         architecture = "mips",
         variant = "",
         label = Label("//platforms:linux_mips"),
+        cgo = Label("//platforms:linux_mips_cgo"),
     ),
     "linux/loong64": struct(
         slug = "linux_loong64",
@@ -108,6 +122,7 @@ PLATFORMS = {
         architecture = "loong64",
         variant = "",
         label = Label("//platforms:linux_loong64"),
+        cgo = Label("//platforms:linux_loong64_cgo"),
     ),
     "windows/amd64": struct(
         slug = "windows_amd64",
@@ -115,6 +130,7 @@ PLATFORMS = {
         architecture = "amd64",
         variant = "",
         label = Label("//platforms:windows_amd64"),
+        cgo = Label("//platforms:windows_amd64_cgo"),
     ),
     "windows/arm64": struct(
         slug = "windows_arm64",
@@ -122,5 +138,6 @@ PLATFORMS = {
         architecture = "arm64",
         variant = "",
         label = Label("//platforms:windows_arm64"),
+        cgo = None,
     ),
 }

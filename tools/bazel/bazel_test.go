@@ -44,7 +44,14 @@ func TestPlatformsSayWhatTheTableSays(t *testing.T) {
 	build, err := bzl.ParseBuild("BUILD.bazel", content)
 	require.NoError(t, err)
 	constraints := map[string][]string{}
+	cgo := map[string]bool{}
 	for _, r := range build.Rules("platform") {
+		if row, is := strings.CutSuffix(r.Name(), "_cgo"); is {
+			assert.Equal(t, []string{":" + row}, r.AttrStrings("parents"))
+			assert.Equal(t, []string{"@rules_go//go/toolchain:cgo_on"}, r.AttrStrings("constraint_values"))
+			cgo[row] = true
+			continue
+		}
 		constraints[r.Name()] = r.AttrStrings("constraint_values")
 	}
 	require.Len(t, constraints, len(arch.Table()))
@@ -67,6 +74,8 @@ func TestPlatformsSayWhatTheTableSays(t *testing.T) {
 		assert.Equal(t, row.Go.Arch == "arm" || row.Go.Arch == "amd64", slices.Contains(constraints[row.Slug()], level), row.String())
 		assert.Equal(t, row.String(), dict.List[i].Key.(*bzl.StringExpr).Value, "in table order")
 		assert.Contains(t, bzl.FormatString(dict.List[i].Value), `Label("//platforms:`+row.Slug()+`")`)
+		assert.Equal(t, row.Triplet != "", cgo[row.Slug()], "where Debian has a C compiler")
+		assert.Equal(t, row.Triplet != "", strings.Contains(bzl.FormatString(dict.List[i].Value), `Label("//platforms:`+row.Slug()+`_cgo")`))
 	}
 }
 

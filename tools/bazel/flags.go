@@ -27,14 +27,15 @@ type flags struct {
 	defines map[string]string // x_defs
 	tags    []string          // gotags
 	given   bool              // linker flags are given, so they are not the default
+	cgo     bool
 }
 
 func (f flags) isDefault() bool {
 	strips := !f.given || slices.Equal(f.link, []string{"-s", "-w"}) || slices.Equal(f.link, []string{"-w", "-s"})
-	return strips && len(f.defines) == 0 && len(f.tags) == 0
+	return strips && !f.cgo && len(f.defines) == 0 && len(f.tags) == 0
 }
 
-func (f flags) key() string { return fmt.Sprintf("%q %q %q", f.link, f.defines, f.tags) }
+func (f flags) key() string { return fmt.Sprintf("%q %q %q %t", f.link, f.defines, f.tags, f.cgo) }
 
 // flags translates how a child's binary is compiled, and refuses what rules_go has no words for.
 func (t *resolver) flags(at config.Path, i plan.Image, c plan.Child) (f flags, ok bool) {
@@ -44,12 +45,12 @@ func (t *resolver) flags(at config.Path, i plan.Image, c plan.Child) (f flags, o
 		name, _, _ := strings.Cut(e, "=")
 		t.fail(append(at, "env", name), own, "rules_go cannot set %s for one binary", name)
 	}
-	if c.Go.Cgo {
-		t.fail(append(at, "cgo"), own, "the platforms that Bazel builds for have cgo off")
+	row, _ := arch.Find(c.Platform)
+	if f.cgo = c.Go.Cgo; f.cgo && row.Triplet == "" {
+		t.fail(append(at, "cgo"), own, "%s has no platform with cgo on in Bazel", c.Platform)
 	}
 	f.tags = c.Go.Tags
 	f.given = src.Ldflags != nil
-	row, _ := arch.Find(c.Platform)
 	vars := config.Vars{Image: i.Name, Registry: i.Push.Registry, Repository: i.Push.Repository, Platform: config.PlatformVarsOf(row)}
 	var joined []string
 	for n, flag := range src.Ldflags {

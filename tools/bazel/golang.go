@@ -51,6 +51,9 @@ func (t *resolver) binaries(at config.Path, i plan.Image, children []attributes)
 		if !ok || !fine {
 			continue
 		}
+		if f.cgo {
+			children[n]["cgo"] = true
+		}
 		if f.isDefault() {
 			children[n]["binary"] = target.binary
 			continue
@@ -95,6 +98,9 @@ func (t *resolver) goBinary(name string, target goTarget, f flags) *rule.Rule {
 	}
 	if len(f.tags) > 0 {
 		r.SetAttr("gotags", list(f.tags...))
+	}
+	if f.cgo {
+		r.SetAttr("pure", "off") // whatever the flag says
 	}
 	if len(f.defines) > 0 {
 		r.SetAttr("x_defs", texts(f.defines))

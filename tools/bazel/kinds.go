@@ -24,7 +24,7 @@ const (
 func Kinds() map[string]rule.KindInfo {
 	return map[string]rule.KindInfo{
 		imageKind: kind("binary files platforms", "base entrypoint cmd env user workdir ports volumes labels annotations "+
-			"stop_signal created compression overrides"),
+			"stop_signal created compression cgo overrides"),
 		filesKind:     kind("srcs", "to strip_prefix mode owner owned_below"),
 		debianKind:    kind("packages", "base slim"),
 		baseImageKind: kind("layouts", "base lock"),
@@ -32,7 +32,7 @@ func Kinds() map[string]rule.KindInfo {
 		pushKind:      kind("images", ""),
 		ociPushKind:   kind("image", "remote_tags repository"),
 		ociLoadKind:   kind("image", "format repo_tags"),
-		platformKind:  kind("constraint_values", ""),
+		platformKind:  kind("constraint_values", "parents"),
 		staleKind:     kind("config", ""),
 		binaryKind:    kind("embed", "gc_linkopts gotags x_defs"),
 	}

@@ -31,6 +31,9 @@ var (
 	}
 )
 
+// cgoEnding is what the platform with cgo on has behind the slug of its row.
+const cgoEnding = "_cgo"
+
 // UnsupportedError is returned for a platform that rules_go has no words for.
 type UnsupportedError struct {
 	Platform arch.Platform
@@ -73,7 +76,7 @@ func Constraints(r arch.Row, repo func(module string) string) ([]string, error) 
 	return append(values, rulesGo+"//go/toolchain:cgo_off"), nil
 }
 
-// platformRules are the rules of //platforms, one a row.
+// platformRules are the rules of //platforms: one a row, and where there is a C compiler for it, one more with cgo on.
 func platformRules(rows []arch.Row, repo func(module string) string) ([]*rule.Rule, error) {
 	var rules []*rule.Rule
 	for _, row := range rows {
@@ -83,6 +86,14 @@ func platformRules(rows []arch.Row, repo func(module string) string) ([]*rule.Ru
 		}
 		r := rule.NewRule(platformKind, row.Slug())
 		r.SetAttr("constraint_values", list(values...))
+		r.SetAttr("visibility", []string{"//visibility:public"})
+		rules = append(rules, r)
+		if row.Triplet == "" {
+			continue
+		}
+		r = rule.NewRule(platformKind, row.Slug()+cgoEnding)
+		r.SetAttr("parents", list(":"+row.Slug()))
+		r.SetAttr("constraint_values", list(repo("rules_go")+"//go/toolchain:cgo_on"))
 		r.SetAttr("visibility", []string{"//visibility:public"})
 		rules = append(rules, r)
 	}
@@ -97,8 +108,15 @@ func platformsTable(rows []arch.Row) []byte {
 		for _, field := range [][2]string{{"slug", row.Slug()}, {"os", row.OS}, {"architecture", row.Architecture}, {"variant", row.Variant}} {
 			entry.List = append(entry.List, &bzl.AssignExpr{LHS: &bzl.Ident{Name: field[0]}, Op: "=", RHS: text(field[1])})
 		}
-		label := &bzl.CallExpr{X: &bzl.Ident{Name: "Label"}, List: []bzl.Expr{text("//" + platformsPackage + ":" + row.Slug())}}
-		entry.List = append(entry.List, &bzl.AssignExpr{LHS: &bzl.Ident{Name: "label"}, Op: "=", RHS: label})
+		label := func(name string) bzl.Expr {
+			return &bzl.CallExpr{X: &bzl.Ident{Name: "Label"}, List: []bzl.Expr{text("//" + platformsPackage + ":" + name)}}
+		}
+		entry.List = append(entry.List, &bzl.AssignExpr{LHS: &bzl.Ident{Name: "label"}, Op: "=", RHS: label(row.Slug())})
+		cgo := bzl.Expr(&bzl.Ident{Name: "None"})
+		if row.Triplet != "" {
+			cgo = label(row.Slug() + cgoEnding)
+		}
+		entry.List = append(entry.List, &bzl.AssignExpr{LHS: &bzl.Ident{Name: "cgo"}, Op: "=", RHS: cgo})
 		table.List = append(table.List, &bzl.KeyValueExpr{Key: text(row.String()), Value: entry})
 	}
 	content := bzl.Format(&bzl.File{Type: bzl.TypeBzl, Stmt: []bzl.Expr{

@@ -9,7 +9,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/plan"
 )
 
-// attributes are arguments of multiarch_image: a string, a list of strings, or a dictionary of strings each.
+// attributes are arguments of multiarch_image: a string, a list of strings, a dictionary of strings, or true.
 type attributes map[string]any
 
 // share finds what to say once for all platforms: the value that most of them have, provided that none is without one
@@ -120,6 +120,11 @@ func expr(v any) bzl.Expr {
 		return texts(v).expr
 	case string:
 		return text(v)
+	case bool:
+		if v {
+			return &bzl.Ident{Name: "True"}
+		}
+		return &bzl.Ident{Name: "False"}
 	}
 	return nil
 }

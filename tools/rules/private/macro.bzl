@@ -58,6 +58,8 @@ def _problems_on(name, platform, settings):
         found.append(where + "base static has no {}; override base with scratch for that platform".format(platform))
     if settings["compression"] not in _COMPRESSIONS:
         found.append(where + "unknown compression \"{}\"; known: {}".format(settings["compression"], ", ".join(_COMPRESSIONS)))
+    if settings["cgo"] and platform in PLATFORMS and not PLATFORMS[platform].cgo:
+        found.append(where + "no platform has cgo on there; override cgo with False for that platform")
     if not settings["binary"] and not settings["files"] and base == "scratch":
         found.append(where + "nothing is in it; give binary, files or a base")
     return found
@@ -81,6 +83,7 @@ def multiarch_image(
         stop_signal = "",
         created = "",
         compression = "gzip",
+        cgo = False,
         overrides = {},
         **kwargs):
     """An image index that runs on every platform it names.
@@ -110,8 +113,9 @@ def multiarch_image(
         created: when the image says it was made: empty for the epoch, `commit` (from the workspace status), or a time in
             RFC 3339.
         compression: `gzip` or `zstd`.
+        cgo: whether the binary is built for a platform with cgo on, which takes a C toolchain for each architecture. Only Go needs it.
         overrides: what differs on a platform: `{"linux/arm/v7": {"env": {"GOGC": "50"}}}`. The keys are the arguments above
-            from binary to compression. Dicts are merged key by key, anything else replaces.
+            from binary to cgo. Dicts are merged key by key, anything else replaces.
         **kwargs: visibility, tags, testonly.
     """
     settings = dict(
@@ -131,6 +135,7 @@ def multiarch_image(
         stop_signal = stop_signal,
         created = created,
         compression = compression,
+        cgo = cgo,
     )
     problems = _problems(name, platforms, settings, overrides)
     images = []
@@ -197,7 +202,7 @@ def _one(image, name, platform, child, problems, shared, kwargs):
         name = name,
         image = image,
         platform = platform,
-        target = row.label if row else None,
+        target = (row.cgo if child["cgo"] and not problems else row.label) if row else None,
         problems = problems,
         binary = child["binary"],
         binary_path = path,

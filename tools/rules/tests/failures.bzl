@@ -27,6 +27,7 @@ def refusals():
     _refused_image("unknown_base", "image unknown_base, linux/amd64: unknown base \"alpine\"; known: scratch, static", platforms = amd64, base = "alpine")
     _refused_image("static_windows", "base static has no windows/amd64", platforms = ["windows/amd64"])
     _refused_image("unknown_compression", "unknown compression \"xz\"; known: gzip, zstd", platforms = amd64, compression = "xz")
+    _refused_image("cgo_windows", "image cgo_windows, windows/arm64: no platform has cgo on there", platforms = ["windows/arm64"], base = "scratch", binary = "script", cgo = True)
     _refused_image("empty", "nothing is in it", platforms = amd64, base = "scratch")
     _refused_image("stray_override", "overrides of linux/arm64, which is not among its platforms", platforms = amd64, overrides = {"linux/arm64": {}})
     _refused_image("unknown_override", "unknown override \"port\"; known: annotations", platforms = amd64, overrides = {"linux/amd64": {"port": []}})
