@@ -42,11 +42,12 @@ var mayImport = map[string][]string{
 	"tools/gazelle":     {"tools/bazel", "tools/config", "tools/lock"},
 	"tools/multiarch": {"tools/arch", "tools/base/debian", "tools/base/pull", "tools/bazel", "tools/build", "tools/cache", "tools/config", "tools/gobuild", "tools/inspect", "tools/lock", "tools/nearest", "tools/plan",
 		"tools/publish", "tools/registry", "tools/run"},
-	"tools/bench":           {},
-	"tools/rules/reference": {},
-	"app/hello":             {"app/internal/serve"},
-	"app/clock":             {"app/internal/serve"},
-	"app/internal/serve":    {},
+	"tools/bench":                     {},
+	"tools/rules/reference":           {},
+	"tools/rules/tests/cross/program": {},
+	"app/hello":                       {"app/internal/serve"},
+	"app/clock":                       {"app/internal/serve"},
+	"app/internal/serve":              {},
 }
 
 // withoutRegistries are the packages that must work where there is no network: not even indirectly may they know how
