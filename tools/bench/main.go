@@ -5,6 +5,7 @@
 //	go run ./tools/bench
 //	go run ./tools/bench -scale 1000x10
 //	go run ./tools/bench -bazel -services 20 -rounds 3
+//	go run ./tools/bench -packages -rounds 3
 //
 // Everything is made in a temporary folder (some gigabytes of Go build caches), which is gone at the end. Only ko
 // itself, and what it is made of, comes from elsewhere: through the Go module proxy.
@@ -54,6 +55,8 @@ type settings struct {
 	scale     *size // nil: compare with the peers
 	bazel     bool  // compare our rules with rules_oci
 	bazelrcs  []string
+	packages  bool // compare an image of Debian packages with mmdebstrap and buildah
+	mirror    string
 }
 
 // size is a number of services for a number of platforms each.
@@ -80,6 +83,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.StringVar(&scale, "scale", "", "measure how multiarch alone grows instead: plans up to `SERVICESxPLATFORMS`, such as 1000x10, and builds of 5, 10 and 20 services")
 	flags.BoolVar(&s.bazel, "bazel", false, "compare the Bazel rules with rules_oci instead, with the bazel on PATH; -services 20 -rounds 3 is what the README quotes")
 	flags.StringVar(&bazelrcs, "bazelrc", "", "`files` of options for Bazel, with commas between them: where rules_oci comes from, where no registry can be asked")
+	flags.BoolVar(&s.packages, "packages", false, "compare the Python service of images/multiarch.yaml with mmdebstrap and buildah instead, as root")
+	flags.StringVar(&s.mirror, "mirror", "http://deb.debian.org/debian", "the Debian mirror that everybody takes packages from, for -packages")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(stderr, "usage: go run ./tools/bench [flags]")
 		flags.SetOutput(stderr)
@@ -104,8 +109,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		}
 	}
 	switch {
-	case s.bazel && scale != "":
-		return s, usagef("-bazel and -scale exclude each other")
+	case s.bazel && scale != "", s.packages && (s.bazel || scale != ""):
+		return s, usagef("-bazel, -packages and -scale exclude each other")
 	case !s.bazel && bazelrcs != "":
 		return s, usagef("-bazelrc is for -bazel")
 	}
@@ -139,6 +144,9 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) (err 
 	defer func() { err = errors.Join(err, w.close()) }()
 	if s.scale != nil {
 		return scale(ctx, w, s, stdout)
+	}
+	if s.packages {
+		return comparePackages(ctx, w, s, stdout)
 	}
 	if s.bazel {
 		return compareBazel(ctx, w, s, stdout)
