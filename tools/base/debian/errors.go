@@ -88,6 +88,22 @@ func (e *UnsatisfiableError) Hint() string {
 		", or what it depends on, or take another suite"
 }
 
+// IncompatibleError is returned for two packages that must not be in one system.
+type IncompatibleError struct {
+	Package  string
+	Relation string // what it conflicts with, or breaks, in its own words
+	With     string // the package that is so, with its version
+}
+
+func (e *IncompatibleError) Error() string {
+	return fmt.Sprintf("%s conflicts with %s, and there is %s", e.Package, e.Relation, e.With)
+}
+
+// Hint says how it can be resolved.
+func (e *IncompatibleError) Hint() string {
+	return "ask for one of the two only, or exclude one"
+}
+
 // ResolveError holds every problem of one list of packages.
 type ResolveError struct{ Problems []error }
 

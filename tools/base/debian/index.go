@@ -37,6 +37,7 @@ type Index struct {
 type candidate struct {
 	Package
 	depends  []string // Pre-Depends and Depends, unparsed
+	excludes []string // Conflicts and Breaks, unparsed
 	provides string
 	rank     int // what is preferred to provide something has a smaller one
 }
@@ -181,6 +182,8 @@ func parseCandidate(stanza []byte) (*candidate, error) {
 			c.Architecture = string(value)
 		case "Pre-Depends", "Depends":
 			c.depends = append(c.depends, string(value))
+		case "Conflicts", "Breaks":
+			c.excludes = append(c.excludes, string(value))
 		case "Provides":
 			c.provides = string(value)
 		case "Priority":

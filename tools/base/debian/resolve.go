@@ -16,7 +16,7 @@ import (
 // nothing else is taken in its place. Names that the suite does not have may be excluded, as one list serves all
 // architectures.
 //
-// An error is a *ResolveError with all problems: *UnknownError, *UnsatisfiableError and others.
+// An error is a *ResolveError with all problems: *UnknownError, *UnsatisfiableError, *IncompatibleError and others.
 func (x *Index) Resolve(packages, exclude []string) ([]Package, error) {
 	r := &resolver{index: x, excluded: map[string]bool{}, chosen: map[string]*candidate{}, by: map[string]string{}}
 	for _, name := range exclude {
@@ -26,6 +26,7 @@ func (x *Index) Resolve(packages, exclude []string) ([]Package, error) {
 		r.ask(name)
 	}
 	r.run()
+	r.compare()
 	if len(r.problems) > 0 {
 		return nil, &ResolveError{r.problems}
 	}
@@ -138,6 +139,22 @@ func (r *resolver) settle(w choice) {
 		problem.Wants = append(problem.Wants, name)
 	}
 	r.problems = append(r.problems, problem)
+}
+
+// compare looks for packages that must not be together: Debian Policy, 7.3 and 7.4. No package conflicts with itself, so
+// that it can conflict with all others who provide what it provides.
+func (r *resolver) compare() {
+	for _, name := range slices.Sorted(maps.Keys(r.chosen)) {
+		for _, field := range r.chosen[name].excludes {
+			for _, any := range parseRelations(field) {
+				for _, other := range r.options(any) {
+					if other.Name != name && r.chosen[other.Name] == other {
+						r.problems = append(r.problems, &IncompatibleError{Package: name, Relation: any.String(), With: other.Package.String()})
+					}
+				}
+			}
+		}
+	}
 }
 
 // options lists the packages that fulfil one of some alternatives, each once, the preferred one first.

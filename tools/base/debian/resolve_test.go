@@ -41,6 +41,11 @@ broken-mid 1.0: Depends: nowhere (= 1) | lib (<< 1)
 strict 1.0: Depends: lib (= 2.5), lib (<< 2.6~), lib (>> 2.5~rc1)
 old-lib 1.0: Depends: lib (<< 2)
 self 1.0: Depends: self
+mta-a 1.0: Provides: mta; Conflicts: mta
+mta-b 1.0: Provides: mta; Conflicts: mta
+breaks-old 1.0: Breaks: lib (<< 2)
+breaks-new 1.0: Breaks: nowhere, lib (>= 2)
+wants-breaker 1.0: Depends: breaks-new, lib
 `
 
 func index(t *testing.T) *debian.Index {
@@ -84,6 +89,9 @@ func TestResolve(t *testing.T) {
 		"excluded, and no provider instead":              {"awk-user", "mawk", "awk-user"},
 		"excluded, and broken":                           {"broken-deep", "broken-mid", "broken-deep"},
 		"excluded, and not there":                        {"broken-deep", "nowhere", "broken-deep broken-mid"},
+		"only one of those that conflict":                {"mta-a", "", "mta-a"},
+		"one that breaks an older version":               {"breaks-old lib", "", "breaks-old lib libc libgcc"},
+		"excluded, and in conflict":                      {"wants-breaker", "breaks-new", "lib libc libgcc wants-breaker"},
 		"twice":                                          {"lib lib", "", "lib libc libgcc"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -127,6 +135,19 @@ func TestResolveProblems(t *testing.T) {
 	var unsatisfiable *debian.UnsatisfiableError
 	require.ErrorAs(t, err, &unsatisfiable)
 	assert.NotEmpty(t, unsatisfiable.Hint())
+}
+
+func TestPackagesThatMustNotBeTogether(t *testing.T) {
+	for packages, want := range map[string][]string{
+		"mta-a mta-b":   {"mta-a conflicts with mta, and there is mta-b 1.0", "mta-b conflicts with mta, and there is mta-a 1.0"},
+		"wants-breaker": {"breaks-new conflicts with lib (>= 2), and there is lib 2.5"},
+	} {
+		_, err := index(t).Resolve(strings.Fields(packages), nil)
+		var all *debian.ResolveError
+		require.ErrorAs(t, err, &all)
+		assert.Equal(t, want, messages(all))
+		assert.Equal(t, "ask for one of the two only, or exclude one", all.Hint())
+	}
 }
 
 func messages(e *debian.ResolveError) []string {
