@@ -36,11 +36,12 @@ var mayImport = map[string][]string{
 	"tools/build":       {"tools/arch", "tools/base", "tools/base/debian", "tools/cache", "tools/config", "tools/gobuild", "tools/image", "tools/layer", "tools/lock", "tools/plan"},
 	"tools/publish":     {"tools/arch", "tools/nearest", "tools/registry"},
 	"tools/inspect":     {"tools/arch", "tools/nearest", "tools/registry"},
+	"tools/index":       {"tools/arch", "tools/image", "tools/nearest"},
 	"tools/run":         {"tools/arch"},
 	"tools/bazel":       {"tools/arch", "tools/config", "tools/lock", "tools/plan"},
 	"tools/assemble":    {"tools/arch", "tools/base", "tools/base/debian", "tools/config", "tools/image", "tools/layer", "tools/lock"},
 	"tools/gazelle":     {"tools/bazel", "tools/config", "tools/lock"},
-	"tools/multiarch": {"tools/arch", "tools/base/debian", "tools/base/pull", "tools/bazel", "tools/build", "tools/cache", "tools/config", "tools/gobuild", "tools/inspect", "tools/lock", "tools/nearest", "tools/plan",
+	"tools/multiarch": {"tools/arch", "tools/base/debian", "tools/base/pull", "tools/bazel", "tools/build", "tools/cache", "tools/config", "tools/gobuild", "tools/index", "tools/inspect", "tools/lock", "tools/nearest", "tools/plan",
 		"tools/publish", "tools/registry", "tools/run"},
 	"tools/bench":                     {},
 	"tools/rules/reference":           {},
@@ -52,7 +53,7 @@ var mayImport = map[string][]string{
 
 // withoutRegistries are the packages that must work where there is no network: not even indirectly may they know how
 // to reach a registry.
-var withoutRegistries = []string{"tools/arch", "tools/config", "tools/layer", "tools/image", "tools/lock", "tools/plan", "tools/cache", "tools/base", "tools/gobuild", "tools/build", "tools/run", "tools/bazel", "tools/assemble"}
+var withoutRegistries = []string{"tools/arch", "tools/config", "tools/layer", "tools/image", "tools/lock", "tools/plan", "tools/cache", "tools/base", "tools/gobuild", "tools/build", "tools/index", "tools/run", "tools/bazel", "tools/assemble"}
 
 type listed struct {
 	ImportPath string

@@ -105,9 +105,11 @@ func Resolve(p Project) (*Workspace, error) {
 	if err != nil {
 		return nil, err
 	}
-	planned, err := plan.New(p.Config, plan.Options{Lock: locked, Bazel: true})
-	if err != nil {
-		return nil, err
+	planned := &plan.Plan{}
+	if names := t.built(); len(names) > 0 {
+		if planned, err = plan.New(p.Config, plan.Options{Images: names, Lock: locked, Bazel: true}); err != nil {
+			return nil, err
+		}
 	}
 	ws.planned[t.pkg], ws.planned[t.pushPackage()] = true, true
 	if ws.module == module {
@@ -133,6 +135,20 @@ func Resolve(p Project) (*Workspace, error) {
 		return nil, t.wrong
 	}
 	return t.workspace(planned)
+}
+
+// built are the images that are built. Those that join existing images are left to the embedded engine, and a note says
+// so.
+func (t *resolver) built() []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(t.project.Config.Images)) {
+		if t.project.Config.Images[name].From.IsZero() {
+			names = append(names, name)
+			continue
+		}
+		t.note("image %s is left out: it joins existing images, which the rules do not; multiarch build and push do", name)
+	}
+	return names
 }
 
 func (t *resolver) workspace(planned *plan.Plan) (*Workspace, error) {

@@ -30,6 +30,8 @@ type Options struct {
 	Jobs int
 	// Pull opens a base from a registry, on behalf of what is built.
 	Pull func(ctx context.Context, b plan.Base) (Base, error)
+	// Join opens the existing images of i.From and joins them to an index, on behalf of what is built.
+	Join func(ctx context.Context, i plan.Image) (v1.ImageIndex, error)
 	// Mirrors are where Debian packages are fetched from, unless their base names one.
 	Mirrors []string
 	// Progress, where it is not nil, is called for every image that is finished. Calls do not overlap.
@@ -59,7 +61,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
 	}
 	// It stays open for as long as somebody may read the layers; the runtime closes it with the last reference.
 	jobs := cmp.Or(o.Jobs, runtime.NumCPU())
-	e := &engine{tree: tree, pull: o.Pull, mirrors: o.Mirrors, layers: newLayers(ctx, o.Store, jobs)}
+	e := &engine{tree: tree, pull: o.Pull, join: o.Join, mirrors: o.Mirrors, layers: newLayers(ctx, o.Store, jobs)}
 	// Only where something is compiled is the go command needed at all.
 	e.compiler = sync.OnceValues(func() (*gobuild.Builder, error) {
 		return gobuild.New(ctx, o.Dir, o.Store, jobs)
@@ -70,6 +72,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
 type engine struct {
 	tree     *os.Root
 	pull     func(context.Context, plan.Base) (Base, error)
+	join     func(context.Context, plan.Image) (v1.ImageIndex, error)
 	mirrors  []string
 	layers   *layers
 	compiler func() (*gobuild.Builder, error)
@@ -100,7 +103,14 @@ func (e *engine) run(ctx context.Context, p *plan.Plan, report func(Event)) ([]R
 			return nil
 		})
 	}
+	joined := make([]v1.ImageIndex, len(p.Images))
 	for i := range p.Images {
+		if len(p.Images[i].From) > 0 {
+			group.Go(func() (err error) {
+				joined[i], err = e.joined(ctx, p.Images[i])
+				return err
+			})
+		}
 		for j := range p.Images[i].Children {
 			group.Go(func() error {
 				if err := e.layersOf(ctx, p.Images[i], j, &children[i][j]); err != nil {
@@ -117,7 +127,19 @@ func (e *engine) run(ctx context.Context, p *plan.Plan, report func(Event)) ([]R
 	if err := failures.joined(); err != nil {
 		return nil, err
 	}
-	return assemble(p, children)
+	return assemble(p, children, joined)
+}
+
+// joined makes the index of an image that consists of existing ones.
+func (e *engine) joined(ctx context.Context, i plan.Image) (v1.ImageIndex, error) {
+	if e.join == nil {
+		return nil, fmt.Errorf("image %s joins existing images, and there is nobody to read them", i.Name)
+	}
+	index, err := e.join(ctx, i)
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", i.Name, err)
+	}
+	return index, nil
 }
 
 // layersOf makes the layers of a child that need no compiler.
@@ -161,10 +183,14 @@ func (e *engine) base(ctx context.Context, c plan.Child) (Base, error) {
 	return Base{}, nil
 }
 
-// assemble joins what was made.
-func assemble(p *plan.Plan, children [][]made) ([]Result, error) {
+// assemble joins what was made. What existed is joined already.
+func assemble(p *plan.Plan, children [][]made, joined []v1.ImageIndex) ([]Result, error) {
 	var results []Result
 	for i, img := range p.Images {
+		if joined[i] != nil {
+			results = append(results, Result{img.Name, joined[i]})
+			continue
+		}
 		var members []image.Child
 		for j, c := range img.Children {
 			settings := c.Config

@@ -99,13 +99,8 @@ func (r *reader) checkImage(c *Config, at Path, n string) {
 	}
 	r.checkPlatforms(at.to("platforms"), i.Platforms)
 	switch {
-	case i.From != nil:
-		if i.Go != nil || i.Files != nil || i.Bazel != "" || !i.Base.IsZero() {
-			r.fail(at.to("from"), "remove it, or go, files, bazel and base", "joins existing images, so nothing can be put in")
-		}
-		for _, p := range slices.SortedFunc(maps.Keys(i.From), byTable) {
-			r.checkReference(at.to("from", p.String()), string(i.From[p]))
-		}
+	case !i.From.IsZero():
+		r.checkFrom(c, at, i)
 	case i.Go == nil && i.Files == nil && i.Bazel == "":
 		r.fail(at, "give go: a main package, files: what to put in, or from: existing images", "has nothing in it")
 	case len(c.PlatformsOf(n)) == 0 && !slices.ContainsFunc(r.errs, func(e *Error) bool { return within("platforms", e.Path) }):

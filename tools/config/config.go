@@ -3,6 +3,9 @@
 package config
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
@@ -40,7 +43,7 @@ type Debian struct {
 type Image struct {
 	Settings  `yaml:",inline"`
 	Bazel     string                     `yaml:"bazel,omitempty" jsonschema_description:"The Bazel label of the binary, where it is not the one the rules would guess."`
-	From      map[arch.Platform]Text     `yaml:"from,omitempty" jsonschema_description:"Existing images to join, by platform."`
+	From      FromChoice                 `yaml:"from,omitempty" jsonschema_description:"Existing images to join: references by platform, or a list of references whose own platforms count. They are under the registry as push.repository is."`
 	Platforms []arch.Platform            `yaml:"platforms,omitempty" jsonschema_description:"The platforms of this image; default: those at the top of the file."`
 	Overrides map[arch.Platform]Settings `yaml:"overrides,omitempty" jsonschema_description:"Settings that differ on one platform. Maps are merged key by key; anything else replaces."`
 	Push      *Push                      `yaml:"push,omitempty" jsonschema_description:"Where the image goes."`
@@ -118,10 +121,15 @@ func (c *Config) BaseOf(name string) (b Base, ok bool) {
 	return Base{}, false
 }
 
-// PlatformsOf returns the platforms of an image, as written.
+// PlatformsOf returns the platforms of an image, as written. Those of a list of existing images are only known when these
+// are read: there are none then, unless the image names what it wants of them.
 func (c *Config) PlatformsOf(image string) []arch.Platform {
-	if own := c.Images[image].Platforms; own != nil {
-		return own
+	i := c.Images[image]
+	if i.Platforms != nil || i.From.List != nil {
+		return i.Platforms
+	}
+	if i.From.ByPlatform != nil {
+		return slices.SortedFunc(maps.Keys(i.From.ByPlatform), byTable)
 	}
 	return c.Platforms
 }

@@ -85,6 +85,15 @@ func TestParse(t *testing.T) {
 	assert.Equal(t, "py-app", c.Repository("py-app", ""))
 	assert.Equal(t, []config.Template{"latest"}, c.Tags("py-app"))
 
+	legacy, joined := c.Images["legacy"].From, c.Images["joined"].From
+	assert.Equal(t, map[arch.Platform]config.Text{platform(t, "linux/amd64"): "onap/legacy-amd64", platform(t, "linux/arm64"): "onap/legacy-arm64v8"}, legacy.ByPlatform)
+	assert.Equal(t, []config.Text{"team/one", "registry.example.com/two:v1"}, joined.List)
+	assert.Equal(t, []arch.Platform{platform(t, "linux/amd64"), platform(t, "linux/arm64")}, c.PlatformsOf("legacy"))
+	assert.Equal(t, []arch.Platform{platform(t, "linux/amd64"), platform(t, "linux/s390x")}, c.PlatformsOf("joined"))
+	assert.Equal(t, "registry.example.com/onap/team/one", c.Reference("team/one", c.Registry))
+	assert.Equal(t, "registry.example.com/two:v1", c.Reference("registry.example.com/two:v1", "elsewhere.example.com"))
+	assert.Equal(t, "team/one", c.Reference("team/one", ""))
+
 	files := c.Images["py-app"].Files
 	assert.Equal(t, config.Mode(0o644), files[0].Mode)
 	assert.Equal(t, config.Owner{UID: 65532, GID: 65532}, files[0].Owner)

@@ -99,6 +99,8 @@ func (r *reader) decode(n *yaml.Node, path Path, v reflect.Value) {
 		}
 	case v.Type() == reflect.TypeFor[BaseChoice]():
 		r.decodeBaseChoice(n, path, v)
+	case v.Type() == reflect.TypeFor[FromChoice]():
+		r.decodeFrom(n, path, v)
 	case v.Kind() == reflect.Struct:
 		if r.is(n, yaml.MappingNode, path, v) {
 			r.decodeStruct(n, path, v)

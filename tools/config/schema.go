@@ -37,6 +37,9 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string"}, {
 			Type: "object", PropertyNames: &jsonschema.Schema{Enum: keys}, AdditionalProperties: &jsonschema.Schema{Type: "string"},
 		}}}
+	case reflect.TypeFor[FromChoice]():
+		list := &jsonschema.Schema{Type: "array", Items: &jsonschema.Schema{Type: "string"}}
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{byPlatform(&jsonschema.Schema{Type: "string"}), list}}
 	case reflect.TypeFor[map[arch.Platform]Settings]():
 		return byPlatform(&jsonschema.Schema{Ref: "#/$defs/Settings"})
 	case reflect.TypeFor[Compression]():

@@ -27,21 +27,30 @@ func Platform(p arch.Platform, base *v1.ConfigFile) *v1.Platform {
 
 // IndexManifest returns the bytes of an image index from the descriptors of its children, whose order is kept. There
 // is an index even for one child: what is published must not change its kind with the number of platforms. Two
-// children of one platform are an error, and so is none.
+// children of one platform are an error, and so is none. On Windows, whose versions run images of their own only, a
+// platform is another with another os.version.
 func IndexManifest(children []v1.Descriptor, annotations map[string]string) ([]byte, error) {
 	if len(children) == 0 {
 		return nil, fmt.Errorf("an image index needs at least one image")
 	}
-	seen := map[arch.Platform]bool{}
+	type key struct {
+		arch.Platform
+		version string
+	}
+	seen := map[key]bool{}
 	for _, c := range children {
 		if c.Platform == nil {
 			return nil, fmt.Errorf("image %s has no platform", c.Digest)
 		}
 		p := arch.Canonical(c.Platform.OS, c.Platform.Architecture, c.Platform.Variant)
-		if seen[p] {
+		k := key{Platform: p}
+		if p.OS == "windows" {
+			k.version = c.Platform.OSVersion
+		}
+		if seen[k] {
 			return nil, fmt.Errorf("two images for %s in one index", p)
 		}
-		seen[p] = true
+		seen[k] = true
 	}
 	return marshal("image index", v1.IndexManifest{
 		SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: children, Annotations: annotations,
@@ -50,7 +59,7 @@ func IndexManifest(children []v1.Descriptor, annotations map[string]string) ([]b
 
 // Index assembles an image index.
 func Index(children []Child, annotations map[string]string) (v1.ImageIndex, error) {
-	i := &index{images: map[v1.Hash]v1.Image{}}
+	images := map[v1.Hash]v1.Image{}
 	var descriptors []v1.Descriptor
 	for _, c := range children {
 		raw, err := c.Image.RawManifest()
@@ -64,8 +73,15 @@ func Index(children []Child, annotations map[string]string) (v1.ImageIndex, erro
 		d := describe(types.OCIManifestSchema1, raw)
 		d.Platform = Platform(c.Platform, config)
 		descriptors = append(descriptors, d)
-		i.images[d.Digest] = c.Image
+		images[d.Digest] = c.Image
 	}
+	return Join(descriptors, images, annotations)
+}
+
+// Join is Index for images that have their descriptors, whose order is kept, as those do that exist already. images
+// holds them by their digests; none is read.
+func Join(descriptors []v1.Descriptor, images map[v1.Hash]v1.Image, annotations map[string]string) (v1.ImageIndex, error) {
+	i := &index{images: images}
 	var err error
 	if i.raw, err = IndexManifest(descriptors, annotations); err != nil {
 		return nil, err

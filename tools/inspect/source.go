@@ -42,6 +42,9 @@ func (s *Source) Close() error {
 	return s.close()
 }
 
+// Remote tells whether the source is in a registry.
+func (s *Source) Remote() bool { return s.remote }
+
 // The forms of a reference, as skopeo and the other tools around containers/image write them (containers-transports(5)).
 const (
 	layoutForm        = "oci:"

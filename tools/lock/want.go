@@ -23,7 +23,7 @@ type Want struct {
 func Wants(c *config.Config) []Want {
 	platforms := map[string]map[arch.Platform]bool{}
 	for n, i := range c.Images {
-		if i.From != nil {
+		if !i.From.IsZero() {
 			continue
 		}
 		for _, p := range c.PlatformsOf(n) {

@@ -43,15 +43,11 @@ func (a *app) command() *cobra.Command {
 	})
 	for _, make := range []func() *cobra.Command{
 		a.initCommand, a.planCommand, a.buildCommand, a.pushCommand, a.loadCommand, a.archiveCommand, a.runCommand,
-		a.inspectCommand, a.verifyCommand, a.diffCommand, a.lockCommand, a.outdatedCommand, a.generateCommand, a.registryCommand, a.platformsCommand, a.schemaCommand, a.versionCommand,
+		a.inspectCommand, a.verifyCommand, a.diffCommand, a.lockCommand, a.outdatedCommand, a.indexCommand, a.generateCommand, a.registryCommand, a.platformsCommand, a.schemaCommand, a.versionCommand,
 	} {
 		cmd := make()
-		check := cmd.Args
-		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return usagef("usage: "+cmd.UseLine(), "%w", err)
-			}
-			return nil
+		for _, c := range append(cmd.Commands(), cmd) {
+			checkUsage(c)
 		}
 		root.AddCommand(cmd)
 	}
@@ -66,6 +62,17 @@ func (a *app) command() *cobra.Command {
 		return usagef(hintOf(args[0], known), "unknown command %q", args[0])
 	}
 	return root
+}
+
+// checkUsage makes wrong arguments of a command an error about usage.
+func checkUsage(cmd *cobra.Command) {
+	check := cmd.Args
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usagef("usage: "+cmd.UseLine(), "%w", err)
+		}
+		return nil
+	}
 }
 
 // selection are the flags of every command that plans.

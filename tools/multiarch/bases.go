@@ -2,14 +2,18 @@ package main
 
 import (
 	"context"
+	"maps"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/base/pull"
 	"github.com/multiarch-build/multiarch/tools/build"
+	"github.com/multiarch-build/multiarch/tools/index"
 	"github.com/multiarch-build/multiarch/tools/plan"
+	"github.com/multiarch-build/multiarch/tools/registry"
 )
 
 // bases opens the bases from registries that a build stands on, and remembers where they are from.
@@ -18,6 +22,7 @@ type bases struct {
 
 	mu     sync.Mutex
 	opened []*pull.Image
+	joined []*joined // images that consist of existing ones
 }
 
 // opener returns what opens a base. Layers are read until life ends, which is after the build itself.
@@ -37,13 +42,44 @@ func (b *bases) opener(life context.Context) func(context.Context, plan.Base) (b
 	}
 }
 
-// sources says where the layers of the bases stand.
+// joiner returns what joins existing images, and says which they are. Their layers are read until life ends.
+func (b *bases) joiner(life context.Context, a *app, client registry.Client) func(context.Context, plan.Image) (v1.ImageIndex, error) {
+	return func(ctx context.Context, i plan.Image) (v1.ImageIndex, error) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		var wanted []existing
+		for _, f := range i.From {
+			e := existing{reference: f.Reference}
+			if f.Platform != (arch.Platform{}) {
+				e.platform = &v1.Platform{OS: f.Platform.OS, Architecture: f.Platform.Architecture, Variant: f.Platform.Variant}
+			}
+			wanted = append(wanted, e)
+		}
+		j, err := join(life, client, wanted, index.Options{Only: i.Platforms, Annotations: i.Annotations})
+		if err != nil {
+			return nil, err
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.joined = append(b.joined, j)
+		for _, note := range j.Notes {
+			a.terminal.note("%s: %s", i.Name, note)
+		}
+		return j.Index, nil
+	}
+}
+
+// sources says where the layers of the bases, and the existing images that were joined, stand.
 func (b *bases) sources() map[v1.Hash]name.Repository {
 	from := map[v1.Hash]name.Repository{}
 	for _, i := range b.opened {
 		for _, l := range i.Layers {
 			from[l.Digest] = i.Repository
 		}
+	}
+	for _, j := range b.joined {
+		maps.Copy(from, j.sources)
 	}
 	return from
 }

@@ -98,7 +98,8 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Resul
 	if err != nil {
 		return nil, err
 	}
-	p.bases = &bases{puller: pull.NewPuller(a.client(o.insecure, o.jobs), cache)}
+	client := a.client(o.insecure, o.jobs)
+	p.bases = &bases{puller: pull.NewPuller(client, cache)}
 	sources, err := mirrors()
 	if err != nil {
 		return nil, err
@@ -109,6 +110,7 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Resul
 	}
 	results, err := build.Run(cmd.Context(), p.plan, build.Options{
 		Dir: p.top, Store: cache, Jobs: o.jobs, Pull: p.bases.opener(cmd.Context()), Mirrors: sources,
+		Join: p.bases.joiner(cmd.Context(), a, client),
 		Progress: func(e build.Event) {
 			progress.step(e.Image, e.Platform.String(), int64(e.Done), int64(e.Total))
 		},

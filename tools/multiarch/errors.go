@@ -9,6 +9,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/build"
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/gobuild"
+	"github.com/multiarch-build/multiarch/tools/index"
 	"github.com/multiarch-build/multiarch/tools/plan"
 )
 
@@ -64,6 +65,8 @@ func exitCode(err error) int {
 		checksum  *debian.ChecksumError
 		pushing   *pushError
 		program   *programExit
+		existing  *sourceError
+		spec      *index.SpecError
 	)
 	switch {
 	case err == nil:
@@ -74,12 +77,12 @@ func exitCode(err error) int {
 		return exitDiffers
 	case errors.As(err, &usage), errors.As(err, &image), errors.As(err, &platform):
 		return exitUsage
-	case errors.As(err, &wrong), errors.As(err, &oneWrong):
+	case errors.As(err, &wrong), errors.As(err, &oneWrong), errors.As(err, &spec):
 		return exitConfig
 	case errors.As(err, &compiling), errors.As(err, &tool):
 		return exitCompile
 	case errors.As(err, &base), errors.As(err, &archive), errors.As(err, &signature), errors.As(err, &packages), errors.As(err, &suite),
-		errors.As(err, &another), errors.As(err, &checksum):
+		errors.As(err, &another), errors.As(err, &checksum), errors.As(err, &existing):
 		return exitBase
 	case errors.As(err, &program):
 		return program.code

@@ -1,21 +1,21 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
-	"io"
-	"log"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/registry"
 	"github.com/multiarch-build/multiarch/tools/run"
 )
 
@@ -38,7 +38,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+			server := httptest.NewServer(registry.New(""))
 			e.Defer(server.Close)
 			self, err := exec.LookPath("multiarch")
 			if err != nil {
@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 			}
 			return err == nil, nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "damage": damage},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "damage": damage, "sameentries": sameEntries},
 	})
 }
 
@@ -113,5 +113,27 @@ func damage(ts *testscript.TestScript, neg bool, args []string) {
 				ts.Check(os.WriteFile(f, content, 0o644))
 			}
 		}
+	}
+}
+
+// sameEntries A B compares two outputs of inspect --verbose entry by entry: the order of an index's entries is the
+// choice of who makes it.
+func sameEntries(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sameentries A B")
+	}
+	var entries [2][]string
+	for i, file := range args {
+		var list []map[string]any
+		ts.Check(json.Unmarshal([]byte(ts.ReadFile(file)), &list))
+		for _, entry := range list {
+			content, err := json.MarshalIndent(entry, "", "  ")
+			ts.Check(err)
+			entries[i] = append(entries[i], string(content))
+		}
+		slices.Sort(entries[i])
+	}
+	if len(entries[0]) == 0 || !slices.Equal(entries[0], entries[1]) {
+		ts.Fatalf("%s and %s differ:\n%s\n\n%s", args[0], args[1], strings.Join(entries[0], "\n"), strings.Join(entries[1], "\n"))
 	}
 }

@@ -32,6 +32,13 @@ func (a *app) planCommand() *cobra.Command {
 			w := tabwriter.NewWriter(a.terminal.out, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "IMAGE\tPLATFORM\tBASE\tCONTENT\tENTRYPOINT\tREPOSITORY")
 			for _, i := range project.plan.Images {
+				for _, f := range i.From {
+					platform := "-"
+					if f.Platform != (arch.Platform{}) {
+						platform = f.Platform.String()
+					}
+					fmt.Fprintf(w, "%s\t%s\t-\tfrom %s\t-\t%s\n", i.Name, platform, f.Reference, i.Push.Repository)
+				}
 				for _, c := range i.Children {
 					var content []string
 					if c.Go != nil {

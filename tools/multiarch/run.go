@@ -91,6 +91,9 @@ func (a *app) builtImage(cmd *cobra.Command, o outcome, name, platform string) (
 	if err != nil {
 		return nil, arch.Platform{}, err
 	}
+	if len(project.plan.Images[0].From) > 0 {
+		return a.joinedImage(cmd, project, o, platform)
+	}
 	children := project.plan.Images[0].Children
 	var have []arch.Platform
 	for _, c := range children {
@@ -125,7 +128,21 @@ func (a *app) finishedImage(cmd *cobra.Command, o outcome, ref, platform string)
 		_, err = choose(ref, platform, have)
 		return source.Image, have[0], err
 	}
-	manifest, err := source.Index.IndexManifest()
+	return childOf(ref, source.Index, platform)
+}
+
+// joinedImage takes an image that consists of existing ones from where they are.
+func (a *app) joinedImage(cmd *cobra.Command, p *project, o outcome, platform string) (v1.Image, arch.Platform, error) {
+	results, err := a.carryOut(cmd, p, o)
+	if err != nil {
+		return nil, arch.Platform{}, err
+	}
+	return childOf(results[0].Name, results[0].Index, platform)
+}
+
+// childOf is the image of an index that is asked for, or fits this machine.
+func childOf(ref string, index v1.ImageIndex, platform string) (v1.Image, arch.Platform, error) {
+	manifest, err := index.IndexManifest()
 	if err != nil {
 		return nil, arch.Platform{}, fmt.Errorf("reading %s: %w", ref, err)
 	}
@@ -141,7 +158,7 @@ func (a *app) finishedImage(cmd *cobra.Command, o outcome, ref, platform string)
 	if err != nil {
 		return nil, arch.Platform{}, err
 	}
-	img, err := source.Index.Image(digests[i])
+	img, err := index.Image(digests[i])
 	return img, have[i], err
 }
 

@@ -97,9 +97,11 @@ func (b *builder) image(n string) Image {
 	if src.Push != nil {
 		i.Push.PerPlatform = src.Push.PerPlatform
 	}
-	if src.From != nil {
-		b.fail(append(at, "from"), "", "joining existing images is not built yet")
-		return i
+	if !src.From.IsZero() {
+		if b.opts.Bazel {
+			b.fail(append(at, "from"), "multiarch build and push do", "the rules do not join existing images")
+		}
+		return b.from(i, src.From, registry)
 	}
 	if src.Go == nil && src.Files == nil && !b.opts.Bazel {
 		b.fail(append(at, "bazel"), "give go: or files: as well", "an image of a Bazel label alone is not built yet")
@@ -111,6 +113,27 @@ func (b *builder) image(n string) Image {
 		row, _ := arch.Find(p)
 		vars.Platform = config.PlatformVarsOf(row)
 		i.Children = append(i.Children, b.child(at, n, row, src.On(p), vars))
+	}
+	return i
+}
+
+// from plans an image that joins existing ones.
+func (b *builder) from(i Image, src config.FromChoice, registry string) Image {
+	for _, ref := range src.List {
+		i.From = append(i.From, From{Reference: b.c.Reference(string(ref), registry)})
+	}
+	if src.List != nil && len(b.c.PlatformsOf(i.Name)) == 0 {
+		i.Platforms = b.opts.Platforms // whether it has them is found out when they are read
+		return i
+	}
+	platforms := b.platforms(i.Name)
+	for _, p := range platforms {
+		if ref, ok := src.ByPlatform[p]; ok {
+			i.From = append(i.From, From{b.c.Reference(string(ref), registry), p})
+		}
+	}
+	if src.List != nil {
+		i.Platforms = platforms
 	}
 	return i
 }

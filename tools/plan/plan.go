@@ -26,9 +26,20 @@ type Plan struct {
 type Image struct {
 	Name string `json:"name"`
 	// Children become the images of the index, in table order.
-	Children    []Child           `json:"children"`
+	Children []Child `json:"children"`
+	// From are existing images that are joined; there are no Children then.
+	From []From `json:"from,omitempty"`
+	// Platforms are those wanted of From where it says itself which it has; none means all.
+	Platforms   []arch.Platform   `json:"platforms,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Push        Push              `json:"push"`
+}
+
+// From is an existing image or index that goes into another index. What a tag stands for is found out when it is joined.
+type From struct {
+	Reference string `json:"reference"`
+	// Platform is what it is for, zero where it says so itself.
+	Platform arch.Platform `json:"platform,omitzero"`
 }
 
 // Push is where an index goes. Tags and PerPlatform are still templates: what they say may be known only at the moment

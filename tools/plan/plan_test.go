@@ -108,7 +108,6 @@ func TestWhatCannotBePlanned(t *testing.T) {
 		{"{a: {go: {package: ./a}, base: py}}", "multiarch.yaml:4:7: bases.py: is not locked: there is no multiarch.lock", "run: multiarch lock"},
 		{"{a: {go: {package: ./a}, base: reg}}", "multiarch.yaml:5:8: bases.reg: is not locked: there is no multiarch.lock", "run: multiarch lock"},
 		{"{a: {files: [{from: a, to: /a}], platforms: [linux/arm/v6], base: py}}", "images.a.base: base py has no linux/arm/v6: Debian has no such architecture", "linux/arm/v6: static"},
-		{"{a: {from: {linux/amd64: x/y}}}", "images.a.from: joining existing images is not built yet", ""},
 		{"{a: {bazel: //x}}", "images.a.bazel: an image of a Bazel label alone is not built yet", ""},
 		{"{a: {go: {package: ./a}, platforms: [windows/amd64]}}", "images.a.base: base static has no windows/amd64", "scratch"},
 		{"{a: {go: {package: ./a}, user: nonrot}}", `images.a.user: base static has no user "nonrot"`, `did you mean "nonroot"`},
@@ -159,6 +158,42 @@ func BenchmarkPlan(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*n), "µs/service")
 		})
 	}
+}
+
+func TestFrom(t *testing.T) {
+	c := parse(t, `
+version: 1
+registry: registry.example.com/team
+platforms: [linux/amd64]
+images:
+  legacy: {from: {linux/arm64/v8: legacy-arm64v8, linux/amd64: "other.example.com/legacy:v1"}}
+  listed: {from: [one, two], platforms: [linux/s390x, linux/amd64], annotations: {a: b}}
+  open: {from: [one@sha256:`+strings.Repeat("0", 64)+`]}
+`)
+	p, err := plan.New(c, plan.Options{})
+	require.NoError(t, err)
+	legacy, listed, open := p.Images[0], p.Images[1], p.Images[2]
+	amd64, arm64, s390x := platform(t, "linux/amd64"), platform(t, "linux/arm64"), platform(t, "linux/s390x")
+	assert.Equal(t, []plan.From{{"other.example.com/legacy:v1", amd64}, {"registry.example.com/team/legacy-arm64v8", arm64}}, legacy.From, "table order")
+	assert.Empty(t, legacy.Children)
+	assert.Empty(t, legacy.Platforms)
+	assert.Equal(t, []plan.From{{Reference: "registry.example.com/team/one"}, {Reference: "registry.example.com/team/two"}}, listed.From)
+	assert.Equal(t, []arch.Platform{amd64, s390x}, listed.Platforms)
+	assert.Equal(t, map[string]string{"a": "b"}, listed.Annotations)
+	assert.Empty(t, open.Platforms)
+	assert.Equal(t, "registry.example.com/team/open", open.Push.Repository)
+
+	p, err = plan.New(c, plan.Options{Registry: "localhost:5000", Platforms: []arch.Platform{arm64}, Images: []string{"legacy", "open"}})
+	require.NoError(t, err)
+	assert.Equal(t, []plan.From{{"localhost:5000/legacy-arm64v8", arm64}}, p.Images[0].From)
+	assert.Equal(t, []arch.Platform{arm64}, p.Images[1].Platforms)
+
+	_, err = plan.New(c, plan.Options{Platforms: []arch.Platform{arm64}})
+	var missing *plan.MissingPlatformError
+	require.ErrorAs(t, err, &missing)
+	assert.Equal(t, "listed", missing.Image)
+	_, err = plan.New(c, plan.Options{Bazel: true})
+	assert.ErrorContains(t, err, "images.legacy.from: the rules do not join existing images")
 }
 
 func TestForBazel(t *testing.T) {

@@ -40,16 +40,26 @@ const (
 // processes writing the same dir take turns. A dir that has content and is no OCI layout is left as it is, with a
 // *NotLayoutError.
 func Layout(ctx context.Context, dir string, images []Image, keep []string) error {
+	return writeLayout(ctx, dir, images, func(name string) bool { return slices.Contains(keep, name) })
+}
+
+// AddToLayout is Layout for a directory that holds what somebody else has put there: all images that stand in it stay,
+// save those of the same names, and those whose content is not whole.
+func AddToLayout(ctx context.Context, dir string, images []Image) error {
+	return writeLayout(ctx, dir, images, func(string) bool { return true })
+}
+
+func writeLayout(ctx context.Context, dir string, images []Image, keep func(name string) bool) error {
 	if err := checkNames(images); err != nil {
 		return err
 	}
-	if err := writeLayout(ctx, dir, images, keep); err != nil {
+	if err := replaceLayout(ctx, dir, images, keep); err != nil {
 		return fmt.Errorf("writing the OCI layout %s: %w", dir, err)
 	}
 	return nil
 }
 
-func writeLayout(ctx context.Context, dir string, images []Image, keep []string) (err error) {
+func replaceLayout(ctx context.Context, dir string, images []Image, keep func(name string) bool) (err error) {
 	// Looked at before anything is written, and again when nobody else can write.
 	if err := refuseForeign(dir); err != nil {
 		return err
@@ -136,7 +146,7 @@ func entryOf(image Image) (v1.Descriptor, error) {
 
 // standing returns the entries of the index.json in dir that stay beside the new images, and adds what they use to
 // used. An entry with content that is missing or wrong does not stay: what the new index.json names is whole.
-func standing(ctx context.Context, dir string, blobs store, images []Image, keep []string, used map[v1.Hash]bool) ([]v1.Descriptor, error) {
+func standing(ctx context.Context, dir string, blobs store, images []Image, keep func(name string) bool, used map[v1.Hash]bool) ([]v1.Descriptor, error) {
 	root, err := layout.ImageIndexFromPath(dir)
 	if err != nil {
 		return nil, nil // no layout yet, or none that can be read
@@ -152,7 +162,7 @@ func standing(ctx context.Context, dir string, blobs store, images []Image, keep
 	var kept []v1.Descriptor
 	for _, d := range list.Manifests {
 		name := d.Annotations[nameAnnotation]
-		if taken[name] || !slices.Contains(keep, name) {
+		if name != "" && taken[name] || !keep(name) { // those without a name do not stand in one another's way
 			continue
 		}
 		w := walk{seen: map[v1.Hash]bool{}}

@@ -1,0 +1,159 @@
+package index
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+)
+
+// configLimit is how many bytes long a config may be, which is read into memory.
+const configLimit = 8 << 20
+
+// choose applies what is said about the platform of a source.
+func choose(s Source, found []candidate) ([]candidate, error) {
+	p := s.Platform
+	switch {
+	case p == nil:
+		return found, nil
+	case len(found) == 1:
+		given := *p
+		if own := found[0].own; own != nil {
+			found[0].said = own
+			inherit(&given, own)
+		}
+		found[0].own, found[0].err = normal(given), nil
+		return found, nil
+	}
+	var have []arch.Platform
+	chosen := slices.DeleteFunc(slices.Clone(found), func(f candidate) bool {
+		if f.own == nil {
+			return true
+		}
+		if c := canonical(f.own); !slices.Contains(have, c) {
+			have = append(have, c)
+		}
+		return canonical(f.own) != canonical(p) || p.OSVersion != "" && p.OSVersion != f.own.OSVersion
+	})
+	if len(chosen) == 0 {
+		return nil, &AbsentError{s.Name, canonical(p), have}
+	}
+	return chosen, nil
+}
+
+// inherit takes from a platform what p leaves open.
+func inherit(p, from *v1.Platform) {
+	if p.OS != from.OS {
+		return // what Windows says of itself means nothing elsewhere
+	}
+	if p.OSVersion == "" {
+		p.OSVersion = from.OSVersion
+	}
+	if p.OSFeatures == nil {
+		p.OSFeatures = from.OSFeatures
+	}
+	if p.Features == nil {
+		p.Features = from.Features
+	}
+}
+
+// resolve finds out the platform of an image. That there is none is no error yet, since it may be given.
+func (c *candidate) resolve(listed bool) error {
+	digest := c.Descriptor.Digest
+	raw, err := c.Image.RawManifest()
+	if err != nil {
+		return fmt.Errorf("reading the manifest %s: %w", digest, err)
+	}
+	// What damage makes of a manifest can still look like one.
+	if h, size, _ := v1.SHA256(bytes.NewReader(raw)); h != digest || size != c.Descriptor.Size {
+		return fmt.Errorf("the manifest %s is damaged: what is there is %s", digest, h)
+	}
+	m, err := v1.ParseManifest(bytes.NewReader(raw))
+	if err != nil {
+		return fmt.Errorf("reading the manifest %s: %w", digest, err)
+	}
+	var own *v1.Platform
+	if m.Config.MediaType.IsConfig() {
+		if m.Config.Size > configLimit {
+			return fmt.Errorf("the config of %s is %d bytes long", digest, m.Config.Size)
+		}
+		config, err := c.Image.ConfigFile()
+		if err != nil {
+			return fmt.Errorf("reading the config of %s: %w", digest, err)
+		}
+		own = &v1.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant, OSVersion: config.OSVersion, OSFeatures: config.OSFeatures}
+	}
+	var wrong *PlatformError
+	if c.own, wrong = settle(own, c.said); wrong != nil {
+		c.err = c.blame(wrong, listed)
+	}
+	c.said, c.listed = nil, listed
+	return nil
+}
+
+// blame says whose platform it is that is wrong.
+func (c *candidate) blame(e *PlatformError, listed bool) error {
+	e.Source = c.name
+	if listed {
+		e.Image = c.Descriptor.Digest
+	}
+	return e
+}
+
+// settle decides between what a config and what an index say of an image; either may be nil.
+func settle(own, said *v1.Platform) (*v1.Platform, *PlatformError) {
+	empty := func(p *v1.Platform) bool { return p == nil || p.OS == "" || p.Architecture == "" }
+	switch {
+	case empty(own) && empty(said):
+		return nil, &PlatformError{}
+	case empty(own):
+		return normal(*said), nil
+	case empty(said):
+		return normal(*own), nil
+	}
+	p := *said
+	if x, y := canonical(own), canonical(said); x.OS != y.OS || x.Architecture != y.Architecture {
+		return nil, &PlatformError{Platform: x, Index: y}
+	}
+	// Configs of older builds say no variant where indexes do.
+	if p.Variant == "" {
+		p.Variant = own.Variant
+	}
+	inherit(&p, own)
+	return normal(p), nil
+}
+
+// known refuses a platform that is no row of the architecture table: it may be a misspelling, which every runtime would
+// pass by.
+func known(c candidate) error {
+	if _, ok := arch.Find(canonical(c.own)); !ok {
+		return c.blame(&PlatformError{Platform: canonical(c.own)}, c.listed)
+	}
+	return nil
+}
+
+func canonical(p *v1.Platform) arch.Platform { return arch.Canonical(p.OS, p.Architecture, p.Variant) }
+
+// normal is p in canonical form.
+func normal(p v1.Platform) *v1.Platform {
+	c := canonical(&p)
+	p.OS, p.Architecture, p.Variant = c.OS, c.Architecture, c.Variant
+	return &p
+}
+
+// compareVersions orders versions of Windows, such as 10.0.17763.6414, number by number.
+func compareVersions(a, b string) int {
+	return slices.CompareFunc(strings.Split(a, "."), strings.Split(b, "."), func(x, y string) int {
+		m, err1 := strconv.Atoi(x)
+		n, err2 := strconv.Atoi(y)
+		if err1 != nil || err2 != nil {
+			return strings.Compare(x, y)
+		}
+		return m - n
+	})
+}
