@@ -85,6 +85,19 @@ func (l *loopback) add(repo string, h v1.Hash, content []byte) {
 	l.blobs[repo][h] = content
 }
 
+// held lists the blobs of all repositories.
+func (l *loopback) held() map[string]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := map[string]bool{}
+	for repo, blobs := range l.blobs {
+		for h := range blobs {
+			all[repo+"@"+h.String()] = true
+		}
+	}
+	return all
+}
+
 // Get, Stat and Put store blobs for go-containerregistry's registry.
 func (l *loopback) Get(_ context.Context, repo string, h v1.Hash) (io.ReadCloser, error) {
 	l.mu.Lock()

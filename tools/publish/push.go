@@ -24,7 +24,8 @@ import (
 //
 // It goes in steps, and none begins before the one before it is done for every target: blobs, the manifests of the
 // images, the indexes by their digests, which are then read back, the tags of single images, the tags of indexes. So
-// no tag moves unless everything it stands for is there. What a registry has is not sent again, and what another
+// no tag moves unless everything it stands for is there; and where one cannot be moved, those that have moved are given
+// back to what they stood for. What a registry has is not sent again, and what another
 // repository of the same registry has been given is mounted from there. Requests that fail are repeated as
 // client.Backoff says. Content is streamed, client.Jobs requests at a time (0: four).
 //
@@ -51,6 +52,7 @@ func Push(ctx context.Context, client registry.Client, targets []Target, progres
 		func(ctx context.Context) error { return p.tags(ctx, true) },
 	} {
 		if err := step(ctx); err != nil {
+			p.undo(ctx)
 			return nil, p.fail(err)
 		}
 	}
@@ -139,8 +141,7 @@ func (p *push) images(ctx context.Context) error {
 	return group.Wait()
 }
 
-// indexes puts the indexes by their digests, each after those that it lists, and makes sure that what tags will stand
-// for is there.
+// indexes puts the indexes by their digests, each after those that it lists.
 func (p *push) indexes(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.jobs)
@@ -154,42 +155,39 @@ func (p *push) indexes(ctx context.Context) error {
 					return err
 				}
 			}
-			return p.readBack(ctx, d)
+			return nil
 		})
 	}
 	return group.Wait()
 }
 
-// put puts a manifest unless it is there.
+// put puts a manifest unless it is there, and then makes sure that it is: what has been asked for once is not asked for
+// again.
 func (p *push) put(ctx context.Context, d delivery, ref name.Digest, m manifest) error {
+	doing := "putting its manifest to"
 	err := p.client.Retry(ctx, func(ctx context.Context) error {
 		_, err := p.current(ctx, ref)
-		if absent(err) {
-			err = p.pusher.Put(ctx, ref, m.Taggable)
+		if !absent(err) {
+			return err
 		}
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("%s: putting its manifest to %s: %w", m.where, ref, err)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stored = append(p.stored, Pushed{d.Name, m.platform, ref.String(), m.digest})
-	return nil
-}
-
-func (p *push) readBack(ctx context.Context, d delivery) error {
-	ref := d.repo.Digest(d.Digest.String())
-	err := p.client.Retry(ctx, func(ctx context.Context) error {
+		if err = p.pusher.Put(ctx, ref, m.Taggable); err != nil {
+			return err
+		}
 		now, err := p.current(ctx, ref)
-		if err == nil && now != d.Digest {
+		if err != nil || now != m.digest {
+			doing = "reading its manifest back from"
+		}
+		if err == nil && now != m.digest {
 			err = fmt.Errorf("the registry has %s in its place", now)
 		}
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("%s: reading %s back: %w", d.describe(), ref, err)
+		return fmt.Errorf("%s: %s %s: %w", m.where, doing, ref, err)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stored = append(p.stored, Pushed{d.Name, m.platform, ref.String(), m.digest})
 	return nil
 }
 
@@ -220,14 +218,15 @@ func (p *push) tags(ctx context.Context, whole bool) error {
 
 // tag makes t stand for m, and knows afterwards whether it does.
 func (p *push) tag(ctx context.Context, t *pointer, m manifest) error {
-	sent := false
 	err := p.client.Retry(ctx, func(ctx context.Context) error {
 		now, err := p.current(ctx, t.ref)
 		if err == nil && now == m.digest {
 			return nil
 		}
 		if err == nil || absent(err) {
-			sent = true
+			if !t.sent {
+				t.sent, t.before = true, now
+			}
 			err = p.pusher.Put(ctx, t.ref, m.Taggable)
 		}
 		return err
@@ -236,7 +235,7 @@ func (p *push) tag(ctx context.Context, t *pointer, m manifest) error {
 		t.state = moved
 		return nil
 	}
-	if !sent {
+	if !t.sent {
 		return err
 	}
 	// The request may have been carried out although its answer was an error or was lost.

@@ -18,8 +18,8 @@ type PushError struct {
 	// Stored are the manifests that are there by their digests with all that they consist of: of single images, and
 	// the indexes of targets that are complete.
 	Stored []Pushed
-	// Moved are the tags that stand for what was pushed, Unmoved those that stand for what they did before, or still do
-	// not exist. InDoubt are tags for which an answer was lost and which could not be asked for afterwards.
+	// Moved are the tags that stand for what was pushed, since they did so before or could not be given back; Unmoved those
+	// that stand for what they did before, or do not exist. InDoubt are tags for which an answer was lost and which could not be asked for afterwards.
 	Moved, Unmoved, InDoubt []Pushed
 	Err                     error
 }
