@@ -141,7 +141,7 @@ func Join(sources []Source, o Options) (*Joined, error) {
 		return cmp.Or(cmp.Compare(arch.Order(x.Platform), arch.Order(y.Platform)), compareVersions(x.version, y.version), cmp.Compare(x.String(), y.String()))
 	})
 
-	if annotations == nil {
+	if annotations == nil && len(o.Annotations) > 0 {
 		annotations = map[string]string{}
 	}
 	maps.Copy(annotations, o.Annotations)

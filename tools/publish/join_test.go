@@ -1,0 +1,140 @@
+package publish_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/index"
+	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/registry"
+)
+
+// put pushes an image as another tool would have, docker typed where docker is set, and reads it back.
+func (l *loopback) put(t testing.TB, reference string, img v1.Image, docker bool) index.Source {
+	t.Helper()
+	if docker {
+		config, err := img.ConfigFile()
+		require.NoError(t, err)
+		img, err = mutate.ConfigFile(mutate.ConfigMediaType(mutate.MediaType(img, types.DockerManifestSchema2), types.DockerConfigJSON), config)
+		require.NoError(t, err)
+	}
+	ref, err := name.ParseReference(l.host + "/" + reference)
+	require.NoError(t, err)
+	require.NoError(t, remote.Write(ref, img, remote.WithContext(t.Context())))
+	pulled, err := remote.Image(ref, registry.Client{}.Options(t.Context())...)
+	require.NoError(t, err)
+	return index.Source{Name: reference, Image: pulled}
+}
+
+// sourcesOf says where the blobs of joined images stand.
+func sourcesOf(t testing.TB, l *loopback, j *index.Joined, sources []index.Source) map[v1.Hash]name.Repository {
+	t.Helper()
+	all := map[v1.Hash]name.Repository{}
+	for _, c := range j.Children {
+		ref, err := name.ParseReference(l.host + "/" + sources[c.Source].Name)
+		require.NoError(t, err)
+		m, err := c.Image.Manifest()
+		require.NoError(t, err)
+		for _, d := range append(m.Layers, m.Config) {
+			all[d.Digest] = ref.Context()
+		}
+	}
+	return all
+}
+
+// An index of images in other repositories of the registry needs none of their bytes, and from another registry each
+// blob is read once.
+func TestPushJoinedImages(t *testing.T) {
+	l, elsewhere := newLoopback(t, nil), newLoopback(t, nil)
+	shared := newLayer(t, "base", 100_000)
+	sources := []index.Source{
+		l.put(t, "onap/py-app-arm64v8:latest", newImage(t, arm64, shared, newLayer(t, "arm", 3000)), false),
+		l.put(t, "onap/py-app-amd64:latest", newImage(t, amd64, shared, newLayer(t, "intel", 3000)), true),
+	}
+	j, err := index.Join(sources, index.Options{})
+	require.NoError(t, err)
+	blobs := sourcesOf(t, l, j, sources)
+	require.Len(t, blobs, 5)
+	image := publish.Image{Name: "onap/py-app", Index: j.Index}
+
+	here := target(l, image, "latest", "v1")
+	here.Sources = blobs
+	before := len(l.Requests())
+	_, err = push(t, quick, here)
+	require.NoError(t, err)
+	assert.Len(t, l.mounts, 5)
+	var put []string
+	for _, r := range l.Requests()[before:] {
+		assert.NotRegexp(t, `^GET /v2/.*/blobs/`, r.Name, "no blob is read")
+		assert.NotRegexp(t, `^PATCH `, r.Name, "no blob is sent")
+		if path, ok := strings.CutPrefix(r.Name, "PUT /v2/onap/py-app/"); ok {
+			put = append(put, path)
+		}
+	}
+	require.Len(t, put, 2+1+2, "two images, the index, two tags")
+	for i, path := range put {
+		assert.Equal(t, i > 2, path == "manifests/latest" || path == "manifests/v1", "the tags last")
+	}
+	published := l.index(t, "onap/py-app:latest")
+	require.NoError(t, validate.Index(published))
+	list, err := published.IndexManifest()
+	require.NoError(t, err)
+	assert.Equal(t, types.DockerManifestSchema2, list.Manifests[0].MediaType, "as it was")
+	assert.Equal(t, l.digest(t, "onap/py-app-amd64:latest"), list.Manifests[0].Digest)
+	assert.Equal(t, l.digest(t, "onap/py-app-arm64v8:latest"), list.Manifests[1].Digest)
+
+	there := target(elsewhere, image, "latest")
+	there.Sources = blobs
+	before = len(l.Requests())
+	_, err = push(t, quick, there)
+	require.NoError(t, err)
+	assert.Empty(t, elsewhere.mounts)
+	read := map[string]int{}
+	for _, r := range l.Requests()[before:] {
+		read[r.Name]++
+	}
+	for h := range blobs {
+		n := 0
+		for request, times := range read {
+			if strings.HasPrefix(request, "GET ") && strings.HasSuffix(request, "/blobs/"+h.String()) {
+				n += times
+			}
+		}
+		assert.LessOrEqual(t, n, 1, "copied once")
+	}
+	require.NoError(t, validate.Index(elsewhere.index(t, "onap/py-app:latest")))
+	assert.Equal(t, l.digest(t, "onap/py-app:latest"), elsewhere.digest(t, "onap/py-app:latest"))
+
+	t.Run("images of two registries", func(t *testing.T) {
+		third := elsewhere.put(t, "far/py-app:arm", newImage(t, arch.Platform{OS: "linux", Architecture: "arm"}, shared), false)
+		third.Platform = &v1.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
+		onto := index.Source{Name: "onap/py-app:latest", Index: published}
+		j, err := index.Join([]index.Source{third}, index.Options{Onto: &onto})
+		require.NoError(t, err)
+		before := len(l.Requests())
+		_, err = push(t, quick, target(l, publish.Image{Name: "onap/py-app", Index: j.Index}, "latest"))
+		require.NoError(t, err)
+		patched := 0
+		for _, r := range l.Requests()[before:] {
+			if strings.HasPrefix(r.Name, "PATCH ") {
+				patched++
+			}
+		}
+		assert.Equal(t, 1, patched, "the config is new here, the layer is not")
+		list, err := l.index(t, "onap/py-app:latest").IndexManifest()
+		require.NoError(t, err)
+		require.Len(t, list.Manifests, 3)
+		assert.Equal(t, "linux/arm/v7", list.Manifests[2].Platform.String())
+		assert.Equal(t, elsewhere.digest(t, "far/py-app:arm"), list.Manifests[2].Digest)
+	})
+}
