@@ -119,6 +119,7 @@ func (b *builder) image(n string) Image {
 
 // from plans an image that joins existing ones.
 func (b *builder) from(i Image, src config.FromChoice, registry string) Image {
+	i.Children = []Child{}
 	for _, ref := range src.List {
 		i.From = append(i.From, From{Reference: b.c.Reference(string(ref), registry)})
 	}

@@ -138,3 +138,61 @@ func TestPushJoinedImages(t *testing.T) {
 		assert.Equal(t, elsewhere.digest(t, "far/py-app:arm"), list.Manifests[2].Digest)
 	})
 }
+
+// What docker manifest create, annotate and push make of images, and what we make of them, is the same entry by entry:
+// of docker and of OCI types, for Windows, with a variant that is not in the config.
+func TestJoinedAsDockerDoes(t *testing.T) {
+	tool(t, "docker")
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	l := newLoopback(t, nil)
+	windows := newImage(t, arch.Platform{OS: "windows", Architecture: "amd64"}, newLayer(t, "nano", 3000))
+	config, err := windows.ConfigFile()
+	require.NoError(t, err)
+	config = config.DeepCopy()
+	config.OSVersion, config.OSFeatures = "10.0.20348.169", []string{"win32k"}
+	windows, err = mutate.ConfigFile(windows, config)
+	require.NoError(t, err)
+	arm := l.put(t, "onap/app-arm:latest", newImage(t, arch.Platform{OS: "linux", Architecture: "arm"}, newLayer(t, "arm", 3000)), false)
+	arm.Platform = &v1.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
+	nano := l.put(t, "onap/app-nano:2019", windows, true)
+	nano.Platform = &v1.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.17763.1"}
+	sources := []index.Source{
+		l.put(t, "onap/app-windows:latest", windows, true),
+		l.put(t, "onap/app-arm64v8:latest", newImage(t, arch.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}, newLayer(t, "arm64", 3000)), true),
+		l.put(t, "onap/app-amd64:latest", newImage(t, amd64, newLayer(t, "intel", 3000)), true),
+		arm,
+	}
+	list := l.host + "/onap/theirs:latest"
+	args := []string{"manifest", "create", "--insecure", list}
+	for _, s := range sources {
+		args = append(args, l.host+"/"+s.Name)
+	}
+	output(t, "docker", args...)
+	output(t, "docker", "manifest", "annotate", list, l.host+"/onap/app-arm:latest", "--os", "linux", "--arch", "arm", "--variant", "v7")
+	output(t, "docker", "manifest", "annotate", list, l.host+"/onap/app-windows:latest", "--os-features", "win32k")
+	output(t, "docker", "manifest", "push", "--insecure", "--purge", list)
+
+	j, err := index.Join(sources, index.Options{})
+	require.NoError(t, err)
+	_, err = push(t, quick, target(l, publish.Image{Name: "onap/ours", Index: j.Index}, "latest"))
+	require.NoError(t, err)
+	entries := map[string][]v1.Descriptor{}
+	for _, name := range []string{"ours", "theirs"} {
+		list, err := l.index(t, "onap/"+name+":latest").IndexManifest()
+		require.NoError(t, err)
+		for _, d := range list.Manifests {
+			p := arch.Canonical(d.Platform.OS, d.Platform.Architecture, d.Platform.Variant) // docker keeps arm64/v8
+			d.Platform.Variant = p.Variant
+			entries[name] = append(entries[name], d)
+		}
+	}
+	require.Len(t, entries["ours"], 4)
+	assert.ElementsMatch(t, entries["theirs"], entries["ours"])
+
+	// A version of Windows that is given counts, even for an image that is there under another one.
+	j, err = index.Join([]index.Source{nano}, index.Options{Onto: &index.Source{Name: "ours", Index: j.Index}})
+	require.NoError(t, err)
+	require.Len(t, j.Children, 5)
+	assert.Equal(t, &v1.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.17763.1", OSFeatures: []string{"win32k"}}, j.Children[3].Descriptor.Platform)
+	assert.Equal(t, j.Children[4].Descriptor.Digest, j.Children[3].Descriptor.Digest)
+}

@@ -279,6 +279,19 @@ func TestServe(t *testing.T) {
 			got, err := remote.Image(ref, quick.Options(t.Context())...)
 			require.NoError(t, err)
 			require.NoError(t, validate.Image(got))
+			// Another repository mounts what is here. What is not here has to be sent, as the specification says.
+			layers, err := img.Layers()
+			require.NoError(t, err)
+			there, err := layers[0].Digest()
+			require.NoError(t, err)
+			missing := strings.Repeat("0", 64)
+			for digest, want := range map[string]int{there.String(): http.StatusCreated, "sha256:" + missing: http.StatusAccepted, "x": http.StatusAccepted} {
+				resp, err := http.Post("http://"+host+"/v2/other/blobs/uploads/?from=hello&mount="+digest, "", nil)
+				require.NoError(t, err)
+				require.NoError(t, resp.Body.Close())
+				assert.Equal(t, want, resp.StatusCode, digest)
+				assert.NotEmpty(t, resp.Header.Get("Location"))
+			}
 			cancel()
 			require.NoError(t, <-ended)
 			_, err = net.Dial("tcp", host)
