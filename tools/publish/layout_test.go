@@ -15,6 +15,7 @@ import (
 
 	"github.com/gofrs/flock"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
@@ -136,6 +137,34 @@ func TestLayout(t *testing.T) {
 		require.NoError(t, publish.Layout(t.Context(), dir, nil, nil))
 		whole(t, dir)
 	})
+}
+
+// What others have put into a layout stays, whatever it is called, and if it has no name at all.
+func TestAddToLayout(t *testing.T) {
+	dir := t.TempDir()
+	l, err := layout.Write(dir, empty.Index)
+	require.NoError(t, err)
+	for _, seed := range []string{"one", "two"} {
+		require.NoError(t, l.AppendImage(newImage(t, amd64, newLayer(t, seed, 1000))))
+	}
+	foreign := service(t, "foreign", nil, amd64)
+	require.NoError(t, l.AppendIndex(foreign.Index, layout.WithAnnotations(map[string]string{
+		"org.opencontainers.image.ref.name": "foreign", "theirs": "stays"})))
+	hello := service(t, "hello", nil, amd64, arm64)
+	for range 2 {
+		require.NoError(t, publish.AddToLayout(t.Context(), dir, []publish.Image{hello}))
+		whole(t, dir, "", "", "foreign", "hello")
+	}
+	root, err := layout.ImageIndexFromPath(dir)
+	require.NoError(t, err)
+	list, err := root.IndexManifest()
+	require.NoError(t, err)
+	assert.Equal(t, "stays", list.Manifests[2].Annotations["theirs"])
+
+	next := publish.Image{Name: "foreign", Index: service(t, "next", nil, arm64).Index}
+	require.NoError(t, publish.AddToLayout(t.Context(), dir, []publish.Image{next}))
+	whole(t, dir, "", "", "foreign", "hello")
+	require.Error(t, publish.AddToLayout(t.Context(), dir, []publish.Image{next, next}))
 }
 
 func TestLayoutReplacesWrongBlobs(t *testing.T) {
