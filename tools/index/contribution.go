@@ -36,8 +36,8 @@ type candidate struct {
 	listed bool
 }
 
-// contribute finds the images of a source and their platforms.
-func contribute(s Source, number int) contribution {
+// contribute finds the images of a source and their platforms, which strict wants to be in the architecture table.
+func contribute(s Source, number int, strict bool) contribution {
 	w := walk{source: s, number: number}
 	if err := w.start(); err != nil {
 		return contribution{err: fmt.Errorf("%s: %w", s.Name, err)}
@@ -60,7 +60,7 @@ func contribute(s Source, number int) contribution {
 	}
 	var wrong []error
 	for _, f := range chosen {
-		if f.err == nil && number >= 0 {
+		if f.err == nil && strict {
 			f.err = known(f)
 		}
 		if f.err != nil {

@@ -97,12 +97,12 @@ func Join(sources []Source, o Options) (*Joined, error) {
 	group.SetLimit(8)
 	for i, s := range sources {
 		group.Go(func() error {
-			all[i+1] = contribute(s, i)
+			all[i+1] = contribute(s, i, len(o.Only) == 0) // what is not wanted may be anything
 			return nil
 		})
 	}
 	if o.Onto != nil {
-		all[0] = contribute(*o.Onto, -1)
+		all[0] = contribute(*o.Onto, -1, false)
 	}
 	_ = group.Wait()
 	j := &Joined{}

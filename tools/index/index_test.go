@@ -167,6 +167,8 @@ func TestImagesAndIndexes(t *testing.T) {
 	outer := indexOf(t, entry{"", two}, entry{"", arm}, entry{"", intel})
 	assert.Equal(t, want, join(t, index.Options{}, source("outer", outer)), "an index in an index, and entries that say nothing")
 	assert.Equal(t, want[1:2], join(t, index.Options{Only: []arch.Platform{arm64}}, sources...))
+	odd := source("odd", indexOf(t, entry{"linux/arm64", arm}, entry{"plan9/mips", imageOf(t, "plan9/mips", "odd")}))
+	assert.Equal(t, want[1:2], join(t, index.Options{Only: []arch.Platform{arm64}}, odd), "what is not wanted may be anything")
 }
 
 func TestGivenPlatforms(t *testing.T) {
