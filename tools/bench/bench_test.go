@@ -75,7 +75,7 @@ func TestRatio(t *testing.T) {
 func TestFlags(t *testing.T) {
 	s, err := parse([]string{"-services", "2", "-platforms", "linux/amd64, linux/arm/v7", "-scale", "30x4"}, io.Discard)
 	require.NoError(t, err)
-	assert.Equal(t, settings{services: 2, platforms: []string{"linux/amd64", "linux/arm/v7"}, rounds: 5, ko: "v0.19.1", scale: &size{30, 4}}, s)
+	assert.Equal(t, settings{services: 2, platforms: []string{"linux/amd64", "linux/arm/v7"}, rounds: 5, ko: "v0.19.1", mirror: "http://deb.debian.org/debian", scale: &size{30, 4}}, s)
 	for args, want := range map[string]string{
 		"-services 0":                        "-services 0",
 		"-rounds -1":                         "-rounds -1",
