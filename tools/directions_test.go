@@ -40,7 +40,7 @@ var mayImport = map[string][]string{
 	"tools/run":         {"tools/arch"},
 	"tools/bazel":       {"tools/arch", "tools/config", "tools/lock", "tools/plan"},
 	"tools/assemble":    {"tools/arch", "tools/base", "tools/base/debian", "tools/config", "tools/image", "tools/layer", "tools/lock"},
-	"tools/gazelle":     {"tools/bazel", "tools/config", "tools/lock"},
+	"tools/gazelle":     {"tools/bazel", "tools/config"},
 	"tools/multiarch": {"tools/arch", "tools/base/debian", "tools/base/pull", "tools/bazel", "tools/build", "tools/cache", "tools/config", "tools/gobuild", "tools/index", "tools/inspect", "tools/lock", "tools/nearest", "tools/plan",
 		"tools/publish", "tools/registry", "tools/run"},
 	"tools/bench":                     {},

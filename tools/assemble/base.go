@@ -94,11 +94,11 @@ func (b *openedBase) hold(file, name string, p arch.Platform) error {
 	if err != nil {
 		return err
 	}
-	of := all.Bases[name].Image
-	if of == nil {
-		return &hintError{fmt.Errorf("it is not in %s", lock.Name), "run: multiarch lock, and multiarch generate"}
+	var locked map[string]lock.Child
+	if of := all.Bases[name].Image; of != nil {
+		locked = of.Platforms
 	}
-	child, ok := of.Platforms[p.String()]
+	child, ok := locked[p.String()]
 	switch {
 	case !ok:
 		return &hintError{fmt.Errorf("it is not in %s", lock.Name), "run: multiarch lock, and multiarch generate"}

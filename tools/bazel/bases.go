@@ -2,12 +2,8 @@ package bazel
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -28,19 +24,6 @@ const (
 
 // pulled is an image that rules_oci fetches for a base on one platform.
 type pulled struct{ repo, image, digest string }
-
-// readLock reads the lock beside a configuration; nil where there is none.
-func readLock(config string) (*lock.File, error) {
-	file := filepath.Join(filepath.Dir(config), lock.Name)
-	content, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the lock: %w", err)
-	}
-	return lock.Parse(file, content)
-}
 
 // base returns the argument base of a child: "" for the static base, which is meant where nothing is said.
 func (t *resolver) base(c plan.Child) string {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/lock"
 	"github.com/multiarch-build/multiarch/tools/plan"
 )
 
@@ -101,7 +102,7 @@ func Resolve(p Project) (*Workspace, error) {
 	if t.ignored, err = ws.ignored(); err != nil {
 		return nil, err
 	}
-	locked, err := readLock(p.File)
+	locked, err := lock.Beside(p.File)
 	if err != nil {
 		return nil, err
 	}

@@ -38,6 +38,7 @@ func TestReadActions(t *testing.T) {
 func TestBazelFlags(t *testing.T) {
 	for args, want := range map[string]string{
 		"-bazel -scale 10x4": "exclude each other",
+		"-packages -bazel":   "exclude each other",
 		"-bazelrc x":         "-bazelrc is for -bazel",
 	} {
 		_, err := parse(strings.Fields(args), nil)

@@ -46,7 +46,7 @@ func comparePackages(ctx context.Context, w *workshop, s settings, stdout io.Wri
 		title    string
 		commands []command
 		forget   []string
-		platform string // where there are results to be counted
+		layout   string // where there is a result, whose platforms are counted
 	}{
 		{"multiarch, nothing in the cache", build, []string{cache, out}, out + ":" + app.name},
 		{"multiarch, packages in the cache", build, []string{filepath.Join(cache, "records"), out}, out + ":" + app.name},
@@ -67,8 +67,8 @@ func comparePackages(ctx context.Context, w *workshop, s settings, stdout io.Wri
 				return err
 			}
 			c, err := w.measure(ctx, step.commands)
-			if err == nil && step.platform != "" {
-				err = w.holds(ctx, program, step.platform, len(app.architectures))
+			if err == nil && step.layout != "" {
+				err = w.holds(ctx, program, step.layout, len(app.architectures))
 			}
 			if err != nil {
 				return err

@@ -8,6 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -109,6 +112,20 @@ func (e *BrokenError) Unwrap() error { return e.Err }
 // Hint says how to get a sound one.
 func (e *BrokenError) Hint() string {
 	return "take it from version control, or remove it and run: multiarch lock"
+}
+
+// Beside reads the lock that stands beside a configuration. It is nil where there is none. The error is a *BrokenError,
+// or says that the file cannot be read.
+func Beside(config string) (*File, error) {
+	file := filepath.Join(filepath.Dir(config), Name)
+	content, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the lock: %w", err)
+	}
+	return Parse(file, content)
 }
 
 // Parse reads a multiarch.lock. file is only used in messages. The error is a *BrokenError.

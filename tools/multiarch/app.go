@@ -17,6 +17,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/cache"
 	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/lock"
 	"github.com/multiarch-build/multiarch/tools/plan"
 )
 
@@ -111,7 +112,7 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 	}
 	p := &project{top: config.Top(file), config: c}
 	opts := plan.Options{Images: images, Registry: s.registry}
-	if opts.Lock, err = readLock(lockOf(file)); err != nil {
+	if opts.Lock, err = lock.Beside(file); err != nil {
 		return nil, err
 	}
 	if opts.Registry == "" {

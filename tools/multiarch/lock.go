@@ -22,18 +22,6 @@ import (
 // lockOf is the lock of a configuration.
 func lockOf(file string) string { return filepath.Join(filepath.Dir(file), lock.Name) }
 
-// readLock returns nil where there is no lock.
-func readLock(file string) (*lock.File, error) {
-	content, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the lock: %w", err)
-	}
-	return lock.Parse(file, content)
-}
-
 // locking is what lock and outdated share.
 type locking struct {
 	file  string // multiarch.lock
@@ -51,7 +39,7 @@ func (a *app) locking() (*locking, error) {
 		return nil, err
 	}
 	l := &locking{file: lockOf(file), wants: lock.Wants(c)}
-	l.old, err = readLock(l.file)
+	l.old, err = lock.Beside(file)
 	return l, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -164,8 +165,9 @@ func (p *push) indexes(ctx context.Context) error {
 // put puts a manifest unless it is there, and then makes sure that it is: what has been asked for once is not asked for
 // again.
 func (p *push) put(ctx context.Context, d delivery, ref name.Digest, m manifest) error {
-	doing := "putting its manifest to"
+	var doing string
 	err := p.client.Retry(ctx, func(ctx context.Context) error {
+		doing = "putting its manifest to"
 		_, err := p.current(ctx, ref)
 		if !absent(err) {
 			return err
@@ -225,7 +227,7 @@ func (p *push) tag(ctx context.Context, t *pointer, m manifest) error {
 		}
 		if err == nil || absent(err) {
 			if !t.sent {
-				t.sent, t.before = true, now
+				t.sent, t.before, t.hidden = true, now, err != nil && !missing(err)
 			}
 			err = p.pusher.Put(ctx, t.ref, m.Taggable)
 		}
@@ -271,13 +273,13 @@ func (p *push) current(ctx context.Context, ref name.Reference) (v1.Hash, error)
 // absent tells whether err is a registry's answer that something does not exist. Some answer 401 or 403 where a whole
 // repository does not; if it is a question of permission, the upload will fail for that reason.
 func absent(err error) bool {
+	return answers(err, http.StatusNotFound, http.StatusUnauthorized, http.StatusForbidden)
+}
+
+// missing is absent without a doubt.
+func missing(err error) bool { return answers(err, http.StatusNotFound) }
+
+func answers(err error, codes ...int) bool {
 	var answer *transport.Error
-	if !errors.As(err, &answer) {
-		return false
-	}
-	switch answer.StatusCode {
-	case http.StatusNotFound, http.StatusUnauthorized, http.StatusForbidden:
-		return true
-	}
-	return false
+	return errors.As(err, &answer) && slices.Contains(codes, answer.StatusCode)
 }

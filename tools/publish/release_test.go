@@ -27,9 +27,9 @@ type release struct {
 	before     map[string]v1.Hash // what every tag stood for, by registry and reference
 }
 
-func newRelease(t testing.TB, images []publish.Image, older publish.Image) *release {
+func newRelease(t testing.TB, images []publish.Image) *release {
 	t.Helper()
-	r := &release{registries: [2]*loopback{withOlder(t, older), newLoopback(t, nil)}, before: map[string]v1.Hash{}}
+	r := &release{registries: [2]*loopback{withOlder(t, publish.Image{Name: "hello", Index: newIndex(t)}), newLoopback(t, nil)}, before: map[string]v1.Hash{}}
 	for i, to := range [][]*loopback{r.registries[:], {r.registries[0]}, {r.registries[1]}} {
 		for _, l := range to {
 			r.targets = append(r.targets, target(l, images[i], "latest", "v1"))
@@ -37,6 +37,17 @@ func newRelease(t testing.TB, images []publish.Image, older publish.Image) *rele
 	}
 	r.before = r.tags(t)
 	return r
+}
+
+// threeImages share their lowest layer.
+func threeImages(t testing.TB) []publish.Image {
+	t.Helper()
+	base := newLayer(t, "base", 4_000)
+	var images []publish.Image
+	for _, name := range []string{"hello", "clock", "py-app"} {
+		images = append(images, service(t, name, []v1.Layer{base}, amd64, arm64))
+	}
+	return images
 }
 
 // tags says what every tag stands for.
@@ -67,13 +78,8 @@ func (r *release) wanted(t testing.TB) map[string]v1.Hash {
 // TestEitherAllTagsMoveOrNone lets every single request of a release fail for good, in three ways. The registry comes
 // back to life for the second attempt, which sends no blob again that was there.
 func TestEitherAllTagsMoveOrNone(t *testing.T) {
-	base := newLayer(t, "base", 4_000)
-	var images []publish.Image
-	for _, name := range []string{"hello", "clock", "py-app"} {
-		images = append(images, service(t, name, []v1.Layer{base}, amd64, arm64))
-	}
-	older := publish.Image{Name: "hello", Index: newIndex(t)}
-	dry := newRelease(t, images, older)
+	images := threeImages(t)
+	dry := newRelease(t, images)
 	_, err := push(t, quick, dry.targets...)
 	require.NoError(t, err)
 	require.Equal(t, dry.wanted(t), dry.tags(t))
@@ -91,7 +97,7 @@ func TestEitherAllTagsMoveOrNone(t *testing.T) {
 				for how, fault := range map[string]faulty.Fault{"500": faulty.Status(http.StatusInternalServerError), "reset": faulty.Reset, "answer lost": faulty.Lost} {
 					t.Run(fmt.Sprintf("registry %d, %s, %s", n+1, name, how), func(t *testing.T) {
 						t.Parallel()
-						r := newRelease(t, images, older)
+						r := newRelease(t, images)
 						r.registries[n].Choose(faulty.Every(name, fault))
 						_, err := push(t, quick, r.targets...)
 						if now := r.tags(t); err == nil {
@@ -139,12 +145,7 @@ func (r *release) completes(t *testing.T) {
 
 // TestNothingIsAskedForTwice counts the requests of a release that changes nothing: one for each manifest, blob and tag.
 func TestNothingIsAskedForTwice(t *testing.T) {
-	base := newLayer(t, "base", 4_000)
-	var images []publish.Image
-	for _, name := range []string{"hello", "clock", "py-app"} {
-		images = append(images, service(t, name, []v1.Layer{base}, amd64, arm64))
-	}
-	r := newRelease(t, images, publish.Image{Name: "hello", Index: newIndex(t)})
+	r := newRelease(t, threeImages(t))
 	_, err := push(t, quick, r.targets...)
 	require.NoError(t, err)
 	for _, l := range r.registries {
@@ -196,4 +197,29 @@ func TestTagsThatCannotBeGivenBack(t *testing.T) {
 	require.Len(t, partly.Moved, 1)
 	assert.Equal(t, l.host+"/hello:new", partly.Moved[0].Reference)
 	assert.Len(t, partly.Unmoved, 2)
+}
+
+// A registry that hides what a tag stands for, as from those who may only push, may have had something there: the tag is
+// not deleted, and not said to be where it was.
+func TestHiddenTagsAreNotDeleted(t *testing.T) {
+	hello, older := twoPlatforms(t)
+	l := withOlder(t, older)
+	one := quick
+	one.Jobs = 1
+	l.Choose(func(r faulty.Request) faulty.Fault {
+		switch r.Name {
+		case "HEAD /v2/hello/manifests/latest":
+			return faulty.Status(http.StatusForbidden)
+		case "PUT /v2/hello/manifests/z":
+			return faulty.Status(http.StatusMethodNotAllowed)
+		}
+		return nil
+	})
+	_, err := push(t, one, target(l, hello, "latest", "z"))
+	var partly *publish.PushError
+	require.ErrorAs(t, err, &partly)
+	assert.Equal(t, digestOf(t, hello.Index), l.digest(t, "hello:latest"))
+	require.Len(t, partly.Moved, 1, "%v", err)
+	assert.Equal(t, l.host+"/hello:latest", partly.Moved[0].Reference)
+	assert.Len(t, partly.Unmoved, 1)
 }

@@ -62,9 +62,10 @@ type pointer struct {
 	Pushed
 	ref   name.Tag
 	state tagState
-	// sent tells that it was asked to move, from before: the zero value where it did not exist.
-	sent   bool
-	before v1.Hash
+	// sent tells that it was asked to move, from before: the zero value where it did not exist. It is hidden where the
+	// registry does not say what it stood for.
+	sent, hidden bool
+	before       v1.Hash
 }
 
 // tagState is what is known of a tag. The zero value is that it stands for what it stood for before.

@@ -19,7 +19,7 @@ func (p *push) undo(ctx context.Context) {
 	defer cancel()
 	for _, d := range p.all {
 		for _, t := range d.tags {
-			if t.sent && t.state != unmoved && p.giveBack(ctx, t, d.Digest) == nil {
+			if t.sent && !t.hidden && t.state != unmoved && p.giveBack(ctx, t, d.Digest) == nil {
 				t.state = unmoved
 			}
 		}
@@ -31,9 +31,9 @@ func (p *push) giveBack(ctx context.Context, t *pointer, ours v1.Hash) error {
 	return p.client.Retry(ctx, func(ctx context.Context) error {
 		now, err := p.current(ctx, t.ref)
 		switch {
-		case absent(err) && t.before == (v1.Hash{}), err == nil && now != ours:
+		case missing(err) && t.before == (v1.Hash{}), err == nil && now != ours:
 			return nil
-		case err != nil && !absent(err):
+		case err != nil && !missing(err):
 			return err
 		case t.before == (v1.Hash{}):
 			return p.pusher.Delete(ctx, t.ref)

@@ -33,9 +33,27 @@ debian_packages = rule(
     provides = [PackagesInfo],
 )
 
+_BASE = {
+    "base": attr.string(mandatory = True, doc = "What the base is called in the lock and in the history of images."),
+    "platform": attr.string(mandatory = True, doc = "The OCI platform of the images that stand on it."),
+} | ASSEMBLE
+
+def _check(ctx):
+    if ctx.attr.platform not in PLATFORMS:
+        fail("base {}: unknown platform \"{}\"; known: {}".format(ctx.attr.base, ctx.attr.platform, ", ".join(PLATFORMS)))
+
+def _each(rule, name, base, attribute, by_platform, kwargs):
+    """Declares the target of each platform."""
+    for platform, label in by_platform.items():
+        rule(
+            name = "{}_{}".format(name, platform.replace("/", "_")),
+            base = base or name,
+            platform = platform,
+            **({attribute: label} | kwargs)
+        )
+
 def _debian_base_impl(ctx):
-    if ctx.attr.problem:
-        fail(ctx.attr.problem)
+    _check(ctx)
     of = ctx.attr.packages[PackagesInfo]
     layers = {}
     for compression in ["gzip", "zstd"]:
@@ -56,11 +74,9 @@ _debian_base = rule(
     implementation = _debian_base_impl,
     doc = "The layer of Debian packages of one architecture. It is written once for each compression that an image asks for.",
     attrs = {
-        "base": attr.string(mandatory = True, doc = "What the base is called in the history of images."),
-        "packages": attr.label(providers = [PackagesInfo], doc = "The packages."),
+        "packages": attr.label(mandatory = True, providers = [PackagesInfo], doc = "The packages."),
         "slim": attr.bool(doc = "Leave out what programs do not read."),
-        "problem": attr.string(doc = "What the macro found wrong."),
-    } | ASSEMBLE,
+    } | _BASE,
     provides = [BaseInfo],
 )
 
@@ -77,25 +93,10 @@ def multiarch_debian(name, packages, slim = False, base = None, **kwargs):
         base: what the base is called in the history of images; by default the name.
         **kwargs: visibility, tags, testonly.
     """
-    for platform, label in packages.items():
-        problem = _problem(name, platform)
-        _debian_base(
-            name = "{}_{}".format(name, platform.replace("/", "_")),
-            base = base or name,
-            packages = None if problem else label,
-            slim = slim,
-            problem = problem,
-            **kwargs
-        )
-
-def _problem(name, platform):
-    if platform in PLATFORMS:
-        return ""
-    return "base {}: unknown platform \"{}\"; known: {}".format(name, platform, ", ".join(PLATFORMS))
+    _each(_debian_base, name, base, "packages", packages, {"slim": slim} | kwargs)
 
 def _image_base_impl(ctx):
-    if ctx.attr.problem:
-        fail(ctx.attr.problem)
+    _check(ctx)
     found = ctx.files.layout
     if len(found) != 1 or not found[0].is_directory:
         fail("base {}, {}: {} is {} files, and not the directory of an OCI image layout; give an image of oci.pull or a .layout of multiarch_image".format(
@@ -132,12 +133,9 @@ _image_base = rule(
     implementation = _image_base_impl,
     doc = "An image of one platform that others stand on. Its layers stay as they are, and are not read.",
     attrs = {
-        "base": attr.string(mandatory = True, doc = "What the base is called in the history of images."),
-        "platform": attr.string(mandatory = True, doc = "The OCI platform of the images that stand on it."),
-        "layout": attr.label(allow_files = True, doc = "The OCI image layout."),
+        "layout": attr.label(mandatory = True, allow_files = True, doc = "The OCI image layout."),
         "lock": attr.label(allow_single_file = True, doc = "The multiarch.lock that says which image it has to be."),
-        "problem": attr.string(doc = "What the macro found wrong."),
-    } | ASSEMBLE,
+    } | _BASE,
     provides = [BaseInfo],
 )
 
@@ -154,14 +152,4 @@ def multiarch_base_image(name, layouts, lock = None, base = None, **kwargs):
         base: what the base is called in the lock and in the history of images; by default the name.
         **kwargs: visibility, tags, testonly.
     """
-    for platform, label in layouts.items():
-        problem = _problem(name, platform)
-        _image_base(
-            name = "{}_{}".format(name, platform.replace("/", "_")),
-            base = base or name,
-            platform = platform,
-            layout = None if problem else label,
-            lock = lock,
-            problem = problem,
-            **kwargs
-        )
+    _each(_image_base, name, base, "layout", layouts, {"lock": lock} | kwargs)

@@ -1,7 +1,9 @@
 """What the rules refuse, and what they say then."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+load("@bazel_skylib//rules:write_file.bzl", "write_file")
 load("//tools/rules:defs.bzl", "multiarch_base_image", "multiarch_debian", "multiarch_files", "multiarch_image")
+load("//tools/rules/private:base.bzl", "debian_packages")
 
 def _fails_impl(ctx):
     env = analysistest.begin(ctx)
@@ -52,6 +54,8 @@ def refusals():
     )
     multiarch_base_image(name = "vax_image", layouts = {"linux/vax": ":plain_linux_amd64.layout"}, tags = ["manual"])
     _fails_test(name = "vax_image_fails_test", target_under_test = "vax_image_linux_vax", says = "base vax_image: unknown platform \"linux/vax\"; known: linux/amd64")
+    write_file(name = "no_packages_list", out = "no_packages.json", content = ["[]"])
+    debian_packages(name = "no_packages", list = "no_packages.json")
     multiarch_debian(name = "vax_packages", packages = {"linux/vax": ":no_packages"}, tags = ["manual"])
     _fails_test(name = "vax_packages_fails_test", target_under_test = "vax_packages_linux_vax", says = "base vax_packages: unknown platform \"linux/vax\"; known: linux/amd64")
     multiarch_base_image(name = "no_layout", layouts = {"linux/amd64": "etc/a"}, tags = ["manual"])
