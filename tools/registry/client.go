@@ -4,6 +4,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -22,15 +23,34 @@ type Client struct {
 	Insecure bool
 	// Jobs is how many requests may be under way at once, 0 for the library's default.
 	Jobs int
+	// Hosts are registries that differ from that, by their name in a full reference, with its port.
+	Hosts map[string]Host
 	// UserAgent is what the registry is told, in front of the library's own words.
 	UserAgent string
 	// Backoff is how requests that failed are tried again.
 	Backoff Backoff
 }
 
+// Host says how one registry is reached.
+type Host struct {
+	// Insecure is as in Client.
+	Insecure bool
+	// Jobs is how many requests may be under way to it at once, 0 for what Client says.
+	Jobs int
+}
+
+// JobsOf returns how many requests may be under way at once to the registry called host, 0 where nothing was said.
+func (c Client) JobsOf(host string) int { return cmp.Or(c.Hosts[host].Jobs, c.Jobs) }
+
+// insecure tells whether plain HTTP to host is allowed.
+func (c Client) insecure(host string) bool { return c.Insecure || c.Hosts[host].Insecure }
+
 // Parse reads a reference as docker does: docker.io and :latest are understood where they are left out.
 func (c Client) Parse(ref string) (name.Reference, error) {
-	r, err := name.ParseReference(ref, c.nameOptions()...)
+	r, err := name.ParseReference(ref)
+	if err == nil && c.insecure(r.Context().RegistryStr()) {
+		r, err = name.ParseReference(ref, name.Insecure)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reference %q: %w", ref, err)
 	}
@@ -39,18 +59,14 @@ func (c Client) Parse(ref string) (name.Reference, error) {
 
 // Repository reads the name of a repository, without a tag or digest.
 func (c Client) Repository(repo string) (name.Repository, error) {
-	r, err := name.NewRepository(repo, c.nameOptions()...)
+	r, err := name.NewRepository(repo)
+	if err == nil && c.insecure(r.RegistryStr()) {
+		r, err = name.NewRepository(repo, name.Insecure)
+	}
 	if err != nil {
 		return name.Repository{}, fmt.Errorf("repository %q: %w", repo, err)
 	}
 	return r, nil
-}
-
-func (c Client) nameOptions() []name.Option {
-	if c.Insecure {
-		return []name.Option{name.Insecure}
-	}
-	return nil
 }
 
 // Options are what every call into go-containerregistry's remote package is given. Reads are retried as Backoff says.
@@ -74,25 +90,36 @@ func (c Client) Options(ctx context.Context) []remote.Option {
 func (c Client) transport() http.RoundTripper {
 	t := remote.DefaultTransport.(*http.Transport).Clone()
 	// One host takes most of the traffic; fewer idle connections than jobs would mean a handshake a request.
-	t.MaxIdleConnsPerHost = max(t.MaxIdleConnsPerHost, 2*c.Jobs)
-	var checked http.RoundTripper = httpsOnly{t}
-	if c.Insecure {
-		t.TLSClientConfig = insecureTLS()
-		checked = t
+	most := c.Jobs
+	for _, h := range c.Hosts {
+		most = max(most, h.Jobs)
 	}
+	t.MaxIdleConnsPerHost = max(t.MaxIdleConnsPerHost, 2*most)
+	t.MaxIdleConns = max(t.MaxIdleConns, 2*most)
+	careless := t.Clone()
+	careless.TLSClientConfig = insecureTLS()
+	checked := guard{careful: t, careless: careless, insecure: c.insecure}
 	backoff := c.Backoff.withDefaults()
-	return retryReads{&pace{inner: checked, most: backoff.Most, until: map[string]time.Time{}}, backoff}
+	paced := &pace{inner: checked, most: backoff.Most, until: map[string]time.Time{}}
+	return &pings{inner: retryReads{paced, backoff}, known: map[string]*ping{}}
 }
 
-// httpsOnly refuses plain HTTP to anything but loopback. go-containerregistry by itself would also fall back to HTTP
-// for private address ranges and .local names.
-type httpsOnly struct{ inner http.RoundTripper }
+// guard refuses plain HTTP to anything but loopback and the hosts for which it is allowed. go-containerregistry by
+// itself would also fall back to HTTP for private address ranges and .local names. A host that a registry refers to,
+// such as that of its tokens, is one of its own.
+type guard struct {
+	careful, careless http.RoundTripper
+	insecure          func(host string) bool
+}
 
-func (h httpsOnly) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.URL.Scheme != "https" && !loopback(req.URL.Hostname()) {
+func (g guard) RoundTrip(req *http.Request) (*http.Response, error) {
+	switch {
+	case g.insecure(req.URL.Host):
+		return g.careless.RoundTrip(req)
+	case req.URL.Scheme != "https" && !loopback(req.URL.Hostname()):
 		return nil, &PlainHTTPError{req.URL.Host}
 	}
-	return h.inner.RoundTrip(req)
+	return g.careful.RoundTrip(req)
 }
 
 // PlainHTTPError is returned for a registry that answers only by plain HTTP and is not on loopback.
@@ -101,7 +128,9 @@ type PlainHTTPError struct{ Host string }
 func (e *PlainHTTPError) Error() string { return "refusing plain HTTP to " + e.Host }
 
 // Hint says what to do about it.
-func (e *PlainHTTPError) Hint() string { return "--insecure allows it" }
+func (e *PlainHTTPError) Hint() string {
+	return fmt.Sprintf("--insecure allows it, or registries: {%q: {insecure: true}} in multiarch.yaml", e.Host)
+}
 
 func loopback(host string) bool {
 	if host == "localhost" {

@@ -31,13 +31,16 @@ func TestPlainHTTPOnlyToLoopback(t *testing.T) {
 		"http://127.0.0.1.example.com/v2/":      false,
 		"http://10.0.0.1:5000/v2/":              false,
 		"http://192.168.1.2/v2/":                false,
+		"http://other.example.com:5000/v2/":     true,
+		"http://other.example.com/v2/":          false,
 		"http://user:pw@registry.test/v2/token": false,
 	} {
 		t.Run(url, func(t *testing.T) {
 			var end noted
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 			require.NoError(t, err)
-			resp, err := httpsOnly{&end}.RoundTrip(req)
+			client := Client{Hosts: map[string]Host{"other.example.com:5000": {Insecure: true}, "registry.example.com": {Jobs: 1}}}
+			resp, err := guard{careful: &end, careless: &end, insecure: client.insecure}.RoundTrip(req)
 			if allowed {
 				require.NoError(t, err)
 				require.NoError(t, resp.Body.Close())

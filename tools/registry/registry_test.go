@@ -85,7 +85,7 @@ func TestRedirectToPlainHTTPIsRefused(t *testing.T) {
 	var refused *registry.PlainHTTPError
 	require.ErrorAs(t, err, &refused)
 	assert.EqualError(t, refused, "refusing plain HTTP to registry.example.com")
-	assert.Equal(t, "--insecure allows it", refused.Hint())
+	assert.Contains(t, refused.Hint(), "--insecure allows it, or registries: {")
 }
 
 func TestInsecureTakesAnyCertificate(t *testing.T) {
@@ -346,4 +346,18 @@ func TestServe(t *testing.T) {
 		_, err = net.Dial("tcp", l.Addr().String())
 		require.ErrorIs(t, err, syscall.ECONNREFUSED)
 	})
+}
+
+func TestHosts(t *testing.T) {
+	client := registry.Client{Jobs: 3, Hosts: map[string]registry.Host{"plain.example.com:5000": {Insecure: true, Jobs: 7}}}
+	assert.Equal(t, 7, client.JobsOf("plain.example.com:5000"))
+	assert.Equal(t, 3, client.JobsOf("registry.example.com"))
+	for ref, scheme := range map[string]string{"plain.example.com:5000/a:b": "http", "registry.example.com/a:b": "https"} {
+		parsed, err := client.Parse(ref)
+		require.NoError(t, err)
+		assert.Equal(t, scheme, parsed.Context().Scheme())
+		repo, err := client.Repository(strings.TrimSuffix(ref, ":b"))
+		require.NoError(t, err)
+		assert.Equal(t, scheme, repo.Scheme())
+	}
 }

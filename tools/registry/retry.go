@@ -116,11 +116,18 @@ func temporaryStatus(code int) bool {
 		code >= 500 && code != http.StatusNotImplemented && code != http.StatusHTTPVersionNotSupported
 }
 
+// forgotten tells whether a registry does not know the upload any more that a request goes on with, and does not say so
+// by an error code: distribution spec, "Pushing a blob in chunks".
+func forgotten(answer *transport.Error) bool {
+	return answer.StatusCode == http.StatusNotFound && answer.Request != nil && (answer.Request.Method == http.MethodPatch ||
+		answer.Request.Method == http.MethodPut && !strings.Contains(answer.Request.URL.Path, "/manifests/"))
+}
+
 // temporary tells whether trying again may help.
 func temporary(err error) bool {
 	var answer *transport.Error
 	if errors.As(err, &answer) {
-		return temporaryStatus(answer.StatusCode) || slices.ContainsFunc(answer.Errors, func(d transport.Diagnostic) bool {
+		return temporaryStatus(answer.StatusCode) || forgotten(answer) || slices.ContainsFunc(answer.Errors, func(d transport.Diagnostic) bool {
 			// The upload has been committed by a request whose answer was lost, or has been forgotten. Either way a
 			// fresh start finds out.
 			return d.Code == transport.BlobUploadUnknownErrorCode || d.Code == transport.BlobUploadInvalidErrorCode

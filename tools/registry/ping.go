@@ -1,0 +1,58 @@
+package registry
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"sync"
+)
+
+// pings answers the question with which go-containerregistry begins to speak to each repository, and once more for each
+// source of mounts: what the registry wants to know about who is asking (GET /v2/; distribution spec, "Determining
+// Support"). The answer is the registry's and not the repository's, so it is asked for once. Nothing is kept but the
+// two answers that have a meaning.
+type pings struct {
+	inner http.RoundTripper
+
+	mu    sync.Mutex
+	known map[string]*ping // by scheme and host
+}
+
+// ping is the answer of a registry; the status is 0 until there is one. mu is held by the one who asks.
+type ping struct {
+	mu     sync.Mutex
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (p *pings) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method != http.MethodGet || req.URL.Path != "/v2/" || req.Header.Get("Authorization") != "" {
+		return p.inner.RoundTrip(req)
+	}
+	known := p.of(req.URL.Scheme + "://" + req.URL.Host)
+	known.mu.Lock()
+	defer known.mu.Unlock()
+	if known.status == 0 {
+		resp, err := p.inner.RoundTrip(req)
+		if err != nil || resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusUnauthorized {
+			return resp, err
+		}
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // it is not the body that has a meaning
+		_ = resp.Body.Close()
+		known.status, known.header, known.body = resp.StatusCode, resp.Header, body
+	}
+	return &http.Response{
+		Status: http.StatusText(known.status), StatusCode: known.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: known.header.Clone(), Body: io.NopCloser(bytes.NewReader(known.body)), ContentLength: int64(len(known.body)), Request: req,
+	}, nil
+}
+
+func (p *pings) of(host string) *ping {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known[host] == nil {
+		p.known[host] = &ping{}
+	}
+	return p.known[host]
+}
