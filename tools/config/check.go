@@ -20,11 +20,10 @@ func (r *reader) check(c *Config) {
 	if c.Version != 1 {
 		r.fail(Path{"version"}, "this multiarch knows version 1", "unknown version %d", c.Version)
 	}
-	if c.Registry != "" {
-		if _, err := name.NewRepository(c.Registry+"/image", name.StrictValidation); err != nil {
-			r.fail(Path{"registry"}, "write a host with an optional path, such as registry.example.com/team", "%q is not a registry", c.Registry)
-		}
+	if c.Registry != "" && !prefix(c.Registry) {
+		r.fail(Path{"registry"}, "write a host with an optional path, such as registry.example.com/team", "%q is not a registry", c.Registry)
 	}
+	r.checkRegistries(c)
 	r.checkPlatforms(Path{"platforms"}, c.Platforms)
 	for _, n := range slices.Sorted(maps.Keys(c.Bases)) {
 		r.checkBase(Path{"bases", n}, n, c.Bases[n])
@@ -124,6 +123,9 @@ func (r *reader) checkImage(c *Config, at Path, n string) {
 	if i.Push != nil {
 		r.checkPush(at.to("push"), *i.Push)
 	}
+	if i.Smoke != nil {
+		r.checkSmoke(at.to("smoke"), *i.Smoke)
+	}
 }
 
 func byTable(a, b arch.Platform) int {
@@ -221,13 +223,8 @@ func (r *reader) checkInside(at Path, p string) {
 }
 
 func (r *reader) checkPush(at Path, p Push) {
-	if p.Repository != "" {
-		if _, err := name.NewRepository("registry.example.com/" + p.Repository); err != nil && !alone(p.Repository) {
-			r.fail(at.to("repository"), "use lower-case letters, digits, and / . _ - between them", "%q is not a repository", p.Repository)
-		} else if _, err := name.NewRepository(p.Repository); alone(p.Repository) && err != nil {
-			r.fail(at.to("repository"), "write it as registry.example.com/team/image, without a tag", "%q is not a repository", p.Repository)
-		}
-	}
+	r.checkRepositories(at.to("repository"), p.Repository)
+	r.checkImmutable(at.to("immutable"), p.Immutable)
 	if p.Tags != nil && len(p.Tags) == 0 {
 		r.fail(at.to("tags"), "remove the key for latest, or name a tag", "has no tag")
 	}
@@ -255,10 +252,15 @@ func (r *reader) checkCollisions(c *Config) {
 		if push == nil {
 			continue
 		}
-		for _, tag := range push.tags() {
-			t := target{c.Repository(n, c.Registry), tag}
+		var all []target
+		for _, repository := range c.Repositories(n, c.Registry) {
+			for _, tag := range push.tags() {
+				all = append(all, target{repository, tag})
+			}
+		}
+		for _, t := range all {
 			if other, taken := owner[t]; taken && other != n {
-				r.fail(Path{"images", n, "push"}, "give one of them another repository or other tags", "collides with images.%s: both push %s:%s", other, t.repository, tag)
+				r.fail(Path{"images", n, "push"}, "give one of them another repository or other tags", "collides with images.%s: both push %s:%s", other, t.repository, t.tag)
 				break
 			}
 			owner[t] = n
@@ -272,16 +274,9 @@ func alone(repository string) bool {
 	return more && (strings.ContainsAny(first, ".:") || first == "localhost")
 }
 
-// Repository returns where an image goes, in full where a registry is known.
+// Repository returns where an image goes, in full where a registry is known: the first of its repositories.
 func (c *Config) Repository(image, registry string) string {
-	repository := image
-	if p := c.Images[image].Push; p != nil && p.Repository != "" {
-		repository = p.Repository
-	}
-	if alone(repository) || registry == "" {
-		return repository
-	}
-	return registry + "/" + repository
+	return c.Repositories(image, registry)[0]
 }
 
 func (p *Push) tags() []Template {

@@ -11,11 +11,13 @@ import (
 
 // Config is a whole multiarch.yaml. The yaml tags name the keys; a key without omitempty is required.
 type Config struct {
-	Version   int              `yaml:"version" jsonschema:"enum=1" jsonschema_description:"The version of this format: 1."`
-	Registry  string           `yaml:"registry,omitempty" jsonschema_description:"Where images go: a registry, with a path if wanted. --registry and MULTIARCH_REGISTRY win over it."`
-	Platforms []arch.Platform  `yaml:"platforms,omitempty" jsonschema_description:"The platforms of every image that names none of its own."`
-	Bases     map[string]Base  `yaml:"bases,omitempty" jsonschema_description:"What images can stand on, by name. scratch and static are always there."`
-	Images    map[string]Image `yaml:"images" jsonschema_description:"The images, by name."`
+	Version    int                 `yaml:"version" jsonschema:"enum=1" jsonschema_description:"The version of this format: 1."`
+	Registry   string              `yaml:"registry,omitempty" jsonschema_description:"Where images go: a registry, with a path if wanted. --registry and MULTIARCH_REGISTRY win over it."`
+	Mirrors    []string            `yaml:"mirrors,omitempty" jsonschema_description:"Further registries, with a path if wanted, that get every image as well. --registry and MULTIARCH_REGISTRY go without them."`
+	Registries map[string]Registry `yaml:"registries,omitempty" jsonschema_description:"How registries are spoken to, by host."`
+	Platforms  []arch.Platform     `yaml:"platforms,omitempty" jsonschema_description:"The platforms of every image that names none of its own."`
+	Bases      map[string]Base     `yaml:"bases,omitempty" jsonschema_description:"What images can stand on, by name. scratch and static are always there."`
+	Images     map[string]Image    `yaml:"images" jsonschema_description:"The images, by name."`
 
 	source source
 }
@@ -47,6 +49,7 @@ type Image struct {
 	Platforms []arch.Platform            `yaml:"platforms,omitempty" jsonschema_description:"The platforms of this image; default: those at the top of the file."`
 	Overrides map[arch.Platform]Settings `yaml:"overrides,omitempty" jsonschema_description:"Settings that differ on one platform. Maps are merged key by key; anything else replaces."`
 	Push      *Push                      `yaml:"push,omitempty" jsonschema_description:"Where the image goes."`
+	Smoke     *Smoke                     `yaml:"smoke,omitempty" jsonschema_description:"How every platform's image is tried out before a release, by multiarch release --smoke."`
 }
 
 // Settings are the fields of an image that a platform may override. The zero value of each means that it was not given;
@@ -89,9 +92,10 @@ type File struct {
 
 // Push is where an image index goes, and under which names.
 type Push struct {
-	Repository  string           `yaml:"repository,omitempty" jsonschema_description:"Under the registry; a full reference (its first part has a dot, a colon or is localhost) stands alone; default: the image's name."`
+	Repository  Repositories     `yaml:"repository,omitempty" jsonschema_description:"One, or a list. Under the registry; a full reference (its first part has a dot, a colon or is localhost) stands alone; default: the image's name."`
 	Tags        []Template       `yaml:"tags,omitempty" jsonschema_description:"Tags, with templates; default: latest."`
 	PerPlatform PlatformTemplate `yaml:"per_platform,omitempty" jsonschema_description:"Push every platform's image as a repository of its own as well, named by this template."`
+	Immutable   Immutable        `yaml:"immutable,omitempty" jsonschema_description:"Tags that are never moved once they exist: true for all, or a list of patterns such as v*."`
 }
 
 // The names of the bases that need no definition.

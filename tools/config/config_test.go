@@ -98,6 +98,17 @@ func TestParse(t *testing.T) {
 	assert.Equal(t, config.Mode(0o644), files[0].Mode)
 	assert.Equal(t, config.Owner{UID: 65532, GID: 65532}, files[0].Owner)
 
+	assert.Equal(t, []string{
+		"registry.example.com/onap/many", "other.example.com:5000/team/many",
+		"registry2.example.com/onap/many", "registry2.example.com/onap/team/many", "localhost:5000/many", "localhost:5000/team/many",
+	}, c.Repositories("many", c.Registry), "mirrors get everything")
+	assert.Equal(t, []string{"elsewhere.example.com/many", "other.example.com:5000/team/many"}, c.Repositories("many", "elsewhere.example.com"), "they mirror the registry of the file")
+	assert.Equal(t, map[string]config.Registry{"localhost:5000": {Insecure: true}, "registry.example.com": {Jobs: 8}}, c.Registries)
+	assert.Equal(t, []string{"*"}, hello.Push.Immutable.Patterns())
+	assert.Equal(t, []string{"v*", "[0-9]*"}, c.Images["many"].Push.Immutable.Patterns())
+	assert.Equal(t, &config.Smoke{Args: []string{"--version"}, Exit: 3, Stdout: "^many [0-9]+", Timeout: config.Duration(90 * time.Second)}, c.Images["many"].Smoke)
+	assert.Equal(t, &config.SmokeHTTP{Path: "/", Port: 5000, Status: 200, Body: "Hello ONAP"}, c.Images["py-app"].Smoke.HTTP)
+
 	base, ok := c.BaseOf("scratch")
 	assert.True(t, ok)
 	assert.Equal(t, "scratch", base.Builtin)

@@ -101,6 +101,10 @@ func (r *reader) decode(n *yaml.Node, path Path, v reflect.Value) {
 		r.decodeBaseChoice(n, path, v)
 	case v.Type() == reflect.TypeFor[FromChoice]():
 		r.decodeFrom(n, path, v)
+	case v.Type() == reflect.TypeFor[Repositories]():
+		r.decodeRepositories(n, path, v)
+	case v.Type() == reflect.TypeFor[Immutable]():
+		r.decodeImmutable(n, path, v)
 	case v.Kind() == reflect.Struct:
 		if r.is(n, yaml.MappingNode, path, v) {
 			r.decodeStruct(n, path, v)

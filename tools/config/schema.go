@@ -40,11 +40,16 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 	case reflect.TypeFor[FromChoice]():
 		list := &jsonschema.Schema{Type: "array", Items: &jsonschema.Schema{Type: "string"}}
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{byPlatform(&jsonschema.Schema{Type: "string"}), list}}
+	case reflect.TypeFor[Repositories]():
+		text := &jsonschema.Schema{Type: "string"}
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{text, {Type: "array", Items: text}}}
+	case reflect.TypeFor[Immutable]():
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "boolean"}, {Type: "array", Items: &jsonschema.Schema{Type: "string"}}}}
 	case reflect.TypeFor[map[arch.Platform]Settings]():
 		return byPlatform(&jsonschema.Schema{Ref: "#/$defs/Settings"})
 	case reflect.TypeFor[Compression]():
 		return &jsonschema.Schema{Type: "string", Enum: []any{Gzip, Zstd}}
-	case reflect.TypeFor[Created](), reflect.TypeFor[Name]():
+	case reflect.TypeFor[Created](), reflect.TypeFor[Name](), reflect.TypeFor[Duration](), reflect.TypeFor[Pattern]():
 		return &jsonschema.Schema{Type: "string"}
 	case reflect.TypeFor[map[Name]Text](), reflect.TypeFor[map[Text]Text]():
 		return &jsonschema.Schema{Type: "object", AdditionalProperties: scalar()}

@@ -89,18 +89,18 @@ func (b *builder) fail(at config.Path, hint, format string, args ...any) {
 func (b *builder) image(n string) Image {
 	src, at := b.c.Images[n], config.Path{"images", n}
 	registry := cmp.Or(b.opts.Registry, b.c.Registry)
+	repositories := b.c.Repositories(n, registry)
 	i := Image{
 		Name:        n,
 		Annotations: plain(src.Annotations),
-		Push:        Push{Registry: registry, Repository: b.c.Repository(n, registry), Tags: b.c.Tags(n)},
+		Push:        Push{Registry: registry, Repository: repositories[0], Further: repositories[1:], Tags: b.c.Tags(n)},
+		Smoke:       src.Smoke,
 	}
 	if src.Push != nil {
 		i.Push.PerPlatform = src.Push.PerPlatform
+		i.Push.Immutable = src.Push.Immutable.Patterns()
 	}
 	if !src.From.IsZero() {
-		if b.opts.Bazel {
-			b.fail(append(at, "from"), "multiarch build and push do", "the rules do not join existing images")
-		}
 		return b.from(i, src.From, registry)
 	}
 	if src.Go == nil && src.Files == nil && !b.opts.Bazel {

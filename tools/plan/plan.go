@@ -33,6 +33,8 @@ type Image struct {
 	Platforms   []arch.Platform   `json:"platforms,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Push        Push              `json:"push"`
+	// Smoke is how each child shows that it works; nil where the configuration does not say.
+	Smoke *config.Smoke `json:"-"`
 }
 
 // From is an existing image or index that goes into another index. What a tag stands for is found out when it is joined.
@@ -49,6 +51,10 @@ type Push struct {
 	Repository  string                  `json:"repository"`
 	Tags        []config.Template       `json:"tags"`
 	PerPlatform config.PlatformTemplate `json:"perPlatform,omitempty"`
+	// Further are the other repositories that get the same, those on mirrors included.
+	Further []string `json:"further,omitempty"`
+	// Immutable are patterns, as path.Match has them, of tags that never come to stand for something else.
+	Immutable []string `json:"immutable,omitempty"`
 }
 
 // Child becomes one image.

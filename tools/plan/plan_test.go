@@ -59,6 +59,8 @@ func TestNew(t *testing.T) {
 	assert.Equal(t, "job", job.Name)
 	assert.Equal(t, "other.example.com/job", job.Push.Repository)
 	assert.Equal(t, "registry.example.com/team/web", web.Push.Repository)
+	assert.Empty(t, web.Push.Further)
+	assert.Empty(t, web.Push.Immutable)
 	assert.Equal(t, []config.Template{"latest"}, web.Push.Tags)
 
 	require.Len(t, web.Children, 3)
@@ -192,8 +194,6 @@ images:
 	var missing *plan.MissingPlatformError
 	require.ErrorAs(t, err, &missing)
 	assert.Equal(t, "listed", missing.Image)
-	_, err = plan.New(c, plan.Options{Bazel: true})
-	assert.ErrorContains(t, err, "images.legacy.from: the rules do not join existing images")
 }
 
 func TestForBazel(t *testing.T) {

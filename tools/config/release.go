@@ -1,0 +1,239 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+)
+
+// Registry says how one registry is spoken to.
+type Registry struct {
+	Insecure bool `yaml:"insecure,omitempty" jsonschema_description:"Allow plain HTTP, and certificates nobody vouches for, to this registry."`
+	Jobs     int  `yaml:"jobs,omitempty" jsonschema:"minimum=1,maximum=256" jsonschema_description:"How many requests may be under way to this registry at once; default: 96 where images are pushed."`
+}
+
+// Repositories are the repositories of an image: one, or a list of them.
+type Repositories []string
+
+// Immutable says which tags never come to stand for something else: all of them, or those that a pattern matches.
+type Immutable struct {
+	All  bool
+	Tags []string // patterns as path.Match has them
+}
+
+// Patterns returns the patterns that match what is immutable, none where nothing is.
+func (i Immutable) Patterns() []string {
+	if i.All {
+		return []string{"*"}
+	}
+	return i.Tags
+}
+
+// Smoke is how a child of an image shows that it works, before any tag moves: its program is run with Args, and has to
+// end with Exit and to say what Stdout matches; or it is left running and has to answer as HTTP says.
+type Smoke struct {
+	Args    []string        `yaml:"args,omitempty" jsonschema_description:"Arguments instead of the image's cmd."`
+	Env     map[Name]Text   `yaml:"env,omitempty" jsonschema_description:"Environment variables, laid over the image's."`
+	Exit    int             `yaml:"exit,omitempty" jsonschema:"minimum=0,maximum=255" jsonschema_description:"The exit code to expect; default: 0."`
+	Stdout  Pattern         `yaml:"stdout,omitempty" jsonschema_description:"A regular expression that what is printed has to match somewhere; ^ and $ match at lines, a plain word stands for itself."`
+	Timeout Duration        `yaml:"timeout,omitempty" jsonschema_description:"How long it may take, such as 30s or 2m; default: 1m."`
+	Skip    []arch.Platform `yaml:"skip,omitempty" jsonschema_description:"Platforms that are not tried out, such as those that neither the machine nor qemu-user runs."`
+	HTTP    *SmokeHTTP      `yaml:"http,omitempty" jsonschema_description:"A request that the running program has to answer."`
+}
+
+// SmokeHTTP is a request to a program and the answer to expect.
+type SmokeHTTP struct {
+	Path   string  `yaml:"path,omitempty" jsonschema_description:"The path to ask for; default: /."`
+	Port   int     `yaml:"port" jsonschema:"minimum=1,maximum=65535" jsonschema_description:"The TCP port that the program listens on. It is the machine's own port."`
+	Status int     `yaml:"status,omitempty" jsonschema:"minimum=100,maximum=599" jsonschema_description:"The status to expect; default: 200."`
+	Body   Pattern `yaml:"body,omitempty" jsonschema_description:"A regular expression that the body has to match somewhere."`
+}
+
+// Pattern is a regular expression in the syntax of Go's regexp.
+type Pattern string
+
+// UnmarshalText refuses what is no regular expression.
+func (p *Pattern) UnmarshalText(text []byte) error {
+	if _, err := regexp.Compile(string(text)); err != nil {
+		return hinted(fmt.Errorf("%q is not a regular expression: %w", text, err), `write \ before each of . + * ? ( ) [ ] { } | ^ $ that stands for itself`)
+	}
+	*p = Pattern(text)
+	return nil
+}
+
+// Duration is a positive length of time.
+type Duration time.Duration
+
+// UnmarshalText reads what Go's time.ParseDuration does.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	if err != nil || parsed <= 0 {
+		return hinted(fmt.Errorf("%q is not a length of time", text), "write a number and a unit, such as 30s or 2m")
+	}
+	*d = Duration(parsed)
+	return nil
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// decodeRepositories reads one name, or a list of names.
+func (r *reader) decodeRepositories(n *yaml.Node, path Path, v reflect.Value) {
+	if n.Kind == yaml.ScalarNode {
+		one := reflect.New(reflect.TypeFor[string]()).Elem()
+		r.decode(n, path, one)
+		v.Set(reflect.ValueOf(Repositories{one.String()}))
+		return
+	}
+	many := reflect.New(reflect.TypeFor[[]string]()).Elem()
+	r.decode(n, path, many)
+	v.Set(many.Convert(v.Type()))
+	if n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
+		r.failAt(n, path, hinted(errors.New("names no repository"), "remove the key for the image's name, or name a repository"))
+	}
+}
+
+// decodeImmutable reads true, false, or a list of patterns.
+func (r *reader) decodeImmutable(n *yaml.Node, path Path, v reflect.Value) {
+	if n.Kind == yaml.SequenceNode {
+		r.decode(n, path, v.FieldByName("Tags"))
+		return
+	}
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!bool" {
+		r.decode(n, path, v.FieldByName("All"))
+		return
+	}
+	r.failAt(n, path, hinted(errors.New("must be true, or a list of patterns of tags"), `such as ["v*"]`))
+}
+
+// checkRegistries checks the registries that are named, and those that get everything as well.
+func (r *reader) checkRegistries(c *Config) {
+	for _, host := range slices.Sorted(maps.Keys(c.Registries)) {
+		at := Path{"registries", host}
+		if _, err := name.NewRegistry(host, name.StrictValidation); err != nil || strings.Contains(host, "/") {
+			r.fail(at, "write a host, with its port where it has one, such as registry.example.com:5000", "%q is not a registry", host)
+		}
+		if jobs := c.Registries[host].Jobs; jobs < 0 || jobs > 256 || jobs == 0 && r.has(at.to("jobs")) {
+			r.fail(at.to("jobs"), "", "%d is not between 1 and 256", jobs)
+		}
+	}
+	for i, mirror := range c.Mirrors {
+		at := Path{"mirrors", i}
+		switch {
+		case !prefix(mirror):
+			r.fail(at, "write a host with an optional path, such as registry.example.com/team", "%q is not a registry", mirror)
+		case mirror == c.Registry:
+			r.fail(at, "name another one", "is the registry itself")
+		case slices.Contains(c.Mirrors[:i], mirror):
+			r.fail(at, "", "duplicate mirror %q", mirror)
+		}
+	}
+}
+
+// prefix tells whether images can go below s: a host with an optional path.
+func prefix(s string) bool {
+	_, err := name.NewRepository(s+"/image", name.StrictValidation)
+	return err == nil && !strings.Contains(s, "://") // which the library takes for a host called https
+}
+
+// has tells whether the file has a value at path.
+func (r *reader) has(path Path) bool {
+	n := r.root
+	for _, step := range path {
+		if n, _ = child(n, step); n == nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *reader) checkRepositories(at Path, all Repositories) {
+	for i, repository := range all {
+		at := at
+		if len(all) > 1 {
+			at = at.to(i)
+		}
+		if slices.Contains(all[:i], repository) {
+			r.fail(at, "", "duplicate repository %q", repository)
+			continue
+		}
+		if _, err := name.NewRepository("registry.example.com/" + repository); err != nil && !alone(repository) {
+			r.fail(at, "use lower-case letters, digits, and / . _ - between them", "%q is not a repository", repository)
+		} else if _, err := name.NewRepository(repository); alone(repository) && err != nil {
+			r.fail(at, "write it as registry.example.com/team/image, without a tag", "%q is not a repository", repository)
+		}
+	}
+}
+
+func (r *reader) checkImmutable(at Path, i Immutable) {
+	for n, pattern := range i.Tags {
+		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
+			r.fail(at.to(n), "write a tag, with * for any characters, such as v*", "%q is not a pattern of tags", pattern)
+		}
+	}
+}
+
+func (r *reader) checkSmoke(at Path, s Smoke) {
+	if s.Exit < 0 || s.Exit > 255 {
+		r.fail(at.to("exit"), "", "%d is not between 0 and 255", s.Exit)
+	}
+	if s.HTTP == nil {
+		return
+	}
+	if s.Exit != 0 || s.Stdout != "" {
+		r.fail(at, "remove http:, or exit: and stdout:", "a program that answers requests is stopped, so what it ends with says nothing")
+	}
+	http := at.to("http")
+	if p := s.HTTP.Path; p != "" && !strings.HasPrefix(p, "/") {
+		r.fail(http.to("path"), fmt.Sprintf("write %q", "/"+p), "%q does not begin with /", p)
+	}
+	if p := s.HTTP.Port; p < 1 || p > 65535 {
+		r.fail(http.to("port"), "", "%d is not between 1 and 65535", p)
+	}
+	if code := s.HTTP.Status; code != 0 && (code < 100 || code > 599) {
+		r.fail(http.to("status"), "", "%d is not between 100 and 599", code)
+	}
+}
+
+// Repositories returns all repositories that an image goes to, in full where a registry is known: its own, in the order
+// of the file, then those on the mirrors. Mirrors are those of the configuration's own registry: there are none where
+// registry is another one, so that a trial elsewhere stays there.
+func (c *Config) Repositories(image, registry string) []string {
+	listed := Repositories{image}
+	if p := c.Images[image].Push; p != nil && len(p.Repository) > 0 {
+		listed = p.Repository
+	}
+	var all []string
+	for _, repository := range listed {
+		if alone(repository) || registry == "" {
+			all = append(all, repository)
+		} else {
+			all = append(all, registry+"/"+repository)
+		}
+	}
+	if registry != c.Registry {
+		return all
+	}
+	for _, mirror := range c.Mirrors {
+		for _, repository := range listed {
+			if alone(repository) {
+				_, repository, _ = strings.Cut(repository, "/")
+			}
+			if full := mirror + "/" + repository; !slices.Contains(all, full) {
+				all = append(all, full)
+			}
+		}
+	}
+	return all
+}
