@@ -28,6 +28,8 @@ type manifest struct {
 	// platform is zero for an index.
 	platform arch.Platform
 	where    string
+	// blobs are what an image consists of, none for an index.
+	blobs []v1.Hash
 	remote.Taggable
 }
 
@@ -138,7 +140,7 @@ func (w *walk) index(index v1.ImageIndex, self v1.Descriptor, where string) erro
 			return err
 		}
 	}
-	w.manifests = append(w.manifests, manifest{self.Digest, self.Size, arch.Platform{}, where, index})
+	w.manifests = append(w.manifests, manifest{self.Digest, self.Size, arch.Platform{}, where, nil, index})
 	return nil
 }
 
@@ -170,16 +172,20 @@ func (w *walk) image(img v1.Image, self v1.Descriptor, where string) error {
 	if err != nil {
 		return fmt.Errorf("%s: reading the manifest: %w", where, err)
 	}
+	blobs := []v1.Hash{m.Config.Digest}
 	if w.once(m.Config.Digest) {
 		w.blobs = append(w.blobs, configOf(img, m, where))
 	}
 	for i, d := range m.Layers {
-		if !d.MediaType.IsDistributable() || !w.once(d.Digest) {
+		if !d.MediaType.IsDistributable() {
 			continue
 		}
-		w.blobs = append(w.blobs, layerOf(img, m, i, where))
+		blobs = append(blobs, d.Digest)
+		if w.once(d.Digest) {
+			w.blobs = append(w.blobs, layerOf(img, m, i, where))
+		}
 	}
-	w.manifests = append(w.manifests, manifest{self.Digest, self.Size, platformOf(self), where, img})
+	w.manifests = append(w.manifests, manifest{self.Digest, self.Size, platformOf(self), where, blobs, img})
 	return nil
 }
 

@@ -59,7 +59,7 @@ func newLayer(t testing.TB, seed string, size int) *layer {
 	require.NoError(t, tw.Close())
 	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(buf.Bytes())), nil
-	}, tarball.WithMediaType(types.OCILayer))
+	}, tarball.WithMediaType(types.OCILayer), tarball.WithCompressedCaching)
 	require.NoError(t, err)
 	return &layer{Layer: l}
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/registry"
 )
 
-// put pushes an image as another tool would have, docker typed where docker is set, and reads it back.
-func (l *loopback) put(t testing.TB, reference string, img v1.Image, docker bool) index.Source {
+// write pushes an image as another tool would have, docker typed where docker is set, and reads it back.
+func (l *loopback) write(t testing.TB, reference string, img v1.Image, docker bool) index.Source {
 	t.Helper()
 	if docker {
 		config, err := img.ConfigFile()
@@ -58,8 +58,8 @@ func TestPushJoinedImages(t *testing.T) {
 	l, elsewhere := newLoopback(t, nil), newLoopback(t, nil)
 	shared := newLayer(t, "base", 100_000)
 	sources := []index.Source{
-		l.put(t, "onap/py-app-arm64v8:latest", newImage(t, arm64, shared, newLayer(t, "arm", 3000)), false),
-		l.put(t, "onap/py-app-amd64:latest", newImage(t, amd64, shared, newLayer(t, "intel", 3000)), true),
+		l.write(t, "onap/py-app-arm64v8:latest", newImage(t, arm64, shared, newLayer(t, "arm", 3000)), false),
+		l.write(t, "onap/py-app-amd64:latest", newImage(t, amd64, shared, newLayer(t, "intel", 3000)), true),
 	}
 	j, err := index.Join(sources, index.Options{})
 	require.NoError(t, err)
@@ -116,7 +116,7 @@ func TestPushJoinedImages(t *testing.T) {
 	assert.Equal(t, l.digest(t, "onap/py-app:latest"), elsewhere.digest(t, "onap/py-app:latest"))
 
 	t.Run("images of two registries", func(t *testing.T) {
-		third := elsewhere.put(t, "far/py-app:arm", newImage(t, arch.Platform{OS: "linux", Architecture: "arm"}, shared), false)
+		third := elsewhere.write(t, "far/py-app:arm", newImage(t, arch.Platform{OS: "linux", Architecture: "arm"}, shared), false)
 		third.Platform = &v1.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
 		onto := index.Source{Name: "onap/py-app:latest", Index: published}
 		j, err := index.Join([]index.Source{third}, index.Options{Onto: &onto})
@@ -152,14 +152,14 @@ func TestJoinedAsDockerDoes(t *testing.T) {
 	config.OSVersion, config.OSFeatures = "10.0.20348.169", []string{"win32k"}
 	windows, err = mutate.ConfigFile(windows, config)
 	require.NoError(t, err)
-	arm := l.put(t, "onap/app-arm:latest", newImage(t, arch.Platform{OS: "linux", Architecture: "arm"}, newLayer(t, "arm", 3000)), false)
+	arm := l.write(t, "onap/app-arm:latest", newImage(t, arch.Platform{OS: "linux", Architecture: "arm"}, newLayer(t, "arm", 3000)), false)
 	arm.Platform = &v1.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
-	nano := l.put(t, "onap/app-nano:2019", windows, true)
+	nano := l.write(t, "onap/app-nano:2019", windows, true)
 	nano.Platform = &v1.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.17763.1"}
 	sources := []index.Source{
-		l.put(t, "onap/app-windows:latest", windows, true),
-		l.put(t, "onap/app-arm64v8:latest", newImage(t, arch.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}, newLayer(t, "arm64", 3000)), true),
-		l.put(t, "onap/app-amd64:latest", newImage(t, amd64, newLayer(t, "intel", 3000)), true),
+		l.write(t, "onap/app-windows:latest", windows, true),
+		l.write(t, "onap/app-arm64v8:latest", newImage(t, arch.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}, newLayer(t, "arm64", 3000)), true),
+		l.write(t, "onap/app-amd64:latest", newImage(t, amd64, newLayer(t, "intel", 3000)), true),
 		arm,
 	}
 	list := l.host + "/onap/theirs:latest"

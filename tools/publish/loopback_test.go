@@ -16,8 +16,10 @@ import (
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/publish"
 	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
 	"github.com/multiarch-build/multiarch/tools/registry"
 )
@@ -85,19 +87,6 @@ func (l *loopback) add(repo string, h v1.Hash, content []byte) {
 	l.blobs[repo][h] = content
 }
 
-// held lists the blobs of all repositories.
-func (l *loopback) held() map[string]bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	all := map[string]bool{}
-	for repo, blobs := range l.blobs {
-		for h := range blobs {
-			all[repo+"@"+h.String()] = true
-		}
-	}
-	return all
-}
-
 // Get, Stat and Put store blobs for go-containerregistry's registry.
 func (l *loopback) Get(_ context.Context, repo string, h v1.Hash) (io.ReadCloser, error) {
 	l.mu.Lock()
@@ -151,6 +140,17 @@ func (l *loopback) index(t testing.TB, reference string) v1.ImageIndex {
 	index, err := remote.Index(ref, remote.WithContext(t.Context()))
 	require.NoError(t, err)
 	return index
+}
+
+// put gives a repository an index of no images, by its digest and under a tag. Nothing stands in the way.
+func (l *loopback) put(t testing.TB, repo, tag string, image publish.Image) {
+	t.Helper()
+	raw, err := image.Index.RawManifest()
+	require.NoError(t, err)
+	put := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/v2/"+repo+"/manifests/"+tag, bytes.NewReader(raw))
+	put.Header.Set("Content-Type", string(types.OCIImageIndex))
+	l.inside.ServeHTTP(httptest.NewRecorder(), put)
+	require.Equal(t, digestOf(t, image.Index), l.digest(t, repo+":"+tag))
 }
 
 // digest is what a reference stands for, the zero hash where it does not exist. Nothing stands in the way.

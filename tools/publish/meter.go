@@ -22,7 +22,9 @@ type consignment struct {
 type destination struct {
 	repo name.Repository
 	size int64
-	// owners are the targets, by their number, that need it there.
+	// there is that the repository has a manifest that consists of the blob, among others.
+	there bool
+	// owners are the targets, by the number of the first of their name, that need it there.
 	owners []int
 	// sent is how many bytes of it count as complete; reader is the upload that may change that.
 	sent   int64
@@ -36,16 +38,22 @@ func consignments(all []delivery, targets []Target, report func(string, int64, i
 		registry string
 		digest   v1.Hash
 	}
+	// Targets of the same name, an image in several repositories, are reported on together.
+	group := make([]int, len(targets))
+	for i, t := range targets {
+		group[i] = slices.IndexFunc(targets, func(o Target) bool { return o.Name == t.Name })
+	}
 	found := map[key]*consignment{}
 	var list []*consignment
 	for _, d := range all {
+		has := d.stands()
 		for _, b := range d.content.blobs {
 			k := key{d.repo.RegistryStr(), b.digest}
 			if found[k] == nil {
 				found[k] = &consignment{blob: b}
 				list = append(list, found[k])
 			}
-			found[k].deliver(d)
+			found[k].deliver(d, group[d.owner], has[b.digest])
 			if from, ok := targets[d.owner].Sources[b.digest]; ok {
 				found[k].sources = append(found[k].sources, from)
 			}
@@ -66,15 +74,35 @@ func consignments(all []delivery, targets []Target, report func(string, int64, i
 	return list, m
 }
 
-// deliver adds the repository of d.
-func (c *consignment) deliver(d delivery) {
+// stands are the blobs that the repository of d has for certain: those of manifests that it has. A registry takes no
+// manifest without its blobs, and keeps blobs for as long as a manifest needs them.
+func (d delivery) stands() map[v1.Hash]bool {
+	has := map[v1.Hash]bool{}
+	for _, r := range d.records {
+		if r.there {
+			for _, h := range r.blobs {
+				has[h] = true
+			}
+		}
+	}
+	return has
+}
+
+// holder is the first of the repositories that have the blob, -1 where none has.
+func (c *consignment) holder() int {
+	return slices.IndexFunc(c.to, func(to *destination) bool { return to.there })
+}
+
+// deliver adds the repository of d, which may have the blob, for a target.
+func (c *consignment) deliver(d delivery, owner int, there bool) {
 	i := slices.IndexFunc(c.to, func(to *destination) bool { return to.repo == d.repo })
 	if i < 0 {
 		i = len(c.to)
 		c.to = append(c.to, &destination{repo: d.repo, size: c.size})
 	}
-	if !slices.Contains(c.to[i].owners, d.owner) {
-		c.to[i].owners = append(c.to[i].owners, d.owner)
+	c.to[i].there = c.to[i].there || there
+	if !slices.Contains(c.to[i].owners, owner) {
+		c.to[i].owners = append(c.to[i].owners, owner)
 	}
 }
 

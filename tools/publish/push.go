@@ -7,58 +7,55 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
-	"sync"
-	"sync/atomic"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/multiarch-build/multiarch/tools/registry"
 )
 
-// Push publishes the targets in registries and returns all tags that it published, target by target in the given
-// order, the index's tags before those of single images; for an index without tags its digest.
+// Push publishes the targets in registries, all or nothing, and returns all tags that it published, target by target in
+// the given order, the index's tags before those of single images; for an index without tags its digest.
 //
-// It goes in steps, and none begins before the one before it is done for every target: blobs, the manifests of the
-// images, the indexes by their digests, which are then read back, the tags of single images, the tags of indexes. So
-// no tag moves unless everything it stands for is there; and where one cannot be moved, those that have moved are given
-// back to what they stood for. What a registry has is not sent again, and what another
-// repository of the same registry has been given is mounted from there. Requests that fail are repeated as
-// client.Backoff says. Content is streamed, client.Jobs requests at a time (0: four).
+// It goes in steps, and none begins before the one before it is done for every target in every registry: what the
+// registries have is asked for, blobs, the manifests of the images, the indexes by their digests, all of which are read
+// back, the tags of single images, the tags of indexes. So no tag moves unless everything that all tags stand for is
+// there. Where a tag cannot be moved, those that have been are put back to what they stood for, and those that are new
+// are deleted, also when ctx has ended.
 //
-// Names, tags and platforms are checked before anything is sent. After that, an error is a *PushError.
+// What a registry has is not sent again: one request for each tag and each manifest says so, and the blobs of a
+// manifest that is there are not asked for. A blob is sent to a registry once, and mounted in its other repositories.
+// Requests that fail are repeated as client.Backoff says. Content is streamed; client.JobsOf says how many requests are
+// under way to a registry at a time (0: ninety-six).
 //
-// progress may be nil. It is called with a target's name, the bytes of configs and layers that its registry has by now,
-// and those it has to have in the end. Calls come one at a time, from any goroutine; a repeated upload counts again
-// from its start.
+// Names, tags and platforms are checked before anything is sent. After that, an error is a *PushError. Tags that are
+// immutable and stand for something else are found before anything is uploaded: then it wraps an *ImmutableError.
+//
+// progress may be nil. It is called with a target's name, the bytes of configs and layers that its registries have by
+// now, and those they have to have in the end. Calls come one at a time, from any goroutine; a repeated upload counts
+// again from its start.
 func Push(ctx context.Context, client registry.Client, targets []Target, progress func(target string, complete, total int64)) ([]Pushed, error) {
-	all, err := deliveries(client, targets)
+	p, err := newPush(ctx, client, targets)
 	if err != nil {
 		return nil, err
 	}
-	p, err := newPush(ctx, client, all)
-	if err != nil {
-		return nil, err
-	}
-	blobs, meter := consignments(all, targets, progress)
 	for _, step := range []func(context.Context) error{
-		func(ctx context.Context) error { return p.blobs(ctx, blobs, meter) },
+		p.survey,
+		p.immutable,
+		func(ctx context.Context) error { return p.blobs(ctx, progress) },
 		p.images,
 		p.indexes,
-		func(ctx context.Context) error { return p.tags(ctx, false) },
-		func(ctx context.Context) error { return p.tags(ctx, true) },
+		p.readBack,
+		p.tags,
 	} {
 		if err := step(ctx); err != nil {
-			p.undo(ctx)
 			return nil, p.fail(err)
 		}
 	}
 	var pushed []Pushed
-	for _, d := range all {
+	for _, d := range p.all {
 		if len(d.tags) == 0 {
 			pushed = append(pushed, d.Pushed)
 		}
@@ -71,184 +68,161 @@ func Push(ctx context.Context, client registry.Client, targets []Target, progres
 
 // push is one run of Push.
 type push struct {
-	client registry.Client
-	jobs   int
-	pusher *remote.Pusher
-	puller *remote.Puller
-	all    []delivery
-
-	mu     sync.Mutex
-	stored []Pushed
+	client  registry.Client
+	pusher  *remote.Pusher
+	puller  *remote.Puller
+	targets []Target
+	all     []delivery
+	// records are all manifests, each once a repository.
+	records []*record
+	// stuck are the tags that could not be put back.
+	stuck []Stuck
 }
 
-func newPush(ctx context.Context, client registry.Client, all []delivery) (*push, error) {
+func newPush(ctx context.Context, client registry.Client, targets []Target) (*push, error) {
+	all, err := deliveries(client, targets)
+	if err != nil {
+		return nil, err
+	}
+	client.Jobs = cmp.Or(client.Jobs, jobs)
 	options := client.Options(ctx)
 	pusher, err1 := remote.NewPusher(options...)
 	puller, err2 := remote.NewPuller(options...)
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, fmt.Errorf("preparing to push: %w", err)
 	}
-	return &push{client: client, jobs: cmp.Or(client.Jobs, 4), pusher: pusher, puller: puller, all: all}, nil
-}
-
-// blobs uploads every blob to every repository that needs it.
-func (p *push) blobs(ctx context.Context, all []*consignment, m *meter) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(p.jobs)
-	for _, c := range all {
-		group.Go(func() error { return p.blob(ctx, c, m) })
+	p := &push{client: client, pusher: pusher, puller: puller, targets: targets, all: all}
+	known := map[string]*record{}
+	for i := range all {
+		d := &all[i]
+		for _, m := range d.content.manifests {
+			ref := d.repo.Digest(m.digest.String())
+			r := known[ref.Name()]
+			if r == nil {
+				r = &record{manifest: m, ref: ref}
+				known[ref.Name()] = r
+				p.records = append(p.records, r)
+			}
+			d.records = append(d.records, r)
+		}
 	}
-	return group.Wait()
+	return p, nil
 }
 
-// blob uploads one blob to the first of its repositories, from where the others can mount it.
-func (p *push) blob(ctx context.Context, c *consignment, m *meter) error {
+// blobs uploads every blob that a registry lacks once, and then mounts it in the other repositories that need it.
+func (p *push) blobs(ctx context.Context, progress func(string, int64, int64)) error {
+	list, m := consignments(p.all, p.targets, progress)
+	first, rest := lanes{}, lanes{}
+	for _, c := range list {
+		from := c.holder()
+		if from < 0 {
+			from = 0
+			first.sized(c.to[0].repo, c.size, func(ctx context.Context) error { return p.blob(ctx, c, c.to[0], nil, m) })
+		}
+		for i, to := range c.to {
+			switch {
+			case to.there:
+				m.finish(to)
+			case i != from:
+				rest.add(to.repo, func(ctx context.Context) error { return p.blob(ctx, c, to, &c.to[from].repo, m) })
+			}
+		}
+	}
+	if err := p.run(ctx, first); err != nil {
+		return err
+	}
+	return p.run(ctx, rest)
+}
+
+// blob uploads a blob to one of its repositories, or mounts it from another one of the registry that has it.
+func (p *push) blob(ctx context.Context, c *consignment, to *destination, from *name.Repository, m *meter) error {
 	layer, err := c.layer()
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.where, err)
 	}
-	for i, to := range c.to {
-		source, mount := c.mountable(layer, to.repo)
-		if i > 0 {
-			source, mount = c.to[0].repo, true
-		}
-		upload := v1.Layer(&countedLayer{bare(layer), m, to})
-		if mount {
-			upload = &remote.MountableLayer{Layer: upload, Reference: source.Digest(c.digest.String())}
-		}
-		err := p.client.Retry(ctx, func(ctx context.Context) error { return p.pusher.Upload(ctx, to.repo, upload) })
-		if err != nil {
-			return fmt.Errorf("%s: uploading it to %s: %w", c.where, to.repo, err)
-		}
-		m.finish(to)
+	if source, ok := c.mountable(layer, to.repo); ok && from == nil {
+		from = &source
 	}
+	upload := v1.Layer(&countedLayer{bare(layer), m, to})
+	if from != nil {
+		upload = &remote.MountableLayer{Layer: upload, Reference: from.Digest(c.digest.String())}
+	}
+	err = p.client.Retry(ctx, func(ctx context.Context) error { return p.pusher.Upload(ctx, to.repo, upload) })
+	if err != nil {
+		return fmt.Errorf("%s: uploading it to %s: %w", c.where, to.repo, err)
+	}
+	m.finish(to)
 	return nil
 }
 
 // images puts all manifests but those of indexes, each by its digest.
 func (p *push) images(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(p.jobs)
-	seen := map[string]bool{}
-	for _, d := range p.all {
-		for _, m := range d.content.manifests {
-			ref := d.repo.Digest(m.digest.String())
-			if !m.index() && !seen[ref.Name()] {
-				seen[ref.Name()] = true
-				group.Go(func() error { return p.put(ctx, d, ref, m) })
-			}
+	work := lanes{}
+	for _, r := range p.records {
+		if !r.index() && !r.there {
+			work.add(r.ref.Context(), func(ctx context.Context) error { return p.put(ctx, r) })
 		}
 	}
-	return group.Wait()
+	return p.run(ctx, work)
 }
 
 // indexes puts the indexes by their digests, each after those that it lists.
 func (p *push) indexes(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(p.jobs)
+	work := lanes{}
+	taken := map[*record]bool{}
 	for _, d := range p.all {
-		group.Go(func() error {
-			for _, m := range d.content.manifests {
-				if !m.index() {
-					continue
-				}
-				if err := p.put(ctx, d, d.repo.Digest(m.digest.String()), m); err != nil {
+		var own []*record
+		for _, r := range d.records {
+			if r.index() && !r.there && !taken[r] {
+				taken[r] = true
+				own = append(own, r)
+			}
+		}
+		work.add(d.repo, func(ctx context.Context) error {
+			for _, r := range own {
+				if err := p.put(ctx, r); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 	}
-	return group.Wait()
+	return p.run(ctx, work)
 }
 
-// put puts a manifest unless it is there, and then makes sure that it is: what has been asked for once is not asked for
-// again.
-func (p *push) put(ctx context.Context, d delivery, ref name.Digest, m manifest) error {
-	var doing string
-	err := p.client.Retry(ctx, func(ctx context.Context) error {
-		doing = "putting its manifest to"
-		_, err := p.current(ctx, ref)
-		if !absent(err) {
-			return err
-		}
-		if err = p.pusher.Put(ctx, ref, m.Taggable); err != nil {
-			return err
-		}
-		now, err := p.current(ctx, ref)
-		if err != nil || now != m.digest {
-			doing = "reading its manifest back from"
-		}
-		if err == nil && now != m.digest {
-			err = fmt.Errorf("the registry has %s in its place", now)
-		}
-		return err
-	})
+// put puts a manifest by its digest.
+func (p *push) put(ctx context.Context, r *record) error {
+	err := p.client.Retry(ctx, func(ctx context.Context) error { return p.pusher.Put(ctx, r.ref, r.Taggable) })
 	if err != nil {
-		return fmt.Errorf("%s: %s %s: %w", m.where, doing, ref, err)
+		return fmt.Errorf("%s: putting its manifest to %s: %w", r.where, r.ref, err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stored = append(p.stored, Pushed{d.Name, m.platform, ref.String(), m.digest})
+	r.there, r.put = true, true
 	return nil
 }
 
-// tags moves the tags of whole indexes, or those of intermediate images. None is tried after one has failed.
-func (p *push) tags(ctx context.Context, whole bool) error {
-	var group errgroup.Group
-	group.SetLimit(p.jobs)
-	var failed atomic.Bool
-	for _, d := range p.all {
-		if d.whole() != whole {
+// readBack makes sure that what was put is there. What was found has been asked for already.
+func (p *push) readBack(ctx context.Context) error {
+	work := lanes{}
+	for _, r := range p.records {
+		if !r.put {
 			continue
 		}
-		for _, t := range d.tags {
-			group.Go(func() error {
-				if failed.Load() || ctx.Err() != nil {
-					return ctx.Err()
+		work.add(r.ref.Context(), func(ctx context.Context) error {
+			err := p.client.Retry(ctx, func(ctx context.Context) error {
+				now, err := p.current(ctx, r.ref)
+				if err == nil && now != r.digest {
+					err = fmt.Errorf("the registry has %s in its place", now)
 				}
-				if err := p.tag(ctx, t, d.top()); err != nil {
-					failed.Store(true)
-					return fmt.Errorf("%s: moving the tag %s: %w", d.describe(), t.Reference, err)
-				}
-				return nil
+				return err
 			})
-		}
-	}
-	return group.Wait()
-}
-
-// tag makes t stand for m, and knows afterwards whether it does.
-func (p *push) tag(ctx context.Context, t *pointer, m manifest) error {
-	err := p.client.Retry(ctx, func(ctx context.Context) error {
-		now, err := p.current(ctx, t.ref)
-		if err == nil && now == m.digest {
-			return nil
-		}
-		if err == nil || absent(err) {
-			if !t.sent {
-				t.sent, t.before, t.hidden = true, now, err != nil && !missing(err)
+			if err != nil {
+				r.there = false
+				return fmt.Errorf("%s: reading %s back: %w", r.where, r.ref, err)
 			}
-			err = p.pusher.Put(ctx, t.ref, m.Taggable)
-		}
-		return err
-	})
-	if err == nil {
-		t.state = moved
-		return nil
+			return nil
+		})
 	}
-	if !t.sent {
-		return err
-	}
-	// The request may have been carried out although its answer was an error or was lost.
-	switch now, lookErr := p.current(ctx, t.ref); {
-	case lookErr != nil && !absent(lookErr):
-		t.state = inDoubt
-	case lookErr == nil && now == m.digest:
-		t.state = moved
-		return nil
-	}
-	return err
+	return p.run(ctx, work)
 }
 
 // current is the digest of what the registry has under ref.
@@ -273,13 +247,17 @@ func (p *push) current(ctx context.Context, ref name.Reference) (v1.Hash, error)
 // absent tells whether err is a registry's answer that something does not exist. Some answer 401 or 403 where a whole
 // repository does not; if it is a question of permission, the upload will fail for that reason.
 func absent(err error) bool {
-	return answers(err, http.StatusNotFound, http.StatusUnauthorized, http.StatusForbidden)
+	return missing(err) || statusOf(err) == http.StatusUnauthorized || statusOf(err) == http.StatusForbidden
 }
 
-// missing is absent without a doubt.
-func missing(err error) bool { return answers(err, http.StatusNotFound) }
+// missing tells whether a registry says for certain that something does not exist.
+func missing(err error) bool { return statusOf(err) == http.StatusNotFound }
 
-func answers(err error, codes ...int) bool {
+// statusOf is the status of an answer that is an error, else 0.
+func statusOf(err error) int {
 	var answer *transport.Error
-	return errors.As(err, &answer) && slices.Contains(codes, answer.StatusCode)
+	if errors.As(err, &answer) {
+		return answer.StatusCode
+	}
+	return 0
 }

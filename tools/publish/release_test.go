@@ -1,225 +1,315 @@
 package publish_test
 
 import (
-	"bytes"
-	"fmt"
+	"context"
 	"net/http"
-	"net/http/httptest"
-	"slices"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/publish"
 	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
+	"github.com/multiarch-build/multiarch/tools/registry"
 )
 
-// release are three images for two registries: one of them in both, and each with two tags. In the first registry,
-// hello:latest and hello:v1 stood for something else before.
+// release is three images that go to two registries each, with tags that exist, are new, and stand for single images.
 type release struct {
-	registries [2]*loopback
-	targets    []publish.Target
-	before     map[string]v1.Hash // what every tag stood for, by registry and reference
+	images []publish.Image
+	older  publish.Image
 }
 
-func newRelease(t testing.TB, images []publish.Image) *release {
+func newRelease(t testing.TB) release {
+	base := newLayer(t, "base", 10_000)
+	return release{
+		images: []publish.Image{
+			service(t, "hello", []v1.Layer{base}, amd64, arm64), service(t, "py-app", []v1.Layer{base}, amd64, armv7), service(t, "job", nil, arm64),
+		},
+		older: publish.Image{Name: "older", Index: newIndex(t)},
+	}
+}
+
+// start gives the registries what they had before the release: each image's latest is an older one.
+func (r release) start(t testing.TB) (a, b *loopback, targets []publish.Target) {
 	t.Helper()
-	r := &release{registries: [2]*loopback{withOlder(t, publish.Image{Name: "hello", Index: newIndex(t)}), newLoopback(t, nil)}, before: map[string]v1.Hash{}}
-	for i, to := range [][]*loopback{r.registries[:], {r.registries[0]}, {r.registries[1]}} {
-		for _, l := range to {
-			r.targets = append(r.targets, target(l, images[i], "latest", "v1"))
+	a, b = newLoopback(t, nil), newLoopback(t, nil)
+	for _, l := range []*loopback{a, b} {
+		for _, image := range r.images {
+			l.put(t, image.Name, "latest", r.older)
+		}
+		targets = append(targets, r.targets(l)...)
+	}
+	return a, b, targets
+}
+
+func (r release) targets(l *loopback) []publish.Target {
+	var targets []publish.Target
+	for _, image := range r.images {
+		targets = append(targets, target(l, image, "latest", "v1"))
+	}
+	targets[0].PerPlatform = []publish.Intermediate{{Platform: arm64, Reference: l.host + "/hello-arm64v8:v1"}}
+	return targets
+}
+
+// state tells how many of the tags of a registry stand for the new images, and how many for what they did before.
+func (r release) state(t testing.TB, l *loopback) (after, before int) {
+	t.Helper()
+	count := func(reference string, now, then v1.Hash) {
+		switch l.digest(t, reference) {
+		case now:
+			after++
+		case then:
+			before++
+		default:
+			assert.Fail(t, "a tag stands for neither", reference)
 		}
 	}
-	r.before = r.tags(t)
-	return r
-}
-
-// threeImages share their lowest layer.
-func threeImages(t testing.TB) []publish.Image {
-	t.Helper()
-	base := newLayer(t, "base", 4_000)
-	var images []publish.Image
-	for _, name := range []string{"hello", "clock", "py-app"} {
-		images = append(images, service(t, name, []v1.Layer{base}, amd64, arm64))
+	for _, image := range r.images {
+		count(image.Name+":latest", digestOf(t, image.Index), digestOf(t, r.older.Index))
+		count(image.Name+":v1", digestOf(t, image.Index), v1.Hash{})
 	}
-	return images
+	count("hello-arm64v8:v1", digestOf(t, childOf(t, r.images[0], arm64)), v1.Hash{})
+	return after, before
 }
 
-// tags says what every tag stands for.
-func (r *release) tags(t testing.TB) map[string]v1.Hash {
-	t.Helper()
-	now := map[string]v1.Hash{}
-	for _, one := range r.targets {
-		for _, tag := range one.Tags {
-			l := r.registries[slices.IndexFunc(r.registries[:], func(l *loopback) bool { return strings.HasPrefix(one.Repository, l.host) })]
-			now[one.Repository+":"+tag] = l.digest(t, one.Name+":"+tag)
-		}
-	}
-	return now
-}
+const tagsEach = 7 // of a release in each registry
 
-// wanted is what every tag stands for once all have moved.
-func (r *release) wanted(t testing.TB) map[string]v1.Hash {
-	t.Helper()
-	all := map[string]v1.Hash{}
-	for _, one := range r.targets {
-		for _, tag := range one.Tags {
-			all[one.Repository+":"+tag] = digestOf(t, one.Index)
-		}
-	}
-	return all
-}
-
-// TestEitherAllTagsMoveOrNone lets every single request of a release fail for good, in three ways. The registry comes
-// back to life for the second attempt, which sends no blob again that was there.
-func TestEitherAllTagsMoveOrNone(t *testing.T) {
-	images := threeImages(t)
-	dry := newRelease(t, images)
-	_, err := push(t, quick, dry.targets...)
+// TestReleaseIsAllOrNothing lets every single request of a release go wrong, once for a moment and once for good, and
+// the connection break before and after the registry has carried it out.
+func TestReleaseIsAllOrNothing(t *testing.T) {
+	r := newRelease(t)
+	a, b, targets := r.start(t)
+	_, err := push(t, quick, targets...)
 	require.NoError(t, err)
-	require.Equal(t, dry.wanted(t), dry.tags(t))
-	var moved, kept atomic.Int32
-	t.Run("every request", func(t *testing.T) {
-		for n, l := range dry.registries {
-			var names []string
-			for _, r := range l.Requests() {
-				names = append(names, r.Name)
+	requests := [2]int{len(a.Requests()), len(b.Requests())}
+	require.Equal(t, requests[0], requests[1])
+	require.Greater(t, requests[0], 60)
+
+	once := func(fault faulty.Fault) func(number int) func(faulty.Request) faulty.Fault {
+		return func(number int) func(faulty.Request) faulty.Fault { return faulty.Nth(number, fault) }
+	}
+	// always fails the request of that number, and all of the same name from then on.
+	always := func(fault faulty.Fault) func(number int) func(faulty.Request) faulty.Fault {
+		return func(number int) func(faulty.Request) faulty.Fault {
+			name := ""
+			return func(r faulty.Request) faulty.Fault {
+				if r.Number == number {
+					name = r.Name
+				}
+				if r.Name == name {
+					return fault
+				}
+				return nil
 			}
-			slices.Sort(names)
-			names = slices.Compact(names)
-			require.NotEmpty(t, names)
-			for _, name := range names {
-				for how, fault := range map[string]faulty.Fault{"500": faulty.Status(http.StatusInternalServerError), "reset": faulty.Reset, "answer lost": faulty.Lost} {
-					t.Run(fmt.Sprintf("registry %d, %s, %s", n+1, name, how), func(t *testing.T) {
-						t.Parallel()
-						r := newRelease(t, images)
-						r.registries[n].Choose(faulty.Every(name, fault))
-						_, err := push(t, quick, r.targets...)
-						if now := r.tags(t); err == nil {
-							moved.Add(1)
-							require.Equal(t, r.wanted(t), now)
-						} else {
-							kept.Add(1)
-							require.Equal(t, r.before, now, "%v", err)
-							var partly *publish.PushError
-							require.ErrorAs(t, err, &partly)
-							assert.Empty(t, partly.Moved, "%v", err)
-						}
-						r.registries[n].Choose(nil)
-						r.completes(t)
-					})
+		}
+	}
+	impatient := registry.Client{Backoff: registry.Backoff{Attempts: 1}}
+	patient := registry.Client{Backoff: registry.Backoff{Attempts: 2, First: time.Millisecond, Most: time.Millisecond}}
+	for name, c := range map[string]struct {
+		client registry.Client
+		faulty func(number int) func(faulty.Request) faulty.Fault
+	}{
+		"500, permanent": {patient, always(faulty.Status(http.StatusInternalServerError))},
+		"connection cut": {impatient, once(faulty.Reset)},
+		"answer lost":    {impatient, once(faulty.Lost)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			failures := 0
+			for number := 1; number <= requests[0]; number++ {
+				a, b, targets := r.start(t)
+				wrong := []*loopback{a, b}[number%2]
+				wrong.Choose(c.faulty(number))
+				_, err := push(t, c.client, targets...)
+				wrong.Choose(nil)
+				afterA, beforeA := r.state(t, a)
+				afterB, beforeB := r.state(t, b)
+				if err == nil {
+					require.Equal(t, 2*tagsEach, afterA+afterB, "request %d: all tags moved", number)
+				} else {
+					failures++
+					var partial *publish.PushError
+					require.ErrorAs(t, err, &partial)
+					require.Empty(t, partial.Stuck)
+					require.Equal(t, 2*tagsEach, beforeA+beforeB, "request %d: no tag moved: %v", number, err)
+					require.Len(t, partial.Unmoved, 2*tagsEach)
+				}
+				_, err = push(t, quick, targets...)
+				require.NoError(t, err, "the rerun completes")
+				afterA, _ = r.state(t, a)
+				afterB, _ = r.state(t, b)
+				require.Equal(t, 2*tagsEach, afterA+afterB)
+			}
+			assert.Greater(t, failures, requests[0]/3, "most requests are needed")
+		})
+	}
+}
+
+// TestReleaseInterrupted stops a release at each of the requests that move tags.
+func TestReleaseInterrupted(t *testing.T) {
+	r := newRelease(t)
+	for n := 1; n <= tagsEach; n++ {
+		a, b, targets := r.start(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		var puts atomic.Int32
+		a.Choose(func(r faulty.Request) faulty.Fault {
+			if strings.HasPrefix(r.Name, "PUT ") && isTag.MatchString(r.Name) && int(puts.Add(1)) == n {
+				return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+					cancel()
+					faulty.Lost(w, r, next)
 				}
 			}
-		}
-	})
-	assert.Positive(t, moved.Load())
-	assert.Positive(t, kept.Load())
+			return nil
+		})
+		_, err := publish.Push(ctx, quick, targets, nil)
+		require.ErrorIs(t, err, context.Canceled)
+		a.Choose(nil)
+		var partial *publish.PushError
+		require.ErrorAs(t, err, &partial)
+		require.Empty(t, partial.Stuck)
+		_, before := r.state(t, a)
+		_, other := r.state(t, b)
+		require.Equal(t, 2*tagsEach, before+other, "stopped at tag %d: %v", n, err)
+	}
 }
 
-// completes pushes once more, and makes sure that no blob is sent that was there.
-func (r *release) completes(t *testing.T) {
-	t.Helper()
-	var before [2]map[string]bool
-	for i, l := range r.registries {
-		before[i] = l.held()
-		l.Forget()
-	}
-	_, err := push(t, quick, r.targets...)
-	require.NoError(t, err)
-	require.Equal(t, r.wanted(t), r.tags(t))
-	for i, l := range r.registries {
-		sent := 0
-		for _, q := range l.Requests() {
-			if strings.HasPrefix(q.Name, "PUT ") && strings.HasSuffix(q.Name, "/blobs/uploads/") {
-				sent++
+// TestReleaseSaysWhatIsStuck takes a registry away in the middle of moving tags, so that nothing can be put back there.
+func TestReleaseSaysWhatIsStuck(t *testing.T) {
+	r := newRelease(t)
+	for _, c := range []struct {
+		name   string
+		change func(puts *atomic.Int32) func(faulty.Request) faulty.Fault
+		want   string
+	}{
+		{"the registry goes away", func(puts *atomic.Int32) func(faulty.Request) faulty.Fault {
+			return func(r faulty.Request) faulty.Fault {
+				if strings.HasPrefix(r.Name, "PUT ") && isTag.MatchString(r.Name) && puts.Add(1) > 3 || puts.Load() > 3 {
+					return faulty.Status(http.StatusServiceUnavailable)
+				}
+				return nil
 			}
-		}
-		assert.LessOrEqual(t, sent, len(l.held())-len(before[i]), "what is there is not sent again")
-	}
-}
-
-// TestNothingIsAskedForTwice counts the requests of a release that changes nothing: one for each manifest, blob and tag.
-func TestNothingIsAskedForTwice(t *testing.T) {
-	r := newRelease(t, threeImages(t))
-	_, err := push(t, quick, r.targets...)
-	require.NoError(t, err)
-	for _, l := range r.registries {
-		l.Forget()
-	}
-	_, err = push(t, quick, r.targets...)
-	require.NoError(t, err)
-	for _, l := range r.registries {
-		seen := map[string]int{}
-		for _, q := range l.Requests() {
-			if strings.HasPrefix(q.Name, "HEAD ") {
-				seen[q.Name]++
+		}, `could not be put back (it`},
+		{"tags cannot be deleted", func(puts *atomic.Int32) func(faulty.Request) faulty.Fault {
+			return func(r faulty.Request) faulty.Fault {
+				if r.Name == "PUT /v2/job/manifests/latest" && puts.Add(1) > 0 {
+					return faulty.Status(http.StatusInternalServerError)
+				}
+				if strings.HasPrefix(r.Name, "DELETE ") {
+					return faulty.Status(http.StatusMethodNotAllowed)
+				}
+				return nil
+			}
+		}, `could not be put back (it did not exist): deleting it, which did not exist before: `},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a, b, targets := r.start(t)
+			var puts atomic.Int32
+			a.Choose(c.change(&puts))
+			_, err := push(t, registry.Client{Jobs: 1, Backoff: registry.Backoff{Attempts: 1}}, targets...)
+			a.Choose(nil)
+			var partial *publish.PushError
+			require.ErrorAs(t, err, &partial)
+			require.NotEmpty(t, partial.Stuck)
+			after, _ := r.state(t, a)
+			standing := 0
+			for _, s := range partial.Stuck {
+				require.ErrorContains(t, err, s.Reference+" "+c.want[:len("could not be put back (it")])
+				if a.digest(t, strings.TrimPrefix(s.Reference, a.host+"/")) == s.Digest {
+					standing++
+				}
+			}
+			assert.Equal(t, after, standing, "whatever still stands for what was pushed is named")
+			assert.Contains(t, err.Error(), c.want)
+			after, before := r.state(t, b)
+			if strings.HasPrefix(c.name, "tags") {
+				assert.Len(t, partial.Moved, after+standing)
 			} else {
-				assert.Equal(t, "GET /v2/", q.Name, "nothing is sent, and nothing is read")
+				assert.Zero(t, after, "the other registry is as it was")
+				assert.Equal(t, tagsEach, before)
 			}
-		}
-		require.NotEmpty(t, seen)
-		for name, times := range seen {
-			assert.Equal(t, 1, times, name)
-		}
+			_, err = push(t, quick, targets...)
+			require.NoError(t, err)
+		})
 	}
 }
 
-// A registry that deletes no tags keeps the new ones, and the error says which these are.
-func TestTagsThatCannotBeGivenBack(t *testing.T) {
-	hello, older := twoPlatforms(t)
-	l := withOlder(t, older)
-	raw, err := older.Index.RawManifest()
-	require.NoError(t, err)
-	for _, tag := range []string{"a", "z"} {
-		put := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/v2/hello/manifests/"+tag, bytes.NewReader(raw))
-		put.Header.Set("Content-Type", string(types.OCIImageIndex))
-		l.inside.ServeHTTP(httptest.NewRecorder(), put)
-	}
-	one := quick
-	one.Jobs = 1
-	l.Choose(func(r faulty.Request) faulty.Fault {
+// TestReleaseDeletesNothingItDoesNotKnow has a registry that does not say what a tag stands for: it may exist.
+func TestReleaseDeletesNothingItDoesNotKnow(t *testing.T) {
+	r := newRelease(t)
+	a, _, targets := r.start(t)
+	a.put(t, "hello", "v1", r.older)
+	var heads atomic.Int32
+	a.Choose(func(r faulty.Request) faulty.Fault {
 		switch {
-		case r.Name == "PUT /v2/hello/manifests/z", strings.HasPrefix(r.Name, "DELETE "):
-			return faulty.Status(http.StatusMethodNotAllowed)
+		case r.Name == "HEAD /v2/hello/manifests/v1" && heads.Add(1) == 1:
+			return faulty.Status(http.StatusForbidden)
+		case r.Name == "PUT /v2/job/manifests/latest":
+			return faulty.Status(http.StatusBadRequest)
 		}
 		return nil
 	})
-	_, err = push(t, one, target(l, hello, "a", "new", "z"))
-	var partly *publish.PushError
-	require.ErrorAs(t, err, &partly)
-	assert.Equal(t, digestOf(t, older.Index), l.digest(t, "hello:a"), "it was given back")
-	assert.Equal(t, digestOf(t, hello.Index), l.digest(t, "hello:new"), "it could not be deleted")
-	require.Len(t, partly.Moved, 1)
-	assert.Equal(t, l.host+"/hello:new", partly.Moved[0].Reference)
-	assert.Len(t, partly.Unmoved, 2)
+	_, err := push(t, registry.Client{Jobs: 1, Backoff: registry.Backoff{Attempts: 1}}, targets...)
+	var partial *publish.PushError
+	require.ErrorAs(t, err, &partial)
+	require.Len(t, partial.Stuck, 1)
+	assert.Equal(t, a.host+"/hello:v1", partial.Stuck[0].Reference)
+	assert.ErrorContains(t, err, "the registry would not say what it stood for")
+	assert.Zero(t, a.count("DELETE /v2/hello/manifests/v1"))
+	assert.Equal(t, digestOf(t, r.images[0].Index), a.digest(t, "hello:v1"))
 }
 
-// A registry that hides what a tag stands for, as from those who may only push, may have had something there: the tag is
-// not deleted, and not said to be where it was.
-func TestHiddenTagsAreNotDeleted(t *testing.T) {
-	hello, older := twoPlatforms(t)
-	l := withOlder(t, older)
-	one := quick
-	one.Jobs = 1
-	l.Choose(func(r faulty.Request) faulty.Fault {
-		switch r.Name {
-		case "HEAD /v2/hello/manifests/latest":
-			return faulty.Status(http.StatusForbidden)
-		case "PUT /v2/hello/manifests/z":
-			return faulty.Status(http.StatusMethodNotAllowed)
+var isTag = regexp.MustCompile(`/manifests/[^s][^:]*$`)
+
+// TestReleaseAgain counts requests: there is none about a blob, and at most one for each digest and tag.
+func TestReleaseAgain(t *testing.T) {
+	r := newRelease(t)
+	a, b, targets := r.start(t)
+	_, err := push(t, quick, targets...)
+	require.NoError(t, err)
+	a.Forget()
+	b.Forget()
+	_, err = push(t, quick, targets...)
+	require.NoError(t, err)
+	for _, l := range []*loopback{a, b} {
+		asked := map[string]int{}
+		digests := 0
+		for _, request := range l.Requests() {
+			if request.Name == "GET /v2/" {
+				continue
+			}
+			assert.True(t, strings.HasPrefix(request.Name, "HEAD "), request.Name)
+			assert.Contains(t, request.Name, "/manifests/")
+			if strings.Contains(request.Name, "/manifests/sha256:") {
+				digests++
+			}
+			asked[request.Name]++
 		}
-		return nil
-	})
-	_, err := push(t, one, target(l, hello, "latest", "z"))
-	var partly *publish.PushError
-	require.ErrorAs(t, err, &partly)
-	assert.Equal(t, digestOf(t, hello.Index), l.digest(t, "hello:latest"))
-	require.Len(t, partly.Moved, 1, "%v", err)
-	assert.Equal(t, l.host+"/hello:latest", partly.Moved[0].Reference)
-	assert.Len(t, partly.Unmoved, 1)
+		for name, n := range asked {
+			assert.Equal(t, 1, n, name)
+		}
+		assert.Equal(t, 5, digests, "each child; an index is what its tag stands for")
+		assert.Len(t, asked, 5+tagsEach)
+	}
+}
+
+func TestReleaseResumes(t *testing.T) {
+	r := newRelease(t)
+	a, _, targets := r.start(t)
+	gone := "PUT /v2/job/manifests/" + digestOf(t, r.images[2].Index).String()
+	a.Choose(faulty.Every(gone, faulty.Status(http.StatusBadRequest)))
+	_, err := push(t, quick, targets...)
+	var partial *publish.PushError
+	require.ErrorAs(t, err, &partial)
+	a.Choose(nil)
+	a.Forget()
+	_, err = push(t, quick, targets...)
+	require.NoError(t, err)
+	assert.Zero(t, a.count("POST "), "every blob is there")
+	assert.Zero(t, a.count("HEAD /v2/job/blobs/"), "and not asked for, since its manifest is there")
+	assert.Equal(t, 1, a.count(gone))
 }

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 
@@ -27,6 +28,9 @@ type Target struct {
 	// Sources are repositories where blobs of the index stand already, such as the layers of its base: a registry that has
 	// them there is asked to mount them, and their bytes are not read unless it refuses.
 	Sources map[v1.Hash]name.Repository
+	// Immutable are patterns, as path.Match has them, of tags that are not moved once they exist, those of single images
+	// included.
+	Immutable []string
 }
 
 // Intermediate publishes one image of an index under a name of its own, as the classic procedure does:
@@ -54,18 +58,30 @@ type delivery struct {
 	owner   int
 	repo    name.Repository
 	content content
+	records []*record // of content.manifests, in their order
 	tags    []*pointer
+	// immutable are the target's patterns.
+	immutable []string
+}
+
+// record is a manifest in a repository. Deliveries share it where they share both.
+type record struct {
+	manifest
+	ref   name.Digest
+	there bool // it was found, or is stored by now
+	put   bool // by this push
 }
 
 // pointer is a tag of a delivery.
 type pointer struct {
 	Pushed
-	ref   name.Tag
-	state tagState
-	// sent tells that it was asked to move, from before: the zero value where it did not exist. It is hidden where the
-	// registry does not say what it stood for.
-	sent, hidden bool
-	before       v1.Hash
+	ref       name.Tag
+	immutable bool
+	state     tagState
+	// before is what it stood for when that was asked, zero where it did not exist. hidden is that the registry would
+	// not say.
+	before v1.Hash
+	hidden bool
 }
 
 // tagState is what is known of a tag. The zero value is that it stands for what it stood for before.
@@ -123,7 +139,7 @@ func (t Target) deliveries(client registry.Client, owner int) ([]delivery, error
 	if err != nil {
 		return nil, err
 	}
-	index := delivery{owner: owner, repo: repo, content: c}
+	index := delivery{owner: owner, repo: repo, content: c, immutable: t.Immutable}
 	index.Pushed = Pushed{Name: t.Name, Digest: index.top().digest}
 	index.Reference = t.Repository + "@" + index.Digest.String()
 	for _, tag := range t.Tags {
@@ -158,7 +174,7 @@ func (t Target) intermediate(client registry.Client, owner int, p Intermediate) 
 	if err != nil {
 		return delivery{}, fmt.Errorf("%s, %s: opening the image: %w", t.Name, p.Platform, err)
 	}
-	d := delivery{owner: owner}
+	d := delivery{owner: owner, immutable: t.Immutable}
 	if d.content, _, err = contentOfChild(img, t.Name, p.Platform); err != nil {
 		return delivery{}, err
 	}
@@ -189,7 +205,11 @@ func (d *delivery) tag(client registry.Client, reference string) error {
 	}
 	pushed := d.Pushed
 	pushed.Reference = reference
-	d.tags = append(d.tags, &pointer{Pushed: pushed, ref: tag})
+	matches := func(pattern string) bool {
+		ok, err := path.Match(pattern, tag.TagStr())
+		return ok || err != nil // what cannot be read is not a permission
+	}
+	d.tags = append(d.tags, &pointer{Pushed: pushed, ref: tag, immutable: slices.ContainsFunc(d.immutable, matches)})
 	return nil
 }
 

@@ -1,0 +1,140 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+
+	"github.com/multiarch-build/multiarch/tools/registry"
+)
+
+// Preview says what a Push would do, in the order of the targets; blobs by size, the largest first.
+type Preview struct {
+	// Uploads are the blobs that would be sent, Mounts those that the registry would be asked to take from another of
+	// its repositories: it may refuse, and is sent them then.
+	Uploads []Transfer `json:"uploads"`
+	Mounts  []Transfer `json:"mounts"`
+	// Manifests are the image manifests and indexes that would be put.
+	Manifests []Pushed `json:"manifests"`
+	// Tags are all tags, also those that stand for the right thing already.
+	Tags []TagChange `json:"tags"`
+}
+
+// Transfer is a blob on its way into a repository.
+type Transfer struct {
+	// Where says whose blob it is: hello, linux/arm64: layer 2.
+	Where      string  `json:"where"`
+	Repository string  `json:"repository"`
+	Digest     v1.Hash `json:"digest"`
+	Size       int64   `json:"size"`
+	// From is the repository to mount it from, "" for an upload.
+	From string `json:"from,omitempty"`
+}
+
+// Err is an *ImmutableError where Push would refuse to move tags, else nil.
+func (p Preview) Err() error {
+	var e ImmutableError
+	for _, t := range p.Tags {
+		if t.Refused() {
+			e.Tags = append(e.Tags, t)
+		}
+	}
+	if len(e.Tags) == 0 {
+		return nil
+	}
+	return &e
+}
+
+// NewPreview asks the registries what they have, and finds out what Push would do. It sends nothing but requests that
+// read. An error about a registry is a *PushError.
+func NewPreview(ctx context.Context, client registry.Client, targets []Target) (*Preview, error) {
+	p, err := newPush(ctx, client, targets)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.survey(ctx); err != nil {
+		return nil, p.fail(err)
+	}
+	preview := &Preview{Uploads: []Transfer{}, Mounts: []Transfer{}, Manifests: []Pushed{}, Tags: []TagChange{}}
+	list, _ := consignments(p.all, p.targets, nil)
+	if err := p.lacking(ctx, list); err != nil {
+		return nil, p.fail(err)
+	}
+	for _, c := range list {
+		if err := preview.transfer(c); err != nil {
+			return nil, err
+		}
+	}
+	listed := map[*record]bool{}
+	for _, d := range p.all {
+		for _, r := range d.records {
+			if !r.there && !listed[r] {
+				listed[r] = true
+				preview.Manifests = append(preview.Manifests, Pushed{d.Name, r.platform, r.ref.String(), r.digest})
+			}
+		}
+		for _, t := range d.tags {
+			preview.Tags = append(preview.Tags, t.change())
+		}
+	}
+	return preview, nil
+}
+
+// lacking asks for every blob that no manifest speaks for.
+func (p *push) lacking(ctx context.Context, list []*consignment) error {
+	work := lanes{}
+	for _, c := range list {
+		for _, to := range c.to {
+			if to.there {
+				continue
+			}
+			work.add(to.repo, func(ctx context.Context) error {
+				err := p.client.Retry(ctx, func(ctx context.Context) error {
+					layer, err := p.puller.Layer(ctx, to.repo.Digest(c.digest.String()))
+					if err == nil {
+						to.there, err = partial.Exists(layer)
+					}
+					return err
+				})
+				if err != nil && !absent(err) {
+					return fmt.Errorf("%s: asking %s for it: %w", c.where, to.repo, err)
+				}
+				return nil
+			})
+		}
+	}
+	return p.run(ctx, work)
+}
+
+// transfer adds what has to be done about a blob.
+func (p *Preview) transfer(c *consignment) error {
+	from := c.holder()
+	for i, to := range c.to {
+		if to.there {
+			continue
+		}
+		t := Transfer{Where: c.where, Repository: to.repo.Name(), Digest: c.digest, Size: c.size}
+		var source name.Repository
+		mount := from >= 0
+		if mount {
+			source = c.to[from].repo
+		} else {
+			layer, err := c.layer()
+			if err != nil {
+				return fmt.Errorf("%s: %w", c.where, err)
+			}
+			source, mount = c.mountable(layer, to.repo)
+			from = i // the others mount it from there
+		}
+		if mount {
+			t.From = source.Name()
+			p.Mounts = append(p.Mounts, t)
+		} else {
+			p.Uploads = append(p.Uploads, t)
+		}
+	}
+	return nil
+}
