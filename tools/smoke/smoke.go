@@ -1,0 +1,313 @@
+// Package smoke tries out a built image before it is released: it starts the image's program, natively or under
+// qemu-user as package run does, and compares what it does with what is expected of it.
+package smoke
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/run"
+)
+
+// Check says how a program shows that it works.
+type Check struct {
+	// Args replaces the image's command where it is not nil.
+	Args []string
+	// Env is added to the image's environment, NAME=value.
+	Env []string
+	// Exit is the exit code to expect, and Stdout, where it is not nil, what the standard output has to match.
+	Exit   int
+	Stdout *regexp.Regexp
+	// Timeout is how long all of it may take, one minute where it is zero.
+	Timeout time.Duration
+	// HTTP is a request that the program has to answer, instead of ending. Exit and Stdout mean nothing then.
+	HTTP *HTTP
+}
+
+// HTTP is a request and the answer to expect.
+type HTTP struct {
+	Path   string         // "" for /
+	Port   int            // of this machine, whose network the program has
+	Status int            // 0 for 200
+	Body   *regexp.Regexp // nil for any
+}
+
+// Error is a program that did not do what was expected.
+type Error struct {
+	Image    string
+	Platform arch.Platform
+	// Problem says what was expected and what happened.
+	Problem string
+	// Output is the end of what the program wrote to its standard output and error.
+	Output string
+}
+
+func (e *Error) Error() string {
+	text := fmt.Sprintf("%s, %s: smoke test: %s", e.Image, e.Platform, e.Problem)
+	if e.Output == "" {
+		return text + "; it wrote nothing"
+	}
+	return text + "; it wrote:\n" + e.Output
+}
+
+// Hint says what to do about it.
+func (e *Error) Hint() string {
+	return fmt.Sprintf("try it by hand: multiarch run %s --platform %s", e.Image, e.Platform)
+}
+
+// UnableError says that this machine cannot run programs of the platform.
+type UnableError struct {
+	Image    string
+	Platform arch.Platform
+	Err      error
+}
+
+func (e *UnableError) Error() string {
+	return fmt.Sprintf("%s, %s: smoke test: %s", e.Image, e.Platform, e.Err)
+}
+func (e *UnableError) Unwrap() error { return e.Err }
+
+// Hint says what to do about it.
+func (e *UnableError) Hint() string {
+	leave := fmt.Sprintf("leave it out: smoke: {skip: [%s]}", e.Platform)
+	var hinted interface{ Hint() string }
+	if errors.As(e.Err, &hinted) {
+		return hinted.Hint() + "; or " + leave
+	}
+	return leave
+}
+
+// PortError says that another program listens on the port of a smoke test.
+type PortError struct {
+	Port int
+	Err  error
+}
+
+func (e *PortError) Error() string {
+	return fmt.Sprintf("port %d of this machine is not free: %s", e.Port, e.Err)
+}
+func (e *PortError) Unwrap() error { return e.Err }
+
+// Hint says what to do about it.
+func (e *PortError) Hint() string {
+	return "stop the program that listens there, or let the image listen on another port: smoke: {env: {PORT: ...}, http: {port: ...}}"
+}
+
+// Tester tries out images, several at a time where it is called so. The zero value is ready.
+type Tester struct {
+	// starting is held while an image is unpacked and its program started: a process that another one's start makes
+	// meanwhile would hold a program open that is being written, and the kernel runs no such program.
+	starting sync.Mutex
+
+	mu    sync.Mutex
+	ports map[int]*sync.Mutex // each is held by the program that may listen on the port
+}
+
+// port is held by the program that may listen on port n.
+func (t *Tester) port(n int) *sync.Mutex {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ports == nil {
+		t.ports = map[int]*sync.Mutex{}
+	}
+	if t.ports[n] == nil {
+		t.ports[n] = &sync.Mutex{}
+	}
+	return t.ports[n]
+}
+
+// Run tries out the image of one platform. name is what the image is called in messages. The error is an *Error where
+// the program fails the check, and an *UnableError where this machine cannot run it at all. Programs that listen on the
+// same port are run one after another.
+//
+// The program's main must call run.Init before anything else.
+func (t *Tester) Run(ctx context.Context, name string, img v1.Image, p arch.Platform, c Check) error {
+	if c.Timeout == 0 {
+		c.Timeout = time.Minute
+	}
+	if c.HTTP != nil {
+		port := t.port(c.HTTP.Port)
+		port.Lock()
+		defer port.Unlock()
+		if err := free(c.HTTP.Port); err != nil {
+			return fmt.Errorf("%s, %s: smoke test: %w", name, p, err)
+		}
+	}
+	var out, both tail
+	t.starting.Lock()
+	limited, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	process, err := run.Start(limited, run.Options{
+		Image: img, Platform: p, Args: c.Args, Env: c.Env, Stdout: io.MultiWriter(&out, &both), Stderr: &both, Grace: 2 * time.Second,
+	})
+	t.starting.Unlock()
+	switch {
+	case cannot(err):
+		return &UnableError{name, p, err}
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case limited.Err() != nil:
+		return &Error{name, p, fmt.Sprintf("it was not started within %v", c.Timeout), ""}
+	case err != nil:
+		return &Error{name, p, err.Error(), ""}
+	}
+	type end struct {
+		code int
+		err  error
+	}
+	ended := make(chan end, 1)
+	go func() {
+		code, err := process.Wait()
+		ended <- end{code, err}
+	}()
+	problem := ""
+	if c.HTTP != nil {
+		asking, stop := context.WithCancel(limited)
+		answer := make(chan string, 1)
+		go func() { answer <- c.HTTP.ask(asking, c.Timeout) }()
+		select {
+		case problem = <-answer:
+			cancel()
+			<-ended
+		case e := <-ended:
+			stop()
+			// It may have answered and ended at once.
+			if problem = <-answer; problem != "" && limited.Err() == nil {
+				problem = fmt.Sprintf("it ended with exit code %d before it answered", e.code)
+			}
+		}
+		stop()
+	} else {
+		e := <-ended
+		switch {
+		case e.err != nil && ctx.Err() == nil:
+			return fmt.Errorf("%s, %s: smoke test: %w", name, p, e.err)
+		case limited.Err() != nil:
+			problem = fmt.Sprintf("it did not end within %v", c.Timeout)
+		case e.code != c.Exit:
+			problem = fmt.Sprintf("it ended with exit code %d, not %d", e.code, c.Exit)
+		case c.Stdout != nil && !c.Stdout.Match(out.content()):
+			problem = fmt.Sprintf("its output does not match %q", written(c.Stdout))
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if problem != "" {
+		return &Error{name, p, problem, both.last(20)}
+	}
+	return nil
+}
+
+// cannot tells whether err says that this machine runs no program of the platform.
+func cannot(err error) bool {
+	var system *run.PlatformError
+	var emulator *run.EmulatorError
+	var root *run.PrivateRootError
+	return errors.As(err, &system) || errors.As(err, &emulator) || errors.As(err, &root)
+}
+
+// written is a pattern as its author wrote it: without the flag that lets ^ and $ match at lines.
+func written(r *regexp.Regexp) string { return strings.TrimPrefix(r.String(), "(?m)") }
+
+// free makes sure that nobody else would answer.
+func free(port int) error {
+	l, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(port)))
+	if err != nil {
+		return &PortError{port, err}
+	}
+	return l.Close()
+}
+
+// pollEvery is how often a program that does not listen yet is asked.
+const pollEvery = 50 * time.Millisecond
+
+// ask asks until there is an answer, and returns what is wrong with it.
+func (h HTTP) ask(ctx context.Context, timeout time.Duration) (problem string) {
+	path, status := h.Path, h.Status
+	if path == "" {
+		path = "/"
+	}
+	if status == 0 {
+		status = http.StatusOK
+	}
+	url := fmt.Sprintf("http://127.0.0.1:%d%s", h.Port, path)
+	client := http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	for {
+		code, body, err := get(ctx, &client, url)
+		switch {
+		case err == nil && code != status && code != http.StatusServiceUnavailable:
+			return fmt.Sprintf("GET %s answers %d, not %d: %s", url, code, status, strings.TrimSpace(string(body[:min(len(body), 500)])))
+		case err == nil && code == status && h.Body != nil && !h.Body.Match(body):
+			return fmt.Sprintf("GET %s: the body does not match %q: %s", url, written(h.Body), strings.TrimSpace(string(body[:min(len(body), 500)])))
+		case err == nil && code == status:
+			return ""
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Sprintf("GET %s has no answer of status %d within %v", url, status, timeout)
+		case <-time.After(pollEvery):
+		}
+	}
+}
+
+func get(ctx context.Context, client *http.Client, url string) (code int, body []byte, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(resp.Body, keep))
+	return resp.StatusCode, body, err
+}
+
+// keep is how much of what a program says is kept, in bytes.
+const keep = 1 << 20
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf = append(t.buf, p...)
+	if len(t.buf) > 2*keep {
+		t.buf = append([]byte(nil), t.buf[len(t.buf)-keep:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) content() []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return bytes.Clone(t.buf)
+}
+
+// last returns the last lines.
+func (t *tail) last(lines int) string {
+	all := strings.Split(strings.TrimRight(string(t.content()), "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
