@@ -1,0 +1,65 @@
+package pipeline_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/pipeline"
+)
+
+var update = flag.Bool("update", false, "accept what is written now")
+
+func options(t testing.TB) pipeline.Options {
+	var all []arch.Platform
+	for _, name := range []string{"linux/amd64", "linux/386", "linux/arm64", "linux/arm/v7", "linux/s390x"} {
+		p, err := arch.Parse(name)
+		require.NoError(t, err)
+		all = append(all, p)
+	}
+	return pipeline.Options{
+		Images: []pipeline.Image{
+			{Name: "hello", Repository: "ghcr.io/onap/hello", Platforms: all},
+			{Name: "py-app", Repository: "ghcr.io/onap/py-app", Platforms: all[:3]},
+			{Name: "tool", Repository: "registry.example.com/onap/tool", Platforms: all},
+		},
+		Registries: []string{"ghcr.io", "registry.example.com"}, Lock: true, Smoke: true,
+		Multiarch: "go tool multiarch", Bazelisk: "go run github.com/bazelbuild/bazelisk@v1.28.1", Package: "images",
+		GoVersion: "1.26", Command: "github",
+	}
+}
+
+// TestGolden compares the pipelines with testdata. To accept them: go test ./tools/pipeline -update
+func TestGolden(t *testing.T) {
+	for _, system := range pipeline.Systems {
+		for _, engine := range []pipeline.Engine{pipeline.Embedded, pipeline.Bazel} {
+			for form, split := range map[string]bool{"single": false, "split": true} {
+				name := string(system) + "_" + string(engine) + "_" + form
+				t.Run(name, func(t *testing.T) {
+					o := options(t)
+					o.System, o.Engine, o.Split, o.Command = system, engine, split, string(system)
+					got, err := pipeline.Write(o)
+					require.NoError(t, err)
+					golden := filepath.Join("testdata", name)
+					if *update {
+						require.NoError(t, os.MkdirAll("testdata", 0o755))
+						require.NoError(t, os.WriteFile(golden, got, 0o644))
+					}
+					want, err := os.ReadFile(golden)
+					require.NoError(t, err, "to accept what is written now: go test ./tools/pipeline -update")
+					assert.Equal(t, string(want), string(got), "to accept what is written now: go test ./tools/pipeline -update")
+					assert.NotContains(t, string(got), "[[")
+					for _, line := range strings.Split(string(got), "\n") {
+						assert.Equal(t, strings.TrimRight(line, " "), line, "blanks at the end of a line")
+					}
+				})
+			}
+		}
+	}
+}

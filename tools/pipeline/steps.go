@@ -1,0 +1,192 @@
+package pipeline
+
+import (
+	"path"
+	"regexp"
+	"strings"
+)
+
+// bazel is a command of Bazel, which keeps the outputs of actions between runs.
+func (o Options) bazel(command, rest string) string {
+	folder := "$HOME/.cache/multiarch-bazel"
+	if o.System == GitLab {
+		folder = "$CI_PROJECT_DIR/.cache/bazel" // GitLab caches nothing outside
+	}
+	return o.Bazelisk + " " + command + ` --disk_cache="` + folder + `" ` + rest
+}
+
+// prepare is what comes first wherever something is built.
+func (o Options) prepare() []step {
+	check := step{Name: "Check that what is generated is up to date"}
+	if o.Lock {
+		check.Lines = append(check.Lines, o.Multiarch+" lock --check")
+	}
+	if o.Engine == Bazel {
+		check.Lines = append(check.Lines, o.Multiarch+" generate --check")
+	}
+	return []step{o.emulators(), check}
+}
+
+// emulators installs qemu-user where the system's machines are known and belong to the job.
+func (o Options) emulators() step {
+	s := step{Name: "Install emulators for smoke tests"}
+	if !o.Smoke {
+		return s
+	}
+	install := []string{"apt-get update", "apt-get install -y --no-install-recommends qemu-user-static"}
+	switch o.System {
+	case GitHub:
+		s.Lines = []string{
+			"sudo " + install[0], "sudo " + install[1],
+			// Ubuntu keeps user namespaces, in which images run, from all but a few programs.
+			"sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+		}
+	case GitLab:
+		s.Lines = install
+	}
+	return s
+}
+
+// preview builds all and sends nothing.
+func (o Options) preview() step {
+	s := step{Name: "Build, verify, and say what a release would do"}
+	if o.Engine == Bazel {
+		s.Lines = append(s.Lines, o.bazel("test", "//"+o.Package+":all"))
+	} else {
+		s.Lines = append(s.Lines, o.Multiarch+" build --output dist")
+		for _, i := range o.Images {
+			if len(i.Platforms) > 0 { // others are joined from images that were built elsewhere
+				s.Lines = append(s.Lines, o.Multiarch+" verify oci:dist:"+i.Name)
+			}
+		}
+	}
+	s.Lines = append(s.Lines, o.releases("--dry-run"+o.smoke()))
+	return s
+}
+
+func (o Options) release() step {
+	return step{Name: "Release", Lines: []string{o.releases(strings.TrimSpace(o.smoke() + ` --metadata-file "$PWD/release.json"`))}}
+}
+
+// releases is the command that releases, with flags.
+func (o Options) releases(flags string) string {
+	if o.Engine == Bazel {
+		return o.bazel("run", "//"+path.Join(o.Package, "push")+" -- "+flags)
+	}
+	return o.releasing() + " " + flags
+}
+
+// releasing is the command of the embedded engine that releases.
+func (o Options) releasing() string {
+	if o.Registry != "" {
+		return o.Multiarch + " release --registry " + o.Registry
+	}
+	return o.Multiarch + " release"
+}
+
+func (o Options) smoke() string {
+	if o.Smoke {
+		return " --smoke"
+	}
+	return ""
+}
+
+func (o Options) login() step {
+	s := step{Name: "Log in"}
+	for _, host := range o.Registries {
+		l := loginOf(host)
+		s.Logins = append(s.Logins, l)
+		s.Lines = append(s.Lines, o.logsIn(l))
+	}
+	s.Lines = o.apart(s.Lines)
+	return s
+}
+
+func (o Options) logsIn(l login) string {
+	return `printf '%s' "$` + l.Password + `" | ` + o.Multiarch + " login " + l.Host + ` --username "$` + l.Username + `" --password-stdin`
+}
+
+// mayLogin logs in where a proposed change is given passwords: those from forks are not. Without a login, what a registry
+// keeps to itself looks new to a dry run, and private bases cannot be read.
+func (o Options) mayLogin() step {
+	s := step{Name: "Log in, where there are passwords"}
+	for _, host := range o.Registries {
+		l := loginOf(host)
+		s.Logins = append(s.Logins, l)
+		s.Lines = append(s.Lines, `if [ -n "${`+l.Password+`:-}" ]; then`, "  "+o.logsIn(l),
+			"else", `  echo "no login for `+host+`, as for proposals from forks: what it keeps to itself looks new"`, "fi")
+	}
+	s.Lines = o.apart(s.Lines)
+	return s
+}
+
+// apart keeps logins out of the home of whoever runs pipelines. GitLab and Jenkins say so for a whole job.
+func (o Options) apart(lines []string) []string {
+	if o.System != GitHub || len(lines) == 0 {
+		return lines
+	}
+	return append([]string{`export DOCKER_CONFIG="$RUNNER_TEMP/docker"`, `echo "DOCKER_CONFIG=$DOCKER_CONFIG" >>"$GITHUB_ENV"`}, lines...)
+}
+
+// notInNames is what variables are not called.
+var notInNames = regexp.MustCompile(`[^A-Z0-9]+`)
+
+func loginOf(host string) login {
+	variable := notInNames.ReplaceAllString(strings.ToUpper(host), "_")
+	// No variable begins with a digit, and no secret of GitHub with its name.
+	if variable[0] >= '0' && variable[0] <= '9' || strings.HasPrefix(variable, "GITHUB_") {
+		variable = "REGISTRY_" + variable
+	}
+	return login{host, variable + "_USERNAME", variable + "_PASSWORD"}
+}
+
+// build builds what a runner is for, and puts it under a tag that nobody uses.
+func (o Options) build(runners []runner, r runner) (step, bool) {
+	s := step{Name: "Build for " + r.arch + ", under a tag of this run", Run: true}
+	tag := `"ci-$RUN-` + r.arch + `"`
+	var labels, joins []string
+	groups := map[string][]string{} // images by their platforms
+	var order []string
+	for _, i := range o.Images {
+		var names, layouts []string
+		for _, p := range i.Platforms {
+			if on(runners, p) != r {
+				continue
+			}
+			names = append(names, p.String())
+			target := i.Name + "_" + p.Slug() + ".layout"
+			labels = append(labels, "//"+o.Package+":"+target)
+			layouts = append(layouts, "oci:"+path.Join("bazel-bin", o.Package, target))
+		}
+		if len(names) == 0 {
+			continue
+		}
+		platforms := strings.Join(names, ",")
+		if groups[platforms] == nil {
+			order = append(order, platforms)
+		}
+		groups[platforms] = append(groups[platforms], i.Name)
+		joins = append(joins, o.Multiarch+" index create "+i.Repository+`:"ci-$RUN-`+r.arch+`" `+strings.Join(layouts, " "))
+	}
+	if o.Engine == Bazel {
+		s.Lines = append([]string{o.bazel("build", strings.Join(labels, " "))}, joins...)
+		return s, len(labels) > 0
+	}
+	for _, platforms := range order {
+		s.Lines = append(s.Lines, o.releasing()+o.smoke()+" --platform "+platforms+" --part "+tag+" "+strings.Join(groups[platforms], " "))
+	}
+	return s, len(order) > 0
+}
+
+// join moves the tags, once all parts are there.
+func (o Options) join(parts []string) []step {
+	s := step{Name: "Join what was built, and release it", Run: true}
+	command := o.releasing() + ` --join "` + strings.Join(parts, ",") + `"`
+	if o.Engine == Bazel {
+		// Nobody has tried out yet what Bazel has built.
+		s.Lines = []string{command + o.smoke() + ` --metadata-file "$PWD/release.json"`}
+		return []step{o.emulators(), o.login(), s}
+	}
+	s.Lines = []string{command + ` --metadata-file "$PWD/release.json"`}
+	return []step{o.login(), s}
+}
