@@ -138,8 +138,8 @@ func Resolve(p Project) (*Workspace, error) {
 	return t.workspace(planned)
 }
 
-// built are the images that are built. Those that join existing images are left to the embedded engine, and a note says
-// so.
+// built are the images that are built. Those that join existing images are joined when they are released, and have no
+// targets; a note says so.
 func (t *resolver) built() []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(t.project.Config.Images)) {
@@ -147,7 +147,7 @@ func (t *resolver) built() []string {
 			names = append(names, name)
 			continue
 		}
-		t.note("image %s is left out: it joins existing images, which the rules do not; multiarch build and push do", name)
+		t.note("image %s has no target: it joins existing images, which bazel run //%s does, and multiarch release", name, t.pushPackage())
 	}
 	return names
 }

@@ -2,6 +2,7 @@ package bazel
 
 import (
 	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/bazelbuild/bazel-gazelle/label"
@@ -27,6 +28,9 @@ func (t *resolver) push(images []plan.Image) {
 		load := rule.NewRule(ociLoadKind, i.Name+"_load")
 		load.SetAttr("image", t.imageLabel(i.Name+".layout"))
 		load.SetAttr("format", "oci")
+		// rules_oci would give all platforms in OCI's form to docker load, which takes that in its newest versions only, and
+		// through a pipe to podman load, which needs a file.
+		load.SetAttr("loader", t.ws.repo("multiarch")+"//tools/multiarch")
 		load.SetAttr("repo_tags", ":"+i.Name+"_tags.references")
 		t.claim(t.pushPackage(), load.Name(), i.Name)
 		t.add(t.pushPackage(), load)
@@ -48,6 +52,7 @@ func (t *resolver) push(images []plan.Image) {
 	if len(images) > 0 {
 		r := rule.NewRule(pushKind, "push")
 		r.SetAttr("images", list(all...))
+		r.SetAttr("config", path.Join(t.pkg, filepath.Base(t.project.File)))
 		t.add(t.pushPackage(), r)
 	}
 }
