@@ -8,25 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
-
-// subject are rules that make the same indexes of the same programs.
-type subject struct {
-	name string
-	// layers and images are the mnemonics of the actions that make layers, or say what they are; and of those that make
-	// manifests and indexes.
-	layers, images []string
-}
-
-// subjects are we and rules_oci. What rules_oci gets are finished layers, as a rule of somebody else would make them.
-func subjects() []subject {
-	return []subject{
-		{"multiarch", []string{"MultiarchLayer"}, []string{"MultiarchImage", "MultiarchIndex"}},
-		{"rules_oci", []string{"OCIDescriptor"}, []string{"OCIImage", "OCIIndex"}},
-	}
-}
 
 // bazelRun is Bazel in a workspace of the bench.
 type bazelRun struct {
@@ -42,43 +28,70 @@ func (b bazelRun) command(verb string, args ...string) command {
 		line = append(line, "--bazelrc="+rc)
 	}
 	line = append(line, "--output_user_root="+b.outs, "--max_idle_secs=60", verb)
-	return command{args: append(line, args...), dir: b.dir}
+	return command{args: append(line, args...), dir: b.dir, gentle: true} // what builds is a server
 }
 
-// build makes all indexes of a subject, and returns how long that took and, where that is logged, what its actions did.
-func (b bazelRun) build(ctx context.Context, s subject, logged bool) (time.Duration, actions, error) {
+// bazelCost is what a build took: as a whole, and by the kind of action.
+type bazelCost struct {
+	wall, cpu                  time.Duration // cpu is that of Bazel and of all that it started; 0 where it is not known
+	layers, manifests, indexes time.Duration // summed over actions
+	output                     int64         // bytes that manifests and indexes are made of, with what stands in their folders
+}
+
+// build makes all indexes of a subject. What its actions did is there where it is logged, and nil elsewhere.
+func (b bazelRun) build(ctx context.Context, s subject, logged bool) (bazelCost, actions, error) {
 	log := b.w.path("actions.json")
 	if err := os.RemoveAll(log); err != nil {
-		return 0, nil, err
+		return bazelCost{}, nil, err
 	}
 	args := []string{"--disk_cache=", "--color=no", "--curses=no", "--noshow_progress", "//" + s.name + ":indexes"}
 	if logged {
 		args = append(args, "--execution_log_json_file="+log) // writing it takes its time
 	}
-	settle()
-	begin := time.Now()
-	_, err := b.w.output(ctx, b.command("build", args...))
-	took := time.Since(begin)
-	if err != nil || !logged {
+	server, err := b.server(ctx)
+	if err != nil {
+		return bazelCost{}, nil, err
+	}
+	before := familyTime(server)
+	total, err := b.w.measure(ctx, []command{b.command("build", args...)})
+	if err != nil {
+		return bazelCost{}, nil, err
+	}
+	took := bazelCost{wall: total.wall}
+	if after := familyTime(server); after > before {
+		took.cpu = after - before + total.cpu
+	}
+	if !logged {
+		return took, nil, nil
+	}
+	did := actions{} // nothing was run where there is no log
+	if f, err := os.Open(log); err == nil {
+		defer f.Close()
+		if did, err = readActions(f); err != nil {
+			return took, nil, err
+		}
+	} else if !errors.Is(err, os.ErrNotExist) {
 		return took, nil, err
 	}
-	f, err := os.Open(log)
-	if errors.Is(err, os.ErrNotExist) {
-		return took, actions{}, nil // nothing was run
-	}
+	took.layers, took.manifests, took.indexes = did.time(s.layers), did.time(s.manifests), did.time(s.indexes)
+	took.output = did.bytes(s.manifests) + did.bytes(s.indexes)
+	return took, did, nil
+}
+
+// server is the process that builds, which outlives the bazel that is started.
+func (b bazelRun) server(ctx context.Context) (pid int, err error) {
+	out, err := b.w.output(ctx, b.command("info", "server_pid"))
 	if err != nil {
-		return 0, nil, err
+		return 0, err
 	}
-	defer f.Close()
-	did, err := readActions(f)
-	return took, did, err
+	return strconv.Atoi(strings.TrimSpace(out))
 }
 
 // bazelPhases are what happens between two builds.
 var bazelPhases = []string{"every program changed", "one service changed", "nothing changed"}
 
-// compareBazel measures our rules beside rules_oci's, in turn, in one workspace of one Bazel, and prints a table. The
-// programs are there already: what is measured is what becomes of them.
+// compareBazel measures our rules beside others, in turn, in one workspace of one Bazel, and prints a table. The
+// programs are there already, and so are the tools: what is measured is what becomes of the programs.
 func compareBazel(ctx context.Context, w *workshop, s settings, stdout io.Writer) (err error) {
 	if _, err := exec.LookPath("bazel"); err != nil {
 		return usagef("-bazel: there is no bazel on PATH; see https://github.com/bazelbuild/bazelisk")
@@ -99,18 +112,10 @@ func compareBazel(ctx context.Context, w *workshop, s settings, stdout io.Writer
 		}
 		b.rcs = append(b.rcs, abs)
 	}
-	defer func() {
-		// It must not live longer than the folder, and neither is Bazel's output writable as it stands.
-		_, stopErr := w.output(context.WithoutCancel(ctx), b.command("shutdown"))
-		chmodErr := exec.Command("chmod", "-R", "u+w", b.outs).Run()
-		err = errors.Join(err, stopErr, chmodErr)
-	}()
-	all := subjects()
-	for _, sub := range all {
-		w.say("building with %s for the first time", sub.name)
-		if _, _, err := b.build(ctx, sub, false); err != nil {
-			return fmt.Errorf("%w\nrules_oci has to resolve: by a registry, or by overrides in a file given with -bazelrc", err)
-		}
+	defer func() { err = errors.Join(err, b.close(ctx)) }()
+	all, err := b.contestants(ctx, data)
+	if err != nil {
+		return err
 	}
 	measured := map[string][]bazelCost{}
 	for round := range s.rounds {
@@ -125,15 +130,19 @@ func compareBazel(ctx context.Context, w *workshop, s settings, stdout io.Writer
 			if err != nil {
 				return fmt.Errorf("changing programs: %w", err)
 			}
-			for _, sub := range all {
+			for turn := range all {
+				sub := all[(round+turn)%len(all)] // who goes first pays for what all share
 				took, did, err := b.build(ctx, sub, n == 0)
 				if err != nil {
 					return err
 				}
-				if n == 0 && did.count(sub.images) != len(data.services)*(len(s.platforms)+1) {
-					return fmt.Errorf("%s made %d manifests and indexes, and not %d", sub.name, did.count(sub.images), len(data.services)*(len(s.platforms)+1))
+				if n == 0 {
+					err = did.check(sub, len(data.services), len(s.platforms))
 				}
-				measured[phase+sub.name] = append(measured[phase+sub.name], bazelCost{took, did.time(sub.layers), did.time(sub.images), did.bytes(sub.images)})
+				if err != nil {
+					return err
+				}
+				measured[phase+sub.name] = append(measured[phase+sub.name], took)
 			}
 		}
 	}
@@ -142,38 +151,100 @@ func compareBazel(ctx context.Context, w *workshop, s settings, stdout io.Writer
 		return err
 	}
 	about, _, _ = strings.Cut(about, "\n")
-	_, err = fmt.Fprintf(stdout, "%s\n%d services for %d platforms (%s), programs of %s that are there already. multiarch makes layers of them; rules_oci gets finished ones (tar, gzip). Sums over actions are of their own time, as Bazel logs it.\n%s\n",
-		bazelTable(all, measured), len(data.services), len(s.platforms), strings.Join(s.platforms, ", "), fmt.Sprintf("%.1f MB", float64(programSize)/1e6), about)
+	_, err = fmt.Fprintf(stdout, "%s\n%d services for %d platforms (%s), programs of %.1f MB that are there already. multiarch makes layers of them; the others get finished ones (tar, gzip). Sums over actions are of their own time, as Bazel logs it.\n%s\n",
+		bazelTable(all, measured), len(data.services), len(s.platforms), strings.Join(s.platforms, ", "), float64(programSize)/1e6, about)
 	return err
 }
 
-// bazelCost is what a build took: as a whole, and by the kind of action.
-type bazelCost struct {
-	wall           time.Duration
-	layers, images time.Duration // summed over actions
-	output         int64         // bytes that manifests and indexes are made of, with what stands in their folders
+// contestants builds everything once, tools included, and returns the subjects that can be built here: we are always
+// the first of them. A rival that is not to be had is left out, and that is said.
+func (b bazelRun) contestants(ctx context.Context, data *bazelTree) ([]subject, error) {
+	all := subjects()
+	b.w.say("building with %s for the first time", all[0].name)
+	_, _, err := b.build(ctx, all[0], false)
+	for _, rival := range subjects()[1:] {
+		// A module that does not resolve stops everybody.
+		if err == nil || ctx.Err() != nil || rival.dep == "" {
+			continue
+		}
+		all = without(all, rival.name)
+		if moduleErr := data.module(all); moduleErr != nil {
+			return nil, moduleErr
+		}
+		reason := err
+		if _, _, err = b.build(ctx, all[0], false); err == nil {
+			b.w.say("%s is left out: %s", rival.name, bazelReason(reason))
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w\nmodules have to resolve: by a registry, or by overrides in a file given with -bazelrc", err)
+	}
+	for _, rival := range slices.Clone(all[1:]) {
+		b.w.say("building with %s for the first time", rival.name)
+		if _, _, err := b.build(ctx, rival, false); ctx.Err() != nil {
+			return nil, err
+		} else if err != nil {
+			b.w.say("%s is left out: %s", rival.name, bazelReason(err))
+			all = without(all, rival.name)
+		}
+	}
+	return all, nil
+}
+
+// bazelReason is the first error in what Bazel printed, on one line.
+func bazelReason(err error) string {
+	for line := range strings.Lines(err.Error()) {
+		if reason, found := strings.CutPrefix(line, "ERROR: "); found {
+			return strings.TrimSpace(reason)
+		}
+	}
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
+// close ends Bazel, also after an interrupt: it must not live longer than the folder.
+func (b bazelRun) close(ctx context.Context) error {
+	if _, err := os.Stat(b.outs); errors.Is(err, os.ErrNotExist) {
+		return nil // it was never started
+	}
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer stop()
+	_, stopErr := b.w.output(ctx, b.command("shutdown"))
+	// What Bazel leaves is not writable as it stands.
+	return errors.Join(stopErr, exec.Command("chmod", "-R", "u+w", b.outs).Run())
 }
 
 func bazelTable(all []subject, measured map[string][]bazelCost) table {
-	t := table{header: []string{""}}
-	for _, sub := range all {
+	us, rivals := all[0], all[1:]
+	t := table{header: []string{"", us.name}}
+	for _, sub := range rivals {
 		t.header = append(t.header, sub.name)
 	}
-	t.header = append(t.header, all[1].name+" / "+all[0].name)
+	for _, sub := range rivals {
+		t.header = append(t.header, sub.name+" / "+us.name)
+	}
 	row := func(name, phase string, quantity func(bazelCost) time.Duration) {
 		cells, medians := []string{name}, []time.Duration{}
 		for _, sub := range all {
 			series := ofBazel(measured[phase+sub.name], quantity)
 			cells, medians = append(cells, series.durations()), append(medians, series.median())
 		}
-		t.add(append(cells, ratio(medians[1], medians[0]))...)
+		for _, rival := range medians[1:] {
+			cells = append(cells, ratio(rival, medians[0]))
+		}
+		t.add(cells...)
 	}
 	for n, phase := range bazelPhases {
 		row(phase, phase, func(c bazelCost) time.Duration { return c.wall })
+		if ofBazel(measured[phase+us.name], func(c bazelCost) time.Duration { return c.cpu }).median() > 0 {
+			row("- CPU time", phase, func(c bazelCost) time.Duration { return c.cpu })
+		}
 		if n > 0 {
 			continue
 		}
-		row("- actions of manifests and indexes, summed", phase, func(c bazelCost) time.Duration { return c.images })
+		row("- actions of manifests and indexes, summed", phase, func(c bazelCost) time.Duration { return c.manifests + c.indexes })
+		row("- of these, manifests", phase, func(c bazelCost) time.Duration { return c.manifests })
+		row("- of these, indexes", phase, func(c bazelCost) time.Duration { return c.indexes })
 		row("- actions of layers, summed", phase, func(c bazelCost) time.Duration { return c.layers })
 		cells := []string{"- output beside the layers"}
 		for _, sub := range all {

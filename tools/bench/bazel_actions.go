@@ -60,28 +60,29 @@ func readActions(r io.Reader) (actions, error) {
 	}
 }
 
-func (a actions) count(mnemonics []string) int {
-	n := 0
-	for _, m := range mnemonics {
-		n += len(a[m])
+// check finds out whether a subject made all that it was to make, and nothing was left from before.
+func (a actions) check(s subject, services, platforms int) error {
+	for _, kind := range []struct {
+		mnemonic string
+		want     int
+	}{{s.layers, services * platforms}, {s.manifests, services * platforms}, {s.indexes, services}} {
+		if got := len(a[kind.mnemonic]); got != kind.want {
+			return fmt.Errorf("%s ran %d actions %s, and not %d", s.name, got, kind.mnemonic, kind.want)
+		}
 	}
-	return n
+	return nil
 }
 
-func (a actions) time(mnemonics []string) (sum time.Duration) {
-	for _, m := range mnemonics {
-		for _, one := range a[m] {
-			sum += one.took
-		}
+func (a actions) time(mnemonic string) (sum time.Duration) {
+	for _, one := range a[mnemonic] {
+		sum += one.took
 	}
 	return sum
 }
 
-func (a actions) bytes(mnemonics []string) (sum int64) {
-	for _, m := range mnemonics {
-		for _, one := range a[m] {
-			sum += one.output
-		}
+func (a actions) bytes(mnemonic string) (sum int64) {
+	for _, one := range a[mnemonic] {
+		sum += one.output
 	}
 	return sum
 }

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -23,11 +27,10 @@ func TestReadActions(t *testing.T) {
 }{"mnemonic": "Genrule"}`
 	all, err := readActions(strings.NewReader(log))
 	require.NoError(t, err)
-	ours := []string{"MultiarchImage", "MultiarchIndex"}
-	assert.Equal(t, 2, all.count(ours))
-	assert.Equal(t, 1512*time.Millisecond, all.time(ours))
-	assert.Equal(t, int64(600), all.bytes(ours))
-	assert.Equal(t, 1, all.count([]string{"Genrule"}))
+	assert.Equal(t, 1512*time.Millisecond, all.time("MultiarchImage"))
+	assert.Equal(t, int64(600), all.bytes("MultiarchImage"))
+	assert.Zero(t, all.time("Genrule"))
+	assert.Zero(t, all.bytes("MultiarchIndex"))
 
 	for _, broken := range []string{`{`, `[]`, `{"metrics": {"totalTime": "soon"}}`, `{"actualOutputs": [{"digest": {"sizeBytes": "x"}}]}`} {
 		_, err := readActions(strings.NewReader(broken))
@@ -35,10 +38,19 @@ func TestReadActions(t *testing.T) {
 	}
 }
 
+func TestActionsCheck(t *testing.T) {
+	us := subjects()[0]
+	all := actions{us.layers: make([]ran, 6), us.manifests: make([]ran, 6), us.indexes: make([]ran, 3)}
+	require.NoError(t, all.check(us, 3, 2))
+	all[us.indexes] = all[us.indexes][1:]
+	assert.EqualError(t, all.check(us, 3, 2), "multiarch ran 2 actions MultiarchIndex, and not 3")
+}
+
 func TestBazelFlags(t *testing.T) {
 	for args, want := range map[string]string{
 		"-bazel -scale 10x4": "exclude each other",
 		"-packages -bazel":   "exclude each other",
+		"-bazel -release":    "exclude each other",
 		"-bazelrc x":         "-bazelrc is for -bazel",
 	} {
 		_, err := parse(strings.Fields(args), nil)
@@ -59,4 +71,102 @@ func TestPadded(t *testing.T) {
 	layer, err := layerOf(one)
 	require.NoError(t, err)
 	assert.InDelta(t, programSize/2, len(layer), programSize/10, "it compresses as programs do")
+}
+
+func TestRulesImgKnowsVariants(t *testing.T) {
+	tree := &bazelTree{services: []string{"a"}}
+	got := tree.rulesImg([]string{"linux/arm/v7", "linux/s390x"})
+	assert.Contains(t, got, `platform(name = "linux_arm_v7", parents = ["@multiarch//platforms:linux_arm_v7"], constraint_values = ["@rules_img//img/constraints/arm:v7"])`)
+	assert.Contains(t, got, `platform(name = "linux_s390x", parents = ["@multiarch//platforms:linux_s390x"], constraint_values = [])`)
+	assert.Contains(t, got, `image_index(name = "a", manifests = ["a_linux_arm_v7", "a_linux_s390x"])`)
+}
+
+func TestBazelReason(t *testing.T) {
+	assert.Equal(t, "module not found: x", bazelReason(errors.New("running bazel: exit status 1\nINFO: y\nERROR: module not found: x \nERROR: z")))
+	assert.Equal(t, "running bazel: exit status 1", bazelReason(errors.New("running bazel: exit status 1\nkilled")))
+}
+
+// TestRivalsThatAreNotToBeHad has a program in the place of Bazel that knows some modules only.
+func TestRivalsThatAreNotToBeHad(t *testing.T) {
+	const stub = `#!/bin/sh
+case "$*" in *" info "*) echo 999999999; exit;; esac
+if [ -e ours-broken ] || { [ -e no-module ] && grep -q rules_img MODULE.bazel; }; then echo "ERROR: no such module" >&2; exit 1; fi
+case "$*" in *//rules_oci:*) [ ! -e no-oci ] || { echo "ERROR: no such rule" >&2; exit 1; };; esac
+`
+	bin := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "bazel"), []byte(stub), 0o755))
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	for _, c := range []struct {
+		marks, want []string
+		says        string
+	}{
+		{nil, []string{"multiarch", "rules_oci", "rules_img"}, ""},
+		{[]string{"no-module"}, []string{"multiarch", "rules_oci"}, "rules_img is left out: no such module\n"},
+		{[]string{"no-oci"}, []string{"multiarch", "rules_img"}, "rules_oci is left out: no such rule\n"},
+		{[]string{"no-module", "no-oci"}, []string{"multiarch"}, "rules_img is left out: no such module\n"},
+		{[]string{"ours-broken"}, nil, ""},
+	} {
+		var said strings.Builder
+		w, err := openWorkshop(&said)
+		require.NoError(t, err)
+		data := &bazelTree{dir: t.TempDir(), checkout: "/src"}
+		require.NoError(t, data.module(subjects()))
+		for _, mark := range c.marks {
+			require.NoError(t, data.write(mark, ""))
+		}
+		all, err := bazelRun{w: w, dir: data.dir, outs: w.path("bazel-out")}.contestants(t.Context(), data)
+		var names []string
+		for _, s := range all {
+			names = append(names, s.name)
+		}
+		assert.Equal(t, c.want, names, c.marks)
+		assert.Contains(t, said.String(), c.says)
+		if c.want == nil {
+			assert.ErrorContains(t, err, "-bazelrc")
+			assert.NotContains(t, said.String(), "left out", "who is not to blame is not blamed")
+		}
+		require.NoError(t, w.close())
+	}
+}
+
+// TestBazelTable has ours alone, and ours with a rival.
+func TestBazelTable(t *testing.T) {
+	all := subjects()[:2]
+	measured := map[string][]bazelCost{}
+	for _, phase := range bazelPhases {
+		measured[phase+"multiarch"] = []bazelCost{{wall: time.Second, manifests: 30 * time.Millisecond, indexes: 10 * time.Millisecond, output: 1e5}}
+		measured[phase+"rules_oci"] = []bazelCost{{wall: 4 * time.Second, manifests: 600 * time.Millisecond, indexes: 40 * time.Millisecond, output: 3e8}}
+	}
+	got := bazelTable(all, measured)
+	assert.Equal(t, []string{"", "multiarch", "rules_oci", "rules_oci / multiarch"}, got.header)
+	assert.Equal(t, []string{"every program changed", "1.00 s (1.00..1.00)", "4.00 s (4.00..4.00)", "4.00"}, got.rows[0])
+	assert.Equal(t, []string{"- actions of manifests and indexes, summed", "40.0 ms (40.0..40.0)", "640 ms (640..640)", "16.0"}, got.rows[1])
+	assert.NotContains(t, got.String(), "CPU time", "it was not measured")
+	assert.Equal(t, []string{"", "multiarch"}, bazelTable(all[:1], measured).header)
+}
+
+// TestBazelBench runs the whole with the Bazel on PATH, whose registries or rc files have to know rules_go and gazelle.
+// It compiles our assembler: that takes minutes.
+func TestBazelBench(t *testing.T) {
+	rc, asked := os.LookupEnv("MULTIARCH_BENCH_BAZELRC")
+	if !asked {
+		t.Skip("MULTIARCH_BENCH_BAZELRC is not set: files for -bazelrc, or nothing")
+	}
+	if _, err := exec.LookPath("bazel"); err != nil {
+		if os.Getenv("MULTIARCH_TEST_TOOLS") == "all" {
+			t.Fatal("bazel is missing, and MULTIARCH_TEST_TOOLS=all")
+		}
+		t.Skip("bazel is missing")
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	var stdout, stderr strings.Builder
+	err := execute(t.Context(), []string{"-bazel", "-services", "2", "-rounds", "1", "-platforms", "linux/amd64,linux/arm/v7", "-bazelrc", rc}, &stdout, &stderr)
+	require.NoError(t, err, stderr.String())
+	for _, want := range []string{"| multiarch ", "| every program changed ", "| - of these, indexes ", "| nothing changed ", "2 services for 2 platforms"} {
+		assert.Contains(t, stdout.String(), want)
+	}
+	left, err := os.ReadDir(os.TempDir())
+	require.NoError(t, err)
+	assert.Empty(t, left)
+	t.Log(stderr.String() + stdout.String())
 }

@@ -1,11 +1,12 @@
 // Command bench measures multiarch against its peers: a bare go build for every platform, which makes no images at all,
 // and ko, with and without its cache. It makes some small services, lets everybody build them in turn, and prints
-// medians as a Markdown table.
+// medians as a Markdown table. With -release it measures releases against crane.
 //
 //	go run ./tools/bench
 //	go run ./tools/bench -scale 1000x10
 //	go run ./tools/bench -bazel -services 20 -rounds 3
 //	go run ./tools/bench -packages -rounds 3
+//	go run ./tools/bench -release -rounds 3
 //
 // Everything is made in a temporary folder (some gigabytes of Go build caches), which is gone at the end. Only ko
 // itself, and what it is made of, comes from elsewhere: through the Go module proxy.
@@ -53,10 +54,11 @@ type settings struct {
 	rounds    int
 	ko        string
 	scale     *size // nil: compare with the peers
-	bazel     bool  // compare our rules with rules_oci
+	bazel     bool  // compare our rules with rules_oci and rules_img
 	bazelrcs  []string
 	packages  bool // compare an image of Debian packages with mmdebstrap and buildah
 	mirror    string
+	release   bool // compare releases with crane
 }
 
 // size is a number of services for a number of platforms each.
@@ -81,10 +83,11 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.IntVar(&s.rounds, "rounds", 5, "how many times each measurement is repeated")
 	flags.StringVar(&s.ko, "ko", "v0.19.1", "the `version` of ko to compare with")
 	flags.StringVar(&scale, "scale", "", "measure how multiarch alone grows instead: plans up to `SERVICESxPLATFORMS`, such as 1000x10, and builds of 5, 10 and 20 services")
-	flags.BoolVar(&s.bazel, "bazel", false, "compare the Bazel rules with rules_oci instead, with the bazel on PATH; -services 20 -rounds 3 is what the README quotes")
-	flags.StringVar(&bazelrcs, "bazelrc", "", "`files` of options for Bazel, with commas between them: where rules_oci comes from, where no registry can be asked")
+	flags.BoolVar(&s.bazel, "bazel", false, "compare the Bazel rules with rules_oci and rules_img instead, with the bazel on PATH; -services 20 -rounds 3 is what the README quotes")
+	flags.StringVar(&bazelrcs, "bazelrc", "", "`files` of options for Bazel, with commas between them: where modules come from, where no registry can be asked")
 	flags.BoolVar(&s.packages, "packages", false, "compare the Python service of images/multiarch.yaml with mmdebstrap and buildah instead, as root")
 	flags.StringVar(&s.mirror, "mirror", "http://deb.debian.org/debian", "the Debian mirror that everybody takes packages from, for -packages")
+	flags.BoolVar(&s.release, "release", false, "compare releases of 10 and 100 images to a registry that is 20 ms away with crane push instead; -rounds 3 is what the README quotes")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(stderr, "usage: go run ./tools/bench [flags]")
 		flags.SetOutput(stderr)
@@ -108,9 +111,18 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 			s.bazelrcs = append(s.bazelrcs, rc)
 		}
 	}
+	var comparisons []string
+	for _, c := range []struct {
+		flag  string
+		asked bool
+	}{{"-bazel", s.bazel}, {"-packages", s.packages}, {"-release", s.release}, {"-scale", scale != ""}} {
+		if c.asked {
+			comparisons = append(comparisons, c.flag)
+		}
+	}
 	switch {
-	case s.bazel && scale != "", s.packages && (s.bazel || scale != ""):
-		return s, usagef("-bazel, -packages and -scale exclude each other")
+	case len(comparisons) > 1:
+		return s, usagef("%s exclude each other", strings.Join(comparisons, " and "))
 	case !s.bazel && bazelrcs != "":
 		return s, usagef("-bazelrc is for -bazel")
 	}
@@ -147,6 +159,9 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) (err 
 	}
 	if s.packages {
 		return comparePackages(ctx, w, s, stdout)
+	}
+	if s.release {
+		return compareRelease(ctx, w, s, stdout)
 	}
 	if s.bazel {
 		return compareBazel(ctx, w, s, stdout)

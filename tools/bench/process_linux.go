@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -20,6 +21,11 @@ const watchEvery = 2 * time.Millisecond
 func bind(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+}
+
+// soften makes the end of a command's context an interrupt, as by Ctrl-C.
+func soften(cmd *exec.Cmd) {
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 }
 
 // settle waits until what others have written is on the disk: whoever comes next must not pay for it.
@@ -65,4 +71,51 @@ func highWater(status []byte) int64 {
 		return 0
 	}
 	return n * 1024
+}
+
+// familyTime is the user and system time of a process, of what it started and still lives, and of what it has waited
+// for; 0 where there is no such process.
+func familyTime(pid int) time.Duration {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // fails for malformed patterns only
+	ticks, children := map[int]int64{}, map[int][]int{}
+	for _, file := range stats {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		if id, parent, spent, ok := readStat(content); ok {
+			ticks[id] = spent
+			children[parent] = append(children[parent], id)
+		}
+	}
+	var sum int64
+	for family := []int{pid}; len(family) > 0; {
+		one := family[0]
+		family = append(family[1:], children[one]...)
+		sum += ticks[one]
+	}
+	return time.Duration(sum) * 10 * time.Millisecond // USER_HZ is 100 on all of Linux's platforms but alpha and ia64
+}
+
+// readStat reads a process's id, its parent's, and the ticks that it and the children it has waited for have spent: see
+// man 5 proc_pid_stat. The name may contain anything, parentheses and spaces included.
+func readStat(stat []byte) (pid, parent int, ticks int64, ok bool) {
+	open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
+	if open < 0 || end < open {
+		return 0, 0, 0, false
+	}
+	fields := bytes.Fields(stat[end+1:])
+	if len(fields) < 15 {
+		return 0, 0, 0, false
+	}
+	pid, err1 := strconv.Atoi(string(bytes.TrimSpace(stat[:open])))
+	parent, err2 := strconv.Atoi(string(fields[1]))
+	for _, f := range fields[11:15] { // utime, stime, cutime, cstime
+		n, err := strconv.ParseInt(string(f), 10, 64)
+		if err != nil {
+			return 0, 0, 0, false
+		}
+		ticks += n
+	}
+	return pid, parent, ticks, err1 == nil && err2 == nil
 }

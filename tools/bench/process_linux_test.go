@@ -52,3 +52,50 @@ func TestEndOfContextEndsGrandchildren(t *testing.T) {
 		return err != nil || strings.Contains(string(stat), ") Z ") || syscall.Kill(pid, 0) != nil
 	}, 5*time.Second, 5*time.Millisecond)
 }
+
+// TestGentleEnd: a program that is interrupted gets to say so.
+func TestGentleEnd(t *testing.T) {
+	w, err := openWorkshop(io.Discard)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, w.close()) }()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ready, told := filepath.Join(w.dir, "ready"), filepath.Join(w.dir, "told")
+	go func() {
+		for ctx.Err() == nil {
+			if _, err := os.Stat(ready); err == nil {
+				cancel()
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	_, err = w.output(ctx, command{args: []string{"sh", "-c", "trap 'touch told; exit 1' INT; touch ready; while :; do sleep 0.01; done"}, dir: w.dir, gentle: true})
+	require.Error(t, err)
+	assert.FileExists(t, told)
+}
+
+func TestReadStat(t *testing.T) {
+	pid, parent, ticks, ok := readStat([]byte("42 (a) b (c) S 7 1 1 0 -1 4 5 6 7 8 100 20 3 1 20 0 1 0 9\n"))
+	require.True(t, ok)
+	assert.Equal(t, []int{42, 7}, []int{pid, parent})
+	assert.EqualValues(t, 124, ticks)
+	for _, broken := range []string{"", "42 (a", ")(", "42 (a) S 7", "x (a) S 7 1 1 0 -1 4 5 6 7 8 100 20 3 1", "42 (a) S 7 1 1 0 -1 4 5 6 7 8 100 much 3 1"} {
+		_, _, _, ok := readStat([]byte(broken))
+		assert.False(t, ok, broken)
+	}
+}
+
+// TestFamilyTime: what a grandchild spends counts, while it lives and afterwards.
+func TestFamilyTime(t *testing.T) {
+	assert.Zero(t, familyTime(-1))
+	w, err := openWorkshop(io.Discard)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, w.close()) }()
+	cmd, _ := w.prepare(t.Context(), command{args: []string{"sh", "-c", "sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; sleep 100' & wait"}})
+	require.NoError(t, cmd.Start())
+	defer func() { _ = cmd.Cancel(); _ = cmd.Wait() }()
+	assert.Eventually(t, func() bool { return familyTime(cmd.Process.Pid) >= 30*time.Millisecond }, 10*time.Second, 10*time.Millisecond)
+	_, err = w.measure(t.Context(), []command{{args: []string{"sh", "-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"}}})
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, familyTime(os.Getpid()), familyTime(cmd.Process.Pid))
+}

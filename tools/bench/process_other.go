@@ -2,13 +2,20 @@
 
 package main
 
-import "os/exec"
+import (
+	"os/exec"
+	"time"
+)
 
 const memorySource = "it is known on Linux only"
 
-// bind, settle and watch have no counterpart elsewhere: see process_linux.go.
+// bind, soften, settle, watch and familyTime have no counterpart elsewhere: see process_linux.go.
 func bind(*exec.Cmd) {}
+
+func soften(*exec.Cmd) {}
 
 func settle() {}
 
 func watch(int) func() int64 { return func() int64 { return 0 } }
+
+func familyTime(int) time.Duration { return 0 }

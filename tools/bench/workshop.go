@@ -56,9 +56,12 @@ type command struct {
 	args []string
 	dir  string   // "" is where the bench was started
 	env  []string // added to what is inherited
+	// gentle is for programs that tell others to stop when they are interrupted, and cannot when they are killed.
+	gentle bool
 }
 
-// prepare makes a command ready to start. When ctx ends, it is killed with all its children.
+// prepare makes a command ready to start. When ctx ends, it is killed with all its children; one that is gentle is
+// interrupted, and has some seconds.
 func (w *workshop) prepare(ctx context.Context, c command) (*exec.Cmd, *bytes.Buffer) {
 	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
 	cmd.Dir = c.dir
@@ -67,6 +70,9 @@ func (w *workshop) prepare(ctx context.Context, c command) (*exec.Cmd, *bytes.Bu
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	bind(cmd)
+	if c.gentle {
+		soften(cmd)
+	}
 	return cmd, &stderr
 }
 
