@@ -43,8 +43,8 @@ func (a *app) command() *cobra.Command {
 		return usagef("see: "+cmd.CommandPath()+" --help", "%w", err)
 	})
 	for _, make := range []func() *cobra.Command{
-		a.initCommand, a.planCommand, a.buildCommand, a.pushCommand, a.loadCommand, a.archiveCommand, a.runCommand,
-		a.inspectCommand, a.verifyCommand, a.diffCommand, a.lockCommand, a.outdatedCommand, a.indexCommand, a.generateCommand, a.registryCommand, a.platformsCommand, a.schemaCommand, a.versionCommand,
+		a.initCommand, a.planCommand, a.buildCommand, a.pushCommand, a.releaseCommand, a.loginCommand, a.loadCommand, a.archiveCommand, a.runCommand,
+		a.inspectCommand, a.verifyCommand, a.diffCommand, a.lockCommand, a.outdatedCommand, a.indexCommand, a.generateCommand, a.ciCommand, a.registryCommand, a.platformsCommand, a.schemaCommand, a.versionCommand,
 	} {
 		cmd := make()
 		for _, c := range append(cmd.Commands(), cmd) {
@@ -80,6 +80,8 @@ func checkUsage(cmd *cobra.Command) {
 type selection struct {
 	platforms []string
 	registry  string
+	// elsewhere is that nothing is compiled here, so that images which only Bazel can build are no error.
+	elsewhere bool
 }
 
 func (s *selection) flags(cmd *cobra.Command) {
@@ -111,7 +113,7 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 		return nil, err
 	}
 	p := &project{top: config.Top(file), config: c}
-	opts := plan.Options{Images: images, Registry: s.registry}
+	opts := plan.Options{Images: images, Registry: s.registry, Bazel: s.elsewhere}
 	if opts.Lock, err = lock.Beside(file); err != nil {
 		return nil, err
 	}

@@ -2,16 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/spf13/cobra"
 
-	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/base/pull"
 	"github.com/multiarch-build/multiarch/tools/build"
 	"github.com/multiarch-build/multiarch/tools/inspect"
@@ -99,6 +97,7 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Resul
 		return nil, err
 	}
 	client := a.client(o.insecure, o.jobs)
+	client.Hosts = p.registries()
 	p.bases = &bases{puller: pull.NewPuller(client, cache)}
 	sources, err := mirrors()
 	if err != nil {
@@ -150,41 +149,6 @@ func published(results []build.Result) []publish.Image {
 	return images
 }
 
-// metadata says what was made, for machines.
-type metadata struct {
-	Digest    v1.Hash                         `json:"digest"`
-	Size      int64                           `json:"size"`
-	MediaType string                          `json:"mediaType"`
-	Platforms map[arch.Platform]childMetadata `json:"platforms"`
-	Pushed    []string                        `json:"pushed,omitempty"` // references, each with its digest
-}
-
-type childMetadata struct {
-	Digest v1.Hash `json:"digest"`
-	Size   int64   `json:"size"` // of the manifest
-}
-
-func metadataOf(r build.Result) (metadata, error) {
-	manifest, err := r.Index.IndexManifest()
-	if err != nil {
-		return metadata{}, err
-	}
-	raw, err := r.Index.RawManifest()
-	if err != nil {
-		return metadata{}, err
-	}
-	digest, err := r.Index.Digest()
-	if err != nil {
-		return metadata{}, err
-	}
-	m := metadata{Digest: digest, Size: int64(len(raw)), MediaType: string(manifest.MediaType), Platforms: map[arch.Platform]childMetadata{}}
-	for _, d := range manifest.Manifests {
-		p := arch.Canonical(d.Platform.OS, d.Platform.Architecture, d.Platform.Variant)
-		m.Platforms[p] = childMetadata{d.Digest, d.Size}
-	}
-	return m, nil
-}
-
 // report prints what was made: a line an image, or JSON. pushed holds the references of each image, where there are any.
 func (a *app) report(o outcome, results []build.Result, pushed map[string][]string) error {
 	all := map[string]metadata{}
@@ -196,17 +160,9 @@ func (a *app) report(o outcome, results []build.Result, pushed map[string][]stri
 		m.Pushed = pushed[r.Name]
 		all[r.Name] = m
 	}
-	if o.metadata != "" {
-		content, err := json.MarshalIndent(all, "", "  ")
-		if err == nil {
-			err = writeFile(o.metadata, append(content, '\n'))
-		}
-		if err != nil {
-			return fmt.Errorf("writing the metadata: %w", err)
-		}
-	}
+	written := o.writeMetadata(all) // whatever comes of it, what was made is said
 	if o.json {
-		return a.terminal.json(all)
+		return errors.Join(a.terminal.json(all), written)
 	}
 	for _, r := range results {
 		if len(pushed[r.Name]) == 0 {
@@ -216,7 +172,7 @@ func (a *app) report(o outcome, results []build.Result, pushed map[string][]stri
 			a.terminal.result("%s", ref)
 		}
 	}
-	return nil
+	return written
 }
 
 // writeFile replaces a file whole, or leaves it as it was.

@@ -99,7 +99,7 @@ func (a *app) createIndex(cmd *cobra.Command, f indexFlags, args []string) error
 		return a.dryIndex(r, j)
 	}
 	if r.target.dir == "" {
-		return a.publish(cmd, f.outcome, pushFlags{}, []publish.Target{{
+		return a.publish(cmd, f.outcome, nil, []publish.Target{{
 			Name: r.target.repository, Index: j.Index, Repository: r.target.repository, Tags: r.tags, Sources: j.sources,
 		}})
 	}

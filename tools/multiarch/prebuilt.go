@@ -5,17 +5,23 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/spf13/cobra"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/publish"
 )
 
 // prebuilt is the file that the rule multiarch_push writes: what Bazel has built, and where it goes.
 type prebuilt struct {
+	// Config is the path of the multiarch.yaml that the targets come from, from the top of the workspace; "" where they
+	// were written by hand, and are all that there is to say.
+	Config  string `json:"config"`
 	Targets []struct {
 		Name       string `json:"name"`
 		Repository string `json:"repository"`
@@ -26,9 +32,9 @@ type prebuilt struct {
 	} `json:"targets"`
 }
 
-// readPrebuilt finds the indexes and their destinations. Tags that were typed win over those of the files.
-func readPrebuilt(p pushFlags) ([]publish.Target, error) {
-	content, err := os.ReadFile(p.prebuilt)
+// readPrebuilt reads the file.
+func readPrebuilt(name string) (*prebuilt, error) {
+	content, err := os.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("reading what was built: %w", err)
 	}
@@ -36,8 +42,13 @@ func readPrebuilt(p pushFlags) ([]publish.Target, error) {
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&file); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", p.prebuilt, err)
+		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
+	return &file, nil
+}
+
+// targets finds the indexes and their destinations. Tags that were typed win over those of the files.
+func (file *prebuilt) targets(p pushFlags) ([]publish.Target, error) {
 	var targets []publish.Target
 	for _, t := range file.Targets {
 		tags := p.tags
@@ -80,4 +91,99 @@ func readPrebuilt(p pushFlags) ([]publish.Target, error) {
 		}
 	}
 	return targets, nil
+}
+
+// prebuiltRelease releases what Bazel has built. What the rules do not know comes from the multiarch.yaml of the tree in
+// which bazel run was started: further repositories and mirrors, immutable tags, how registries are spoken to, smoke
+// tests, and images that join existing ones.
+func (a *app) prebuiltRelease(cmd *cobra.Command, o outcome, p pushFlags) (*release, error) {
+	if err := o.checkMetadata(); err != nil {
+		return nil, err
+	}
+	built, err := readPrebuilt(p.prebuilt)
+	if err != nil {
+		return nil, err
+	}
+	targets, err := built.targets(p)
+	if err != nil {
+		return nil, err
+	}
+	there := *a
+	if there.file == "" && built.Config != "" {
+		there.file = filepath.Join(os.Getenv("BUILD_WORKSPACE_DIRECTORY"), filepath.FromSlash(built.Config))
+	}
+	if there.file == "" {
+		return &release{targets: targets}, nil
+	}
+	c, err := readConfig(there.file)
+	if err != nil {
+		return nil, err
+	}
+	r := &release{hosts: hosts(c), config: c}
+	for _, t := range targets {
+		everywhere, err := destinations(c, t)
+		if err != nil {
+			return nil, err
+		}
+		r.targets = append(r.targets, everywhere...)
+	}
+	joined, err := there.joinedBeside(cmd, o, p, r)
+	if err != nil {
+		return nil, err
+	}
+	r.targets = append(r.targets, joined...)
+	return r, nil
+}
+
+// joinedBeside are the images that join existing ones, if Bazel has built all others.
+func (a *app) joinedBeside(cmd *cobra.Command, o outcome, p pushFlags, r *release) ([]publish.Target, error) {
+	var names []string
+	for name, image := range r.config.Images {
+		if !image.From.IsZero() {
+			names = append(names, name)
+		} else if !slices.ContainsFunc(r.targets, func(t publish.Target) bool { return t.Name == name }) {
+			return nil, nil // somebody releases a part, and means no more than that
+		}
+	}
+	if len(names) == 0 {
+		return nil, nil
+	}
+	_, targets, err := a.made(cmd, selection{elsewhere: true}, o, p, names)
+	return targets, err
+}
+
+// destinations takes what goes to the first repository of an image to all of them.
+func destinations(c *config.Config, t publish.Target) ([]publish.Target, error) {
+	const again = "run: multiarch generate"
+	image, known := c.Images[t.Name]
+	if !known {
+		return nil, usagef(again, "Bazel has built %s, which is not in multiarch.yaml any more", t.Name)
+	}
+	repositories := c.Repositories(t.Name, c.Registry)
+	if repositories[0] != t.Repository {
+		return nil, usagef(again, "the targets of image %s are for %s, and multiarch.yaml says %s", t.Name, t.Repository, repositories[0])
+	}
+	if image.Push != nil {
+		t.Immutable = image.Push.Immutable.Patterns()
+	}
+	all := []publish.Target{t}
+	for _, repository := range repositories[1:] {
+		further := t
+		further.Repository, further.PerPlatform = repository, nil
+		for _, i := range t.PerPlatform {
+			if image.Push == nil || image.Push.PerPlatform == "" {
+				return nil, usagef(again, "the targets of image %s have single images, and multiarch.yaml has none", t.Name)
+			}
+			row, _ := arch.Find(i.Platform)
+			vars := config.Vars{Image: t.Name, Registry: c.Registry, Repository: repository, Platform: config.PlatformVarsOf(row)}
+			own, err := image.Push.PerPlatform.Expand(vars)
+			if err != nil {
+				return nil, c.Errorf(config.Path{"images", t.Name, "push", "per_platform"}, "", "%w", err)
+			}
+			tag := i.Reference[strings.LastIndex(i.Reference, ":"):]
+			further.PerPlatform = append(further.PerPlatform, publish.Intermediate{Platform: i.Platform, Reference: own + tag})
+		}
+		all = append(all, further)
+	}
+	return all, nil
 }

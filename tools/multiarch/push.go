@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/spf13/cobra"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
@@ -22,6 +23,10 @@ type pushFlags struct {
 	tags []string
 	// prebuilt is the file that says what Bazel has built; see prebuilt.go.
 	prebuilt string
+	// part is the tag of what one machine builds of every image, for a release that joins it.
+	part string
+	// join are tags under which parts of every image are in its repository already.
+	join []string
 }
 
 func (p *pushFlags) flags(cmd *cobra.Command) {
@@ -50,71 +55,132 @@ their digest, and tags last, once everything they stand for is there. Prints a l
 	s.flags(cmd)
 	o.flags(cmd)
 	p.flags(cmd)
-	cmd.Flags().StringVar(&p.prebuilt, "prebuilt", "", "push what this file names and build nothing; //tools/rules writes it for bazel run")
-	_ = cmd.Flags().MarkHidden("prebuilt")
 	return cmd
 }
 
 func (a *app) push(cmd *cobra.Command, s selection, o outcome, p pushFlags, images []string) error {
-	if p.prebuilt != "" {
-		if len(images) > 0 || len(s.platforms) > 0 || s.registry != "" {
-			return usagef("change it in multiarch.yaml, and run multiarch generate", "what Bazel has built goes as a whole to where multiarch.yaml says")
-		}
-		targets, err := readPrebuilt(p)
-		if err != nil {
-			return err
-		}
-		return a.publish(cmd, o, p, targets)
+	project, targets, err := a.made(cmd, s, o, p, images)
+	if err != nil {
+		return err
+	}
+	return a.publish(cmd, o, project.registries(), targets)
+}
+
+// made builds images, or joins their parts, for where they are to go.
+func (a *app) made(cmd *cobra.Command, s selection, o outcome, p pushFlags, images []string) (*project, []publish.Target, error) {
+	if err := o.checkMetadata(); err != nil {
+		return nil, nil, err
 	}
 	project, err := a.load(cmd, s, images)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	// Where things go is found out before hours may be spent on building them.
-	for _, i := range project.plan.Images {
-		if i.Push.Registry == "" && i.Push.Repository == i.Name {
-			return usagef("give registry: in multiarch.yaml, --registry, or MULTIARCH_REGISTRY", "image %s has no registry to go to", i.Name)
-		}
+	if err := project.destined(); err != nil {
+		return nil, nil, err
 	}
 	targets, err := project.targets(p)
 	if err != nil {
-		return err
+		return nil, nil, err
+	}
+	if p.part != "" {
+		targets = parts(targets)
+	}
+	if len(p.join) > 0 {
+		client := a.client(o.insecure, o.jobs)
+		client.Hosts = project.registries()
+		if err := project.join(cmd.Context(), client, p.join); err != nil {
+			return nil, nil, err
+		}
 	}
 	results, err := a.carryOut(cmd, project, o)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
+	return project, project.filled(targets, results), nil
+}
+
+// destined makes sure that every image has a registry to go to.
+func (p *project) destined() error {
+	for _, i := range p.plan.Images {
+		for _, repository := range append([]string{i.Push.Repository}, i.Push.Further...) {
+			if i.Push.Registry == "" && (repository == i.Name || !strings.Contains(repository, "/")) {
+				return usagef("give registry: in multiarch.yaml, --registry, or MULTIARCH_REGISTRY", "image %s has no registry to go to", i.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// filled gives the targets what was built.
+func (p *project) filled(targets []publish.Target, results []build.Result) []publish.Target {
 	for i := range targets {
-		targets[i].Index, targets[i].Sources = results[i].Index, project.bases.sources()
+		for _, r := range results {
+			if r.Name == targets[i].Name {
+				targets[i].Index, targets[i].Sources = r.Index, p.bases.sources()
+			}
+		}
 	}
-	return a.publish(cmd, o, p, targets)
+	return targets
+}
+
+// registries says how the registries of the configuration are spoken to.
+func (p *project) registries() map[string]registry.Host { return hosts(p.config) }
+
+func hosts(c *config.Config) map[string]registry.Host {
+	all := map[string]registry.Host{}
+	for host, r := range c.Registries {
+		if full, err := name.NewRegistry(host); err == nil { // docker.io has another name in references
+			all[full.RegistryStr()] = registry.Host{Insecure: r.Insecure, Jobs: r.Jobs}
+		}
+	}
+	return all
 }
 
 // publish takes built indexes to their registries and says what is there now.
-func (a *app) publish(cmd *cobra.Command, o outcome, p pushFlags, targets []publish.Target) error {
-	progress := a.terminal.progress()
-	pushed, err := publish.Push(cmd.Context(), a.client(o.insecure, o.jobs), targets, progress.bytes)
-	progress.finish()
+func (a *app) publish(cmd *cobra.Command, o outcome, hosts map[string]registry.Host, targets []publish.Target) error {
+	pushed, err := a.transfer(cmd, o, hosts, targets)
 	if err != nil {
-		var partly *publish.PushError
-		if errors.As(err, &partly) {
-			return &pushError{err}
-		}
 		return err
 	}
 	references := map[string][]string{}
 	for _, one := range pushed {
-		reference := one.Reference
-		if !strings.Contains(reference, "@") {
-			reference += "@" + one.Digest.String()
-		}
-		references[one.Name] = append(references[one.Name], reference)
+		references[one.Name] = append(references[one.Name], full(one))
 	}
 	var results []build.Result
 	for _, t := range targets {
-		results = append(results, build.Result{Name: t.Name, Index: t.Index})
+		if !slices.ContainsFunc(results, func(r build.Result) bool { return r.Name == t.Name }) {
+			results = append(results, build.Result{Name: t.Name, Index: t.Index})
+		}
 	}
 	return a.report(o, results, references)
+}
+
+// transfer takes built indexes to their registries.
+func (a *app) transfer(cmd *cobra.Command, o outcome, hosts map[string]registry.Host, targets []publish.Target) ([]publish.Pushed, error) {
+	client := a.client(o.insecure, o.jobs)
+	client.Hosts = hosts
+	progress := a.terminal.progress()
+	pushed, err := publish.Push(cmd.Context(), client, targets, progress.bytes)
+	progress.finish()
+	return pushed, inPush(err)
+}
+
+// inPush marks an error of a push that began.
+func inPush(err error) error {
+	var partly *publish.PushError
+	if errors.As(err, &partly) {
+		return &pushError{err}
+	}
+	return err
+}
+
+// full is the reference of what was pushed with its digest.
+func full(p publish.Pushed) string {
+	if strings.Contains(p.Reference, "@") {
+		return p.Reference
+	}
+	return p.Reference + "@" + p.Digest.String()
 }
 
 // targets says where every image of the plan goes. The indexes are still missing.
@@ -123,7 +189,7 @@ func (p *project) targets(flags pushFlags) ([]publish.Target, error) {
 	var wrong config.Errors
 	for _, i := range p.plan.Images {
 		at := config.Path{"images", i.Name, "push"}
-		target := publish.Target{Name: i.Name, Repository: i.Push.Repository, Tags: flags.tags}
+		first := publish.Target{Name: i.Name, Repository: i.Push.Repository, Tags: flags.tags, Immutable: i.Push.Immutable}
 		vars := p.vars
 		vars.Image, vars.Registry, vars.Repository = i.Name, i.Push.Registry, i.Push.Repository
 		expand := func(at config.Path, fill func(config.Vars) (string, error), vars config.Vars) string {
@@ -135,20 +201,25 @@ func (p *project) targets(flags pushFlags) ([]publish.Target, error) {
 		}
 		if flags.tags == nil {
 			for n, tag := range i.Push.Tags {
-				target.Tags = append(target.Tags, expand(append(slices.Clone(at), "tags", n), tag.Expand, vars))
+				first.Tags = append(first.Tags, expand(append(slices.Clone(at), "tags", n), tag.Expand, vars))
 			}
 		}
-		if i.Push.PerPlatform != "" {
+		for _, repository := range append([]string{i.Push.Repository}, i.Push.Further...) {
+			target := first
+			target.Repository, vars.Repository = repository, repository
 			for _, c := range i.Children {
+				if i.Push.PerPlatform == "" {
+					break
+				}
 				row, _ := arch.Find(c.Platform) // plans hold platforms of the table
 				vars.Platform = config.PlatformVarsOf(row)
-				repository := expand(append(slices.Clone(at), "per_platform"), i.Push.PerPlatform.Expand, vars)
+				own := expand(append(slices.Clone(at), "per_platform"), i.Push.PerPlatform.Expand, vars)
 				for _, tag := range target.Tags {
-					target.PerPlatform = append(target.PerPlatform, publish.Intermediate{Platform: c.Platform, Reference: repository + ":" + tag})
+					target.PerPlatform = append(target.PerPlatform, publish.Intermediate{Platform: c.Platform, Reference: own + ":" + tag})
 				}
 			}
+			targets = append(targets, target)
 		}
-		targets = append(targets, target)
 	}
 	if len(wrong) > 0 {
 		return nil, wrong
@@ -164,104 +235,12 @@ func (p *project) references(flags pushFlags) (map[string][]string, error) {
 	}
 	all := map[string][]string{}
 	for _, t := range targets {
+		if all[t.Name] != nil {
+			continue // its first repository is the one that names it
+		}
 		for _, tag := range t.Tags {
 			all[t.Name] = append(all[t.Name], t.Repository+":"+tag)
 		}
 	}
 	return all, nil
-}
-
-func (a *app) loadCommand() *cobra.Command {
-	var (
-		s      selection
-		o      outcome
-		p      pushFlags
-		engine string
-	)
-	cmd := &cobra.Command{
-		Use:   "load [IMAGE...]",
-		Short: "Build images and load them into docker, podman or containerd",
-		Long: `Build the named images, or all, for this machine's platform (or the one given), and load them into the container
-engine of this machine: docker, podman, nerdctl or ctr, whichever is found first. Prints a line an image: its name there.`,
-		Args:              cobra.ArbitraryArgs,
-		ValidArgsFunction: a.completeImages,
-		RunE: func(cmd *cobra.Command, images []string) error {
-			project, err := a.load(cmd, s, images)
-			if err != nil {
-				return err
-			}
-			loader := publish.Loader{Program: engine, Output: a.terminal.err}
-			if len(project.selected) == 1 {
-				loader.Platform = project.selected[0]
-			}
-			if loader.References, err = project.references(p); err != nil {
-				return err
-			}
-			results, err := a.carryOut(cmd, project, o)
-			if err != nil {
-				return err
-			}
-			loaded, err := loader.Load(cmd.Context(), published(results))
-			for _, ref := range loaded.References {
-				a.terminal.result("%s", ref)
-			}
-			return err
-		},
-	}
-	s.flags(cmd)
-	p.flags(cmd)
-	o.effort(cmd)
-	cmd.Flags().StringVar(&engine, "engine", "", "docker, podman, nerdctl or ctr; default: the first found")
-	return cmd
-}
-
-func (a *app) archiveCommand() *cobra.Command {
-	var (
-		s      selection
-		o      outcome
-		p      pushFlags
-		output string
-		format string
-	)
-	cmd := &cobra.Command{
-		Use:   "archive [IMAGE...] --output FILE",
-		Short: "Build images into one OCI or docker archive",
-		Long: `Build the named images, or all, into one archive: of an OCI layout with all platforms (--format oci), or as docker
-save writes it, with one platform (--format docker --platform linux/arm64). With --output - it goes to stdout.`,
-		Args:              cobra.ArbitraryArgs,
-		ValidArgsFunction: a.completeImages,
-		RunE: func(cmd *cobra.Command, images []string) error {
-			if output == "" {
-				return usagef("such as --output images.tar, or - for stdout", "--output is missing")
-			}
-			project, err := a.load(cmd, s, images)
-			if err != nil {
-				return err
-			}
-			archive := publish.Archive{Format: publish.Format(format)}
-			if archive.Format != publish.OCI && archive.Format != publish.Docker {
-				return usagef(hintOf(format, []string{string(publish.OCI), string(publish.Docker)}), "unknown format %q", format)
-			}
-			if archive.References, err = project.references(p); err != nil {
-				return err
-			}
-			results, err := a.carryOut(cmd, project, o)
-			if err != nil {
-				return err
-			}
-			if output == "-" {
-				return archive.Write(cmd.Context(), a.terminal.out, published(results))
-			}
-			if err := archive.WriteFile(cmd.Context(), output, published(results)); err != nil {
-				return err
-			}
-			return a.report(o, results, nil)
-		},
-	}
-	s.flags(cmd)
-	o.flags(cmd)
-	p.flags(cmd)
-	cmd.Flags().StringVarP(&output, "output", "o", "", "the file to write; - is stdout")
-	cmd.Flags().StringVar(&format, "format", string(publish.OCI), "oci or docker")
-	return cmd
 }

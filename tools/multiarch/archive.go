@@ -1,0 +1,58 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/multiarch-build/multiarch/tools/publish"
+)
+
+func (a *app) archiveCommand() *cobra.Command {
+	var (
+		s      selection
+		o      outcome
+		p      pushFlags
+		output string
+		format string
+	)
+	cmd := &cobra.Command{
+		Use:   "archive [IMAGE...] --output FILE",
+		Short: "Build images into one OCI or docker archive",
+		Long: `Build the named images, or all, into one archive: of an OCI layout with all platforms (--format oci), or as docker
+save writes it, with one platform (--format docker --platform linux/arm64). With --output - it goes to stdout.`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: a.completeImages,
+		RunE: func(cmd *cobra.Command, images []string) error {
+			if output == "" {
+				return usagef("such as --output images.tar, or - for stdout", "--output is missing")
+			}
+			project, err := a.load(cmd, s, images)
+			if err != nil {
+				return err
+			}
+			archive := publish.Archive{Format: publish.Format(format)}
+			if archive.Format != publish.OCI && archive.Format != publish.Docker {
+				return usagef(hintOf(format, []string{string(publish.OCI), string(publish.Docker)}), "unknown format %q", format)
+			}
+			if archive.References, err = project.references(p); err != nil {
+				return err
+			}
+			results, err := a.carryOut(cmd, project, o)
+			if err != nil {
+				return err
+			}
+			if output == "-" {
+				return archive.Write(cmd.Context(), a.terminal.out, published(results))
+			}
+			if err := archive.WriteFile(cmd.Context(), output, published(results)); err != nil {
+				return err
+			}
+			return a.report(o, results, nil)
+		},
+	}
+	s.flags(cmd)
+	o.flags(cmd)
+	p.flags(cmd)
+	cmd.Flags().StringVarP(&output, "output", "o", "", "the file to write; - is stdout")
+	cmd.Flags().StringVar(&format, "format", string(publish.OCI), "oci or docker")
+	return cmd
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/spf13/cobra"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/inspect"
+	"github.com/multiarch-build/multiarch/tools/publish"
+)
+
+func (a *app) loadCommand() *cobra.Command {
+	var (
+		s      selection
+		o      outcome
+		p      pushFlags
+		engine string
+		input  string
+	)
+	cmd := &cobra.Command{
+		Use:   "load [IMAGE...]",
+		Short: "Build images and load them into docker, podman or containerd",
+		Long: `Build the named images, or all, for this machine's platform (or the one given), and load them into the container
+engine of this machine: docker, podman, nerdctl or ctr, whichever is found first. Prints a line an image: its name there.
+
+With --input nothing is built: it loads what an OCI archive holds, under the names that it has there. Engines that know
+only images get the one for their platform out of an index. In this way it is the loader of rules_oci's oci_load.`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: a.completeImages,
+		RunE: func(cmd *cobra.Command, images []string) error {
+			loader := publish.Loader{Program: engine, Output: a.terminal.err}
+			if input == "" {
+				return a.loadBuilt(cmd, s, o, p, loader, images)
+			}
+			if len(images) > 0 || p.tags != nil || s.registry != "" || len(s.platforms) > 1 {
+				return usagef("give no images, and no flags but --engine and one --platform", "--input loads an archive as a whole, under the names in it")
+			}
+			if len(s.platforms) == 1 {
+				var err error
+				if loader.Platform, err = arch.Parse(s.platforms[0]); err != nil {
+					return usagef(hintOf(s.platforms[0], arch.Names()), "%w", err)
+				}
+			}
+			return a.loadArchive(cmd, loader, input)
+		},
+	}
+	s.flags(cmd)
+	p.flags(cmd)
+	o.effort(cmd)
+	cmd.Flags().StringVar(&engine, "engine", "", "docker, podman, nerdctl or ctr; default: the first found")
+	cmd.Flags().StringVar(&input, "input", "", "build nothing and load this OCI archive; - is stdin")
+	return cmd
+}
+
+// loadBuilt builds images and loads them.
+func (a *app) loadBuilt(cmd *cobra.Command, s selection, o outcome, p pushFlags, loader publish.Loader, images []string) error {
+	project, err := a.load(cmd, s, images)
+	if err != nil {
+		return err
+	}
+	if len(project.selected) == 1 {
+		loader.Platform = project.selected[0]
+	}
+	if loader.References, err = project.references(p); err != nil {
+		return err
+	}
+	results, err := a.carryOut(cmd, project, o)
+	if err != nil {
+		return err
+	}
+	return a.loadInto(cmd, loader, published(results))
+}
+
+// loadArchive loads what an archive holds. "-" is stdin.
+func (a *app) loadArchive(cmd *cobra.Command, loader publish.Loader, input string) (err error) {
+	file, remove, err := seekable(input, cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	stored, err := inspect.OpenStored(file)
+	if err != nil {
+		return err
+	}
+	var images []publish.Image
+	loader.References = map[string][]string{}
+	for _, s := range stored {
+		defer func() { err = errors.Join(err, s.Close()) }()
+		index, err := indexOf(s.Source)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
+		}
+		images = append(images, publish.Image{Name: s.Name, Index: index})
+		loader.References[s.Name] = s.Names
+	}
+	return a.loadInto(cmd, loader, images)
+}
+
+// seekable returns the path of a file with the archive's bytes, which is the archive itself unless that is a pipe, and
+// what removes it where it is another.
+func seekable(input string, stdin io.Reader) (string, func() error, error) {
+	if input != "-" {
+		f, err := os.Open(input)
+		if err != nil {
+			return "", nil, err
+		}
+		defer f.Close()
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			return input, func() error { return nil }, nil
+		}
+		stdin = f
+	}
+	spool, err := os.CreateTemp("", "multiarch-load-*.tar")
+	if err != nil {
+		return "", nil, err
+	}
+	remove := func() error { return os.Remove(spool.Name()) }
+	_, err = io.Copy(spool, stdin)
+	if err = errors.Join(err, spool.Close()); err != nil {
+		return "", nil, errors.Join(fmt.Errorf("reading %s: %w", input, err), remove())
+	}
+	return spool.Name(), remove, nil
+}
+
+// indexOf is a source's index, or one of its image alone.
+func indexOf(s *inspect.Source) (v1.ImageIndex, error) {
+	if s.Index != nil {
+		return s.Index, nil
+	}
+	config, err := s.Image.ConfigFile()
+	if err != nil {
+		return nil, fmt.Errorf("reading the config: %w", err)
+	}
+	return mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: s.Image, Descriptor: v1.Descriptor{Platform: config.Platform()}}), nil
+}
+
+// loadInto loads images and says what they are called.
+func (a *app) loadInto(cmd *cobra.Command, loader publish.Loader, images []publish.Image) error {
+	loaded, err := loader.Load(cmd.Context(), images)
+	for _, ref := range loaded.References {
+		a.terminal.result("%s", ref)
+	}
+	return err
+}

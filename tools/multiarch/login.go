@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/docker/cli/cli/config"
+	"github.com/docker/cli/cli/config/types"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) loginCommand() *cobra.Command {
+	var (
+		username string
+		password bool
+		insecure bool
+	)
+	cmd := &cobra.Command{
+		Use:   "login REGISTRY --username NAME --password-stdin",
+		Short: "Keep a login where docker keeps it",
+		Long: `Ask the registry whether it takes this login, and keep it in docker's config.json (below DOCKER_CONFIG, or ~/.docker) or in
+the credential helper that is configured there. The password is one line on stdin, so that it stands in no list of
+processes.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if username == "" || !password {
+				return usagef("such as: multiarch login ghcr.io --username NAME --password-stdin < FILE", "--username and --password-stdin are needed")
+			}
+			host, err := name.NewRegistry(args[0])
+			if err != nil {
+				return usagef("such as ghcr.io or localhost:5000, without a repository", "%w", err)
+			}
+			secret, err := readPassword(cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			if err := a.client(insecure, 0).Try(cmd.Context(), host.RegistryStr(), authn.FromConfig(authn.AuthConfig{Username: username, Password: secret})); err != nil {
+				return fmt.Errorf("logging in to %s: %w", host, err)
+			}
+			return keepLogin(host, username, secret)
+		},
+	}
+	cmd.Flags().StringVarP(&username, "username", "u", "", "the name to log in with")
+	cmd.Flags().BoolVar(&password, "password-stdin", false, "read the password, or a token, from stdin")
+	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow plain HTTP, and certificates nobody vouches for")
+	return cmd
+}
+
+// readPassword reads one line.
+func readPassword(r io.Reader) (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(r, 1<<16)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("reading the password: %w", err)
+	}
+	if line = strings.TrimRight(line, "\r\n"); line == "" {
+		return "", usagef("pipe it in, as one line", "there is no password on stdin")
+	}
+	return line, nil
+}
+
+// keepLogin does what docker login does once the registry has agreed.
+func keepLogin(host name.Registry, username, secret string) error {
+	file, err := config.Load(os.Getenv("DOCKER_CONFIG"))
+	if err != nil {
+		return fmt.Errorf("reading docker's configuration: %w", err)
+	}
+	server := host.RegistryStr()
+	if server == name.DefaultRegistry {
+		server = authn.DefaultAuthKey // docker's own name for Docker Hub
+	}
+	if err := file.GetCredentialsStore(server).Store(types.AuthConfig{ServerAddress: server, Username: username, Password: secret}); err != nil {
+		return fmt.Errorf("keeping the login: %w", err)
+	}
+	return nil
+}

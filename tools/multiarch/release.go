@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/spf13/cobra"
+
+	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/plan"
+	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/registry"
+)
+
+// release is what is to be published, and how.
+type release struct {
+	targets []publish.Target
+	hosts   map[string]registry.Host
+	// config is nil where Bazel has built images for another tree.
+	config *config.Config
+}
+
+func (a *app) releaseCommand() *cobra.Command {
+	var (
+		s      selection
+		o      outcome
+		p      pushFlags
+		dryRun bool
+		smoke  bool
+	)
+	cmd := &cobra.Command{
+		Use:   "release [IMAGE...]",
+		Short: "Build image indexes and publish them everywhere, or nowhere",
+		Long: `Build the image indexes of the named images, or of all, and publish them in all their repositories and on the mirrors:
+blobs, then manifests, then indexes by digest, then a read-back of every digest, and tags last. What fails before the tags
+leaves every tag where it was (exit code 7); where a tag cannot be moved, those that were are put back. Running it again
+uploads only what is missing. Prints a line a tag: its reference and digest.
+
+With --join nothing is built. Other machines have released some platforms each, as parts under tags of their own
+(--platform and --part): these are joined as index create does, each image has to have all platforms that multiarch.yaml
+gives it, and only then do the real tags move.`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: a.completeImages,
+		RunE: func(cmd *cobra.Command, images []string) error {
+			if dir := os.Getenv("BUILD_WORKING_DIRECTORY"); p.prebuilt != "" && dir != "" {
+				// bazel run starts programs in a folder of its own and says here where it was itself started.
+				for _, file := range []*string{&o.metadata, &a.file} {
+					if *file != "" && !filepath.IsAbs(*file) {
+						*file = filepath.Join(dir, *file)
+					}
+				}
+			}
+			r, err := a.prepare(cmd, s, o, p, images)
+			if err != nil {
+				return err
+			}
+			if smoke {
+				if err := a.smoke(cmd.Context(), r); err != nil {
+					return err
+				}
+			}
+			if dryRun {
+				return a.previewRelease(cmd, o, r)
+			}
+			pushed, err := a.transfer(cmd, o, r.hosts, r.targets)
+			if err != nil {
+				return err
+			}
+			return a.released(o, r, pushed)
+		},
+	}
+	s.flags(cmd)
+	o.effort(cmd)
+	p.flags(cmd)
+	cmd.Flags().StringVar(&o.metadata, "metadata-file", "", "write image -> repository -> platform -> digest, as JSON, to this file")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print the same JSON, or what would be done, instead of lines")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "build, ask the registries what they have, and print what would be uploaded and which tags would move")
+	cmd.Flags().BoolVar(&smoke, "smoke", false, "before anything is sent, run every platform's image as its smoke: says")
+	cmd.Flags().StringVar(&p.part, "part", "", "release under this tag, to each image's first repository and nowhere else, for a later --join")
+	cmd.Flags().StringSliceVar(&p.join, "join", nil, "build nothing; join the parts under these tags")
+	cmd.Flags().StringVar(&p.prebuilt, "prebuilt", "", "publish what this file names and build nothing; //tools/rules writes it for bazel run")
+	_ = cmd.Flags().MarkHidden("prebuilt")
+	return cmd
+}
+
+// prepare builds what is to be released, or finds what Bazel has built.
+func (a *app) prepare(cmd *cobra.Command, s selection, o outcome, p pushFlags, images []string) (*release, error) {
+	if p.prebuilt != "" {
+		if len(images) > 0 || len(s.platforms) > 0 || s.registry != "" || len(p.join) > 0 || p.part != "" {
+			return nil, usagef("change it in multiarch.yaml, and run multiarch generate", "what Bazel has built goes as a whole to where multiarch.yaml says")
+		}
+		return a.prebuiltRelease(cmd, o, p)
+	}
+	if p.part != "" {
+		if len(p.join) > 0 || p.tags != nil {
+			return nil, usagef("the real tags are those of the release that joins the parts", "--part excludes --join and --tag")
+		}
+		p.tags = []string{p.part}
+	}
+	s.elsewhere = len(p.join) > 0
+	project, targets, err := a.made(cmd, s, o, p, images)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(project.config.Mirrors); n > 0 && project.plan.Images[0].Push.Registry != project.config.Registry {
+		a.terminal.note("multiarch: another registry was asked for, so that nothing goes to the %d of mirrors:", n)
+	}
+	if len(s.platforms) > 0 && p.tags == nil {
+		a.terminal.note("multiarch: the tags of multiarch.yaml will have %s alone; with --part TAG, a later --join makes them whole", strings.Join(s.platforms, ", "))
+	}
+	return &release{targets, project.registries(), project.config}, nil
+}
+
+// parts keeps what --join looks for: the first repository of each image. Single images, further repositories and mirrors
+// are for what all parts make together; nor is the tag of a part one that has to stay.
+func parts(targets []publish.Target) []publish.Target {
+	var first []publish.Target
+	for _, t := range targets {
+		if !slices.ContainsFunc(first, func(f publish.Target) bool { return f.Name == t.Name }) {
+			t.PerPlatform, t.Immutable = nil, nil
+			first = append(first, t)
+		}
+	}
+	return first
+}
+
+// join makes every image that would be built one that is joined from its parts, which are under these tags in its first
+// repository. All of its platforms have to be there, though not under every tag: not every machine builds for every image.
+func (p *project) join(ctx context.Context, client registry.Client, tags []string) error {
+	options := client.Options(ctx)
+	for n := range p.plan.Images {
+		i := &p.plan.Images[n]
+		if len(i.Children) == 0 {
+			continue // it is joined from others anyway
+		}
+		for _, c := range i.Children {
+			i.Platforms = append(i.Platforms, c.Platform)
+		}
+		i.Children = nil
+		var missing []plan.From
+		for _, tag := range tags {
+			part := plan.From{Reference: i.Push.Repository + ":" + tag}
+			ref, err := client.Parse(part.Reference)
+			if err != nil {
+				return fmt.Errorf("image %s: %w", i.Name, err)
+			}
+			var answer *transport.Error
+			switch _, err := remote.Head(ref, options...); {
+			case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
+				missing = append(missing, part)
+			case err != nil:
+				return fmt.Errorf("image %s: asking for %s: %w", i.Name, part.Reference, err)
+			default:
+				i.From = append(i.From, part)
+			}
+		}
+		if len(i.From) == 0 {
+			i.From = missing // joining them says what is wrong
+		}
+	}
+	return nil
+}
+
+// released says what was published.
+func (a *app) released(o outcome, r *release, pushed []publish.Pushed) error {
+	all, err := r.metadata()
+	if err != nil {
+		return err
+	}
+	written := o.writeMetadata(all) // whatever comes of it, what was published is said
+	if o.json {
+		return errors.Join(a.terminal.json(all), written)
+	}
+	for _, p := range pushed {
+		a.terminal.result("%s", full(p))
+	}
+	return written
+}

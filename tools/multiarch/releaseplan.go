@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/spf13/cobra"
+
+	"github.com/multiarch-build/multiarch/tools/publish"
+)
+
+// previewRelease prints what a release would do. Nothing is sent. It fails as the release would, where a tag may not
+// move.
+func (a *app) previewRelease(cmd *cobra.Command, o outcome, r *release) error {
+	client := a.client(o.insecure, o.jobs)
+	client.Hosts = r.hosts
+	preview, err := publish.NewPreview(cmd.Context(), client, r.targets)
+	if err != nil {
+		return inPush(err)
+	}
+	all, err := r.metadata()
+	if err != nil {
+		return err
+	}
+	if err := o.writeMetadata(all); err != nil {
+		return err
+	}
+	if o.json {
+		if err := a.terminal.json(preview); err != nil {
+			return err
+		}
+	} else {
+		for _, line := range previewLines(preview) {
+			a.terminal.result("%s", line)
+		}
+	}
+	if err := preview.Err(); err != nil {
+		return &pushError{err}
+	}
+	return nil
+}
+
+// previewLines describes a preview for people: what is sent to each repository, then each tag.
+func previewLines(p *publish.Preview) []string {
+	type traffic struct {
+		uploads, mounts, manifests int
+		bytes                      int64
+	}
+	to := map[string]*traffic{}
+	var repositories []string
+	at := func(repository string) *traffic {
+		if to[repository] == nil {
+			to[repository] = &traffic{}
+			repositories = append(repositories, repository)
+		}
+		return to[repository]
+	}
+	total := int64(0)
+	for _, u := range p.Uploads {
+		at(u.Repository).uploads++
+		at(u.Repository).bytes += u.Size
+		total += u.Size
+	}
+	for _, m := range p.Mounts {
+		at(m.Repository).mounts++
+	}
+	for _, m := range p.Manifests {
+		repository, _, _ := strings.Cut(m.Reference, "@")
+		at(repository).manifests++
+	}
+	slices.Sort(repositories)
+	lines := []string{fmt.Sprintf("to upload: %s of %s; to mount: %s; to put: %s", count(len(p.Uploads), "blob"), megabytes(total), count(len(p.Mounts), "blob"), count(len(p.Manifests), "manifest"))}
+	for _, r := range repositories {
+		t := to[r]
+		lines = append(lines, fmt.Sprintf("  %s: upload %s of %s, mount %d, put %s", r, count(t.uploads, "blob"), megabytes(t.bytes), t.mounts, count(t.manifests, "manifest")))
+	}
+	lines = append(lines, "tags:")
+	for _, t := range p.Tags {
+		what := fmt.Sprintf("%s -> %s", t.Before, t.Digest)
+		switch {
+		case t.Before == (v1.Hash{}):
+			what = "new -> " + t.Digest.String()
+		case t.Before == t.Digest:
+			what = "stays " + t.Digest.String()
+		case t.Refused():
+			what += " REFUSED: it is immutable"
+		}
+		if t.Immutable && !t.Refused() {
+			what += " (immutable)"
+		}
+		lines = append(lines, "  "+t.Reference+" "+what)
+	}
+	return lines
+}
+
+// count is a number of things.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }

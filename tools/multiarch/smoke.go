@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/smoke"
+)
+
+// smoke runs every child of a release as its image's smoke: says, and names all that fail. One that cannot be run on this
+// machine has failed, unless the configuration leaves it out.
+func (a *app) smoke(ctx context.Context, r *release) error {
+	var (
+		group    errgroup.Group
+		mu       sync.Mutex
+		failures []error
+		tester   smoke.Tester
+		tried    int
+	)
+	group.SetLimit(runtime.NumCPU())
+	seen := map[string]bool{}
+	for _, t := range r.targets {
+		if seen[t.Name] {
+			continue
+		}
+		seen[t.Name] = true
+		var entry *config.Smoke
+		if r.config != nil {
+			entry = r.config.Images[t.Name].Smoke
+		}
+		if entry == nil {
+			a.terminal.note("multiarch: %s has no smoke: and was not tried out", t.Name)
+			continue
+		}
+		check := checkOf(*entry)
+		manifest, err := t.Index.IndexManifest()
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", t.Name, err)
+		}
+		for _, c := range childrenOf(manifest) {
+			if slices.Contains(entry.Skip, c.platform) {
+				a.terminal.note("%s: %s is not tried out: it stands in skip:", t.Name, c.name)
+				continue
+			}
+			tried++
+			group.Go(func() error {
+				img, err := t.Index.Image(c.descriptor.Digest)
+				if err == nil {
+					err = tester.Run(ctx, t.Name, img, c.platform, check)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
+					failures = append(failures, err)
+				} else {
+					a.terminal.note("%s: %s works", t.Name, c.name)
+				}
+				return ctx.Err()
+			})
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	slices.SortFunc(failures, func(x, y error) int { return strings.Compare(x.Error(), y.Error()) })
+	if tried == 0 {
+		return usagef("say in multiarch.yaml how an image is tried out, such as smoke: {args: [--version]}", "--smoke has nothing to run")
+	}
+	return errors.Join(failures...)
+}
+
+// checkOf reads the smoke: of an image, whose patterns have been checked.
+func checkOf(s config.Smoke) smoke.Check {
+	pattern := func(p config.Pattern) *regexp.Regexp {
+		if p == "" {
+			return nil
+		}
+		return regexp.MustCompile("(?m)" + string(p))
+	}
+	c := smoke.Check{Args: s.Args, Exit: s.Exit, Stdout: pattern(s.Stdout), Timeout: time.Duration(s.Timeout)}
+	for name, value := range s.Env {
+		c.Env = append(c.Env, string(name)+"="+string(value))
+	}
+	slices.Sort(c.Env)
+	if s.HTTP != nil {
+		c.HTTP = &smoke.HTTP{Path: s.HTTP.Path, Port: s.HTTP.Port, Status: s.HTTP.Status, Body: pattern(s.HTTP.Body)}
+	}
+	return c
+}
