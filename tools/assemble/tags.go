@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
@@ -48,28 +47,30 @@ func writeTags(_ context.Context, flags *flag.FlagSet, args []string) error {
 		row, _ := arch.Find(p)
 		vars.Platform = config.PlatformVarsOf(row)
 	}
-	// OCI distribution spec, "Pulling manifests".
-	validTag := regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 	var tagLines, referenceLines strings.Builder
 	for _, t := range templates {
 		if err := answers(status, t); err != nil {
 			return s.wrap(err)
 		}
-		tag, err := config.PlatformTemplate(t).Expand(vars)
+		tag, err := config.PlatformTemplate(t).Tag(vars)
 		if err != nil {
 			return s.wrap(err)
 		}
-		if !validTag.MatchString(tag) {
-			return s.wrap(&hintError{fmt.Errorf("tag %q of template %q is not a tag", tag, t), "use letters, digits, and . _ -, 128 at most, with none of . - in front"})
+		if tag == "" {
+			continue // the release of what was built says so
 		}
 		tagLines.WriteString(tag + "\n")
 		referenceLines.WriteString(where + ":" + tag + "\n")
 	}
+	if referenceLines.Len() == 0 {
+		// Where nobody pushes, an image has a name all the same: the one that multiarch load gives it.
+		referenceLines.WriteString(s.image + ":latest\n")
+	}
 	return writeAll(output{*tags, []byte(tagLines.String())}, output{*references, []byte(referenceLines.String())})
 }
 
-// answers makes sure that a template gets an answer to all it asks: an empty one would be pushed as a tag that means
-// something else, such as v for v{{.Git.Tag}}.
+// answers makes sure that a template gets an answer to all it asks: an empty one because nobody was asked would be a tag
+// that means something else, such as v for v{{.Git.Tag}}.
 func answers(status map[string]string, template string) error {
 	if !strings.Contains(template, "{{") {
 		return nil
@@ -86,7 +87,7 @@ func answers(status map[string]string, template string) error {
 		return missingKey(fmt.Sprintf("tag %q", template), "STABLE_GIT_COMMIT")
 	}
 	// The words are those of config.Git; a key without a value answers as well: no branch, no tag.
-	for _, ask := range [][2]string{{".Branch", "STABLE_GIT_BRANCH"}, {".Tag", "STABLE_GIT_TAG"}, {".CommitTime", "STABLE_GIT_COMMIT_TIME"}, {".Dirty", "STABLE_GIT_DIRTY"}} {
+	for _, ask := range [][2]string{{".Branch", "STABLE_GIT_BRANCH"}, {".Tag", "STABLE_GIT_TAG"}, {".Describe", "STABLE_GIT_DESCRIBE"}, {".CommitTime", "STABLE_GIT_COMMIT_TIME"}, {".Dirty", "STABLE_GIT_DIRTY"}} {
 		if _, ok := status[ask[1]]; !ok && strings.Contains(template, ask[0]) {
 			return missingKey(fmt.Sprintf("tag %q", template), ask[1])
 		}
@@ -102,6 +103,7 @@ func checkout(status map[string]string) *config.Git {
 		ShortCommit: commit[:min(7, len(commit))],
 		Branch:      status["STABLE_GIT_BRANCH"],
 		Tag:         status["STABLE_GIT_TAG"],
+		Describe:    status["STABLE_GIT_DESCRIBE"],
 		CommitTime:  status["STABLE_GIT_COMMIT_TIME"],
 		Dirty:       status["STABLE_GIT_DIRTY"] == "true",
 	}

@@ -15,7 +15,7 @@ import (
 // stamps are the keys of the workspace status that stand for what templates say about the checkout.
 var stamps = map[string]string{
 	"Commit": "STABLE_GIT_COMMIT", "ShortCommit": "STABLE_GIT_SHORT_COMMIT", "Branch": "STABLE_GIT_BRANCH", "Tag": "STABLE_GIT_TAG",
-	"CommitTime": "STABLE_GIT_COMMIT_TIME", "Dirty": "STABLE_GIT_DIRTY",
+	"Describe": "STABLE_GIT_DESCRIBE", "CommitTime": "STABLE_GIT_COMMIT_TIME", "Dirty": "STABLE_GIT_DIRTY",
 }
 
 // Around the key of a stamp, until braces of the value itself have been looked for: no text of YAML holds them.
@@ -77,7 +77,7 @@ func (t *resolver) flags(at config.Path, i plan.Image, c plan.Child) (f flags, o
 		name, v, both := strings.Cut(definition, "=")
 		switch {
 		case !isX && fields[min(n, len(fields)-1)] == "-X", isX && !both:
-			t.fail(append(at, "ldflags"), "such as -X main.version={{.Git.Tag}}", "-X wants package.name=value")
+			t.fail(append(at, "ldflags"), "such as -X main.version={{.Git.Describe}}", "-X wants package.name=value")
 		case !isX && strings.ContainsAny(fields[n], stampOpen):
 			t.fail(append(at, "ldflags"), own, "rules_go fills in what is checked out for -X only")
 		case !isX:

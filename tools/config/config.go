@@ -75,7 +75,7 @@ type Settings struct {
 // Go is a Go main package and how it is compiled. -trimpath is always given.
 type Go struct {
 	Package string             `yaml:"package,omitempty" jsonschema_description:"The main package: a directory such as ./app/hello, or an import path from the module graph."`
-	Ldflags []PlatformTemplate `yaml:"ldflags,omitempty" jsonschema_description:"Linker flags, with templates: -X main.version={{.Git.Tag}}. Default: -s -w, no symbols for debuggers."`
+	Ldflags []PlatformTemplate `yaml:"ldflags,omitempty" jsonschema_description:"Linker flags, with templates: -X main.version={{.Git.Describe}}, which is v1.0.0 on that tag and v1.0.0-3-gabcdef1 after it. Default: -s -w, no symbols for debuggers."`
 	Tags    []string           `yaml:"tags,omitempty" jsonschema_description:"Build tags."`
 	Env     map[Name]Text      `yaml:"env,omitempty" jsonschema_description:"Environment of the go command, such as GOEXPERIMENT."`
 	Cgo     *bool              `yaml:"cgo,omitempty" jsonschema_description:"Compile with cgo; default: false. The C compiler is CC of env, else CC_ARCH of the environment, else the cross compiler of Debian."`
@@ -93,7 +93,7 @@ type File struct {
 // Push is where an image index goes, and under which names.
 type Push struct {
 	Repository  Repositories     `yaml:"repository,omitempty" jsonschema_description:"One, or a list. Under the registry; a full reference (its first part has a dot, a colon or is localhost) stands alone; default: the image's name."`
-	Tags        []Template       `yaml:"tags,omitempty" jsonschema_description:"Tags, with templates; default: latest."`
+	Tags        []Template       `yaml:"tags,omitempty" jsonschema_description:"Tags, with templates; one that comes out empty is left out, as {{.Git.Tag}} does for a commit that bears no tag; default: latest."`
 	PerPlatform PlatformTemplate `yaml:"per_platform,omitempty" jsonschema_description:"Push every platform's image as a repository of its own as well, named by this template."`
 	Immutable   Immutable        `yaml:"immutable,omitempty" jsonschema_description:"Tags that are never moved once they exist: true for all, or a list of patterns such as v*."`
 }

@@ -43,9 +43,14 @@ type Git struct {
 	Commit      string // 40 hexadecimal digits
 	ShortCommit string // the first seven of them
 	Branch      string // "" where no branch is checked out
-	Tag         string // the nearest tag before the commit, as `git describe --tags` says it
-	CommitTime  string // RFC 3339, in UTC
-	Dirty       bool   // something is not committed
+	// Tag is the tag that the commit itself bears, "" where it bears none: an older one would name what it is not. Of
+	// several it is the one that the CI system builds, or else the highest version.
+	Tag string
+	// Describe is for versions: the tag, or the nearest one before with how far that is away, v1.0.0-3-gabcdef1, or the
+	// short commit where there is none; with -dirty where something is not committed.
+	Describe   string
+	CommitTime string // RFC 3339, in UTC
+	Dirty      bool   // something is not committed
 }
 
 // PlatformVars is a platform in a template.
@@ -86,6 +91,20 @@ func (t PlatformTemplate) Expand(v Vars) (string, error) {
 	return expand(string(t), v, "missingkey=error")
 }
 
+// Tag fills the template of a tag. An empty one is no mistake but is left out: so {{.Git.Tag}} is for a commit that bears
+// none.
+func (t Template) Tag(v Vars) (string, error) { return PlatformTemplate(t).Tag(v) }
+
+// Tag fills the template of a tag, as that of Template does.
+func (t PlatformTemplate) Tag(v Vars) (string, error) {
+	tag, err := t.Expand(v)
+	if err == nil && tag != "" && !tagPattern.MatchString(tag) {
+		err = hinted(fmt.Errorf("tag %q of template %q is not a tag", tag, t),
+			"use letters, digits, and . _ -, 128 at most, with none of . - in front; what may be empty is left out as a whole by {{with .Git.Tag}}{{.}}-alpine{{end}}")
+	}
+	return tag, err
+}
+
 func expand(text string, v Vars, option string) (string, error) {
 	if !strings.Contains(text, "{{") {
 		return text, nil
@@ -121,7 +140,7 @@ func loops(n parse.Node) bool {
 
 // checkTemplate fills the template with a sample. The environment is not known yet, so any variable is taken to be set.
 func checkTemplate(text string, platform bool) error {
-	git := &Git{Commit: strings.Repeat("0", 40), ShortCommit: "0000000", Branch: "main", Tag: "v1.0.0", CommitTime: "1970-01-01T00:00:00Z"}
+	git := &Git{Commit: strings.Repeat("0", 40), ShortCommit: "0000000", Branch: "main", Tag: "v1.0.0", Describe: "v1.0.0", CommitTime: "1970-01-01T00:00:00Z"}
 	sample := Vars{Image: "image", Registry: "registry.example.com", Repository: "registry.example.com/image", Checkout: func() *Git { return git }}
 	if platform {
 		sample.Platform = PlatformVarsOf(arch.Table()[0])

@@ -33,7 +33,7 @@ save writes it, with one platform (--format docker --platform linux/arm64). With
 			if archive.Format != publish.OCI && archive.Format != publish.Docker {
 				return usagef(hintOf(format, []string{string(publish.OCI), string(publish.Docker)}), "unknown format %q", format)
 			}
-			if archive.References, err = project.references(p); err != nil {
+			if archive.References, err = a.references(project, p); err != nil {
 				return err
 			}
 			results, err := a.carryOut(cmd, project, o)

@@ -68,7 +68,7 @@ func (a *app) loadBuilt(cmd *cobra.Command, s selection, o outcome, p pushFlags,
 	if len(project.selected) == 1 {
 		loader.Platform = project.selected[0]
 	}
-	if loader.References, err = project.references(p); err != nil {
+	if loader.References, err = a.references(project, p); err != nil {
 		return err
 	}
 	results, err := a.carryOut(cmd, project, o)

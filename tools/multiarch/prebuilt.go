@@ -47,7 +47,8 @@ func readPrebuilt(name string) (*prebuilt, error) {
 	return &file, nil
 }
 
-// targets finds the indexes and their destinations. Tags that were typed win over those of the files.
+// targets finds the indexes and their destinations. Tags that were typed win over those of the files, in which empty ones
+// are left out.
 func (file *prebuilt) targets(p pushFlags) ([]publish.Target, error) {
 	var targets []publish.Target
 	for _, t := range file.Targets {
@@ -90,7 +91,7 @@ func (file *prebuilt) targets(p pushFlags) ([]publish.Target, error) {
 			targets[of].PerPlatform = append(targets[of].PerPlatform, publish.Intermediate{Platform: platform, Reference: t.Repository + ":" + tag})
 		}
 	}
-	return targets, nil
+	return targets, p.tagged(targets)
 }
 
 // prebuiltRelease releases what Bazel has built. What the rules do not know comes from the multiarch.yaml of the tree in
@@ -121,6 +122,9 @@ func (a *app) prebuiltRelease(cmd *cobra.Command, o outcome, p pushFlags) (*rele
 	}
 	r := &release{hosts: hosts(c), config: c}
 	for _, t := range targets {
+		if all := len(c.Tags(t.Name)); p.tags == nil && len(t.Tags) < all {
+			a.terminal.note("multiarch: %s: left out, being empty here: %d of its tags", t.Name, all-len(t.Tags))
+		}
 		everywhere, err := destinations(c, t)
 		if err != nil {
 			return nil, err

@@ -27,6 +27,8 @@ type pushFlags struct {
 	part string
 	// join are tags under which parts of every image are in its repository already.
 	join []string
+	// dryRun is that nothing is sent, so that images need no tags.
+	dryRun bool
 }
 
 func (p *pushFlags) flags(cmd *cobra.Command) {
@@ -79,8 +81,11 @@ func (a *app) made(cmd *cobra.Command, s selection, o outcome, p pushFlags, imag
 	if err := project.destined(); err != nil {
 		return nil, nil, err
 	}
-	targets, err := project.targets(p)
+	targets, err := a.targets(project, p)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := p.tagged(targets); err != nil {
 		return nil, nil, err
 	}
 	if p.part != "" {
@@ -107,6 +112,17 @@ func (p *project) destined() error {
 			if i.Push.Registry == "" && (repository == i.Name || !strings.Contains(repository, "/")) {
 				return usagef("give registry: in multiarch.yaml, --registry, or MULTIARCH_REGISTRY", "image %s has no registry to go to", i.Name)
 			}
+		}
+	}
+	return nil
+}
+
+// tagged makes sure that every image is to be found under a tag, unless nothing is sent.
+func (p pushFlags) tagged(targets []publish.Target) error {
+	for _, t := range targets {
+		if len(t.Tags) == 0 && p.tags == nil && !p.dryRun {
+			return usagef("{{.Git.Tag}} is a tag that the commit itself bears: check out one that bears it, or name tags with --tag; release --dry-run needs none",
+				"image %s has no tag to go under: all of its tags are empty here", t.Name)
 		}
 	}
 	return nil
@@ -183,8 +199,8 @@ func full(p publish.Pushed) string {
 	return p.Reference + "@" + p.Digest.String()
 }
 
-// targets says where every image of the plan goes. The indexes are still missing.
-func (p *project) targets(flags pushFlags) ([]publish.Target, error) {
+// targets says where every image of the plan goes. The indexes are still missing. Tags that are empty are left out.
+func (a *app) targets(p *project, flags pushFlags) ([]publish.Target, error) {
 	var targets []publish.Target
 	var wrong config.Errors
 	for _, i := range p.plan.Images {
@@ -200,8 +216,13 @@ func (p *project) targets(flags pushFlags) ([]publish.Target, error) {
 			return value
 		}
 		if flags.tags == nil {
-			for n, tag := range i.Push.Tags {
-				first.Tags = append(first.Tags, expand(append(slices.Clone(at), "tags", n), tag.Expand, vars))
+			for n, template := range i.Push.Tags {
+				before := len(wrong)
+				if tag := expand(append(slices.Clone(at), "tags", n), template.Tag, vars); tag != "" {
+					first.Tags = append(first.Tags, tag)
+				} else if len(wrong) == before {
+					a.terminal.note("multiarch: %s: the tag %s is empty here and is left out", i.Name, template)
+				}
 			}
 		}
 		for _, repository := range append([]string{i.Push.Repository}, i.Push.Further...) {
@@ -228,8 +249,8 @@ func (p *project) targets(flags pushFlags) ([]publish.Target, error) {
 }
 
 // references are what images are called in a container engine: where they would be pushed to.
-func (p *project) references(flags pushFlags) (map[string][]string, error) {
-	targets, err := p.targets(flags)
+func (a *app) references(p *project, flags pushFlags) (map[string][]string, error) {
+	targets, err := a.targets(p, flags)
 	if err != nil {
 		return nil, err
 	}

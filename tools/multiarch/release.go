@@ -30,11 +30,10 @@ type release struct {
 
 func (a *app) releaseCommand() *cobra.Command {
 	var (
-		s      selection
-		o      outcome
-		p      pushFlags
-		dryRun bool
-		smoke  bool
+		s     selection
+		o     outcome
+		p     pushFlags
+		smoke bool
 	)
 	cmd := &cobra.Command{
 		Use:   "release [IMAGE...]",
@@ -67,7 +66,7 @@ gives it, and only then do the real tags move.`,
 					return err
 				}
 			}
-			if dryRun {
+			if p.dryRun {
 				return a.previewRelease(cmd, o, r)
 			}
 			pushed, err := a.transfer(cmd, o, r.hosts, r.targets)
@@ -82,7 +81,7 @@ gives it, and only then do the real tags move.`,
 	p.flags(cmd)
 	cmd.Flags().StringVar(&o.metadata, "metadata-file", "", "write image -> repository -> platform -> digest, as JSON, to this file")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the same JSON, or what would be done, instead of lines")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "build, ask the registries what they have, and print what would be uploaded and which tags would move")
+	cmd.Flags().BoolVar(&p.dryRun, "dry-run", false, "build, ask the registries what they have, and print what would be uploaded and which tags would move")
 	cmd.Flags().BoolVar(&smoke, "smoke", false, "before anything is sent, run every platform's image as its smoke: says")
 	cmd.Flags().StringVar(&p.part, "part", "", "release under this tag, to each image's first repository and nowhere else, for a later --join")
 	cmd.Flags().StringSliceVar(&p.join, "join", nil, "build nothing; join the parts under these tags")

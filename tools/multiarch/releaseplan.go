@@ -76,6 +76,9 @@ func previewLines(p *publish.Preview) []string {
 		t := to[r]
 		lines = append(lines, fmt.Sprintf("  %s: upload %s of %s, mount %d, put %s", r, count(t.uploads, "blob"), megabytes(t.bytes), t.mounts, count(t.manifests, "manifest")))
 	}
+	if len(p.Tags) == 0 {
+		return append(lines, "tags: none")
+	}
 	lines = append(lines, "tags:")
 	for _, t := range p.Tags {
 		what := fmt.Sprintf("%s -> %s", t.Before, t.Digest)

@@ -62,7 +62,8 @@ def multiarch_tags(name, image, templates, repository = "", platform = "", **kwa
         image: label of an image index, or of one image of it.
         templates: the tags. They may say `{{.Git.Commit}}`, `{{.Git.ShortCommit}}`, `{{.Git.Branch}}`, `{{.Git.Tag}}`, and
             what else multiarch.yaml allows; it is filled in from the workspace status (`--workspace_status_command`), whose
-            keys are STABLE_GIT_COMMIT, STABLE_GIT_BRANCH, STABLE_GIT_TAG, STABLE_GIT_COMMIT_TIME and STABLE_GIT_DIRTY.
+            keys are STABLE_GIT_COMMIT, STABLE_GIT_BRANCH, STABLE_GIT_TAG, STABLE_GIT_DESCRIBE, STABLE_GIT_COMMIT_TIME and
+            STABLE_GIT_DIRTY. A tag that comes out empty is left out, as `{{.Git.Tag}}` is for a commit that bears no tag.
         repository: the repository with its registry. Without it, references begin with the image's name.
         platform: the OCI platform, where image is one image of an index.
         **kwargs: visibility, tags, testonly.
