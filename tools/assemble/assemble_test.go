@@ -46,6 +46,13 @@ func (w workshop) write(name, content string) {
 	require.NoError(w, os.WriteFile(name, []byte(content), 0o644))
 }
 
+func (w workshop) read(name string) string {
+	w.Helper()
+	content, err := os.ReadFile(name)
+	require.NoError(w, err)
+	return string(content)
+}
+
 func (w workshop) json(name string, v any) {
 	w.Helper()
 	content, err := json.Marshal(v)
@@ -116,6 +123,7 @@ images:
 `, strings.Join(platforms, ", "), base, compression))
 
 				var children, layoutArgs []string
+				alone := map[string]string{} // the manifests of images that nobody asked an index of
 				seen := map[string]bool{}
 				layerArgs := func(file string) {
 					if !seen[file] {
@@ -142,23 +150,28 @@ images:
 					content, err := json.Marshal(of)
 					require.NoError(t, err)
 					w.write(out+".settings.json", strings.Replace(string(content), "0001-01-01", "1970-01-01", 1))
-					args := []string{"image", "-image", "hello", "-platform", platform, "-settings", out + ".settings.json", "-manifest", out + ".manifest", "-config", out + ".config", "-descriptor", out + ".descriptor"}
+					args := []string{"-platform", platform, "-settings", out + ".settings.json", "-manifest", out + ".manifest", "-config", out + ".config", "-descriptor", out + ".descriptor"}
 					if base == "static" {
 						args = append(args, "-layer", "static.json")
 						layerArgs("static")
 					}
-					w.must(append(args, "-layer", out+".files.json")...)
+					args = append(args, "-layer", out+".files.json")
 					layerArgs(out + ".files")
-					children = append([]string{"-child", out + ".descriptor"}, children...) // the index sorts them
+					children = with([]string{"--"}, with(args, children...)...) // the index sorts them
+
+					w.must(with([]string{"image"}, args...)...)
+					alone[out] = w.read(out + ".manifest")
+					require.NoError(t, os.Remove(out+".manifest"))
 					layoutArgs = append(layoutArgs, "-child", out+".descriptor", "-manifest", out+".manifest", "-config", out+".config")
 				}
 				w.json("annotations.json", map[string]string{"n": "m"})
 				w.must(append([]string{"index", "-image", "hello", "-annotations", "annotations.json", "-index", "index.json", "-descriptor", "index.descriptor", "-digest", "digest"}, children...)...)
-				digest, err := os.ReadFile("digest")
-				require.NoError(t, err)
+				for out, manifest := range alone {
+					assert.Equal(t, manifest, w.read(out+".manifest"))
+				}
 				wanted, err := want.Digest()
 				require.NoError(t, err)
-				assert.Equal(t, wanted.String()+"\n", string(digest))
+				assert.Equal(t, wanted.String()+"\n", w.read("digest"))
 
 				// go-containerregistry does not decompress zstd.
 				var depth []validate.Option
@@ -202,6 +215,8 @@ func TestWhatIsRefused(t *testing.T) {
 	binary := func(file string) string {
 		return fmt.Sprintf(`-entry={"path":"/app/hello","from":%q,"binary":true}`, file)
 	}
+	index := []string{"index", "-image", "hello", "-index", "blob", "-descriptor", "descriptor", "-digest", "digest"}
+	child := []string{"--", "-platform", "linux/amd64", "-settings", "settings", "-manifest", "m", "-config", "c", "-descriptor", "d"}
 	tags := []string{"tags", "-image", "hello", "-status", "status", "-out-tags", "blob", "-out-references", "descriptor"}
 	for name, c := range map[string]struct {
 		args []string
@@ -220,18 +235,19 @@ func TestWhatIsRefused(t *testing.T) {
 			[]string{`image hello, linux/amd65: unknown platform "linux/amd65"`, "hint: ", "linux/amd64"}},
 		"unknown platform of tags": {with(tags, "-platform", "linux/vax"), 2, []string{`image hello, linux/vax: unknown platform`, "hint: "}},
 		"no entry":                 {with(files, `-entry={"pat":"/x"}`), 2, []string{"pat"}},
-		"twice a platform":         {[]string{"index", "-image", "hello", "-child", "child", "-child", "child", "-index", "blob", "-descriptor", "descriptor", "-digest", "digest"}, 1, []string{"image hello: two images for linux/amd64 in one index", "hint: "}},
+		"twice a platform":         {with(index, with(child, child...)...), 1, []string{"image hello: two images for linux/amd64 in one index", "hint: "}},
+		"a file in two layers":     {with(index, with(child, "-layer", "files.json", "-layer", "program.json")...), 1, []string{"image hello, linux/amd64: /app/hello is in two layers, of multiarch: files and of multiarch: program", "hint: "}},
 		"no child":                 {[]string{"index", "-image", "hello", "-index", "blob", "-descriptor", "descriptor", "-digest", "digest"}, 1, []string{"image hello: an image index needs at least one image", "hint: "}},
 		"no commit":                {with(tags, "-template", "{{.Git.ShortCommit}}"), 1, []string{`image hello: tag "{{.Git.ShortCommit}}" needs STABLE_GIT_COMMIT`, "--workspace_status_command"}},
 		"no tag":                   {with(tags, "-template", "a b"), 1, []string{`tag "a b"`, "hint: "}},
 		"unknown word":             {with(tags, "-template", "{{.Commit}}"), 1, []string{"image hello: template", "hint: "}},
-		"unknown command":          {[]string{"bake"}, 2, []string{`unknown command "bake": there are base, layer, image, index, layout and tags`}},
+		"unknown command":          {[]string{"bake"}, 2, []string{`unknown command "bake": there are base, layer, image, index, layout, status and tags`}},
 		"no command":               {nil, 2, []string{"give a command"}},
 		"unknown flag":             {with(files, "-what"), 2, []string{"-what"}},
 		"missing flag":             {[]string{"layer"}, 2, []string{"-blob is missing"}},
 		"no params":                {[]string{"@nowhere"}, 1, []string{"nowhere"}},
 		"no layer":                 {[]string{"image", "-platform", "linux/amd64", "-settings", "settings", "-layer", "nowhere", "-manifest", "blob", "-config", "descriptor", "-descriptor", "digest"}, 1, []string{"nowhere"}},
-		"unpaired":                 {[]string{"layout", "-name", "x", "-out", "out", "-root", "child", "-layer", "x"}, 2, []string{"1 layers and 0 blobs"}},
+		"unpaired":                 {[]string{"layout", "-name", "x", "-out", "out", "-root", "top", "-layer", "x"}, 2, []string{"1 layers and 0 blobs"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorkshop(t)
@@ -239,7 +255,9 @@ func TestWhatIsRefused(t *testing.T) {
 			w.write("mac", "\xcf\xfa\xed\xfe"+strings.Repeat("\x00", 60))
 			w.write("status", "BUILD_USER somebody\n")
 			w.write("settings", `{"settings":{}}`)
-			w.write("child", `{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":2,"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","platform":{"os":"linux","architecture":"amd64"}}`)
+			for _, holds := range []string{"files", "program"} {
+				w.write(holds+".json", fmt.Sprintf(`{"createdBy":"multiarch: %s","files":["/app/hello"]}`, holds))
+			}
 			before, err := os.ReadDir(".")
 			require.NoError(t, err)
 			code, said := w.run(c.args...)
@@ -275,6 +293,16 @@ func TestTags(t *testing.T) {
 	references, err := os.ReadFile("references")
 	require.NoError(t, err)
 	assert.Equal(t, "localhost:5000/hello:latest\nlocalhost:5000/hello:0123456\nlocalhost:5000/hello:v1.2.3-arm64v8\n", string(references))
+}
+
+func TestStatus(t *testing.T) {
+	w := newWorkshop(t)
+	w.write("status", "BUILD_USER somebody\nSTABLE_GIT_COMMIT 01234\nSTABLE_GIT_BRANCH \nSTABLE_HOST here\nSTABLE_GIT_TAG v1 of it\n")
+	w.must("status", "-from", "status", "-out", "git")
+	assert.Equal(t, "STABLE_GIT_COMMIT 01234\nSTABLE_GIT_BRANCH \nSTABLE_GIT_TAG v1 of it\n", w.read("git"))
+	code, said := w.run("status", "-from", "nowhere", "-out", "git")
+	assert.Equal(t, 1, code)
+	assert.Contains(t, said, "nowhere")
 }
 
 func TestCreatedAtTheCommit(t *testing.T) {

@@ -89,9 +89,9 @@ func TestOnAnImage(t *testing.T) {
 			w.write("settings", c.settings)
 			w.must("base", "-name", "under", "-layout", "under", "-lock", "multiarch.lock", "-platform", c.platform, "-base", "base.json")
 			w.must("layer", "-holds", "files", "-os", c.os, "-blob", "blob", "-descriptor", "blob.json", entry("etc/a", "/x/a"))
-			w.must("image", "-platform", c.platform, "-settings", "settings", "-base", "base.json", "-layer", "blob.json",
+			w.must("index", "-index", "index", "-descriptor", "top", "-digest", "digest",
+				"--", "-platform", c.platform, "-settings", "settings", "-base", "base.json", "-layer", "blob.json",
 				"-manifest", "manifest", "-config", "config", "-descriptor", "descriptor")
-			w.must("index", "-child", "descriptor", "-index", "index", "-descriptor", "top", "-digest", "digest")
 			w.must("layout", "-name", "hello", "-out", "out", "-root", "top", "-index", "index", "-child", "descriptor", "-manifest", "manifest",
 				"-config", "config", "-layer", "blob.json", "-blob", "blob", "-base", "base.json", "-base-layout", "under")
 			written, err := layout.ImageIndexFromPath("out")

@@ -24,6 +24,8 @@ type layerFile struct {
 	CreatedBy string `json:"createdBy"`
 	// Env is what programs on this layer, a base, find in their environment where the image does not say otherwise.
 	Env []string `json:"env,omitempty"`
+	// Files are the paths of the files in it, unless it is a base: what is above may replace what is in a base.
+	Files []string `json:"files,omitempty"`
 }
 
 // baseFile is what is known of a base that is an image, without its layers.

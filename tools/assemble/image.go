@@ -17,72 +17,116 @@ import (
 	"github.com/multiarch-build/multiarch/tools/image"
 )
 
+// imageFlags are those of an image: what it is made of, and the files to write.
+type imageFlags struct {
+	subject
+	settings, under, commit      string
+	layers                       list
+	manifest, config, descriptor string
+}
+
+func parseImage(flags *flag.FlagSet, args []string) (imageFlags, error) {
+	var f imageFlags
+	f.flags(flags)
+	flags.StringVar(&f.settings, "settings", "", "JSON: settings of the config, annotations of the manifest")
+	flags.StringVar(&f.under, "base", "", "JSON about the image it stands on")
+	flags.Var(&f.layers, "layer", "JSON about a layer, from the bottom up")
+	flags.StringVar(&f.manifest, "manifest", "", "the manifest to write")
+	flags.StringVar(&f.config, "config", "", "the config to write")
+	flags.StringVar(&f.descriptor, "descriptor", "", "the descriptor of the manifest to write")
+	flags.StringVar(&f.commit, "commit-time-from", "", "a workspace status file: the image was made when the commit was")
+	return f, parse(flags, args, "platform", "settings", "manifest", "config", "descriptor")
+}
+
 // writeImage makes a manifest and a config of the descriptors of layers. No layer is read.
 func writeImage(_ context.Context, flags *flag.FlagSet, args []string) error {
-	var (
-		s      subject
-		layers list
-	)
-	s.flags(flags)
-	settings := flags.String("settings", "", "JSON: settings of the config, annotations of the manifest")
-	under := flags.String("base", "", "JSON about the image it stands on")
-	flags.Var(&layers, "layer", "JSON about a layer, from the bottom up")
-	manifest := flags.String("manifest", "", "the manifest to write")
-	configFile := flags.String("config", "", "the config to write")
-	descriptor := flags.String("descriptor", "", "the descriptor of the manifest to write")
-	commit := flags.String("commit-time-from", "", "a workspace status file: the image was made when the commit was")
-	if err := parse(flags, args, "platform", "settings", "manifest", "config", "descriptor"); err != nil {
+	f, err := parseImage(flags, args)
+	if err != nil {
 		return err
 	}
-	p, err := arch.Parse(s.platform)
+	made, err := f.make()
 	if err != nil {
-		return s.wrap(&usageError{err})
+		return f.wrap(err)
+	}
+	return writeAll(made.outputs...)
+}
+
+// madeImage is an image, and the files that say so.
+type madeImage struct {
+	descriptor v1.Descriptor
+	outputs    []output
+}
+
+func (f imageFlags) make() (madeImage, error) {
+	p, err := arch.Parse(f.platform)
+	if err != nil {
+		return madeImage{}, &usageError{err}
 	}
 	var of settingsFile
-	if err := readJSON(*settings, &of); err != nil {
-		return s.wrap(err)
+	if err := readJSON(f.settings, &of); err != nil {
+		return madeImage{}, err
 	}
 	if err := canonical(&of.Settings); err != nil {
-		return s.wrap(err)
+		return madeImage{}, err
 	}
-	if *commit != "" {
-		if of.Settings.Created, err = commitTime(*commit); err != nil {
-			return s.wrap(err)
+	if f.commit != "" {
+		if of.Settings.Created, err = commitTime(f.commit); err != nil {
+			return madeImage{}, err
 		}
 	}
 	var on baseFile
-	if *under != "" {
-		if err := readJSON(*under, &on); err != nil {
-			return s.wrap(err)
+	if f.under != "" {
+		if err := readJSON(f.under, &on); err != nil {
+			return madeImage{}, err
 		}
 	}
 	all := on.Layers
-	for _, file := range layers {
+	for _, file := range f.layers {
 		var l layerFile
 		if err := readJSON(file, &l); err != nil {
-			return s.wrap(err)
+			return madeImage{}, err
 		}
 		all = append(all, l)
 	}
-	var made []image.Layer
+	if err := distinct(all); err != nil {
+		return madeImage{}, err
+	}
+	var layers []image.Layer
 	for _, l := range all {
 		of.Settings = of.Settings.WithEnv(l.Env)
-		made = append(made, image.Layer{Descriptor: l.Descriptor, CreatedBy: l.CreatedBy})
+		layers = append(layers, image.Layer{Descriptor: l.Descriptor, CreatedBy: l.CreatedBy})
 	}
-	configBytes, err := image.Config(p, of.Settings, on.Config, made)
+	config, err := image.Config(p, of.Settings, on.Config, layers)
 	if err != nil {
-		return s.wrap(err)
+		return madeImage{}, err
 	}
-	manifestBytes, err := image.Manifest(configBytes, made, of.Annotations)
+	manifest, err := image.Manifest(config, layers, of.Annotations)
 	if err != nil {
-		return s.wrap(err)
+		return madeImage{}, err
 	}
-	d, err := describe(types.OCIManifestSchema1, manifestBytes)
+	d, err := describe(types.OCIManifestSchema1, manifest)
 	if err != nil {
-		return s.wrap(err)
+		return madeImage{}, err
 	}
 	d.Platform = image.Platform(p, on.Config)
-	return writeAll(output{*configFile, configBytes}, output{*manifest, manifestBytes}, output{*descriptor, d})
+	return madeImage{d, []output{{f.config, config}, {f.manifest, manifest}, {f.descriptor, d}}}, nil
+}
+
+// distinct makes sure that no layer above the base hides what another one has: the program would be gone, or the file.
+func distinct(layers []layerFile) error {
+	above := map[string]string{}
+	for _, l := range layers {
+		for _, path := range l.Files {
+			if other, ok := above[path]; ok {
+				return &hintError{
+					fmt.Errorf("%s is in two layers, of %s and of %s", path, other, l.CreatedBy),
+					"give the program another binary_path, or the file another place",
+				}
+			}
+			above[path] = l.CreatedBy
+		}
+	}
+	return nil
 }
 
 // canonical brings what a rule says into the form that the embedded engine brings multiarch.yaml into: the bytes must
@@ -117,31 +161,35 @@ func commitTime(file string) (time.Time, error) {
 	return t.UTC(), nil
 }
 
-// writeIndex makes an image index of the descriptors of images.
+// writeIndex makes an image index and its images, of the descriptors of layers: flags of the index, and those of every
+// image, each time after a "--". One action makes them all, since starting a program takes longer than any of it.
 func writeIndex(_ context.Context, flags *flag.FlagSet, args []string) error {
-	var (
-		s        subject
-		children list
-	)
+	groups := split(args, "--")
+	var s subject
 	s.flags(flags)
-	flags.Var(&children, "child", "the descriptor of an image")
 	annotations := flags.String("annotations", "", "JSON: the annotations of the index")
 	index := flags.String("index", "", "the image index to write")
 	descriptor := flags.String("descriptor", "", "its descriptor to write")
 	digest := flags.String("digest", "", "a file to write with its digest")
-	if err := parse(flags, args, "index", "descriptor", "digest"); err != nil {
+	if err := parse(flags, groups[0], "index", "descriptor", "digest"); err != nil {
 		return err
 	}
-	var of []v1.Descriptor
-	for _, file := range children {
-		var d v1.Descriptor
-		if err := readJSON(file, &d); err != nil {
-			return s.wrap(err)
+	var (
+		of      []v1.Descriptor
+		outputs []output
+	)
+	for _, group := range groups[1:] {
+		f, err := parseImage(newFlags("image"), group)
+		if err != nil {
+			return err
 		}
-		if d.Platform == nil {
-			return s.wrap(fmt.Errorf("%s says no platform", file))
+		f.image = s.image
+		made, err := f.make()
+		if err != nil {
+			return f.wrap(err)
 		}
-		of = append(of, d)
+		of = append(of, made.descriptor)
+		outputs = append(outputs, made.outputs...)
 	}
 	slices.SortStableFunc(of, func(a, b v1.Descriptor) int { return cmp.Compare(order(a), order(b)) })
 	var notes map[string]string
@@ -158,7 +206,19 @@ func writeIndex(_ context.Context, flags *flag.FlagSet, args []string) error {
 	if err != nil {
 		return s.wrap(err)
 	}
-	return writeAll(output{*index, content}, output{*descriptor, d}, output{*digest, []byte(d.Digest.String() + "\n")})
+	outputs = append(outputs, output{*index, content}, output{*descriptor, d}, output{*digest, []byte(d.Digest.String() + "\n")})
+	return writeAll(outputs...)
+}
+
+// split cuts at every separator.
+func split(args []string, separator string) (groups [][]string) {
+	for {
+		at := slices.Index(args, separator)
+		if at < 0 {
+			return append(groups, args)
+		}
+		groups, args = append(groups, args[:at]), args[at+1:]
+	}
 }
 
 func order(d v1.Descriptor) int {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
@@ -92,7 +93,12 @@ func writeLayer(ctx context.Context, flags *flag.FlagSet, args []string) (failed
 			return s.wrap(err)
 		}
 		content = append(content, e)
+		if e.Kind != layer.Dir {
+			about.Files = append(about.Files, e.Path)
+		}
 	}
+	slices.Sort(about.Files)
+	about.Files = slices.Compact(about.Files)
 	o := layer.Options{OS: *system, Zstd: *compression == "zstd", Epoch: time.Unix(0, 0)}
 	err := writeFile(*blob, func(w io.Writer) (err error) {
 		about.Descriptor, err = layer.Write(ctx, w, content, o)

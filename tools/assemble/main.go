@@ -25,7 +25,7 @@ func main() {
 type command func(ctx context.Context, flags *flag.FlagSet, args []string) error
 
 func commands() map[string]command {
-	return map[string]command{"base": writeBase, "layer": writeLayer, "image": writeImage, "index": writeIndex, "layout": writeLayout, "tags": writeTags}
+	return map[string]command{"base": writeBase, "layer": writeLayer, "image": writeImage, "index": writeIndex, "layout": writeLayout, "status": writeStatus, "tags": writeTags}
 }
 
 // run is the whole program: arguments in, exit code out. An argument @FILE stands for the lines of FILE, as Bazel's
@@ -53,15 +53,19 @@ func try(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(args) == 0 {
-		return usagef("give a command: base, layer, image, index, layout or tags")
+		return usagef("give a command: base, layer, image, index, layout, status or tags")
 	}
 	do, ok := commands()[args[0]]
 	if !ok {
-		return usagef("unknown command %q: there are base, layer, image, index, layout and tags", args[0])
+		return usagef("unknown command %q: there are base, layer, image, index, layout, status and tags", args[0])
 	}
-	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	return do(ctx, newFlags(args[0]), args[1:])
+}
+
+func newFlags(command string) *flag.FlagSet {
+	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	return do(ctx, flags, args[1:])
+	return flags
 }
 
 // expand puts the lines of params files in place of their names.

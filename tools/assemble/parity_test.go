@@ -123,7 +123,8 @@ func TestNothingIsLeftHalfWritten(t *testing.T) {
 func TestALayoutLacksNothing(t *testing.T) {
 	w := newWorkshop(t)
 	w.image(`{"settings":{}}`, entry("etc/a", "/x"))
-	w.must("index", "-image", "hello", "-child", "descriptor", "-index", "index", "-descriptor", "top", "-digest", "digest")
+	w.must("index", "-image", "hello", "-index", "index", "-descriptor", "top", "-digest", "digest",
+		"--", "-platform", "linux/amd64", "-settings", "settings", "-layer", "blob.json", "-manifest", "manifest", "-config", "config", "-descriptor", "descriptor")
 	code, said := w.run("layout", "-name", "hello", "-out", "out", "-root", "top", "-index", "index")
 	assert.Equal(t, 1, code)
 	assert.Contains(t, said, "image hello: index names image sha256:")

@@ -68,8 +68,8 @@ func TestAnyTreeGivesTheSameBytes(t *testing.T) {
 			want := w.embedded(yaml + "}]\n")
 			w.must("layer", "-image", "hello", "-os", system, "-compression", compression, "-holds", "files", "-blob", "blob", "-descriptor", "blob.json", "@params")
 			w.write("settings", `{"settings":{"created":"1970-01-01T00:00:00Z"}}`)
-			w.must("image", "-platform", system+"/amd64", "-settings", "settings", "-layer", "blob.json", "-manifest", "m", "-config", "c", "-descriptor", "d")
-			w.must("index", "-child", "d", "-index", "index", "-descriptor", "top", "-digest", "digest")
+			w.must("index", "-index", "index", "-descriptor", "top", "-digest", "digest",
+				"--", "-platform", system+"/amd64", "-settings", "settings", "-layer", "blob.json", "-manifest", "m", "-config", "c", "-descriptor", "d")
 			digest, err := want.Digest()
 			require.NoError(t, err)
 			got, err := os.ReadFile("digest")

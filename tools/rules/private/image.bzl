@@ -3,7 +3,9 @@
 load("//platforms:platforms.bzl", "PLATFORMS")
 load(":layer.bzl", "ASSEMBLE", "arguments", "assemble", "write_layer")
 load(":layout.bzl", "layout_of")
-load(":providers.bzl", "BaseInfo", "ImageInfo", "LayerInfo", "LayoutInfo")
+load(":manifest.bzl", "manifest_of")
+load(":providers.bzl", "BaseInfo", "ImageInfo", "LayerInfo", "LayoutInfo", "RecipeInfo")
+load(":status.bzl", "GIT_STATUS")
 load(":transition.bzl", "to_platform")
 
 _MEND = "give a binary target that follows --platforms, such as a go_binary or a cc_binary, or one prebuilt file"
@@ -36,7 +38,69 @@ def _program_layer(ctx, program):
 
     # The path is left to Bazel, which may map it.
     args.add(program, format = "-entry=" + entry.replace("%", "%%").replace("\"@\"", "\"%s\""))
-    return write_layer(ctx, ctx.label.name, args, [program], ctx.attr.compression, PLATFORMS[ctx.attr.platform].os)
+    beside = _runfiles(ctx, program, args)
+    return write_layer(
+        ctx,
+        ctx.label.name,
+        args,
+        depset([program], transitive = beside),
+        ctx.attr.compression,
+        PLATFORMS[ctx.attr.platform].os,
+    )
+
+def _runfiles(ctx, program, args):
+    """Adds what the program needs when it runs, to where runfiles libraries look for it: beside the program.
+
+    Args:
+        ctx: the rule's context.
+        program: File.
+        args: Args of the layer.
+
+    Returns:
+        list of depsets of File.
+    """
+    target = ctx.attr.binary[0] if type(ctx.attr.binary) == "list" else ctx.attr.binary
+    runfiles = target[DefaultInfo].default_runfiles
+    if not runfiles:
+        return []
+    if runfiles.empty_filenames.to_list():
+        fail("image {}, {}: {} has runfiles that are empty and stand nowhere, such as {}; {}".format(
+            ctx.attr.image,
+            ctx.attr.platform,
+            target.label,
+            runfiles.empty_filenames.to_list()[0],
+            "package it as files, or set legacy_create_init = False",
+        ))
+    to = ctx.attr.binary_path + ".runfiles/"
+    main = ctx.workspace_name
+
+    def entry(path, file):
+        return "-entry=" + json.encode({"path": to + path, "from": file.path})
+
+    def of_file(file):
+        if file == program:
+            return []
+        return [entry(file.short_path[len("../"):] if file.short_path.startswith("../") else main + "/" + file.short_path, file)]
+
+    def of_link(link):
+        return [entry(main + "/" + link.path, link.target_file)]
+
+    def of_root_link(link):
+        return [entry(link.path, link.target_file)]
+
+    for links, each in [(runfiles.symlinks, of_link), (runfiles.root_symlinks, of_root_link)]:
+        args.add_all(links, map_each = each, allow_closure = True)
+    args.add_all(runfiles.files, map_each = of_file, allow_closure = True)
+    inputs = [
+        runfiles.files,
+        depset([l.target_file for l in runfiles.symlinks.to_list() + runfiles.root_symlinks.to_list()]),
+    ]
+    others = [f for f in runfiles.files.to_list() if f != program]
+    mapping = getattr(target[DefaultInfo].files_to_run, "repo_mapping_manifest", None)
+    if mapping and others:
+        args.add_all([mapping], map_each = lambda file: [entry("_repo_mapping", file)], allow_closure = True)
+        inputs.append(depset([mapping]))
+    return inputs
 
 def _settings(ctx):
     # Nothing at all leaves what the base says; an empty list takes it away.
@@ -66,51 +130,36 @@ def _image_impl(ctx):
 
     settings = ctx.actions.declare_file(ctx.label.name + ".settings.json")
     ctx.actions.write(settings, json.encode({"settings": _settings(ctx), "annotations": ctx.attr.annotations}))
+    recipe = RecipeInfo(
+        platform = ctx.attr.platform,
+        settings = settings,
+        base = base if base and base.config else None,
+        layers = layers,
+        commit_time = ctx.file._git_status if ctx.attr.created == "commit" else None,
+    )
 
-    manifest = ctx.actions.declare_file(ctx.label.name + ".manifest.json")
-    config = ctx.actions.declare_file(ctx.label.name + ".config.json")
-    descriptor = ctx.actions.declare_file(ctx.label.name + ".descriptor.json")
     args = arguments(ctx)
     args.add("-image", ctx.attr.image)
-    args.add("-platform", ctx.attr.platform)
-    args.add("-settings", settings)
-    args.add_all([l.descriptor for l in layers], before_each = "-layer")
-    args.add("-manifest", manifest)
-    args.add("-config", config)
-    args.add("-descriptor", descriptor)
-    inputs = [settings] + [l.descriptor for l in layers]
-    if base and base.config:
-        args.add("-base", base.config)
-        inputs.append(base.config)
-    if ctx.attr.created == "commit":
-        args.add("-commit-time-from", ctx.info_file)
-        inputs.append(ctx.info_file)
+    image, inputs, outputs = manifest_of(ctx, ctx.label.name, recipe, args)
     assemble(
         ctx,
         command = "image",
         mnemonic = "MultiarchImage",
         message = "Assembling image %{label}",
         inputs = inputs,
-        outputs = [manifest, config, descriptor],
+        outputs = outputs,
         args = args,
     )
-    image = ImageInfo(
-        platform = ctx.attr.platform,
-        manifest = manifest,
-        config = config,
-        descriptor = descriptor,
-        base = base if base and base.config else None,
-        layers = layers,
-    )
     return [
-        DefaultInfo(files = depset([manifest])),
+        DefaultInfo(files = depset([image.manifest])),
         OutputGroupInfo(
-            config = depset([config]),
-            descriptor = depset([descriptor]),
+            config = depset([image.config]),
+            descriptor = depset([image.descriptor]),
             layers = depset([l.blob for l in layers]),
         ),
+        recipe,
         image,
-        LayoutInfo(name = ctx.attr.image, directory = layout_of(ctx, ctx.attr.image, descriptor, None, [image])),
+        LayoutInfo(name = ctx.attr.image, directory = layout_of(ctx, ctx.attr.image, image.descriptor, None, [image])),
     ]
 
 image = rule(
@@ -139,6 +188,6 @@ image = rule(
         "created": attr.string(doc = "Of the config: empty for the epoch, commit, or a time in RFC 3339."),
         "annotations": attr.string_dict(doc = "Of the manifest."),
         "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
-    } | ASSEMBLE,
-    provides = [ImageInfo, LayoutInfo],
+    } | ASSEMBLE | GIT_STATUS,
+    provides = [ImageInfo, LayoutInfo, RecipeInfo],
 )

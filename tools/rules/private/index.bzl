@@ -1,20 +1,19 @@
-"""The image index: one small JSON file, made from the descriptors of images."""
+"""The image index, and the manifests it lists: small JSON files, made from the descriptors of layers in one action."""
 
 load(":layer.bzl", "ASSEMBLE", "arguments", "assemble")
 load(":layout.bzl", "layout_of")
-load(":providers.bzl", "ImageInfo", "IndexInfo", "LayoutInfo")
+load(":manifest.bzl", "manifest_of")
+load(":providers.bzl", "ImageInfo", "IndexInfo", "LayoutInfo", "RecipeInfo")
 
 def _index_impl(ctx):
     if ctx.attr.problems:
         fail("\n".join([""] + ctx.attr.problems))
 
-    images = [target[ImageInfo] for target in ctx.attr.images]
     index = ctx.actions.declare_file(ctx.label.name + ".index.json")
     descriptor = ctx.actions.declare_file(ctx.label.name + ".descriptor.json")
     args = arguments(ctx)
     args.add("-image", ctx.label.name)
-    args.add_all([i.descriptor for i in images], before_each = "-child")
-    inputs = [i.descriptor for i in images]
+    inputs, outputs, images = [], [index, descriptor, ctx.outputs.digest], []
     if ctx.attr.annotations:
         annotations = ctx.actions.declare_file(ctx.label.name + ".annotations.json")
         ctx.actions.write(annotations, json.encode(ctx.attr.annotations))
@@ -23,13 +22,23 @@ def _index_impl(ctx):
     args.add("-index", index)
     args.add("-descriptor", descriptor)
     args.add("-digest", ctx.outputs.digest)
+
+    # Not the files of the images' own targets: those are for who wants one image. Making all in one action is faster than
+    # starting a program for each, and the bytes are the same.
+    for target in ctx.attr.images:
+        recipe = target[RecipeInfo]
+        args.add("--")
+        image, reads, writes = manifest_of(ctx, "{}.{}".format(ctx.label.name, recipe.platform.replace("/", "_")), recipe, args)
+        images.append(image)
+        inputs += reads
+        outputs += writes
     assemble(
         ctx,
         command = "index",
         mnemonic = "MultiarchIndex",
         message = "Assembling image index %{label}",
-        inputs = inputs,
-        outputs = [index, descriptor, ctx.outputs.digest],
+        inputs = depset(inputs),
+        outputs = outputs,
         args = args,
     )
     return [
@@ -49,7 +58,7 @@ index = rule(
     implementation = _index_impl,
     doc = "An image index. There is one even for a single platform: what is published does not change its kind with their number.",
     attrs = {
-        "images": attr.label_list(providers = [ImageInfo], doc = "One image a platform."),
+        "images": attr.label_list(providers = [ImageInfo, RecipeInfo], doc = "One image a platform."),
         "annotations": attr.string_dict(doc = "Of the index."),
         "digest": attr.output(mandatory = True, doc = "The file that has its digest."),
         "problems": attr.string_list(doc = "What the macro found wrong."),

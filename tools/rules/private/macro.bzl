@@ -137,12 +137,13 @@ def multiarch_image(
         compression = compression,
         cgo = cgo,
     )
-    problems = _problems(name, platforms, settings, overrides)
+    common = _problems(name, platforms, settings, overrides)
+    problems = list(common)
     images = []
     shared = {}
     for platform in {p: None for p in platforms}:
         child = _merged(settings, {k: v for k, v in overrides.get(platform, {}).items() if k in settings})
-        wrong = problems + _problems_on(name, platform, child)
+        wrong = common + _problems_on(name, platform, child)
         child_name = "{}_{}".format(name, _slug(platform))
         images.append(child_name)
         _one(name, child_name, platform, child, wrong, shared, kwargs)

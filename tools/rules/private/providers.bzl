@@ -35,6 +35,17 @@ BaseInfo = provider(
     },
 )
 
+RecipeInfo = provider(
+    doc = "What an image for one platform is made of.",
+    fields = {
+        "platform": "string: the OCI platform, such as linux/arm/v7",
+        "settings": "File: JSON, the settings of the config and the annotations of the manifest",
+        "base": "BaseInfo of an image from a registry, whose layers are below the others; None where there is none",
+        "layers": "list of LayerInfo, from the bottom up",
+        "commit_time": "File: the workspace status that says when the image was made; None where it says nothing about it",
+    },
+)
+
 ImageInfo = provider(
     doc = "An image for one platform.",
     fields = {

@@ -2,6 +2,7 @@
 
 load(":layer.bzl", "ASSEMBLE", "arguments", "assemble")
 load(":providers.bzl", "DestinationInfo", "LayoutInfo")
+load(":status.bzl", "GIT_STATUS")
 
 def _tags_impl(ctx):
     image = ctx.attr.image[LayoutInfo]
@@ -14,7 +15,7 @@ def _tags_impl(ctx):
     args.add_all(ctx.attr.templates, before_each = "-template")
 
     # Tags are not part of any image: they may depend on the commit without a rebuild of anything else.
-    args.add("-status", ctx.info_file)
+    args.add("-status", ctx.file._git_status)
     args.add("-out-tags", ctx.outputs.out)
     args.add("-out-references", ctx.outputs.references)
     assemble(
@@ -22,7 +23,7 @@ def _tags_impl(ctx):
         command = "tags",
         mnemonic = "MultiarchTags",
         message = "Filling tags %{label}",
-        inputs = [ctx.info_file],
+        inputs = [ctx.file._git_status],
         outputs = [ctx.outputs.out, ctx.outputs.references],
         args = args,
     )
@@ -47,7 +48,7 @@ _tags = rule(
         "platform": attr.string(doc = "The platform, where image is one image of an index."),
         "out": attr.output(mandatory = True, doc = "The tags, one a line."),
         "references": attr.output(mandatory = True, doc = "The references, repository:tag, one a line."),
-    } | ASSEMBLE,
+    } | ASSEMBLE | GIT_STATUS,
     provides = [DestinationInfo],
 )
 

@@ -1,6 +1,7 @@
 """What the rules refuse, and what they say then."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+load("@bazel_skylib//rules:build_test.bzl", "build_test")
 load("@bazel_skylib//rules:write_file.bzl", "write_file")
 load("//tools/rules:defs.bzl", "multiarch_base_image", "multiarch_debian", "multiarch_files", "multiarch_image")
 load("//tools/rules/private:base.bzl", "debian_packages")
@@ -44,9 +45,10 @@ def refusals():
     _refused_image(
         "override_base",
         "image override_base, linux/arm64: unknown base \"alpine\"",
-        platforms = ["linux/amd64", "linux/arm64"],
+        platforms = ["linux/arm64", "linux/amd64"],
         overrides = {"linux/arm64": {"base": "alpine"}},
     )
+    build_test(name = "override_base_sibling_builds_test", targets = ["override_base_linux_amd64"])
     _fails_test(
         name = "override_base_child_fails_test",
         target_under_test = "override_base_linux_arm64",

@@ -1,0 +1,34 @@
+"""What the workspace status says about git, for tags and for `created = "commit"`."""
+
+load(":layer.bzl", "ASSEMBLE", "arguments", "assemble")
+
+def _git_status_impl(ctx):
+    out = ctx.actions.declare_file(ctx.label.name + ".txt")
+    args = arguments(ctx)
+    args.add("-from", ctx.info_file)
+    args.add("-out", out)
+    assemble(
+        ctx,
+        command = "status",
+        mnemonic = "MultiarchStatus",
+        message = "Reading the workspace status",
+        inputs = [ctx.info_file],
+        outputs = [out],
+        args = args,
+    )
+    return [DefaultInfo(files = depset([out]))]
+
+git_status = rule(
+    implementation = _git_status_impl,
+    doc = "The keys of the workspace status that begin with STABLE_GIT_. The others name who builds, and where: actions that read them " +
+          "would find nothing in anybody else's cache.",
+    attrs = ASSEMBLE,
+)
+
+GIT_STATUS = {
+    "_git_status": attr.label(
+        default = Label("//tools/rules/private:git_status"),
+        allow_single_file = True,
+        doc = "What is known about git.",
+    ),
+}
