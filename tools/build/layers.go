@@ -70,8 +70,23 @@ func (l *layers) files(ctx context.Context, tree *os.Root, c plan.Child) (*image
 		}
 		all = append(all, entries...)
 	}
+	for _, e := range all {
+		if c.Go != nil && e.Kind != layer.Dir && e.Path == path.Clean(c.Go.Path) {
+			return nil, &HiddenError{e.Path, e.From}
+		}
+	}
 	return l.make(ctx, image.CreatedByFiles, all, optionsOf(c), source{})
 }
+
+// HiddenError is returned for a file at the path of the program, whose layer would hide it.
+type HiddenError struct{ Path, From string }
+
+func (e *HiddenError) Error() string {
+	return fmt.Sprintf("%s goes to %s, which is the program", e.From, e.Path)
+}
+
+// Hint says how the conflict can end.
+func (e *HiddenError) Hint() string { return "give the file another path (to:), or leave it out (glob:)" }
 
 // binary makes the layer of a compiled program.
 func (l *layers) binary(ctx context.Context, c plan.Child, b gobuild.Binary, src source) (*image.Layer, error) {
