@@ -77,23 +77,18 @@ func (e *DuplicateError) Hint() string {
 // AbsentError is returned for a platform that was asked for and is not there.
 type AbsentError struct {
 	// Source is where it was looked for, "" for all sources.
-	Source   string
-	Platform arch.Platform
-	Has      []arch.Platform
+	Source string
+	// Platform and Has are as people write them, with the version of Windows where there is one.
+	Platform string
+	Has      []string
 }
 
 func (e *AbsentError) Error() string {
 	if e.Source == "" {
-		return fmt.Sprintf("no image for %s", e.Platform)
+		return "no image for " + e.Platform
 	}
-	return fmt.Sprintf("%s: has no image for %s", e.Source, e.Platform)
+	return e.Source + ": has no image for " + e.Platform
 }
 
 // Hint names the platforms that are there.
-func (e *AbsentError) Hint() string {
-	names := make([]string, len(e.Has))
-	for i, p := range e.Has {
-		names[i] = p.String()
-	}
-	return "it has: " + strings.Join(names, ", ")
-}
+func (e *AbsentError) Hint() string { return "it has: " + strings.Join(e.Has, ", ") }

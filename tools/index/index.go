@@ -34,8 +34,9 @@ type Options struct {
 	// Onto is an index that the sources are added to; nil begins an empty one. Platforms that are no row of the
 	// architecture table stay in it, and so do its annotations.
 	Onto *Source
-	// Remove are platforms whose images are taken out of Onto. Each has to be there.
-	Remove []arch.Platform
+	// Remove are platforms whose images are taken out of Onto. Each has to be there. OSVersion, where it is set, has to be
+	// that of the image.
+	Remove []v1.Platform
 	// Replace lets a source take the place of an image of Onto that is for the same platform.
 	Replace bool
 	// Only, where it is not empty, are the platforms that are wanted of the sources. Each has to be there; images for
@@ -117,11 +118,13 @@ func Join(sources []Source, o Options) (*Joined, error) {
 
 	base, annotations := all[0].children, maps.Clone(all[0].annotations)
 	for _, p := range o.Remove {
-		if !slices.ContainsFunc(base, func(c Child) bool { return c.Platform() == p }) {
-			return nil, &AbsentError{o.Onto.name(), p, platforms(base)}
+		if !slices.ContainsFunc(base, func(c Child) bool { return suits(c.Descriptor.Platform, p) }) {
+			return nil, &AbsentError{o.Onto.name(), written(p), names(base)}
 		}
 	}
-	base = slices.DeleteFunc(base, func(c Child) bool { return slices.Contains(o.Remove, c.Platform()) })
+	base = slices.DeleteFunc(base, func(c Child) bool {
+		return slices.ContainsFunc(o.Remove, func(p v1.Platform) bool { return suits(c.Descriptor.Platform, p) })
+	})
 	var added []Child
 	for _, c := range all[1:] {
 		added = append(added, c.children...)
@@ -162,7 +165,7 @@ func only(children []Child, want []arch.Platform) ([]Child, error) {
 	}
 	for _, p := range want {
 		if !slices.ContainsFunc(children, func(c Child) bool { return c.Platform() == p }) {
-			return nil, &AbsentError{"", p, platforms(children)}
+			return nil, &AbsentError{"", p.String(), names(children)}
 		}
 	}
 	return slices.DeleteFunc(children, func(c Child) bool { return !slices.Contains(want, c.Platform()) }), nil
@@ -189,12 +192,12 @@ func merge(base, added []Child, replace bool) ([]Child, error) {
 	return all, errors.Join(wrong...)
 }
 
-// platforms lists those of children, each once.
-func platforms(children []Child) []arch.Platform {
-	var all []arch.Platform
+// names lists the platforms of children, each once.
+func names(children []Child) []string {
+	var all []string
 	for _, c := range children {
-		if p := c.Platform(); !slices.Contains(all, p) {
-			all = append(all, p)
+		if name := written(*c.Descriptor.Platform); !slices.Contains(all, name) {
+			all = append(all, name)
 		}
 	}
 	return all

@@ -209,6 +209,19 @@ func TestWindows(t *testing.T) {
 	assert.Equal(t, &v1.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.1.1", OSFeatures: []string{"win32k"}, Features: []string{"sse4"}},
 		j.Children[0].Descriptor.Platform, "what is not given is the image's own")
 
+	onto := source("target", j.Index)
+	onto.Index = indexOf(t, entry{"windows/amd64:10.0.20348.2000", new2022}, entry{"windows/amd64:10.0.20348.169", old2022}, entry{"linux/amd64", linux})
+	without := func(version string) index.Options {
+		return index.Options{Onto: &onto, Remove: []v1.Platform{{OS: "windows", Architecture: "amd64", OSVersion: version}}}
+	}
+	assert.Equal(t, []string{is(t, "linux/amd64", linux), is(t, "windows/amd64:10.0.20348.2000", new2022)}, join(t, without("10.0.20348.169")))
+	assert.Equal(t, []string{is(t, "linux/amd64", linux)}, join(t, without("")), "no version means all of them")
+	_, err = index.Join(nil, without("9.9.9"))
+	assert.EqualError(t, err, "target: has no image for windows/amd64:9.9.9")
+	var absent *index.AbsentError
+	require.ErrorAs(t, err, &absent)
+	assert.Equal(t, "it has: windows/amd64:10.0.20348.2000, windows/amd64:10.0.20348.169, linux/amd64", absent.Hint())
+
 	_, err = index.Join([]index.Source{source("one", y2019), source("two", imageOf(t, "windows/amd64:10.0.17763.1", "e"))}, index.Options{})
 	assert.EqualError(t, err, "two images for windows/amd64: in one and in two")
 }
@@ -240,15 +253,16 @@ func TestOnto(t *testing.T) {
 	_, err = index.Join([]index.Source{source("next", next), source("third", imageOf(t, "linux/amd64", "third"))}, index.Options{Onto: &onto, Replace: true})
 	assert.EqualError(t, err, "two images for linux/amd64: in next and in third", "sources do not replace one another")
 
-	assert.Equal(t, []string{is(t, "linux/amd64", intel)}, join(t, index.Options{Onto: &onto, Remove: []arch.Platform{{OS: "plan9", Architecture: "mips"}}}))
+	intelOf := v1.Platform{OS: "linux", Architecture: "amd64"}
+	assert.Equal(t, []string{is(t, "linux/amd64", intel)}, join(t, index.Options{Onto: &onto, Remove: []v1.Platform{{OS: "plan9", Architecture: "mips"}}}))
 	assert.Equal(t, []string{is(t, "linux/amd64", next), is(t, "plan9/mips", odd)},
-		join(t, index.Options{Onto: &onto, Remove: []arch.Platform{amd64}}, source("next", next)))
-	_, err = index.Join(nil, index.Options{Onto: &onto, Remove: []arch.Platform{amd64, armv7}})
+		join(t, index.Options{Onto: &onto, Remove: []v1.Platform{intelOf}}, source("next", next)))
+	_, err = index.Join(nil, index.Options{Onto: &onto, Remove: []v1.Platform{intelOf, {OS: "linux", Architecture: "arm", Variant: "v7"}}})
 	var absent *index.AbsentError
 	require.ErrorAs(t, err, &absent)
 	assert.EqualError(t, err, "target: has no image for linux/arm/v7")
 	assert.Equal(t, "it has: linux/amd64, plan9/mips", absent.Hint())
-	_, err = index.Join(nil, index.Options{Onto: &onto, Remove: []arch.Platform{amd64, {OS: "plan9", Architecture: "mips"}}})
+	_, err = index.Join(nil, index.Options{Onto: &onto, Remove: []v1.Platform{intelOf, {OS: "plan9", Architecture: "mips"}}})
 	assert.ErrorContains(t, err, "none would be left")
 
 	single := source("target", intel)

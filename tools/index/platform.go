@@ -30,18 +30,18 @@ func choose(s Source, found []candidate) ([]candidate, error) {
 		found[0].own, found[0].err = normal(given), nil
 		return found, nil
 	}
-	var have []arch.Platform
+	var have []string
 	chosen := slices.DeleteFunc(slices.Clone(found), func(f candidate) bool {
 		if f.own == nil {
 			return true
 		}
-		if c := canonical(f.own); !slices.Contains(have, c) {
-			have = append(have, c)
+		if name := written(*f.own); !slices.Contains(have, name) {
+			have = append(have, name)
 		}
-		return canonical(f.own) != canonical(p) || p.OSVersion != "" && p.OSVersion != f.own.OSVersion
+		return !suits(f.own, *p)
 	})
 	if len(chosen) == 0 {
-		return nil, &AbsentError{s.Name, canonical(p), have}
+		return nil, &AbsentError{s.Name, written(*p), have}
 	}
 	return chosen, nil
 }
@@ -138,6 +138,20 @@ func known(c candidate) error {
 }
 
 func canonical(p *v1.Platform) arch.Platform { return arch.Canonical(p.OS, p.Architecture, p.Variant) }
+
+// suits tells whether an image is for the platform that is wanted, where only what is wanted may leave the version of
+// Windows open.
+func suits(own *v1.Platform, want v1.Platform) bool {
+	return canonical(own) == canonical(&want) && (want.OSVersion == "" || want.OSVersion == own.OSVersion)
+}
+
+// written is how people write p: windows/amd64:10.0.20348.169.
+func written(p v1.Platform) string {
+	if p.OSVersion != "" {
+		return canonical(&p).String() + ":" + p.OSVersion
+	}
+	return canonical(&p).String()
+}
 
 // normal is p in canonical form.
 func normal(p v1.Platform) *v1.Platform {

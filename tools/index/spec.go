@@ -3,6 +3,7 @@ package index
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -18,8 +19,10 @@ type Spec struct {
 	// Image is where the index goes, a reference.
 	Image string
 	// Tags are what it is called there besides.
-	Tags      []string
-	Manifests []SpecEntry
+	Tags []string
+	// Annotations are those of the index.
+	Annotations map[string]string
+	Manifests   []SpecEntry
 }
 
 // SpecEntry is a source, as yet unopened.
@@ -64,8 +67,9 @@ func ParseSpec(file string, content []byte) (*Spec, error) {
 	var s Spec
 	root := doc.Content[0]
 	r.mapping(root, map[string]func(*yaml.Node){
-		"image": func(n *yaml.Node) { s.Image = r.text(n) },
-		"tags":  func(n *yaml.Node) { s.Tags = r.texts(n) },
+		"image":       func(n *yaml.Node) { s.Image = r.text(n) },
+		"tags":        func(n *yaml.Node) { s.Tags = r.texts(n) },
+		"annotations": func(n *yaml.Node) { s.Annotations = r.pairs(n) },
 		"manifests": func(n *yaml.Node) {
 			for _, item := range r.items(n) {
 				s.Manifests = append(s.Manifests, r.entry(item))
@@ -134,6 +138,26 @@ func (r *specReader) platform(n *yaml.Node) *v1.Platform {
 }
 
 func (r *specReader) mapping(n *yaml.Node, keys map[string]func(*yaml.Node)) {
+	r.each(n, func(key, value *yaml.Node) {
+		read, ok := keys[key.Value]
+		if !ok {
+			known := slices.Sorted(maps.Keys(keys))
+			r.fail(key, nearest.Hint(key.Value, known), "unknown key %q", key.Value)
+			return
+		}
+		read(value)
+	})
+}
+
+// pairs reads a mapping from any texts to others.
+func (r *specReader) pairs(n *yaml.Node) map[string]string {
+	all := map[string]string{}
+	r.each(n, func(key, value *yaml.Node) { all[r.text(key)] = r.text(value) })
+	return all
+}
+
+// each reads a mapping, no key of which may stand there twice.
+func (r *specReader) each(n *yaml.Node, read func(key, value *yaml.Node)) {
 	if n.Kind != yaml.MappingNode {
 		r.fail(n, specForm, "must be a mapping")
 		return
@@ -141,21 +165,12 @@ func (r *specReader) mapping(n *yaml.Node, keys map[string]func(*yaml.Node)) {
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		read, ok := keys[key.Value]
-		switch {
-		case !ok:
-			var known []string
-			for k := range keys {
-				known = append(known, k)
-			}
-			slices.Sort(known)
-			r.fail(key, nearest.Hint(key.Value, known), "unknown key %q", key.Value)
-		case seen[key.Value]:
+		if seen[key.Value] {
 			r.fail(key, "", "duplicate key %q", key.Value)
-		default:
-			seen[key.Value] = true
-			read(value)
+			continue
 		}
+		seen[key.Value] = true
+		read(key, value)
 	}
 }
 

@@ -14,6 +14,7 @@ func TestParseSpec(t *testing.T) {
 	s, err := index.ParseSpec("spec.yaml", []byte(`
 image: myprivreg:5000/someimage:latest
 tags: ["1.0.0", 1.10, '1']
+annotations: {org.opencontainers.image.version: 1.10}
 manifests:
   -
     image: myprivreg:5000/someimage:arm64
@@ -32,7 +33,7 @@ manifests:
 	require.NoError(t, err)
 	assert.Equal(t, &index.Spec{
 		Image: "myprivreg:5000/someimage:latest",
-		Tags:  []string{"1.0.0", "1.10", "1"},
+		Tags:  []string{"1.0.0", "1.10", "1"}, Annotations: map[string]string{"org.opencontainers.image.version": "1.10"},
 		Manifests: []index.SpecEntry{
 			{Image: "myprivreg:5000/someimage:arm64", Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}},
 			{Image: "myprivreg:5000/someimage:armv6", Platform: &v1.Platform{OS: "linux", Architecture: "arm", Variant: "v6", Features: []string{"vfp"}}},
@@ -55,6 +56,8 @@ func TestSpecErrors(t *testing.T) {
 		"image: x\nmanifests: {image: y}":       "spec.yaml:2:12: must be a list",
 		"image: [x]\nmanifests: [{image: y}]":   "spec.yaml:1:8: must be a text",
 		"image: x\nimage: y\nmanifests: [{image: y}]":                                              "spec.yaml:2:1: duplicate key \"image\"",
+		"image: x\nannotations: [a]\nmanifests: [{image: y}]":                                      "spec.yaml:2:14: must be a mapping",
+		"image: x\nannotations: {a: b, a: c}\nmanifests: [{image: y}]":                             "spec.yaml:2:21: duplicate key \"a\"",
 		"image: x\nmanifest: [{image: y}]":                                                         "spec.yaml:2:1: unknown key \"manifest\"",
 		"image: x\nmanifests: [{image: y, platform: {os: linux, architecture: armv7}}]":            "spec.yaml:2:34: unknown platform \"linux/armv7\"",
 		"image: x\nmanifests: [{image: y, platform: {os: linux, architecture: arm, varient: v7}}]": "spec.yaml:2:65: unknown key \"varient\"",

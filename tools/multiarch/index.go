@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 
@@ -62,7 +63,7 @@ or app:ltsc2022=windows/amd64:10.0.20348.169; of an index with several images it
 	cmd.Flags().StringSliceVarP(&f.tags, "tag", "t", nil, "more tags of TARGET's repository")
 	cmd.Flags().BoolVar(&f.append, "append", false, "add to the index that TARGET is now")
 	cmd.Flags().BoolVar(&f.replace, "replace", false, "with --append, take the place of images for the same platforms")
-	cmd.Flags().StringSliceVar(&f.remove, "remove", nil, "take these platforms out of the index that TARGET is now")
+	cmd.Flags().StringSliceVar(&f.remove, "remove", nil, "take these platforms out of the index that TARGET is now, such as linux/s390x or windows/amd64:10.0.20348.169")
 	cmd.Flags().StringArrayVar(&f.annotations, "annotation", nil, "annotations of the index, KEY=VALUE")
 	cmd.Flags().StringVar(&f.spec, "spec", "", "a YAML file as manifest-tool push from-spec reads it, instead of SRC, and of TARGET")
 	cmd.Flags().BoolVar(&f.dry, "dry-run", false, "print the index, and push nothing")
@@ -155,6 +156,7 @@ func (f indexFlags) request(client registry.Client, args []string) (*request, er
 			to = spec.Image
 		}
 		r.tags = append(r.tags, spec.Tags...)
+		maps.Copy(r.options.Annotations, spec.Annotations) // those of flags come later, and win
 		for _, m := range spec.Manifests {
 			r.wanted = append(r.wanted, existing{m.Image, m.Platform})
 		}
@@ -172,7 +174,7 @@ func (f indexFlags) request(client registry.Client, args []string) (*request, er
 		if err != nil || p.Architecture == "" {
 			return nil, usagef("such as linux/arm/v7", "--remove: %q is not a platform", name)
 		}
-		r.options.Remove = append(r.options.Remove, arch.Canonical(p.OS, p.Architecture, p.Variant))
+		r.options.Remove = append(r.options.Remove, *p)
 	}
 	for _, pair := range f.annotations {
 		key, value, ok := strings.Cut(pair, "=")
