@@ -43,6 +43,16 @@ func usagef(hint, format string, args ...any) error {
 
 var errInterrupted = errors.New("interrupted")
 
+// interrupted is what a command that was asked to end says. What it was doing when it ended is of no interest, unless
+// that leaves something behind in a registry.
+func interrupted(err error) error {
+	var partly *pushError
+	if errors.As(err, &partly) {
+		return fmt.Errorf("%w: %w", errInterrupted, err)
+	}
+	return errInterrupted
+}
+
 // errDiffers ends a command whose answer is "no" and has been printed.
 var errDiffers = errors.New("")
 

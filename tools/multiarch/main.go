@@ -20,8 +20,9 @@ func start() int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// The first signal asks for an orderly end, the second one gets an immediate one.
-	context.AfterFunc(ctx, stop)
+	// The first signal asks for an orderly end; who presses Ctrl-C once more gets an immediate one. Not so SIGTERM:
+	// pipelines send it a few seconds after SIGINT, when tags may be on their way back to what they stood for.
+	context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) })
 	return execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 }
 
@@ -35,7 +36,7 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil && ctx.Err() != nil {
-		err = errInterrupted
+		err = interrupted(err)
 	}
 	return a.terminal.exit(err)
 }
