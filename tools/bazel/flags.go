@@ -51,7 +51,7 @@ func (t *resolver) flags(at config.Path, i plan.Image, c plan.Child) (f flags, o
 	}
 	f.tags = c.Go.Tags
 	f.given = src.Ldflags != nil
-	vars := config.Vars{Image: i.Name, Registry: i.Push.Registry, Repository: i.Push.Repository, Platform: config.PlatformVarsOf(row)}
+	vars := config.Vars{Image: i.Name, Registry: t.project.Config.RegistryOf(i.Push.Repository, i.Push.Registry), Repository: i.Push.Repository, Platform: config.PlatformVarsOf(row)}
 	var joined []string
 	for n, flag := range src.Ldflags {
 		value, err := stamped(flag, vars)

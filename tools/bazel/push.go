@@ -40,7 +40,7 @@ func (t *resolver) push(images []plan.Image) {
 		at := config.Path{"images", i.Name, "push", "per_platform"}
 		for _, c := range i.Children {
 			row, _ := arch.Find(c.Platform)
-			vars := config.Vars{Image: i.Name, Registry: i.Push.Registry, Repository: repository, Platform: config.PlatformVarsOf(row)}
+			vars := config.Vars{Image: i.Name, Registry: t.project.Config.RegistryOf(repository, i.Push.Registry), Repository: repository, Platform: config.PlatformVarsOf(row)}
 			own, err := t.intermediate(i.Push.PerPlatform, vars)
 			if err != nil {
 				t.fail(at, "", "%w", err)

@@ -102,7 +102,15 @@ func TestParse(t *testing.T) {
 		"registry.example.com/onap/many", "other.example.com:5000/team/many",
 		"registry2.example.com/onap/many", "registry2.example.com/onap/team/many", "localhost:5000/many", "localhost:5000/team/many",
 	}, c.Repositories("many", c.Registry), "mirrors get everything")
-	assert.Equal(t, []string{"elsewhere.example.com/many", "other.example.com:5000/team/many"}, c.Repositories("many", "elsewhere.example.com"), "they mirror the registry of the file")
+	assert.Equal(t, []string{"elsewhere.example.com/many"}, c.Repositories("many", "elsewhere.example.com"), "a trial elsewhere stays there")
+	for repository, want := range map[string]string{
+		c.Registry + "/sub/many":           c.Registry,
+		c.Mirrors[0] + "/many":             c.Mirrors[0],
+		"other.example.com:5000/team/many": "other.example.com:5000/team",
+		"many":                             c.Registry,
+	} {
+		assert.Equal(t, want, c.RegistryOf(repository, c.Registry), repository)
+	}
 	assert.Equal(t, map[string]config.Registry{"localhost:5000": {Insecure: true}, "registry.example.com": {Jobs: 8}}, c.Registries)
 	assert.Equal(t, []string{"*"}, hello.Push.Immutable.Patterns())
 	assert.Equal(t, []string{"v*", "[0-9]*"}, c.Images["many"].Push.Immutable.Patterns())

@@ -208,14 +208,19 @@ func (r *reader) checkSmoke(at Path, s Smoke) {
 
 // Repositories returns all repositories that an image goes to, in full where a registry is known: its own, in the order
 // of the file, then those on the mirrors. Mirrors are those of the configuration's own registry: there are none where
-// registry is another one, so that a trial elsewhere stays there.
+// registry is another one, and none of the references that name theirs, unless an image has nothing else. So a trial
+// elsewhere stays there.
 func (c *Config) Repositories(image, registry string) []string {
 	listed := Repositories{image}
 	if p := c.Images[image].Push; p != nil && len(p.Repository) > 0 {
 		listed = p.Repository
 	}
+	trial := c.Registry != "" && registry != c.Registry && slices.ContainsFunc(listed, func(r string) bool { return !alone(r) })
 	var all []string
 	for _, repository := range listed {
+		if alone(repository) && trial {
+			continue
+		}
 		if alone(repository) || registry == "" {
 			all = append(all, repository)
 		} else {
@@ -236,4 +241,18 @@ func (c *Config) Repositories(image, registry string) []string {
 		}
 	}
 	return all
+}
+
+// RegistryOf returns what {{.Registry}} is for one of the repositories of an image: the registry or the mirror that it is
+// in, or what stands before its last part where it is in neither.
+func (c *Config) RegistryOf(repository, registry string) string {
+	for _, r := range append([]string{registry}, c.Mirrors...) {
+		if r != "" && strings.HasPrefix(repository, r+"/") {
+			return r
+		}
+	}
+	if alone(repository) {
+		return path.Dir(repository)
+	}
+	return registry
 }

@@ -17,7 +17,7 @@ import (
 // Vars is what a template can say. The fields are the vocabulary: {{.Git.ShortCommit}}, {{.Platform.Official}}.
 type Vars struct {
 	Image      string // the image's name in multiarch.yaml
-	Registry   string // where images go
+	Registry   string // where images go: see Config.RegistryOf
 	Repository string // the image's repository, in full
 	// Checkout finds out what {{.Git}} says. It is called only for a template that asks, since asking git takes time;
 	// where it is nil or returns nil, there is no checkout with a commit.

@@ -179,7 +179,7 @@ func destinations(c *config.Config, t publish.Target) ([]publish.Target, error) 
 				return nil, usagef(again, "the targets of image %s have single images, and multiarch.yaml has none", t.Name)
 			}
 			row, _ := arch.Find(i.Platform)
-			vars := config.Vars{Image: t.Name, Registry: c.Registry, Repository: repository, Platform: config.PlatformVarsOf(row)}
+			vars := config.Vars{Image: t.Name, Registry: c.RegistryOf(repository, c.Registry), Repository: repository, Platform: config.PlatformVarsOf(row)}
 			own, err := image.Push.PerPlatform.Expand(vars)
 			if err != nil {
 				return nil, c.Errorf(config.Path{"images", t.Name, "push", "per_platform"}, "", "%w", err)

@@ -65,6 +65,7 @@ func (a *app) push(cmd *cobra.Command, s selection, o outcome, p pushFlags, imag
 	if err != nil {
 		return err
 	}
+	a.noteElsewhere(project)
 	return a.publish(cmd, o, project.registries(), targets)
 }
 
@@ -207,7 +208,7 @@ func (a *app) targets(p *project, flags pushFlags) ([]publish.Target, error) {
 		at := config.Path{"images", i.Name, "push"}
 		first := publish.Target{Name: i.Name, Repository: i.Push.Repository, Tags: flags.tags, Immutable: i.Push.Immutable}
 		vars := p.vars
-		vars.Image, vars.Registry, vars.Repository = i.Name, i.Push.Registry, i.Push.Repository
+		vars.Image, vars.Registry, vars.Repository = i.Name, p.config.RegistryOf(i.Push.Repository, i.Push.Registry), i.Push.Repository
 		expand := func(at config.Path, fill func(config.Vars) (string, error), vars config.Vars) string {
 			value, err := fill(vars)
 			if err != nil {
@@ -228,6 +229,7 @@ func (a *app) targets(p *project, flags pushFlags) ([]publish.Target, error) {
 		for _, repository := range append([]string{i.Push.Repository}, i.Push.Further...) {
 			target := first
 			target.Repository, vars.Repository = repository, repository
+			vars.Registry = p.config.RegistryOf(repository, i.Push.Registry)
 			for _, c := range i.Children {
 				if i.Push.PerPlatform == "" {
 					break

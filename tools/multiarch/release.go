@@ -109,13 +109,27 @@ func (a *app) prepare(cmd *cobra.Command, s selection, o outcome, p pushFlags, i
 	if err != nil {
 		return nil, err
 	}
-	if n := len(project.config.Mirrors); n > 0 && project.plan.Images[0].Push.Registry != project.config.Registry {
-		a.terminal.note("multiarch: another registry was asked for, so that nothing goes to the %d of mirrors:", n)
-	}
+	a.noteElsewhere(project)
 	if len(s.platforms) > 0 && p.tags == nil {
 		a.terminal.note("multiarch: the tags of multiarch.yaml will have %s alone; with --part TAG, a later --join makes them whole", strings.Join(s.platforms, ", "))
 	}
 	return &release{targets, project.registries(), project.config}, nil
+}
+
+// noteElsewhere says what another registry than that of the configuration means for what has one of its own.
+func (a *app) noteElsewhere(p *project) {
+	c := p.config
+	if c.Registry == "" || p.plan.Images[0].Push.Registry == c.Registry {
+		return
+	}
+	if n := len(c.Mirrors); n > 0 {
+		a.terminal.note("multiarch: another registry was asked for, so that nothing goes to the %d of mirrors:", n)
+	}
+	for _, i := range p.plan.Images {
+		if slices.Contains(c.Repositories(i.Name, c.Registry), i.Push.Repository) {
+			a.terminal.note("multiarch: %s goes to %s, whatever registry is asked for: multiarch.yaml names no other for it", i.Name, i.Push.Repository)
+		}
+	}
 }
 
 // parts keeps what --join looks for: the first repository of each image. Single images, further repositories and mirrors

@@ -108,7 +108,7 @@ func (b *builder) image(n string) Image {
 		return i
 	}
 	vars := b.opts.Vars
-	vars.Image, vars.Registry, vars.Repository = n, registry, i.Push.Repository
+	vars.Image, vars.Registry, vars.Repository = n, b.c.RegistryOf(i.Push.Repository, registry), i.Push.Repository
 	for _, p := range b.platforms(n) {
 		row, _ := arch.Find(p)
 		vars.Platform = config.PlatformVarsOf(row)
