@@ -21,10 +21,13 @@ import (
 type Client struct {
 	// Insecure allows plain HTTP, and certificates nobody vouches for, to every registry.
 	Insecure bool
-	// Jobs is how many requests may be under way at once, 0 for the library's default.
+	// Jobs is how many requests may be under way to a registry at once, and beside them how many blobs may be read from it;
+	// 0 for no limit but the library's own.
 	Jobs int
 	// Hosts are registries that differ from that, by their name in a full reference, with its port.
 	Hosts map[string]Host
+	// Limits are those of Jobs for all clients that share it; nil for what is given the same Options alone.
+	Limits *Limits
 	// UserAgent is what the registry is told, in front of the library's own words.
 	UserAgent string
 	// Backoff is how requests that failed are tried again.
@@ -35,11 +38,11 @@ type Client struct {
 type Host struct {
 	// Insecure is as in Client.
 	Insecure bool
-	// Jobs is how many requests may be under way to it at once, 0 for what Client says.
+	// Jobs is as in Client, 0 for what Client says. Another host that the registry sends readers to has no part in it.
 	Jobs int
 }
 
-// JobsOf returns how many requests may be under way at once to the registry called host, 0 where nothing was said.
+// JobsOf returns Jobs of the registry called host, 0 where nothing was said.
 func (c Client) JobsOf(host string) int { return cmp.Or(c.Hosts[host].Jobs, c.Jobs) }
 
 // insecure tells whether plain HTTP to host is allowed.
@@ -101,7 +104,9 @@ func (c Client) transport() http.RoundTripper {
 	checked := guard{careful: t, careless: careless, insecure: c.insecure}
 	backoff := c.Backoff.withDefaults()
 	paced := &pace{inner: checked, most: backoff.Most, until: map[string]time.Time{}}
-	return &pings{inner: retryReads{paced, backoff}, known: map[string]*ping{}}
+	// Nobody waits for another attempt, but everybody for Retry-After, in a slot of the limit.
+	narrow := limited{paced, c.JobsOf, cmp.Or(c.Limits, &Limits{})}
+	return answerMissing{&pings{inner: retryReads{narrow, backoff}, known: map[string]*ping{}}}
 }
 
 // guard refuses plain HTTP to anything but loopback and the hosts for which it is allowed. go-containerregistry by

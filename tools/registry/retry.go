@@ -23,7 +23,8 @@ type Backoff struct {
 	// First is the wait before the second attempt [500ms]. Every further wait is twice the one before, and up to a
 	// quarter longer by chance, so that parallel requests do not come back together.
 	First time.Duration
-	// Most is the longest wait, also where a registry asks for a longer one by Retry-After [1m].
+	// Most is the longest wait [1m]. A registry that asks for a longer one by Retry-After is asked again after Most all the
+	// same, and given up after Attempts: a limit that lasts for longer than four minutes or so ends what is being done.
 	Most time.Duration
 }
 
