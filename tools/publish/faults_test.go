@@ -160,6 +160,7 @@ func TestPushErrorMessage(t *testing.T) {
 	amd, arm, index := digestOf(t, childOf(t, hello, amd64)), digestOf(t, childOf(t, hello, arm64)), digestOf(t, hello.Index)
 	require.EqualError(t, err, strings.ReplaceAll(fmt.Sprintf("hello: moving the tag HOST/hello:latest: "+
 		"PUT http://HOST/v2/hello/manifests/latest: unexpected status code 500 Internal Server Error: Internal Server Error; "+
+		"uploaded by then: HOST/hello (5 blobs of 49.2 kB); "+
 		"stored by digest: HOST/hello@%s, HOST/hello-arm64v8@%s, HOST/hello@%s, HOST/hello@%s; "+
 		"tags not moved: HOST/hello:latest, HOST/hello-arm64v8:v1", amd, arm, arm, index), "HOST", l.host))
 	var partial *publish.PushError

@@ -22,13 +22,16 @@ type consignment struct {
 type destination struct {
 	repo name.Repository
 	size int64
-	// there is that the repository has a manifest that consists of the blob, among others.
-	there bool
+	// there is that the repository has it: a manifest that consists of it, among others, or the blob itself, of which
+	// missing is that the repository says for certain that it lacks it.
+	there, missing bool
 	// owners are the targets, by the number of the first of their name, that need it there.
 	owners []int
 	// sent is how many bytes of it count as complete; reader is the upload that may change that.
 	sent   int64
 	reader *countedReader
+	// uploaded is that it has been sent, and not mounted.
+	uploaded bool
 }
 
 // consignments gathers the blobs of all deliveries, the largest first so that none is left over for the end, and
@@ -88,11 +91,6 @@ func (d delivery) stands() map[v1.Hash]bool {
 	return has
 }
 
-// holder is the first of the repositories that have the blob, -1 where none has.
-func (c *consignment) holder() int {
-	return slices.IndexFunc(c.to, func(to *destination) bool { return to.there })
-}
-
 // deliver adds the repository of d, which may have the blob, for a target.
 func (c *consignment) deliver(d delivery, owner int, there bool) {
 	i := slices.IndexFunc(c.to, func(to *destination) bool { return to.repo == d.repo })
@@ -127,10 +125,11 @@ func (m *meter) set(to *destination, n int64) {
 	}
 }
 
-// finish counts the whole blob as complete, also where it was there already or was mounted.
+// finish counts the whole blob as complete, also where it was there already or was mounted: then nobody has read it.
 func (m *meter) finish(to *destination) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	to.uploaded = to.reader != nil
 	to.reader = nil
 	m.set(to, to.size)
 }
@@ -140,13 +139,15 @@ type countedLayer struct {
 	v1.Layer
 	m  *meter
 	to *destination
+	// source is the registry that it may be read from, "" for none.
+	source string
 }
 
 // Compressed begins an upload, or begins it again.
 func (l *countedLayer) Compressed() (io.ReadCloser, error) {
 	rc, err := l.Layer.Compressed()
 	if err != nil {
-		return nil, err
+		return nil, located(l.source, "read", err)
 	}
 	r := &countedReader{ReadCloser: rc, l: l}
 	l.m.mu.Lock()

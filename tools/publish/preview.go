@@ -2,11 +2,8 @@ package publish
 
 import (
 	"context"
-	"fmt"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/partial"
 
 	"github.com/multiarch-build/multiarch/tools/registry"
 )
@@ -58,14 +55,23 @@ func NewPreview(ctx context.Context, client registry.Client, targets []Target) (
 	if err := p.survey(ctx); err != nil {
 		return nil, p.fail(err)
 	}
-	preview := &Preview{Uploads: []Transfer{}, Mounts: []Transfer{}, Manifests: []Pushed{}, Tags: []TagChange{}}
-	list, _ := consignments(p.all, p.targets, nil)
-	if err := p.lacking(ctx, list); err != nil {
+	if err := p.stock(ctx, nil); err != nil {
 		return nil, p.fail(err)
 	}
-	for _, c := range list {
-		if err := preview.transfer(c); err != nil {
+	preview := &Preview{Uploads: []Transfer{}, Mounts: []Transfer{}, Manifests: []Pushed{}, Tags: []TagChange{}}
+	for _, c := range p.list {
+		route, err := c.route()
+		if err != nil {
 			return nil, err
+		}
+		for _, s := range route {
+			t := Transfer{Where: c.where, Repository: s.to.repo.Name(), Digest: c.digest, Size: c.size}
+			if s.from == nil {
+				preview.Uploads = append(preview.Uploads, t)
+				continue
+			}
+			t.From = s.from.Name()
+			preview.Mounts = append(preview.Mounts, t)
 		}
 	}
 	listed := map[*record]bool{}
@@ -81,60 +87,4 @@ func NewPreview(ctx context.Context, client registry.Client, targets []Target) (
 		}
 	}
 	return preview, nil
-}
-
-// lacking asks for every blob that no manifest speaks for.
-func (p *push) lacking(ctx context.Context, list []*consignment) error {
-	work := lanes{}
-	for _, c := range list {
-		for _, to := range c.to {
-			if to.there {
-				continue
-			}
-			work.add(to.repo, func(ctx context.Context) error {
-				err := p.client.Retry(ctx, func(ctx context.Context) error {
-					layer, err := p.puller.Layer(ctx, to.repo.Digest(c.digest.String()))
-					if err == nil {
-						to.there, err = partial.Exists(layer)
-					}
-					return err
-				})
-				if err != nil && !absent(err) {
-					return fmt.Errorf("%s: asking %s for it: %w", c.where, to.repo, err)
-				}
-				return nil
-			})
-		}
-	}
-	return p.run(ctx, work)
-}
-
-// transfer adds what has to be done about a blob.
-func (p *Preview) transfer(c *consignment) error {
-	from := c.holder()
-	for i, to := range c.to {
-		if to.there {
-			continue
-		}
-		t := Transfer{Where: c.where, Repository: to.repo.Name(), Digest: c.digest, Size: c.size}
-		var source name.Repository
-		mount := from >= 0
-		if mount {
-			source = c.to[from].repo
-		} else {
-			layer, err := c.layer()
-			if err != nil {
-				return fmt.Errorf("%s: %w", c.where, err)
-			}
-			source, mount = c.mountable(layer, to.repo)
-			from = i // the others mount it from there
-		}
-		if mount {
-			t.From = source.Name()
-			p.Mounts = append(p.Mounts, t)
-		} else {
-			p.Uploads = append(p.Uploads, t)
-		}
-	}
-	return nil
 }

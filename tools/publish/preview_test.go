@@ -1,6 +1,7 @@
 package publish_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -52,6 +53,54 @@ func TestImmutableTags(t *testing.T) {
 	_, err = push(t, quick, targets...)
 	require.ErrorAs(t, err, &refused)
 	assert.Len(t, refused.Tags, 1)
+}
+
+// A registry that does not say whether an immutable tag exists may hide one, and the tag stays where it is.
+func TestImmutableTagThatIsHidden(t *testing.T) {
+	hello, older := twoPlatforms(t)
+	for name, hiddenFrom := range map[string]int{"right before it moves": 2, "from the beginning": 1} {
+		for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+			t.Run(fmt.Sprint(name, ", ", status), func(t *testing.T) {
+				l := newLoopback(t, nil)
+				heads := 0
+				l.Choose(func(r faulty.Request) faulty.Fault {
+					if r.Name != "HEAD /v2/hello/manifests/v1" {
+						return nil
+					}
+					if heads++; heads == 2 {
+						l.put(t, "hello", "v1", older) // somebody else, meanwhile
+					}
+					if heads >= hiddenFrom {
+						return faulty.Status(status)
+					}
+					return nil
+				})
+				goal := target(l, hello, "v1")
+				goal.Immutable = []string{"v*"}
+				_, err := push(t, quick, goal)
+				var unknown *publish.HiddenError
+				require.ErrorAs(t, err, &unknown)
+				assert.ErrorContains(t, err, "moving the tag "+l.host+"/hello:v1: the tag is immutable, and whether it exists already cannot be known: ")
+				assert.Equal(t, digestOf(t, older.Index), l.digest(t, "hello:v1"))
+				assert.Zero(t, l.count("PUT /v2/hello/manifests/v1"))
+			})
+		}
+	}
+	// Some registries answer so where a repository does not exist; it does when the tag is to move.
+	l := newLoopback(t, nil)
+	heads := 0
+	l.Choose(func(r faulty.Request) faulty.Fault {
+		if r.Name == "HEAD /v2/hello/manifests/v1" {
+			if heads++; heads == 1 {
+				return faulty.Status(http.StatusUnauthorized)
+			}
+		}
+		return nil
+	})
+	goal := target(l, hello, "v1")
+	goal.Immutable = []string{"v*"}
+	_, err := push(t, quick, goal)
+	require.NoError(t, err)
 }
 
 func TestPreview(t *testing.T) {
@@ -117,5 +166,71 @@ func TestPreview(t *testing.T) {
 	assert.Empty(t, again.Manifests)
 	for _, tag := range again.Tags {
 		assert.Equal(t, tag.Digest, tag.Before)
+	}
+}
+
+// TestPreviewAgreesWithPush has a base that only some of the repositories of a registry hold, and no manifest that says
+// so: what was released there is older.
+func TestPreviewAgreesWithPush(t *testing.T) {
+	base := newLayer(t, "base", 300_000)
+	hello := service(t, "hello", []v1.Layer{base}, amd64)
+	into := func(l *loopback, repositories ...string) (targets []publish.Target) {
+		for _, r := range repositories {
+			goal := target(l, hello, "v2")
+			goal.Repository = l.host + "/" + r
+			targets = append(targets, goal)
+		}
+		return targets
+	}
+	for name, c := range map[string]struct {
+		holders         []string
+		uploads, mounts int // of base, own layer and config in three repositories
+	}{
+		"nobody has it": {nil, 3, 6},
+		"the first":     {[]string{"a"}, 2, 6},
+		"the second":    {[]string{"b"}, 2, 6},
+		"the last two":  {[]string{"b", "c"}, 2, 5},
+		"all":           {[]string{"a", "b", "c"}, 2, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLoopback(t, nil)
+			for _, r := range c.holders {
+				older := target(l, service(t, "older", []v1.Layer{base}, arm64), "v1")
+				older.Repository = l.host + "/" + r
+				_, err := push(t, quick, older)
+				require.NoError(t, err)
+			}
+			l.mounts = nil
+			targets := into(l, "a", "b", "c")
+			preview, err := publish.NewPreview(t.Context(), quick, targets)
+			require.NoError(t, err)
+			assert.Len(t, preview.Uploads, c.uploads)
+			assert.Len(t, preview.Mounts, c.mounts)
+			var mounts []string
+			for _, m := range preview.Mounts {
+				mounts = append(mounts, strings.ReplaceAll(m.Repository+" from "+m.From, l.host+"/", ""))
+			}
+
+			l.Forget()
+			opened := base.opened.Load()
+			_, err = push(t, quick, targets...)
+			require.NoError(t, err)
+			assert.Equal(t, c.uploads, l.count("PATCH "))
+			assert.ElementsMatch(t, mounts, l.mounts)
+			if c.holders != nil {
+				assert.Equal(t, opened, base.opened.Load(), "it is not sent again")
+			}
+			// Nothing is asked for twice, neither what is there nor what is not.
+			asked := map[string]int{}
+			for _, r := range l.Requests() {
+				if strings.Contains(r.Name, "/blobs/sha256:") {
+					asked[r.Name]++
+				}
+			}
+			assert.Len(t, asked, 9)
+			for name, n := range asked {
+				assert.Equal(t, 1, n, name)
+			}
+		})
 	}
 }

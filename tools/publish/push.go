@@ -26,7 +26,8 @@ import (
 // are deleted, also when ctx has ended.
 //
 // What a registry has is not sent again: one request for each tag and each manifest says so, and the blobs of a
-// manifest that is there are not asked for. A blob is sent to a registry once, and mounted in its other repositories.
+// manifest that is there are not asked for. A blob is sent to a registry once, not at all where one of the repositories
+// has it, and mounted in the others. NewPreview says all of this beforehand.
 // Requests that fail are repeated as client.Backoff says. Content is streamed; client.JobsOf says how many requests are
 // under way to a registry at a time (0: ninety-six).
 //
@@ -44,7 +45,8 @@ func Push(ctx context.Context, client registry.Client, targets []Target, progres
 	for _, step := range []func(context.Context) error{
 		p.survey,
 		p.immutable,
-		func(ctx context.Context) error { return p.blobs(ctx, progress) },
+		func(ctx context.Context) error { return p.stock(ctx, progress) },
+		p.blobs,
 		p.images,
 		p.indexes,
 		p.readBack,
@@ -75,6 +77,9 @@ type push struct {
 	all     []delivery
 	// records are all manifests, each once a repository.
 	records []*record
+	// list are all blobs, once it is known which manifests are there.
+	list  []*consignment
+	meter *meter
 	// stuck are the tags that could not be put back.
 	stuck []Stuck
 }
@@ -107,52 +112,6 @@ func newPush(ctx context.Context, client registry.Client, targets []Target) (*pu
 		}
 	}
 	return p, nil
-}
-
-// blobs uploads every blob that a registry lacks once, and then mounts it in the other repositories that need it.
-func (p *push) blobs(ctx context.Context, progress func(string, int64, int64)) error {
-	list, m := consignments(p.all, p.targets, progress)
-	first, rest := lanes{}, lanes{}
-	for _, c := range list {
-		from := c.holder()
-		if from < 0 {
-			from = 0
-			first.sized(c.to[0].repo, c.size, func(ctx context.Context) error { return p.blob(ctx, c, c.to[0], nil, m) })
-		}
-		for i, to := range c.to {
-			switch {
-			case to.there:
-				m.finish(to)
-			case i != from:
-				rest.add(to.repo, func(ctx context.Context) error { return p.blob(ctx, c, to, &c.to[from].repo, m) })
-			}
-		}
-	}
-	if err := p.run(ctx, first); err != nil {
-		return err
-	}
-	return p.run(ctx, rest)
-}
-
-// blob uploads a blob to one of its repositories, or mounts it from another one of the registry that has it.
-func (p *push) blob(ctx context.Context, c *consignment, to *destination, from *name.Repository, m *meter) error {
-	layer, err := c.layer()
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.where, err)
-	}
-	if source, ok := c.mountable(layer, to.repo); ok && from == nil {
-		from = &source
-	}
-	upload := v1.Layer(&countedLayer{bare(layer), m, to})
-	if from != nil {
-		upload = &remote.MountableLayer{Layer: upload, Reference: from.Digest(c.digest.String())}
-	}
-	err = p.client.Retry(ctx, func(ctx context.Context) error { return p.pusher.Upload(ctx, to.repo, upload) })
-	if err != nil {
-		return fmt.Errorf("%s: uploading it to %s: %w", c.where, to.repo, err)
-	}
-	m.finish(to)
-	return nil
 }
 
 // images puts all manifests but those of indexes, each by its digest.
@@ -246,12 +205,15 @@ func (p *push) current(ctx context.Context, ref name.Reference) (v1.Hash, error)
 
 // absent tells whether err is a registry's answer that something does not exist. Some answer 401 or 403 where a whole
 // repository does not; if it is a question of permission, the upload will fail for that reason.
-func absent(err error) bool {
-	return missing(err) || statusOf(err) == http.StatusUnauthorized || statusOf(err) == http.StatusForbidden
-}
+func absent(err error) bool { return missing(err) || hidden(err) }
 
 // missing tells whether a registry says for certain that something does not exist.
 func missing(err error) bool { return statusOf(err) == http.StatusNotFound }
+
+// hidden tells whether a registry does not say whether something exists.
+func hidden(err error) bool {
+	return statusOf(err) == http.StatusUnauthorized || statusOf(err) == http.StatusForbidden
+}
 
 // statusOf is the status of an answer that is an error, else 0.
 func statusOf(err error) int {

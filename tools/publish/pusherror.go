@@ -5,18 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"slices"
-	"strings"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
 // PushError is a Push that failed on the way. It says exactly what is in the registries.
 type PushError struct {
+	// Uploaded are the blobs that this push has sent, by repository. What was mounted or found is not among them.
+	Uploaded []Uploaded
 	// Stored are the manifests that are there by their digests with all that they consist of: of single images, and
 	// the indexes of targets that are complete.
 	Stored []Pushed
@@ -28,8 +27,15 @@ type PushError struct {
 	Err   error
 }
 
+// Uploaded sums up the blobs that a repository was sent.
+type Uploaded struct {
+	Repository string
+	Blobs      int
+	Bytes      int64
+}
+
 func (p *push) fail(err error) error {
-	e := &PushError{Stuck: p.stuck, Err: err}
+	e := &PushError{Uploaded: p.uploaded(), Stuck: p.stuck, Err: err}
 	slices.SortFunc(e.Stuck, func(a, b Stuck) int { return cmp.Compare(a.Reference, b.Reference) })
 	seen := map[*record]bool{}
 	for _, d := range p.all {
@@ -58,6 +64,26 @@ func (p *push) fail(err error) error {
 	return e
 }
 
+func (p *push) uploaded() []Uploaded {
+	var all []Uploaded
+	for _, c := range p.list {
+		for _, to := range c.to {
+			if !to.uploaded {
+				continue
+			}
+			i := slices.IndexFunc(all, func(u Uploaded) bool { return u.Repository == to.repo.Name() })
+			if i < 0 {
+				i = len(all)
+				all = append(all, Uploaded{Repository: to.repo.Name()})
+			}
+			all[i].Blobs++
+			all[i].Bytes += c.size
+		}
+	}
+	slices.SortFunc(all, func(a, b Uploaded) int { return cmp.Compare(a.Repository, b.Repository) })
+	return all
+}
+
 // stored are the manifests that the repository has with all that they consist of: an index counts once everything is
 // there.
 func (d delivery) stored() []*record {
@@ -72,39 +98,6 @@ func (d delivery) stored() []*record {
 
 func (e *PushError) Unwrap() error { return e.Err }
 
-func (e *PushError) Error() string {
-	// A registry's words may have several lines.
-	parts := []string{strings.Join(strings.Fields(e.Err.Error()), " ")}
-	if len(e.Stored) == 0 {
-		parts = append(parts, "no manifest was stored")
-	}
-	for _, part := range []struct {
-		title string
-		list  []Pushed
-	}{
-		{"stored by digest", e.Stored},
-		{"tags moved", e.Moved},
-		{"tags not moved", e.Unmoved},
-		{"tags in doubt", e.InDoubt},
-	} {
-		if len(part.list) > 0 {
-			references := make([]string, len(part.list))
-			for i, p := range part.list {
-				references[i] = p.Reference
-			}
-			parts = append(parts, part.title+": "+strings.Join(references, ", "))
-		}
-	}
-	for _, s := range e.Stuck {
-		before := "it did not exist"
-		if s.Before != (v1.Hash{}) {
-			before = "it stood for " + s.Before.String()
-		}
-		parts = append(parts, fmt.Sprintf("%s could not be put back (%s): %s", s.Reference, before, strings.Join(strings.Fields(s.Err.Error()), " ")))
-	}
-	return strings.Join(parts, "; ")
-}
-
 // Hint says what to do about it.
 func (e *PushError) Hint() string {
 	var hinted interface{ Hint() string }
@@ -116,10 +109,33 @@ func (e *PushError) Hint() string {
 	if errors.As(e.Err, &unreachable) && unreachable.Op == "dial" {
 		return "see that the registry is spelt right, runs and can be reached from here, then " + again
 	}
-	var answer *transport.Error
-	if errors.As(e.Err, &answer) && answer.Request != nil &&
-		(answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden) {
-		return fmt.Sprintf("log in with docker login %s as somebody who may push, then %s", answer.Request.URL.Host, again)
+	var at *locatedError
+	if hidden(e.Err) && errors.As(e.Err, &at) {
+		host := at.registry
+		if host == name.DefaultRegistry {
+			host = "docker.io" // as everybody else calls it
+		}
+		return fmt.Sprintf("log in with multiarch login %s (or docker login %s) as somebody who may %s, then %s", host, host, at.may, again)
 	}
 	return again
+}
+
+// locatedError is an error about a registry. The request that failed may have been one to another host, such as that of
+// its tokens.
+type locatedError struct {
+	registry string
+	// may is what has to be allowed there: push or read.
+	may string
+	error
+}
+
+func (e *locatedError) Unwrap() error { return e.error }
+
+// located says which registry err is about, unless that is known already.
+func located(registry, may string, err error) error {
+	var known *locatedError
+	if err == nil || registry == "" || errors.As(err, &known) {
+		return err
+	}
+	return &locatedError{registry, may, err}
 }

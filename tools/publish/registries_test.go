@@ -1,6 +1,7 @@
 package publish_test
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,9 +11,12 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/index"
 	"github.com/multiarch-build/multiarch/tools/publish"
 	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
 	"github.com/multiarch-build/multiarch/tools/registry"
@@ -46,6 +50,70 @@ func TestJobsOfARegistry(t *testing.T) {
 	assert.EqualValues(t, 2, most[1].Load())
 	assert.LessOrEqual(t, most[2].Load(), int32(6))
 	assert.Greater(t, most[2].Load(), int32(2))
+}
+
+// TestJobsOfASource copies images between registries that take one request at a time: from one to another, within one that
+// mounts nothing, and both ways at once. Nobody waits for what somebody else holds who waits for him.
+func TestJobsOfASource(t *testing.T) {
+	reading := func(now, most *atomic.Int32) func(http.Handler) http.Handler {
+		return func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Query().Has("mount") {
+					r.URL.RawQuery = ""
+				}
+				if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
+					n := now.Add(1)
+					for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+					}
+					time.Sleep(2 * time.Millisecond)
+					now.Add(-1)
+				}
+				next.ServeHTTP(w, r)
+			})
+		}
+	}
+	var now, most [2]atomic.Int32
+	a, b := newLoopback(t, reading(&now[0], &most[0])), newLoopback(t, reading(&now[1], &most[1]))
+	client := quick
+	client.Hosts, client.Limits = map[string]registry.Host{a.host: {Jobs: 1}, b.host: {Jobs: 1}}, &registry.Limits{}
+	// existing is an image that another tool has pushed. What is far larger than what is kept on the way is copied as well.
+	existing := func(l *loopback, seed string) publish.Image {
+		large := newLayer(t, seed, 5<<20)
+		l.write(t, seed+":latest", newImage(t, amd64, large, newLayer(t, seed+"-small", 3000)), false)
+		ref, err := client.Parse(l.host + "/" + seed + ":latest")
+		require.NoError(t, err)
+		pulled, err := remote.Image(ref, client.Options(t.Context())...)
+		require.NoError(t, err)
+		j, err := index.Join([]index.Source{{Name: seed, Image: pulled}}, index.Options{})
+		require.NoError(t, err)
+		return publish.Image{Name: seed + "-copy", Index: j.Index}
+	}
+	here, there := existing(a, "here"), existing(b, "there")
+	for name, targets := range map[string][]publish.Target{
+		"to another":  {target(b, here, "latest")},
+		"within one":  {target(a, here, "latest")},
+		"both ways":   {target(b, here, "v2"), target(a, there, "v2"), target(a, here, "v2"), target(b, there, "v2")},
+		"all at once": {target(a, existing(a, "x"), "v3"), target(b, existing(a, "y"), "v3"), target(a, existing(b, "z"), "v3")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			_, err := publish.Push(ctx, client, targets, nil)
+			require.NoError(t, err)
+			for _, goal := range targets {
+				l := a
+				if strings.HasPrefix(goal.Repository, b.host) {
+					l = b
+				}
+				require.NoError(t, validate.Index(l.index(t, goal.Name+":"+goal.Tags[0])))
+			}
+		})
+	}
+	most[0].Store(0)
+	client.Hosts = map[string]registry.Host{a.host: {Jobs: 1}} // and as many as it likes to the other one
+	_, err := push(t, client, target(b, existing(a, "p"), "v4"), target(b, existing(a, "q"), "v4"))
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, most[0].Load())
 }
 
 func TestRegistryWithoutMounts(t *testing.T) {

@@ -66,7 +66,9 @@ func (p *push) look(ctx context.Context, t *pointer) error {
 	case err != nil && !absent(err):
 		return err
 	case err != nil:
-		t.hidden = !missing(err)
+		// For an immutable tag this is not the last word: it is asked for again when it is to move, and by then its
+		// repository exists, so that a registry that will not say so is no longer one that has nothing there.
+		t.hidden = hidden(err)
 	}
 	return nil
 }
@@ -114,3 +116,16 @@ func (e *ImmutableError) Error() string {
 func (e *ImmutableError) Hint() string {
 	return "release it under another tag (--tag), or change push.immutable in multiarch.yaml"
 }
+
+// HiddenError is returned for a tag that is declared immutable and of which a registry does not say whether it exists.
+type HiddenError struct {
+	Tag Pushed
+	// Err is what the registry says instead.
+	Err error
+}
+
+func (e *HiddenError) Error() string {
+	return fmt.Sprintf("the tag is immutable, and whether it exists already cannot be known: %v", e.Err)
+}
+
+func (e *HiddenError) Unwrap() error { return e.Err }

@@ -68,6 +68,8 @@ func (p *push) tag(ctx context.Context, t *pointer, m manifest) error {
 				return nil
 			case err == nil && t.immutable:
 				return &ImmutableError{[]TagChange{{t.Pushed, now, true}}}
+			case err != nil && t.immutable && hidden(err):
+				return &HiddenError{t.Pushed, err}
 			case err != nil && !absent(err):
 				return err
 			}
@@ -89,7 +91,7 @@ func (p *push) tag(ctx context.Context, t *pointer, m manifest) error {
 	after, cancel := outliving(ctx)
 	defer cancel()
 	switch now, lookErr := p.current(after, t.ref); {
-	case lookErr != nil && !absent(lookErr):
+	case lookErr != nil && !missing(lookErr):
 		t.state = inDoubt
 	case lookErr == nil && now == m.digest:
 		t.state = moved

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/registry"
@@ -224,28 +223,4 @@ func (e *TagError) Error() string { return fmt.Sprintf("invalid tag %q", e.Tag) 
 // Hint says what a tag looks like.
 func (e *TagError) Hint() string {
 	return `a tag has up to 128 of the characters a-z A-Z 0-9 _ . - and does not begin with "." or "-"`
-}
-
-// mountable is another repository on the registry of to that has a blob: the one it was read from, or one of those that
-// targets name.
-func (c *consignment) mountable(layer v1.Layer, to name.Repository) (name.Repository, bool) {
-	from := c.sources
-	if m, ok := layer.(*remote.MountableLayer); ok {
-		from = append(from, m.Reference.Context())
-	}
-	i := slices.IndexFunc(from, func(r name.Repository) bool {
-		return r.RegistryStr() == to.RegistryStr() && r.RepositoryStr() != to.RepositoryStr()
-	})
-	if i < 0 {
-		return name.Repository{}, false
-	}
-	return from[i], true
-}
-
-// bare is the layer without the mark that says where it was read from.
-func bare(layer v1.Layer) v1.Layer {
-	if m, ok := layer.(*remote.MountableLayer); ok {
-		return m.Layer
-	}
-	return layer
 }

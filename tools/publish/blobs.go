@@ -1,0 +1,167 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/multiarch-build/multiarch/tools/registry"
+)
+
+// shipment is what is done about a blob in a repository that lacks it.
+type shipment struct {
+	*consignment
+	to *destination
+	// from is a repository of the same registry to mount it from; nil where its content is sent.
+	from *name.Repository
+	// after is that from is a repository of this push, and may have it only when others are done.
+	after bool
+}
+
+// stock asks for every blob that no manifest speaks for, in each repository that needs it. That is no request more than
+// an upload takes anyway: go-containerregistry begins it by asking, and is spared that question later.
+func (p *push) stock(ctx context.Context, progress func(string, int64, int64)) error {
+	p.list, p.meter = consignments(p.all, p.targets, progress)
+	work := lanes{}
+	for _, c := range p.list {
+		for _, to := range c.to {
+			if to.there {
+				continue
+			}
+			work.add(to.repo, func(ctx context.Context) error {
+				err := p.client.Retry(ctx, func(ctx context.Context) error {
+					layer, err := p.puller.Layer(ctx, to.repo.Digest(c.digest.String()))
+					if err == nil {
+						to.there, err = partial.Exists(layer)
+						to.missing = err == nil && !to.there
+					}
+					return err
+				})
+				if err != nil && !absent(err) {
+					return fmt.Errorf("%s: asking %s for it: %w", c.where, to.repo, err)
+				}
+				return nil
+			})
+		}
+	}
+	return p.run(ctx, work)
+}
+
+// route says how the blob gets to all repositories that lack it. Its content goes to the registry once, and not at all
+// where one of the repositories has it or it can be mounted from elsewhere. A Preview is made of routes, and Push goes
+// by them.
+func (c *consignment) route() ([]shipment, error) {
+	var all []shipment
+	var holder *name.Repository
+	if i := slices.IndexFunc(c.to, func(to *destination) bool { return to.there }); i >= 0 {
+		holder = &c.to[i].repo
+	}
+	for _, to := range c.to {
+		switch {
+		case to.there:
+		case holder != nil:
+			all = append(all, shipment{c, to, holder, true})
+		default:
+			s := shipment{c, to, nil, false}
+			layer, err := c.layer()
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.where, err)
+			}
+			if source, ok := c.mountable(layer, to.repo); ok {
+				s.from = &source
+			}
+			all = append(all, s)
+			holder = &to.repo
+		}
+	}
+	return all, nil
+}
+
+// blobs sends what is to be sent, and then mounts it in the other repositories that need it.
+func (p *push) blobs(ctx context.Context) error {
+	first, rest := lanes{}, lanes{}
+	for _, c := range p.list {
+		for _, to := range c.to {
+			if to.there {
+				p.meter.finish(to)
+			}
+		}
+		route, err := c.route()
+		if err != nil {
+			return err
+		}
+		for _, s := range route {
+			work := func(ctx context.Context) error { return p.ship(ctx, s) }
+			if s.after {
+				rest.add(s.to.repo, work)
+			} else {
+				first.sized(s.to.repo, s.size, work)
+			}
+		}
+	}
+	if err := p.run(ctx, first); err != nil {
+		return err
+	}
+	return p.run(ctx, rest)
+}
+
+// ship sends or mounts a blob. A registry that does not mount it is sent it.
+func (p *push) ship(ctx context.Context, s shipment) error {
+	layer, err := s.layer()
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.where, err)
+	}
+	counted := &countedLayer{Layer: bare(layer), m: p.meter, to: s.to}
+	if sources := s.origins(layer); len(sources) > 0 {
+		counted.source = sources[0].RegistryStr()
+	}
+	upload := v1.Layer(counted)
+	if s.from != nil {
+		upload = &remote.MountableLayer{Layer: upload, Reference: s.from.Digest(s.digest.String())}
+	}
+	missing := s.to.missing
+	err = p.client.Retry(ctx, func(ctx context.Context) error {
+		if missing { // the first time; after that, an attempt that failed may have stored it
+			ctx, missing = registry.Missing(ctx, s.digest.String()), false
+		}
+		return p.pusher.Upload(ctx, s.to.repo, upload)
+	})
+	if err != nil {
+		return fmt.Errorf("%s: uploading it to %s: %w", s.where, s.to.repo, err)
+	}
+	p.meter.finish(s.to)
+	return nil
+}
+
+// mountable is another repository on the registry of to that has a blob.
+func (c *consignment) mountable(layer v1.Layer, to name.Repository) (name.Repository, bool) {
+	from := c.origins(layer)
+	i := slices.IndexFunc(from, func(r name.Repository) bool {
+		return r.RegistryStr() == to.RegistryStr() && r.RepositoryStr() != to.RepositoryStr()
+	})
+	if i < 0 {
+		return name.Repository{}, false
+	}
+	return from[i], true
+}
+
+// origins are where a blob stands already: the repositories that targets name, and the one that it was read from.
+func (c *consignment) origins(layer v1.Layer) []name.Repository {
+	if m, ok := layer.(*remote.MountableLayer); ok {
+		return append(slices.Clip(c.sources), m.Reference.Context())
+	}
+	return c.sources
+}
+
+// bare is the layer without the mark that says where it was read from.
+func bare(layer v1.Layer) v1.Layer {
+	if m, ok := layer.(*remote.MountableLayer); ok {
+		return m.Layer
+	}
+	return layer
+}
