@@ -39,7 +39,6 @@ type extension struct {
 var (
 	_ language.Language            = (*extension)(nil)
 	_ language.ModuleAwareLanguage = (*extension)(nil)
-	_ language.FinishableLanguage  = (*extension)(nil)
 )
 
 func (e *extension) Name() string { return name }
@@ -62,14 +61,17 @@ func (e *extension) CheckFlags(flags *flag.FlagSet, c *gazelleconfig.Config) err
 	if err != nil || file == "" {
 		return err
 	}
-	if e.workspace, err = resolve(file); err != nil {
+	if e.workspace, err = checked(file); err != nil {
 		return explained(err)
 	}
 	for _, n := range e.workspace.Notes {
 		log.Printf("note: %s", n)
 	}
 	if !e.writes {
-		return nil
+		return e.stale()
+	}
+	if err := e.others(); err != nil {
+		return err
 	}
 	for _, pkg := range e.workspace.Packages() {
 		dir := filepath.Join(e.workspace.Root, filepath.FromSlash(pkg))
@@ -121,6 +123,19 @@ func resolve(file string) (*bazel.Workspace, error) {
 		return nil, err
 	}
 	return bazel.Resolve(bazel.Project{Config: c, File: file, Top: config.Top(file)})
+}
+
+// checked resolves a configuration, and returns everything that is wrong with it and with the build files as they stand:
+// when Gazelle asks for the rules of a package, it takes no error for an answer.
+func checked(file string) (*bazel.Workspace, error) {
+	probe, err := resolve(file) // rules can be merged once only
+	if err != nil {
+		return nil, err
+	}
+	if _, err := probe.Files(); err != nil {
+		return nil, err
+	}
+	return resolve(file)
 }
 
 // explained adds an error's hint: Gazelle prints what Error says.
@@ -175,21 +190,17 @@ func (e *extension) GenerateRules(args language.GenerateArgs) (result language.G
 	}
 	gen, empty, err := e.workspace.Rules(args.Rel, args.File)
 	if err != nil {
-		log.Print(explained(err))
+		log.Print(explained(err)) // the file has changed since it was checked
 		return result
 	}
 	return language.GenerateResult{Gen: gen, Empty: empty, Imports: make([]any, len(gen))}
 }
 
-// DoneGeneratingRules writes what is no build file.
-func (e *extension) DoneGeneratingRules() {
-	if e.workspace == nil || !e.writes {
-		return
-	}
+// others writes what is no build file.
+func (e *extension) others() error {
 	files, err := e.workspace.Others()
 	if err != nil {
-		log.Print(explained(err))
-		return
+		return explained(err)
 	}
 	for _, f := range files {
 		if !f.Stale() {
@@ -198,11 +209,30 @@ func (e *extension) DoneGeneratingRules() {
 		file := filepath.Join(e.workspace.Root, filepath.FromSlash(f.Path))
 		if f.New == nil {
 			err = os.Remove(file)
-		} else {
+		} else if err = os.MkdirAll(filepath.Dir(file), 0o755); err == nil {
 			err = os.WriteFile(file, f.New, 0o644)
 		}
 		if err != nil {
-			log.Print(err)
+			return fmt.Errorf("writing %s: %w", f.Path, err)
 		}
 	}
+	return nil
+}
+
+// stale finds files that Gazelle does not know, so that it would print no difference for them.
+func (e *extension) stale() error {
+	files, err := e.workspace.Others()
+	if err != nil {
+		return explained(err)
+	}
+	var stale []string
+	for _, f := range files {
+		if f.Stale() {
+			stale = append(stale, f.Path)
+		}
+	}
+	if len(stale) > 0 {
+		return fmt.Errorf("stale: %s\nhint: run: bazel run //:gazelle", strings.Join(stale, ", "))
+	}
+	return nil
 }
