@@ -206,6 +206,15 @@ func TestMissingFilesAreNamed(t *testing.T) {
 	assert.ErrorContains(t, err, "image a, linux/amd64")
 }
 
+func TestNoFileHidesTheProgram(t *testing.T) {
+	for _, files := range []string{"{from: README, to: /app/a}", "{from: shared, to: /app, glob: [\"**/conf\"]}, {from: README, to: /app/a}"} {
+		_, err := build.Run(t.Context(), planOf(t, "version: 1\nplatforms: [linux/amd64]\nimages: {a: {go: {package: ./two}, files: ["+files+"]}}"), build.Options{Dir: tree(t), Store: store(t, t.TempDir())})
+		var hidden *build.HiddenError
+		require.ErrorAs(t, err, &hidden)
+		assert.ErrorContains(t, err, "image a, linux/amd64: README goes to /app/a, which is the program")
+	}
+}
+
 func TestCancelledBuildEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
