@@ -27,7 +27,7 @@ const (
 )
 
 // Systems are all of them, in the order in which they are listed to people.
-var Systems = []System{GitHub, GitLab, Jenkins}
+func Systems() []System { return []System{GitHub, GitLab, Jenkins} }
 
 // Engine is what builds images.
 type Engine string
@@ -97,6 +97,9 @@ func Write(o Options) ([]byte, error) {
 	if err := o.checkRunners(); err != nil {
 		return nil, err
 	}
+	if err := o.checkLogins(); err != nil {
+		return nil, err
+	}
 	for _, command := range []string{o.Multiarch, o.Bazelisk, o.Command} {
 		if notInCommands.MatchString(command) {
 			return nil, &CommandError{command}
@@ -111,6 +114,7 @@ func Write(o Options) ([]byte, error) {
 	t = template.New(string(o.System)).Delims("[[", "]]").Funcs(template.FuncMap{
 		"indent": func(n int, lines []string) string { return strings.Join(lines, "\n"+strings.Repeat(" ", n)) },
 		"join":   strings.Join,
+		"action": action,
 		"nested": func(n int, name string, data any) (string, error) {
 			var out bytes.Buffer
 			err := t.ExecuteTemplate(&out, name, data)
@@ -123,10 +127,9 @@ func Write(o Options) ([]byte, error) {
 	var out bytes.Buffer
 	err = t.ExecuteTemplate(&out, string(o.System), struct {
 		Options
-		Marker  string
-		Jobs    []job
-		Actions map[string]string
-	}{o, Marker, jobs, actions})
+		Marker string
+		Jobs   []job
+	}{o, Marker, jobs})
 	if err != nil {
 		return nil, fmt.Errorf("writing the pipeline: %w", err)
 	}

@@ -37,7 +37,7 @@ func options(t testing.TB) pipeline.Options {
 
 // TestGolden compares the pipelines with testdata. To accept them: go test ./tools/pipeline -update
 func TestGolden(t *testing.T) {
-	for _, system := range pipeline.Systems {
+	for _, system := range pipeline.Systems() {
 		for _, engine := range []pipeline.Engine{pipeline.Embedded, pipeline.Bazel} {
 			for form, split := range map[string]bool{"single": false, "split": true} {
 				name := string(system) + "_" + string(engine) + "_" + form

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"fmt"
 	"path"
 	"regexp"
 	"strings"
@@ -138,6 +139,31 @@ func loginOf(host string) login {
 		variable = "REGISTRY_" + variable
 	}
 	return login{host, variable + "_USERNAME", variable + "_PASSWORD"}
+}
+
+// checkLogins refuses hosts whose names are too much alike: one would be sent the other's password.
+func (o Options) checkLogins() error {
+	by := map[string]string{} // hosts by variable
+	for _, host := range o.Registries {
+		variable := loginOf(host).Password
+		if other, taken := by[variable]; taken {
+			return &LoginError{other, host, variable}
+		}
+		by[variable] = host
+	}
+	return nil
+}
+
+// LoginError is returned for registries whose passwords would come from one variable.
+type LoginError struct{ One, Other, Variable string }
+
+func (e *LoginError) Error() string {
+	return fmt.Sprintf("the passwords of %s and of %s would both be in %s", e.One, e.Other, e.Variable)
+}
+
+// Hint says how to tell them apart.
+func (e *LoginError) Hint() string {
+	return fmt.Sprintf("write one of them with its port wherever it is named, such as %s:443", e.Other)
 }
 
 // build builds what a runner is for, and puts it under a tag that nobody uses.
