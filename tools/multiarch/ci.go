@@ -4,21 +4,17 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	goversion "go/version"
 	"io/fs"
+	"maps"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
-	"golang.org/x/mod/modfile"
 
-	"github.com/multiarch-build/multiarch/tools/lock"
 	"github.com/multiarch-build/multiarch/tools/pipeline"
 )
 
@@ -31,10 +27,13 @@ type ciFlags struct {
 	runners                     map[string]string
 }
 
+// bazelisk is Bazel where nobody says what else is.
+const bazelisk = "go run github.com/bazelbuild/bazelisk@v1.30.0"
+
 func (a *app) ciCommand() *cobra.Command {
 	var f ciFlags
 	var systems []string
-	for _, s := range pipeline.Systems {
+	for _, s := range pipeline.Systems() {
 		systems = append(systems, string(s))
 	}
 	cmd := &cobra.Command{
@@ -57,9 +56,9 @@ platforms under a tag of the commit, and a last job joins them and moves the rea
 	flags.StringVar(&f.engine, "engine", string(pipeline.Embedded), "embedded or bazel")
 	flags.StringToStringVar(&f.runners, "runner", nil, "labels of runners instead of the system's own, such as amd64=LABEL,arm64=LABEL")
 	flags.StringVar(&f.registry, "registry", "", "where images go instead of the configuration's registry")
-	flags.StringVar(&f.multiarch, "multiarch", "", "the command that is multiarch there; default: what go.mod says, or go run of this version")
+	flags.StringVar(&f.multiarch, "multiarch", "", "the command that is multiarch there; default: the tool of go.mod, or go run of this version")
 	flags.StringSliceVar(&f.logins, "login", nil, "more registries to log in to, such as those of bases")
-	flags.StringVar(&f.bazelisk, "bazel", "go run github.com/bazelbuild/bazelisk@v1.30.0", "the command that is Bazel there")
+	flags.StringVar(&f.bazelisk, "bazel", bazelisk, "the command that is Bazel there")
 	flags.StringVarP(&f.output, "output", "o", "", "the file to write, - for stdout; default: where the system looks for it")
 	flags.BoolVar(&f.force, "force", false, "also replace a file that this command has not written")
 	flags.BoolVar(&f.check, "check", false, "write nothing; exit with 4 where the file is stale")
@@ -71,6 +70,9 @@ func (a *app) pipeline(cmd *cobra.Command, f ciFlags, system pipeline.System) er
 	if system.Path() == "" {
 		_, err := pipeline.Write(pipeline.Options{System: system})
 		return usageOf(err)
+	}
+	if f.registry == "" {
+		f.registry = os.Getenv("MULTIARCH_REGISTRY") // which the pipeline's machines do not have
 	}
 	project, err := a.load(cmd, selection{elsewhere: true, registry: f.registry}, nil)
 	if err != nil {
@@ -85,9 +87,9 @@ func (a *app) pipeline(cmd *cobra.Command, f ciFlags, system pipeline.System) er
 		return err
 	}
 	if f.registry != "" && o.Engine == pipeline.Bazel {
-		return usagef("give registry: in multiarch.yaml, and run multiarch generate", "--registry is not for Bazel, whose targets say where images go")
+		return usagef("give registry: in multiarch.yaml, and run multiarch generate", "--registry and MULTIARCH_REGISTRY are not for Bazel, whose targets say where images go")
 	}
-	o.System, o.Registry, o.Command = system, f.registry, f.command(system)+o.Command
+	o.System, o.Registry, o.Command = system, f.registry, f.command(system, root)+o.Command
 	content, err := pipeline.Write(o)
 	if err != nil {
 		return usageOf(err)
@@ -116,9 +118,7 @@ func usageOf(err error) error {
 func (a *app) keepPipeline(f ciFlags, file string, content []byte, command string) error {
 	shown := file
 	if wd, err := os.Getwd(); err == nil {
-		if near, err := filepath.Rel(wd, file); err == nil {
-			shown = near
-		}
+		shown = filepath.FromSlash(from(wd, file))
 	}
 	old, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -136,7 +136,7 @@ func (a *app) keepPipeline(f ciFlags, file string, content []byte, command strin
 		}
 		if f.check {
 			a.terminal.result("%s", shown)
-			fmt.Fprintf(a.terminal.err, "the pipeline is stale\nhint: run: multiarch ci %s\n", command)
+			fmt.Fprintf(a.terminal.err, "the pipeline is stale\nhint: run at the top of the repository: multiarch ci %s\n", command)
 		}
 		return errDiffers
 	case err == nil && !f.force && !strings.Contains(strings.SplitN(string(old), "\n", 2)[0], pipeline.Marker):
@@ -152,165 +152,53 @@ func (a *app) keepPipeline(f ciFlags, file string, content []byte, command strin
 	return nil
 }
 
-// command is what writes the same pipeline again, without its first words.
-func (f ciFlags) command(system pipeline.System) string {
+// command is what writes the same pipeline again, from the top of the repository and without its first words. Flags that
+// say what becomes of the text are no part of it.
+func (f ciFlags) command(system pipeline.System, root string) string {
 	words := []string{string(system)}
+	flag := func(name, value string) {
+		if value != "" {
+			words = append(words, name, quoted(value))
+		}
+	}
 	if f.split {
 		words = append(words, "--split")
 	}
 	if f.engine != string(pipeline.Embedded) {
-		words = append(words, "--engine "+f.engine)
+		flag("--engine", f.engine)
 	}
-	var runners []string
-	for arch, label := range f.runners {
-		runners = append(runners, "--runner '"+arch+"="+label+"'")
+	for _, arch := range slices.Sorted(maps.Keys(f.runners)) {
+		flag("--runner", arch+"="+f.runners[arch])
 	}
-	slices.Sort(runners)
-	words = append(words, runners...)
-	if f.registry != "" {
-		words = append(words, "--registry "+f.registry)
-	}
-	if len(f.logins) > 0 {
-		words = append(words, "--login "+strings.Join(f.logins, ","))
-	}
-	if f.multiarch != "" {
-		words = append(words, "--multiarch '"+f.multiarch+"'")
+	flag("--registry", f.registry)
+	flag("--login", strings.Join(f.logins, ","))
+	flag("--multiarch", f.multiarch)
+	if f.bazelisk != bazelisk {
+		flag("--bazel", f.bazelisk)
 	}
 	if f.output != "" && f.output != "-" {
-		words = append(words, "--output "+f.output)
+		flag("--output", from(root, f.output))
 	}
 	return strings.Join(words, " ")
 }
 
-// plainPath is a path that needs no quotes in a shell.
-var plainPath = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
-
-// pipeline collects what is to be known about the project.
-func (p *project) pipeline(a *app, f ciFlags, system pipeline.System, root string) (pipeline.Options, error) {
-	o := pipeline.Options{
-		Engine: pipeline.Engine(f.engine), Split: f.split, Runners: f.runners, Bazelisk: f.bazelisk,
-		Lock: len(lock.Wants(p.config)) > 0,
-	}
-	file, err := a.find()
-	if err != nil {
-		return o, err
-	}
-	if file, err = filepath.Abs(file); err != nil {
-		return o, err
-	}
-	near, err := filepath.Rel(root, file)
-	if near = filepath.ToSlash(near); err != nil || !plainPath.MatchString(near) {
-		return o, usagef("use letters, digits and ._/- in its path", "a pipeline cannot name %s", file)
-	}
-	if o.Package = path.Dir(near); o.Package == "." {
-		o.Package = ""
-	}
-	o.Multiarch, o.GoVersion = f.multiarch, ownGo
-	content, err := os.ReadFile(filepath.Join(root, "go.mod"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return o, fmt.Errorf("reading go.mod: %w", err)
-	}
-	mod, err := modfile.Parse("go.mod", content, nil)
-	if err != nil {
-		return o, fmt.Errorf("reading go.mod: %w", err)
-	}
-	if mod.Go != nil && (goversion.Compare("go"+mod.Go.Version, "go"+ownGo) >= 0 || f.multiarch != "") {
-		if o.GoVersion = shortVersion(mod.Go.Version); system == pipeline.GitHub {
-			o.GoVersion = "" // the action reads it in go.mod
+// from is the path of a file as it is seen from a folder.
+func from(dir, file string) string {
+	if full, err := filepath.Abs(file); err == nil {
+		if near, err := filepath.Rel(dir, full); err == nil {
+			return filepath.ToSlash(near)
 		}
 	}
-	if o.Multiarch == "" {
-		o.Multiarch = a.ourselves(mod)
-	}
-	if near != "multiarch.yaml" && near != "images/multiarch.yaml" {
-		o.Command = " -f " + near
-		o.Multiarch += o.Command
-	}
-	for _, i := range p.plan.Images {
-		o.Smoke = o.Smoke || i.Smoke != nil
-		image := pipeline.Image{Name: i.Name, Repository: i.Push.Repository}
-		for _, c := range i.Children {
-			image.Platforms = append(image.Platforms, c.Platform)
-		}
-		o.Images = append(o.Images, image)
-		for _, repository := range append([]string{i.Push.Repository}, i.Push.Further...) {
-			r, err := name.NewRepository(repository)
-			if err != nil {
-				return o, usagef("see: multiarch plan", "image %s cannot go to %q: %w", i.Name, repository, err)
-			}
-			if host := loginHost(r); host != "" && !slices.Contains(o.Registries, host) {
-				o.Registries = append(o.Registries, host)
-			}
-		}
-	}
-	for _, given := range f.logins {
-		host, err := name.NewRegistry(given)
-		if err != nil {
-			return o, usagef("such as ghcr.io or localhost:5000, without a repository", "--login: %w", err)
-		}
-		if host := hostOf(host); !slices.Contains(o.Registries, host) {
-			o.Registries = append(o.Registries, host)
-		}
-	}
-	slices.Sort(o.Registries)
-	return o, nil
+	return file
 }
 
-// loginHost is where to log in for a repository, "" where nobody is asked who they are.
-func loginHost(r name.Repository) string {
-	if host := r.RegistryStr(); strings.HasPrefix(host, "localhost") || strings.HasPrefix(host, "127.") {
-		return ""
-	}
-	return hostOf(r.Registry)
-}
+// plainWord is what a shell takes for one word as it stands.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9@%+=:,./_-]+$`)
 
-// hostOf is what people call a registry.
-func hostOf(r name.Registry) string {
-	if r.RegistryStr() == name.DefaultRegistry {
-		return "docker.io"
+// quoted is one word for a shell. A quote stands in quotes of the other kind, for pipelines take no backslashes.
+func quoted(word string) string {
+	if plainWord.MatchString(word) {
+		return word
 	}
-	return r.RegistryStr()
-}
-
-// ownGo is the version of Go that compiles multiarch itself. The systems' Go fetches no newer one by itself: neither that of
-// GitHub's action nor that of the image golang (GOTOOLCHAIN=local).
-const ownGo = "1.26"
-
-// ourselves is the command that is multiarch in a module.
-func (a *app) ourselves(mod *modfile.File) string {
-	const module, command = "github.com/multiarch-build/multiarch", "github.com/multiarch-build/multiarch/tools/multiarch"
-	if mod.Module != nil && mod.Module.Mod.Path == module {
-		return "go run ./tools/multiarch"
-	}
-	if slices.ContainsFunc(mod.Tool, func(t *modfile.Tool) bool { return t.Path == command }) {
-		return "go tool multiarch"
-	}
-	if v := version(); strings.HasPrefix(v, "v") && !strings.Contains(v, "+") {
-		return "go run " + command + "@" + v
-	}
-	a.terminal.note("multiarch: this program does not know its version, so that the pipeline takes the latest; --multiarch pins one, and so does: go get -tool %s", command)
-	return "go run " + command + "@latest"
-}
-
-// shortVersion is a version of Go without what comes after its second number.
-func shortVersion(v string) string {
-	parts := strings.SplitN(v, ".", 3)
-	return strings.Join(parts[:min(2, len(parts))], ".")
-}
-
-// repository is the top of the git checkout that a folder is in, or else the folder.
-func repository(dir string) string {
-	for at := dir; ; at = filepath.Dir(at) {
-		if exists(filepath.Join(at, ".git")) {
-			return at
-		}
-		if at == filepath.Dir(at) {
-			return dir
-		}
-	}
-}
-
-func exists(file string) bool {
-	_, err := os.Stat(file)
-	return err == nil
+	return "'" + strings.ReplaceAll(word, "'", `'"'"'`) + "'"
 }

@@ -2,9 +2,12 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"strings"
 
@@ -12,6 +15,7 @@ import (
 	"github.com/docker/cli/cli/config/types"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/spf13/cobra"
 )
 
@@ -41,7 +45,7 @@ processes.`,
 				return err
 			}
 			if err := a.client(insecure, 0).Try(cmd.Context(), host.RegistryStr(), authn.FromConfig(authn.AuthConfig{Username: username, Password: secret})); err != nil {
-				return fmt.Errorf("logging in to %s: %w", host, err)
+				return &loginError{fmt.Errorf("logging in to %s: %w", host, err), loginHint(host, err)}
 			}
 			return keepLogin(host, username, secret)
 		},
@@ -68,14 +72,45 @@ func readPassword(r io.Reader) (string, error) {
 func keepLogin(host name.Registry, username, secret string) error {
 	file, err := config.Load(os.Getenv("DOCKER_CONFIG"))
 	if err != nil {
-		return fmt.Errorf("reading docker's configuration: %w", err)
+		return &loginError{fmt.Errorf("reading docker's configuration: %w", err), "mend that file, or name another folder for it with DOCKER_CONFIG"}
 	}
 	server := host.RegistryStr()
 	if server == name.DefaultRegistry {
 		server = authn.DefaultAuthKey // docker's own name for Docker Hub
 	}
 	if err := file.GetCredentialsStore(server).Store(types.AuthConfig{ServerAddress: server, Username: username, Password: secret}); err != nil {
-		return fmt.Errorf("keeping the login: %w", err)
+		return &loginError{fmt.Errorf("keeping the login: %w", err),
+			"see that the credential helper which docker's config.json names is installed and works, or name another folder for that file with DOCKER_CONFIG"}
 	}
 	return nil
+}
+
+// loginError is a login that was not taken, or could not be kept.
+type loginError struct {
+	error
+	hint string
+}
+
+func (e *loginError) Unwrap() error { return e.error }
+
+// Hint says what to do about it.
+func (e *loginError) Hint() string { return e.hint }
+
+// loginHint says what may be wrong where a registry does not take a login.
+func loginHint(host name.Registry, err error) string {
+	var (
+		answer      *transport.Error
+		certificate *tls.CertificateVerificationError
+		dial        *net.OpError
+	)
+	switch {
+	case errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
+		return "see that name and password are right; many registries want a token that may push where a password is asked for"
+	case answer != nil: // to a request over plain HTTP, it may be, which came after one that was not
+	case errors.As(err, &certificate), errors.Is(err, http.ErrSchemeMismatch):
+		return "--insecure allows plain HTTP, and certificates nobody vouches for"
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return "see that the registry is spelt right, runs and can be reached from here"
+	}
+	return fmt.Sprintf("see that %s is a registry: those answer at /v2/", host.RegistryStr())
 }

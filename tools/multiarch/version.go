@@ -3,8 +3,10 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/mod/module"
 )
 
 func (a *app) versionCommand() *cobra.Command {
@@ -26,4 +28,15 @@ func version() string {
 		return "(devel)"
 	}
 	return info.Main.Version
+}
+
+// fetchable is the version, and whether the go command can fetch it from elsewhere: it came from there, or is that of a
+// tag. What was built from a checkout has a version made of its commit, which nobody else may have.
+func fetchable() (string, bool) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "", false
+	}
+	v := info.Main.Version
+	return v, module.Check(info.Main.Path, v) == nil && !strings.Contains(v, "+") && (info.Main.Sum != "" || !module.IsPseudoVersion(v))
 }

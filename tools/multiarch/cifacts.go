@@ -1,0 +1,156 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	goversion "go/version"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"golang.org/x/mod/modfile"
+
+	"github.com/multiarch-build/multiarch/tools/lock"
+	"github.com/multiarch-build/multiarch/tools/pipeline"
+)
+
+// plainPath is a path that needs no quotes in a shell.
+var plainPath = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
+
+// pipeline collects what is to be known about the project.
+func (p *project) pipeline(a *app, f ciFlags, system pipeline.System, root string) (pipeline.Options, error) {
+	o := pipeline.Options{
+		Engine: pipeline.Engine(f.engine), Split: f.split, Runners: f.runners, Bazelisk: f.bazelisk,
+		Lock: len(lock.Wants(p.config)) > 0,
+	}
+	file, err := a.find()
+	if err != nil {
+		return o, err
+	}
+	if file, err = filepath.Abs(file); err != nil {
+		return o, err
+	}
+	near, err := filepath.Rel(root, file)
+	if near = filepath.ToSlash(near); err != nil || !plainPath.MatchString(near) {
+		return o, usagef("use letters, digits and ._/- in its path", "a pipeline cannot name %s", file)
+	}
+	if o.Package = path.Dir(near); o.Package == "." {
+		o.Package = ""
+	}
+	o.Multiarch, o.GoVersion = f.multiarch, ownGo
+	content, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return o, fmt.Errorf("reading go.mod: %w", err)
+	}
+	mod, err := modfile.Parse("go.mod", content, nil)
+	if err != nil {
+		return o, fmt.Errorf("reading go.mod: %w", err)
+	}
+	if mod.Go != nil && (goversion.Compare("go"+mod.Go.Version, "go"+ownGo) >= 0 || f.multiarch != "") {
+		if o.GoVersion = shortVersion(mod.Go.Version); system == pipeline.GitHub {
+			o.GoVersion = "" // the action reads it in go.mod
+		}
+	}
+	if o.Multiarch == "" {
+		if o.Multiarch, err = ourselves(mod); err != nil {
+			return o, err
+		}
+	}
+	if near != "multiarch.yaml" && (near != "images/multiarch.yaml" || exists(filepath.Join(root, "multiarch.yaml"))) {
+		o.Command = " -f " + near
+		o.Multiarch += o.Command
+	}
+	for _, i := range p.plan.Images {
+		o.Smoke = o.Smoke || i.Smoke != nil
+		image := pipeline.Image{Name: i.Name, Repository: i.Push.Repository}
+		for _, c := range i.Children {
+			image.Platforms = append(image.Platforms, c.Platform)
+		}
+		o.Images = append(o.Images, image)
+		for _, repository := range append([]string{i.Push.Repository}, i.Push.Further...) {
+			r, err := name.NewRepository(repository)
+			if err != nil {
+				return o, usagef("see: multiarch plan", "image %s cannot go to %q: %w", i.Name, repository, err)
+			}
+			if host := loginHost(r); host != "" && !slices.Contains(o.Registries, host) {
+				o.Registries = append(o.Registries, host)
+			}
+		}
+	}
+	for _, given := range f.logins {
+		host, err := name.NewRegistry(given)
+		if err != nil {
+			return o, usagef("such as ghcr.io or localhost:5000, without a repository", "--login: %w", err)
+		}
+		if host := hostOf(host); !slices.Contains(o.Registries, host) {
+			o.Registries = append(o.Registries, host)
+		}
+	}
+	slices.Sort(o.Registries)
+	return o, nil
+}
+
+// loginHost is where to log in for a repository, "" where nobody is asked who they are.
+func loginHost(r name.Repository) string {
+	if host := r.RegistryStr(); strings.HasPrefix(host, "localhost") || strings.HasPrefix(host, "127.") {
+		return ""
+	}
+	return hostOf(r.Registry)
+}
+
+// hostOf is what people call a registry.
+func hostOf(r name.Registry) string {
+	if r.RegistryStr() == name.DefaultRegistry {
+		return "docker.io"
+	}
+	return r.RegistryStr()
+}
+
+// ownGo is the version of Go that compiles multiarch itself. The systems' Go fetches no newer one by itself: neither that of
+// GitHub's action nor that of the image golang (GOTOOLCHAIN=local).
+const ownGo = "1.26"
+
+// ourselves is the command that is multiarch in a module, always in one version: what writes a release does not change
+// between two runs.
+func ourselves(mod *modfile.File) (string, error) {
+	const top, command = "github.com/multiarch-build/multiarch", "github.com/multiarch-build/multiarch/tools/multiarch"
+	if mod.Module != nil && mod.Module.Mod.Path == top {
+		return "go run ./tools/multiarch", nil
+	}
+	if slices.ContainsFunc(mod.Tool, func(t *modfile.Tool) bool { return t.Path == command }) {
+		return "go tool multiarch", nil
+	}
+	if v, ok := fetchable(); ok {
+		return "go run " + command + "@" + v, nil
+	}
+	return "", usagef("pin one with: go get -tool "+command+", or name the command that is multiarch there with --multiarch",
+		"this program does not know of a version of itself that a pipeline could fetch")
+}
+
+// shortVersion is a version of Go without what comes after its second number.
+func shortVersion(v string) string {
+	parts := strings.SplitN(v, ".", 3)
+	return strings.Join(parts[:min(2, len(parts))], ".")
+}
+
+// repository is the top of the git checkout that a folder is in, or else the folder.
+func repository(dir string) string {
+	for at := dir; ; at = filepath.Dir(at) {
+		if exists(filepath.Join(at, ".git")) {
+			return at
+		}
+		if at == filepath.Dir(at) {
+			return dir
+		}
+	}
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/registry"
+)
+
+// TestLoginHint lets registries refuse a login, each in its way.
+func TestLoginHint(t *testing.T) {
+	answer := func(status int) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+			w.WriteHeader(status)
+		})
+	}
+	refusing, elsewhere := httptest.NewServer(answer(http.StatusUnauthorized)), httptest.NewServer(answer(http.StatusNotFound))
+	defer refusing.Close()
+	defer elsewhere.Close()
+	for hint, at := range map[string]string{
+		"name and password are right": refusing.URL,
+		"is a registry: those answer": elsewhere.URL,
+		"runs and can be reached":     "http://127.0.0.1:1",
+	} {
+		t.Run(hint, func(t *testing.T) {
+			host := must(name.NewRegistry(strings.TrimPrefix(at, "http://")))
+			err := registry.Client{}.Try(t.Context(), host.RegistryStr(), authn.FromConfig(authn.AuthConfig{Username: "ada", Password: "wrong"}))
+			require.Error(t, err)
+			assert.Contains(t, loginHint(host, err), hint)
+		})
+	}
+	// What a registry says that is not on loopback, where everything is allowed.
+	for _, err := range []error{http.ErrSchemeMismatch, &tls.CertificateVerificationError{Err: errors.New("signed by nobody")}} {
+		err = &url.Error{Op: "Get", URL: "https://registry.example.com/v2/", Err: err}
+		assert.Contains(t, loginHint(name.Registry{}, err), "--insecure allows")
+	}
+}
