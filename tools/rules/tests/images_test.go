@@ -182,6 +182,21 @@ func TestCompiledPrograms(t *testing.T) {
 	}
 }
 
+func TestRunfiles(t *testing.T) {
+	needBazel(t)
+	_, _, layers := child(t, index(t, "reader"), 0)
+	require.Len(t, layers, 1)
+	lines, contents := list(t, layers[0])
+	runfiles := "app/reader.runfiles/" + os.Getenv("TEST_WORKSPACE") + "/tools/rules/tests/program/"
+	assert.Contains(t, lines, "0755 0:0 app/reader")
+	assert.Contains(t, lines, "0644 0:0 "+runfiles+"words.txt")
+	assert.Equal(t, "beside the program\n", string(contents[runfiles+"words.txt"]))
+	assert.Contains(t, contents, "app/reader.runfiles/_repo_mapping")
+	for name := range contents {
+		assert.False(t, strings.HasSuffix(name, "program/reader_/reader"), "the program is there once")
+	}
+}
+
 func TestPlainFileAsProgram(t *testing.T) {
 	needBazel(t)
 	i := index(t, "plain")
