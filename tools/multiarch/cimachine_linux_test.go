@@ -1,0 +1,130 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// pipelineCase is a pipeline to run.
+type pipelineCase struct {
+	system, engine string
+	split          bool
+	// login is that the base is in a private registry as well, which --login names.
+	login bool
+	// folder is where the configuration is, which -f names.
+	folder string
+}
+
+// standIns take the place of what a test cannot run.
+var standIns = map[string]string{
+	"sudo":    "#!/bin/sh\n",
+	"apt-get": "#!/bin/sh\n",
+	"bazel": `#!/bin/bash
+set -eu
+case "$1" in
+test) ;;
+run) while [ "$1" != -- ]; do shift; done; shift; exec multiarch release "$@" ;;
+build)
+  shift
+  for label; do
+    case "$label" in --*) continue ;; esac
+    label=${label#//:}; image=${label%%_*}; platform=${label#*_}; platform=${platform%.layout}
+    multiarch build -q --platform "${platform//_//}" --output "bazel-bin/$label" "$image"
+  done ;;
+*) exit 2 ;;
+esac
+`,
+}
+
+// pipelineMachine is a checkout, and the machine of a system with it.
+type pipelineMachine struct {
+	*testing.T
+	services
+	c pipelineCase
+	// docker is where the machine's own logins are, temp where those of a job may be.
+	bin, docker, temp string
+}
+
+func newPipelineMachine(t *testing.T, c pipelineCase) pipelineMachine {
+	m := pipelineMachine{t, services{t.TempDir(), ""}, c, t.TempDir(), t.TempDir(), t.TempDir()}
+	m.write(t, "go.mod", "module example.com/hello\n\ngo 1.24\n")
+	m.write(t, "MODULE.bazel", "module(name = \"hello\")\n")
+	m.write(t, ".gitignore", "bazel-bin\nrelease.json\n")
+	m.program("hello")
+	for name, script := range standIns {
+		require.NoError(t, os.WriteFile(filepath.Join(m.bin, name), []byte(script), 0o755))
+	}
+	return m
+}
+
+// program is what all images hold.
+func (m pipelineMachine) program(says string) {
+	m.write(m.T, path.Join(m.c.folder, "main.go"), "package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println(\""+says+"\") }\n")
+}
+
+func (m pipelineMachine) try(script string, env ...string) (string, error) {
+	cmd := exec.Command("bash", "-c", script)
+	cmd.Dir = m.dir
+	cmd.Env = append(append(os.Environ(), "PATH="+m.bin+":"+os.Getenv("PATH"), "DOCKER_CONFIG="+m.docker,
+		"RUNNER_TEMP="+m.temp, "GITHUB_ENV="+filepath.Join(m.temp, "env"), "WORKSPACE_TMP="+m.temp, "BUILD_NUMBER=7"), env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func (m pipelineMachine) run(script string, env ...string) string {
+	m.Helper()
+	out, err := m.try(script, env...)
+	require.NoError(m, err, "%s\n%s", script, out)
+	return out
+}
+
+func (m pipelineMachine) commit() {
+	m.Helper()
+	m.run("git init -q && git add . && git -c user.name=x -c user.email=x@example.com commit -q -m x")
+}
+
+// as runs the steps of a job for a tag, or for a proposed change; whoever is without passwords has empty ones, or does not
+// come to the step. No login is left afterwards.
+func (m pipelineMachine) as(j pipelineJob, tag string, known bool) (said string, err error) {
+	m.Helper()
+	require.NotEmpty(m, j.steps, j.name)
+	require.NoError(m, os.WriteFile(filepath.Join(m.temp, "env"), nil, 0o644))
+	with := func(step pipelineStep) []string {
+		env := building(m.c.system, tag)
+		for _, pair := range step.env {
+			if !known && strings.HasSuffix(pair, "="+password) {
+				pair = strings.TrimSuffix(pair, password)
+			}
+			env = append(env, strings.ReplaceAll(pair, "$CI_PROJECT_DIR.tmp", m.temp))
+		}
+		more, err := os.ReadFile(filepath.Join(m.temp, "env")) // what earlier steps have left
+		require.NoError(m, err)
+		return append(env, strings.Fields(string(more))...)
+	}
+	for _, step := range j.steps {
+		if err == nil && (known || !step.secret) {
+			var out string
+			out, err = m.try(step.script, with(step)...)
+			said += out
+		}
+	}
+	logins, _ := os.ReadFile(filepath.Join(m.temp, "docker", "config.json"))
+	assert.Equal(m, known, len(logins) > 0, "a login in %s", logins)
+	for _, step := range j.cleanup {
+		m.run(step.script, with(step)...)
+	}
+	if m.c.system == "github" {
+		require.Empty(m, j.cleanup)
+		require.NoError(m, os.RemoveAll(filepath.Join(m.temp, "docker")))
+	}
+	assert.NoFileExists(m, filepath.Join(m.temp, "docker", "config.json"))
+	assert.NoFileExists(m, filepath.Join(m.docker, "config.json"), "logins are not those of whoever runs pipelines")
+	return said, err
+}
