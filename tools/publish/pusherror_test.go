@@ -100,7 +100,9 @@ func TestPushHintNamesTheRegistry(t *testing.T) {
 	}
 	base := newLayer(t, "base", 5000)
 	hello := service(t, "hello", []v1.Layer{base}, amd64)
-	login := func(host string) string { return fmt.Sprintf("log in with multiarch login %s (or docker login %s)", host, host) }
+	login := func(host string) string {
+		return fmt.Sprintf("log in with multiarch login %s (or docker login %s)", host, host)
+	}
 
 	dockerConfig(t, "{}")
 	_, err := push(t, quick, target(closed, hello, "latest"))

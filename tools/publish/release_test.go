@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/stretchr/testify/assert"
@@ -78,77 +77,6 @@ func (r release) state(t testing.TB, l *loopback) (after, before int) {
 }
 
 const tagsEach = 7 // of a release in each registry
-
-// TestReleaseIsAllOrNothing lets every single request of a release go wrong, once for a moment and once for good, and
-// the connection break before and after the registry has carried it out.
-func TestReleaseIsAllOrNothing(t *testing.T) {
-	r := newRelease(t)
-	a, b, targets := r.start(t)
-	_, err := push(t, quick, targets...)
-	require.NoError(t, err)
-	requests := [2]int{len(a.Requests()), len(b.Requests())}
-	require.Equal(t, requests[0], requests[1])
-	require.Greater(t, requests[0], 60)
-
-	once := func(fault faulty.Fault) func(number int) func(faulty.Request) faulty.Fault {
-		return func(number int) func(faulty.Request) faulty.Fault { return faulty.Nth(number, fault) }
-	}
-	// always fails the request of that number, and all of the same name from then on.
-	always := func(fault faulty.Fault) func(number int) func(faulty.Request) faulty.Fault {
-		return func(number int) func(faulty.Request) faulty.Fault {
-			name := ""
-			return func(r faulty.Request) faulty.Fault {
-				if r.Number == number {
-					name = r.Name
-				}
-				if r.Name == name {
-					return fault
-				}
-				return nil
-			}
-		}
-	}
-	impatient := registry.Client{Backoff: registry.Backoff{Attempts: 1}}
-	patient := registry.Client{Backoff: registry.Backoff{Attempts: 2, First: time.Millisecond, Most: time.Millisecond}}
-	for name, c := range map[string]struct {
-		client registry.Client
-		faulty func(number int) func(faulty.Request) faulty.Fault
-	}{
-		"500, permanent": {patient, always(faulty.Status(http.StatusInternalServerError))},
-		"connection cut": {impatient, once(faulty.Reset)},
-		"answer lost":    {impatient, once(faulty.Lost)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			failures := 0
-			for number := 1; number <= requests[0]; number++ {
-				a, b, targets := r.start(t)
-				wrong := []*loopback{a, b}[number%2]
-				wrong.Choose(c.faulty(number))
-				_, err := push(t, c.client, targets...)
-				wrong.Choose(nil)
-				afterA, beforeA := r.state(t, a)
-				afterB, beforeB := r.state(t, b)
-				if err == nil {
-					require.Equal(t, 2*tagsEach, afterA+afterB, "request %d: all tags moved", number)
-				} else {
-					failures++
-					var partial *publish.PushError
-					require.ErrorAs(t, err, &partial)
-					require.Empty(t, partial.Stuck)
-					require.Equal(t, 2*tagsEach, beforeA+beforeB, "request %d: no tag moved: %v", number, err)
-					require.Len(t, partial.Unmoved, 2*tagsEach)
-				}
-				_, err = push(t, quick, targets...)
-				require.NoError(t, err, "the rerun completes")
-				afterA, _ = r.state(t, a)
-				afterB, _ = r.state(t, b)
-				require.Equal(t, 2*tagsEach, afterA+afterB)
-			}
-			assert.Greater(t, failures, requests[0]/3, "most requests are needed")
-		})
-	}
-}
 
 // TestReleaseInterrupted stops a release at each of the requests that move tags.
 func TestReleaseInterrupted(t *testing.T) {

@@ -59,7 +59,7 @@ func (p *push) move(ctx context.Context, whole bool) error {
 
 // tag makes t stand for m, and knows afterwards whether it does.
 func (p *push) tag(ctx context.Context, t *pointer, m manifest) error {
-	look, sent := t.immutable, false
+	look, doubt := t.immutable, false
 	err := p.client.Retry(ctx, func(ctx context.Context) error {
 		if look {
 			now, err := p.current(ctx, t.ref)
@@ -74,20 +74,22 @@ func (p *push) tag(ctx context.Context, t *pointer, m manifest) error {
 				return err
 			}
 		}
-		look, sent = true, true
+		look = true
 		// A request that is cut off could be carried out at any time after, also after the tag has been put back.
 		whole, cancel := outliving(ctx)
 		defer cancel()
-		return p.pusher.Put(whole, t.ref, m.Taggable)
+		err := p.pusher.Put(whole, t.ref, m.Taggable)
+		doubt = doubt || err != nil && !hidden(err)
+		return err
 	})
 	if err == nil {
 		t.state = moved
 		return nil
 	}
-	if !sent {
-		return err
+	if !doubt {
+		return err // nobody was let in, or nothing was sent
 	}
-	// The request may have been carried out although its answer was an error or was lost.
+	// A request may have been carried out although its answer was an error or was lost.
 	after, cancel := outliving(ctx)
 	defer cancel()
 	switch now, lookErr := p.current(after, t.ref); {
