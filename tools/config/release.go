@@ -20,7 +20,7 @@ import (
 // Registry says how one registry is spoken to.
 type Registry struct {
 	Insecure bool `yaml:"insecure,omitempty" jsonschema_description:"Allow plain HTTP, and certificates nobody vouches for, to this registry."`
-	Jobs     int  `yaml:"jobs,omitempty" jsonschema:"minimum=1,maximum=256" jsonschema_description:"How many requests may be under way to this registry at once; default: 96 where images are pushed."`
+	Jobs     int  `yaml:"jobs,omitempty" jsonschema:"minimum=1,maximum=256" jsonschema_description:"How many requests may be under way to this registry at once, and beside them how many blobs may be read from it; default: 96 each where images are pushed."`
 }
 
 // Repositories are the repositories of an image: one, or a list of them.

@@ -19,13 +19,15 @@ import (
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/lock"
 	"github.com/multiarch-build/multiarch/tools/plan"
+	"github.com/multiarch-build/multiarch/tools/registry"
 )
 
 // app is what all commands share.
 type app struct {
 	terminal *terminal
 	stdin    io.Reader
-	file     string // -f
+	file     string           // -f
+	limits   *registry.Limits // what is under way to registries, for all clients
 }
 
 func (a *app) command() *cobra.Command {

@@ -17,6 +17,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/base/debian"
 	"github.com/multiarch-build/multiarch/tools/base/pull"
 	"github.com/multiarch-build/multiarch/tools/lock"
+	"github.com/multiarch-build/multiarch/tools/registry"
 )
 
 // lockOf is the lock of a configuration.
@@ -27,6 +28,7 @@ type locking struct {
 	file  string // multiarch.lock
 	old   *lock.File
 	wants []lock.Want
+	hosts map[string]registry.Host
 }
 
 func (a *app) locking() (*locking, error) {
@@ -38,7 +40,7 @@ func (a *app) locking() (*locking, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &locking{file: lockOf(file), wants: lock.Wants(c)}
+	l := &locking{file: lockOf(file), wants: lock.Wants(c), hosts: hosts(c)}
 	l.old, err = lock.Beside(file)
 	return l, err
 }
@@ -95,7 +97,7 @@ those named. Builds take bases as they are locked and ask nobody. Prints a line 
 					ask = append(ask, w)
 				}
 			}
-			found, err := a.resolve(cmd.Context(), o, ask)
+			found, err := a.resolve(cmd.Context(), o, l.hosts, ask)
 			if err != nil {
 				return err
 			}
@@ -121,11 +123,13 @@ func (a *app) checkLock(l *locking) error {
 }
 
 // resolve finds out what bases are right now, all at once. Everything that fails is in the error.
-func (a *app) resolve(ctx context.Context, o outcome, wants []lock.Want) (map[string]lock.Base, error) {
+func (a *app) resolve(ctx context.Context, o outcome, hosts map[string]registry.Host, wants []lock.Want) (map[string]lock.Base, error) {
 	sources, err := mirrors()
 	if err != nil {
 		return nil, err
 	}
+	client := a.client(o.insecure, o.jobs)
+	client.Hosts = hosts
 	found := make([]lock.Base, len(wants))
 	failed := make([]error, len(wants))
 	var group errgroup.Group
@@ -133,7 +137,7 @@ func (a *app) resolve(ctx context.Context, o outcome, wants []lock.Want) (map[st
 		group.Go(func() error {
 			switch {
 			case w.Base.Image != "":
-				found[i].Image, failed[i] = pull.Resolve(ctx, a.client(o.insecure, o.jobs), w)
+				found[i].Image, failed[i] = pull.Resolve(ctx, client, w)
 			case w.Base.Debian != nil:
 				archive := debian.Archive{Mirrors: sources}
 				if w.Base.Debian.Mirror != "" {
@@ -213,7 +217,7 @@ line a package. Nothing is written. Exits with 4 where something has moved; mult
 					return usagef(err.Hint(), "%w", err)
 				}
 			}
-			found, err := a.resolve(cmd.Context(), o, ask)
+			found, err := a.resolve(cmd.Context(), o, l.hosts, ask)
 			if err != nil {
 				return err
 			}

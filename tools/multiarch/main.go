@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/multiarch-build/multiarch/tools/registry"
 	"github.com/multiarch-build/multiarch/tools/run"
 )
 
@@ -28,7 +29,7 @@ func start() int {
 
 // execute is the whole program: arguments in, exit code out.
 func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{terminal: newTerminal(stdout, stderr), stdin: stdin}
+	a := &app{terminal: newTerminal(stdout, stderr), stdin: stdin, limits: &registry.Limits{}}
 	root := a.command()
 	root.SetArgs(args)
 	root.SetIn(stdin)

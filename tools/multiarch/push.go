@@ -36,7 +36,7 @@ func (p *pushFlags) flags(cmd *cobra.Command) {
 }
 
 func (a *app) client(insecure bool, jobs int) registry.Client {
-	return registry.Client{Insecure: insecure, Jobs: jobs, UserAgent: "multiarch/" + version()}
+	return registry.Client{Insecure: insecure, Jobs: jobs, Limits: a.limits, UserAgent: "multiarch/" + version()}
 }
 
 func (a *app) pushCommand() *cobra.Command {
