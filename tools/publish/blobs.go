@@ -21,10 +21,13 @@ type shipment struct {
 	from *name.Repository
 	// after is that from is a repository of this push, and may have it only when others are done.
 	after bool
+	// missing is that to has said that it lacks it, and that nothing has come to the registry since that could be why it
+	// has it now: some keep one store of blobs for all repositories.
+	missing bool
 }
 
 // stock asks for every blob that no manifest speaks for, in each repository that needs it. That is no request more than
-// an upload takes anyway: go-containerregistry begins it by asking, and is spared that question later.
+// an upload takes anyway: go-containerregistry begins it by asking, and is spared that question where the answer holds.
 func (p *push) stock(ctx context.Context, progress func(string, int64, int64)) error {
 	p.list, p.meter = consignments(p.all, p.targets, progress)
 	work := lanes{}
@@ -58,16 +61,17 @@ func (p *push) stock(ctx context.Context, progress func(string, int64, int64)) e
 func (c *consignment) route() ([]shipment, error) {
 	var all []shipment
 	var holder *name.Repository
-	if i := slices.IndexFunc(c.to, func(to *destination) bool { return to.there }); i >= 0 {
-		holder = &c.to[i].repo
+	held := slices.IndexFunc(c.to, func(to *destination) bool { return to.there })
+	if held >= 0 {
+		holder = &c.to[held].repo
 	}
 	for _, to := range c.to {
 		switch {
 		case to.there:
 		case holder != nil:
-			all = append(all, shipment{c, to, holder, true})
+			all = append(all, shipment{consignment: c, to: to, from: holder, after: true, missing: to.missing && held >= 0})
 		default:
-			s := shipment{c, to, nil, false}
+			s := shipment{consignment: c, to: to, missing: to.missing}
 			layer, err := c.layer()
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.where, err)
@@ -124,7 +128,7 @@ func (p *push) ship(ctx context.Context, s shipment) error {
 	if s.from != nil {
 		upload = &remote.MountableLayer{Layer: upload, Reference: s.from.Digest(s.digest.String())}
 	}
-	missing := s.to.missing
+	missing := s.missing
 	err = p.client.Retry(ctx, func(ctx context.Context) error {
 		if missing { // the first time; after that, an attempt that failed may have stored it
 			ctx, missing = registry.Missing(ctx, s.digest.String()), false
