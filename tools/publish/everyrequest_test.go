@@ -3,6 +3,7 @@ package publish_test
 import (
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -85,6 +86,10 @@ func TestReleaseIsAllOrNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, requests, requestsOf(again, other), "they are the same in every run")
 
+	if raced() {
+		// A race is one of all requests of a kind, and everything takes several times as long.
+		requests = slices.DeleteFunc(requests, func(o oneRequest) bool { return o.nth%3 != 1 || o.registry == 1 })
+	}
 	impatient := registry.Client{Jobs: 4, Backoff: registry.Backoff{Attempts: 1}}
 	patient := registry.Client{Jobs: 4, Backoff: registry.Backoff{Attempts: 2, First: time.Millisecond, Most: time.Millisecond}}
 	for name, c := range map[string]struct {
@@ -157,4 +162,10 @@ func (r release) survives(t *testing.T, one oneRequest, client registry.Client, 
 		require.Equal(t, tagsEach, after)
 	}
 	return false
+}
+
+// raced tells whether the race detector is built in.
+func raced() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
