@@ -295,6 +295,30 @@ func TestTags(t *testing.T) {
 	assert.Equal(t, "localhost:5000/hello:latest\nlocalhost:5000/hello:0123456\nlocalhost:5000/hello:v1.2.3-arm64v8\n", string(references))
 }
 
+// TestWorker asks one process for many things, of which one goes wrong.
+func TestWorker(t *testing.T) {
+	w := newWorkshop(t)
+	w.write("params", strings.Join([]string{"layer", "-holds", "files", "-blob", "blob", "-descriptor", "blob.json", entry("etc/a", "/x")}, "\n")+"\n")
+	w.must("@params")
+	blob := w.read("blob")
+	w.write("wrong", "layer\n-what\n")
+	var responses strings.Builder
+	require.NoError(t, work(t.Context(), strings.NewReader(`{"arguments":["@wrong"],"inputs":[{"path":"wrong","digest":"eA=="}],"requestId":0}
+{"arguments":["@params"],"verbosity":10}{"arguments":["@params"],"requestId":3}`), &responses))
+	var all []workResponse
+	for d := json.NewDecoder(strings.NewReader(responses.String())); d.More(); {
+		var r workResponse
+		require.NoError(t, d.Decode(&r))
+		all = append(all, r)
+	}
+	require.Len(t, all, 3)
+	assert.Equal(t, 2, all[0].ExitCode)
+	assert.Contains(t, all[0].Output, "multiarch: layer: ")
+	assert.Equal(t, []workResponse{{0, "", 0}, {0, "", 3}}, all[1:])
+	assert.Equal(t, blob, w.read("blob"), "what came before makes no difference")
+	assert.ErrorContains(t, work(t.Context(), strings.NewReader("{"), &responses), "reading a request of Bazel")
+}
+
 func TestStatus(t *testing.T) {
 	w := newWorkshop(t)
 	w.write("status", "BUILD_USER somebody\nSTABLE_GIT_COMMIT 01234\nSTABLE_GIT_BRANCH \nSTABLE_HOST here\nSTABLE_GIT_TAG v1 of it\n")

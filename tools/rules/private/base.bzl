@@ -57,7 +57,7 @@ def _debian_base_impl(ctx):
     of = ctx.attr.packages[PackagesInfo]
     layers = {}
     for compression in ["gzip", "zstd"]:
-        args = arguments(ctx)
+        args = arguments(ctx, "layer")
         args.add("-holds", "packages")
         args.add("-name", ctx.attr.base)
         args.add("-packages", of.list)
@@ -106,7 +106,7 @@ def _image_base_impl(ctx):
             len(found),
         ))
     config = ctx.actions.declare_file(ctx.label.name + ".base.json")
-    args = arguments(ctx)
+    args = arguments(ctx, "base")
     args.add("-name", ctx.attr.base)
     args.add("-platform", ctx.attr.platform)
     args.add_all(found, before_each = "-layout", expand_directories = False)
@@ -117,7 +117,6 @@ def _image_base_impl(ctx):
         inputs.append(ctx.file.lock)
     assemble(
         ctx,
-        command = "base",
         mnemonic = "MultiarchBase",
         message = "Reading base %{label}",
         inputs = inputs,

@@ -30,7 +30,7 @@ def _program(ctx):
     return files[0]
 
 def _program_layer(ctx, program):
-    args = arguments(ctx)
+    args = arguments(ctx, "layer")
     args.add("-holds", "program")
     args.add("-image", ctx.attr.image)
     args.add("-platform", ctx.attr.platform)
@@ -138,12 +138,11 @@ def _image_impl(ctx):
         commit_time = ctx.file._git_status if ctx.attr.created == "commit" else None,
     )
 
-    args = arguments(ctx)
+    args = arguments(ctx, "image")
     args.add("-image", ctx.attr.image)
     image, inputs, outputs = manifest_of(ctx, ctx.label.name, recipe, args)
     assemble(
         ctx,
-        command = "image",
         mnemonic = "MultiarchImage",
         message = "Assembling image %{label}",
         inputs = inputs,

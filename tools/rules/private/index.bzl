@@ -11,7 +11,7 @@ def _index_impl(ctx):
 
     index = ctx.actions.declare_file(ctx.label.name + ".index.json")
     descriptor = ctx.actions.declare_file(ctx.label.name + ".descriptor.json")
-    args = arguments(ctx)
+    args = arguments(ctx, "index")
     args.add("-image", ctx.label.name)
     inputs, outputs, images = [], [index, descriptor, ctx.outputs.digest], []
     if ctx.attr.annotations:
@@ -34,7 +34,6 @@ def _index_impl(ctx):
         outputs += writes
     assemble(
         ctx,
-        command = "index",
         mnemonic = "MultiarchIndex",
         message = "Assembling image index %{label}",
         inputs = depset(inputs),

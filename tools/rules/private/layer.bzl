@@ -11,43 +11,46 @@ ASSEMBLE = {
     ),
 }
 
-def assemble(ctx, command, mnemonic, message, outputs, inputs = [], args = None):
+def assemble(ctx, mnemonic, message, outputs, args, inputs = []):
     """Runs the assembler. There is no shell, no environment and no tool of the host's in it.
 
     Args:
         ctx: the rule's context.
-        command: the assembler's command.
         mnemonic: of the action.
         message: what Bazel shows while it runs.
         outputs: list of File.
+        args: Args, begun by arguments.
         inputs: list or depset of File.
-        args: further Args.
     """
-    first = ctx.actions.args()
-    first.add(command)
     ctx.actions.run(
         executable = ctx.executable._assemble,
-        arguments = [first] + ([args] if args else []),
+        arguments = [args],
         inputs = inputs,
         outputs = outputs,
         mnemonic = mnemonic,
         progress_message = message,
         env = {},
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = {
+            "requires-worker-protocol": "json",
+            "supports-path-mapping": "1",
+            "supports-workers": "1",
+        },
     )
 
-def arguments(ctx):
-    """Begins Args that go through a file where they get long: a command line is limited, a layer is not.
+def arguments(ctx, command):
+    """Begins Args. They always go through a file: a command line is limited, a layer is not, and workers want it so.
 
     Args:
         ctx: the rule's context.
+        command: the assembler's command.
 
     Returns:
-        empty Args.
+        Args.
     """
     args = ctx.actions.args()
-    args.use_param_file("@%s")
+    args.use_param_file("@%s", use_always = True)
     args.set_param_file_format("multiline")
+    args.add(command)
     return args
 
 def write_layer(ctx, name, args, inputs, compression, os = "linux"):
@@ -72,7 +75,6 @@ def write_layer(ctx, name, args, inputs, compression, os = "linux"):
     args.add("-os", os)
     assemble(
         ctx,
-        command = "layer",
         mnemonic = "MultiarchLayer",
         message = "Writing layer %{output}",
         inputs = inputs,
@@ -97,7 +99,7 @@ def _entry_of(group):
     return entry
 
 def _files_layer_impl(ctx):
-    args = arguments(ctx)
+    args = arguments(ctx, "layer")
     args.add("-holds", "files")
     args.add("-image", ctx.attr.image)
     files = []
@@ -121,7 +123,7 @@ files_layer = rule(
 )
 
 def _static_layer_impl(ctx):
-    args = arguments(ctx)
+    args = arguments(ctx, "layer")
     args.add("-holds", "static")
     layer = write_layer(ctx, ctx.label.name, args, [], ctx.attr.compression)
     return [DefaultInfo(files = depset([layer.blob])), layer]

@@ -17,7 +17,7 @@ def layout_of(ctx, name, root, index, images):
         the directory.
     """
     out = ctx.actions.declare_directory(ctx.label.name + ".layout")
-    args = arguments(ctx)
+    args = arguments(ctx, "layout")
     args.add("-name", name)
     args.add("-root", root)
     inputs = [root]
@@ -50,7 +50,6 @@ def layout_of(ctx, name, root, index, images):
     args.add_all([out], before_each = "-out", expand_directories = False)
     assemble(
         ctx,
-        command = "layout",
         mnemonic = "MultiarchLayout",
         message = "Writing OCI layout %{output}",
         inputs = inputs,

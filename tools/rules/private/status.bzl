@@ -4,12 +4,11 @@ load(":layer.bzl", "ASSEMBLE", "arguments", "assemble")
 
 def _git_status_impl(ctx):
     out = ctx.actions.declare_file(ctx.label.name + ".txt")
-    args = arguments(ctx)
+    args = arguments(ctx, "status")
     args.add("-from", ctx.info_file)
     args.add("-out", out)
     assemble(
         ctx,
-        command = "status",
         mnemonic = "MultiarchStatus",
         message = "Reading the workspace status",
         inputs = [ctx.info_file],

@@ -6,7 +6,7 @@ load(":status.bzl", "GIT_STATUS")
 
 def _tags_impl(ctx):
     image = ctx.attr.image[LayoutInfo]
-    args = arguments(ctx)
+    args = arguments(ctx, "tags")
     args.add("-image", image.name)
     if ctx.attr.platform:
         args.add("-platform", ctx.attr.platform)
@@ -20,7 +20,6 @@ def _tags_impl(ctx):
     args.add("-out-references", ctx.outputs.references)
     assemble(
         ctx,
-        command = "tags",
         mnemonic = "MultiarchTags",
         message = "Filling tags %{label}",
         inputs = [ctx.file._git_status],
