@@ -96,6 +96,7 @@ def multiarch_image(
         name: of the image.
         platforms: OCI platforms in canonical form, such as `linux/amd64` and `linux/arm/v7`.
         binary: label of the program, of any language. It is built for each platform through a transition on `--platforms`.
+            Its runfiles go beside it, below `binary_path` and `.runfiles`.
         binary_path: where the program goes; by default `/app/` and the image's name (with `.exe` on windows).
         files: labels of `multiarch_files`. They are not built for a platform, so that all platforms share one layer.
         base: `static` (CA roots, time zones, passwd, /tmp), `scratch`, or the label of a `multiarch_debian` or
