@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -55,10 +54,10 @@ func (r *reader) checkPlatforms(at Path, platforms []arch.Platform) {
 }
 
 // imageName is what a repository's path component, an OCI layout's reference name and a Bazel target all accept.
-var imageName = regexp.MustCompile(`^[a-z0-9]+(?:[._-][a-z0-9]+)*$`)
+var imageName = lazy(`^[a-z0-9]+(?:[._-][a-z0-9]+)*$`)
 
 func (r *reader) checkBase(at Path, n string, b Base) {
-	if !imageName.MatchString(n) {
+	if !imageName().MatchString(n) {
 		r.fail(at, "use lower-case letters, digits, and single . _ - between them", "%q is not a name", n)
 	}
 	given := 0
@@ -93,7 +92,7 @@ func (r *reader) checkReference(at Path, ref string) {
 
 func (r *reader) checkImage(c *Config, at Path, n string) {
 	i := c.Images[n]
-	if !imageName.MatchString(n) {
+	if !imageName().MatchString(n) {
 		r.fail(at, "use lower-case letters, digits, and single . _ - between them", "%q is not a name", n)
 	}
 	r.checkPlatforms(at.to("platforms"), i.Platforms)
@@ -136,10 +135,10 @@ func byTable(a, b arch.Platform) int {
 }
 
 var (
-	userPattern   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?$`)
-	signalPattern = regexp.MustCompile(`^(SIG[A-Z0-9]+([+-][0-9]+)?|[0-9]{1,2})$`)
-	tagPattern    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
-	placeholder   = regexp.MustCompile(`\{[^}]*\}`)
+	userPattern   = lazy(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?$`)
+	signalPattern = lazy(`^(SIG[A-Z0-9]+([+-][0-9]+)?|[0-9]{1,2})$`)
+	tagPattern    = lazy(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+	placeholder   = lazy(`\{[^}]*\}`)
 )
 
 // decided are the variables of the go command that the platform, or cgo:, stands for. Set otherwise, they would make a
@@ -165,7 +164,7 @@ func (r *reader) checkSettings(c *Config, at Path, s Settings, platforms []arch.
 	if len(s.Entrypoint) > 0 && s.Entrypoint[0] == "" {
 		r.fail(at.to("entrypoint", 0), "name the program", "is empty")
 	}
-	if s.User != "" && !userPattern.MatchString(string(s.User)) {
+	if s.User != "" && !userPattern().MatchString(string(s.User)) {
 		r.fail(at.to("user"), "write a name or uid, then :group or :gid if wanted, such as nonroot or 65532:65532", "%q is not a user", s.User)
 	}
 	if s.Workdir != "" {
@@ -174,7 +173,7 @@ func (r *reader) checkSettings(c *Config, at Path, s Settings, platforms []arch.
 	for i, v := range s.Volumes {
 		r.checkInside(at.to("volumes", i), v)
 	}
-	if s.StopSignal != "" && !signalPattern.MatchString(s.StopSignal) {
+	if s.StopSignal != "" && !signalPattern().MatchString(s.StopSignal) {
 		r.fail(at.to("stop_signal"), "write it as SIGTERM, SIGRTMIN+3 or 15", "%q is not a signal", s.StopSignal)
 	}
 }
@@ -198,7 +197,7 @@ func (r *reader) checkFile(at Path, f File) {
 	case path.IsAbs(f.From) || clean == ".." || strings.HasPrefix(clean, "../"):
 		r.fail(from, "write a path below the top of the tree", "%q leaves the tree", f.From)
 	}
-	for _, word := range placeholder.FindAllString(f.From, -1) {
+	for _, word := range placeholder().FindAllString(f.From, -1) {
 		if !slices.Contains(Placeholders(), word) {
 			r.fail(from, nearest.Hint(word, Placeholders()), "unknown placeholder %s", word)
 		}
@@ -230,7 +229,7 @@ func (r *reader) checkPush(at Path, p Push) {
 	}
 	seen := map[Template]bool{}
 	for i, t := range p.Tags {
-		if !strings.Contains(string(t), "{{") && !tagPattern.MatchString(string(t)) {
+		if !strings.Contains(string(t), "{{") && !tagPattern().MatchString(string(t)) {
 			r.fail(at.to("tags", i), "use letters, digits, and . _ -, 128 at most, with none of . - in front", "%q is not a tag", t)
 		}
 		if seen[t] {

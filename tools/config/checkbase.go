@@ -3,7 +3,6 @@ package config
 import (
 	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -14,12 +13,12 @@ import (
 
 // Debian policy, 5.6.1 "Source": what a package may be called. A suite may be in a folder: bookworm/updates.
 var (
-	packagePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
-	suitePattern   = regexp.MustCompile(`^[a-z][a-z0-9.-]*(/[a-z][a-z0-9.-]*)*$`)
+	packagePattern = lazy(`^[a-z0-9][a-z0-9+.-]+$`)
+	suitePattern   = lazy(`^[a-z][a-z0-9.-]*(/[a-z][a-z0-9.-]*)*$`)
 )
 
 func (r *reader) checkDebian(at Path, d Debian) {
-	if !suitePattern.MatchString(d.Suite) && d.Suite != "" {
+	if !suitePattern().MatchString(d.Suite) && d.Suite != "" {
 		r.fail(at.to("suite"), "write its name, such as trixie or stable", "%q is not a suite", d.Suite)
 	}
 	if len(d.Packages) == 0 {
@@ -30,7 +29,7 @@ func (r *reader) checkDebian(at Path, d Debian) {
 		names []string
 	}{{"packages", d.Packages}, {"exclude", d.Exclude}} {
 		for i, name := range list.names {
-			if !packagePattern.MatchString(name) {
+			if !packagePattern().MatchString(name) {
 				r.fail(at.to(list.key, i), "write its name alone, in lower case, such as python3-flask", "%q is not a package", name)
 			}
 		}
@@ -41,7 +40,7 @@ func (r *reader) checkDebian(at Path, d Debian) {
 		}
 	}
 	for i, name := range d.Components {
-		if !suitePattern.MatchString(name) {
+		if !suitePattern().MatchString(name) {
 			r.fail(at.to("components", i), "write main, contrib, non-free or the like", "%q is not a component", name)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,7 +75,7 @@ func (e Errors) sorted() Errors {
 type Path []any
 
 // plainKey matches a key that a path shows without brackets.
-var plainKey = regexp.MustCompile(`^[A-Za-z0-9_/-]+$`)
+var plainKey = lazy(`^[A-Za-z0-9_/-]+$`)
 
 func (p Path) String() string {
 	var s strings.Builder
@@ -86,7 +85,7 @@ func (p Path) String() string {
 			fmt.Fprintf(&s, "[%d]", step)
 		case string:
 			switch {
-			case !plainKey.MatchString(step):
+			case !plainKey().MatchString(step):
 				s.WriteString("[" + strconv.Quote(step) + "]")
 			case s.Len() > 0:
 				s.WriteString("." + step)

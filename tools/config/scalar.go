@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/multiarch-build/multiarch/tools/nearest"
@@ -36,11 +37,11 @@ func (n *Name) UnmarshalText(text []byte) error {
 // Port is a port in the form of the image config: number/protocol.
 type Port string
 
-var portPattern = regexp.MustCompile(`^([0-9]{1,5})(?:/(tcp|udp|sctp))?$`)
+var portPattern = lazy(`^([0-9]{1,5})(?:/(tcp|udp|sctp))?$`)
 
 // UnmarshalText accepts 8080, 8080/tcp, 8080/udp and 8080/sctp; tcp is added where nothing is said.
 func (p *Port) UnmarshalText(text []byte) error {
-	m := portPattern.FindStringSubmatch(string(text))
+	m := portPattern().FindStringSubmatch(string(text))
 	if m == nil {
 		return hinted(fmt.Errorf("%q is not a port", text), "write a number and a protocol, such as 8080/tcp or 53/udp")
 	}
@@ -141,3 +142,8 @@ type hintError struct {
 }
 
 func (e hintError) Hint() string { return e.hint }
+
+// lazy is a pattern that is compiled when it is first asked for: the program that Bazel starts for every action needs none.
+func lazy(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}

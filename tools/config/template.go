@@ -98,7 +98,7 @@ func (t Template) Tag(v Vars) (string, error) { return PlatformTemplate(t).Tag(v
 // Tag fills the template of a tag, as that of Template does.
 func (t PlatformTemplate) Tag(v Vars) (string, error) {
 	tag, err := t.Expand(v)
-	if err == nil && tag != "" && !tagPattern.MatchString(tag) {
+	if err == nil && tag != "" && !tagPattern().MatchString(tag) {
 		err = hinted(fmt.Errorf("tag %q of template %q is not a tag", tag, t),
 			"use letters, digits, and . _ -, 128 at most, with none of . - in front; what may be empty is left out as a whole by {{with .Git.Tag}}{{.}}-alpine{{end}}")
 	}
@@ -150,12 +150,12 @@ func checkTemplate(text string, platform bool) error {
 }
 
 // position matches where text/template puts its own position, which says nothing for a template of one line.
-var position = regexp.MustCompile(`^template: :[0-9]+(:[0-9]+)?: (executing "" at )?`)
+var position = lazy(`^template: :[0-9]+(:[0-9]+)?: (executing "" at )?`)
 
 func templateError(text string, err error) error {
 	known := append(vocabulary("", reflect.TypeFor[Vars]()), vocabulary(".Git", reflect.TypeFor[Git]())...)
 	var own hintError
-	message := position.ReplaceAllString(err.Error(), "")
+	message := position().ReplaceAllString(err.Error(), "")
 	switch {
 	case errors.As(err, &own):
 		return hinted(fmt.Errorf("template %q: %w", text, own.error), own.hint)
