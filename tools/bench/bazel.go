@@ -38,13 +38,19 @@ type bazelCost struct {
 	output                     int64         // bytes that manifests and indexes are made of, with what stands in their folders
 }
 
+// prepare builds for the first time, with everything that this takes: tools, and what rc files say of caches.
+func (b bazelRun) prepare(ctx context.Context, s subject) error {
+	_, err := b.w.output(ctx, b.command("build", "--color=no", "--curses=no", "--noshow_progress", s.target()))
+	return err
+}
+
 // build makes all indexes of a subject. What its actions did is there where it is logged, and nil elsewhere.
 func (b bazelRun) build(ctx context.Context, s subject, logged bool) (bazelCost, actions, error) {
 	log := b.w.path("actions.json")
 	if err := os.RemoveAll(log); err != nil {
 		return bazelCost{}, nil, err
 	}
-	args := []string{"--disk_cache=", "--color=no", "--curses=no", "--noshow_progress", "//" + s.name + ":indexes"}
+	args := []string{"--disk_cache=", "--color=no", "--curses=no", "--noshow_progress", s.target()}
 	if logged {
 		args = append(args, "--execution_log_json_file="+log) // writing it takes its time
 	}
@@ -161,7 +167,7 @@ func compareBazel(ctx context.Context, w *workshop, s settings, stdout io.Writer
 func (b bazelRun) contestants(ctx context.Context, data *bazelTree) ([]subject, error) {
 	all := subjects()
 	b.w.say("building with %s for the first time", all[0].name)
-	_, _, err := b.build(ctx, all[0], false)
+	err := b.prepare(ctx, all[0])
 	for _, rival := range subjects()[1:] {
 		// A module that does not resolve stops everybody.
 		if err == nil || ctx.Err() != nil || rival.dep == "" {
@@ -172,7 +178,7 @@ func (b bazelRun) contestants(ctx context.Context, data *bazelTree) ([]subject, 
 			return nil, moduleErr
 		}
 		reason := err
-		if _, _, err = b.build(ctx, all[0], false); err == nil {
+		if err = b.prepare(ctx, all[0]); err == nil {
 			b.w.say("%s is left out: %s", rival.name, bazelReason(reason))
 		}
 	}
@@ -181,7 +187,7 @@ func (b bazelRun) contestants(ctx context.Context, data *bazelTree) ([]subject, 
 	}
 	for _, rival := range slices.Clone(all[1:]) {
 		b.w.say("building with %s for the first time", rival.name)
-		if _, _, err := b.build(ctx, rival, false); ctx.Err() != nil {
+		if err := b.prepare(ctx, rival); ctx.Err() != nil {
 			return nil, err
 		} else if err != nil {
 			b.w.say("%s is left out: %s", rival.name, bazelReason(err))
@@ -191,10 +197,14 @@ func (b bazelRun) contestants(ctx context.Context, data *bazelTree) ([]subject, 
 	return all, nil
 }
 
-// bazelReason is the first error in what Bazel printed, on one line.
+// bazelReason is the first error in what Bazel printed, on one line. A traceback of Starlark says it at its end.
 func bazelReason(err error) string {
 	for line := range strings.Lines(err.Error()) {
-		if reason, found := strings.CutPrefix(line, "ERROR: "); found {
+		reason, found := strings.CutPrefix(line, "ERROR: ")
+		if !found {
+			reason, found = strings.CutPrefix(line, "Error: ")
+		}
+		if found && !strings.HasPrefix(reason, "Traceback") {
 			return strings.TrimSpace(reason)
 		}
 	}
@@ -243,8 +253,6 @@ func bazelTable(all []subject, measured map[string][]bazelCost) table {
 			continue
 		}
 		row("- actions of manifests and indexes, summed", phase, func(c bazelCost) time.Duration { return c.manifests + c.indexes })
-		row("- of these, manifests", phase, func(c bazelCost) time.Duration { return c.manifests })
-		row("- of these, indexes", phase, func(c bazelCost) time.Duration { return c.indexes })
 		row("- actions of layers, summed", phase, func(c bazelCost) time.Duration { return c.layers })
 		cells := []string{"- output beside the layers"}
 		for _, sub := range all {

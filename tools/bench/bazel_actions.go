@@ -66,7 +66,7 @@ func (a actions) check(s subject, services, platforms int) error {
 		mnemonic string
 		want     int
 	}{{s.layers, services * platforms}, {s.manifests, services * platforms}, {s.indexes, services}} {
-		if got := len(a[kind.mnemonic]); got != kind.want {
+		if got := len(a[kind.mnemonic]); got != kind.want && kind.mnemonic != "" {
 			return fmt.Errorf("%s ran %d actions %s, and not %d", s.name, got, kind.mnemonic, kind.want)
 		}
 	}

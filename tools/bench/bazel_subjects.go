@@ -10,7 +10,7 @@ import (
 type subject struct {
 	name string
 	// Mnemonics of the actions: those that make layers, or say what finished ones are; and those that make manifests
-	// and indexes.
+	// and indexes. Manifests have none where the actions of indexes make them as well.
 	layers, manifests, indexes string
 	build                      func(t *bazelTree, platforms []string) string // its BUILD file, with a target "indexes"
 	dep                        string                                        // what MODULE.bazel needs for it alone
@@ -20,11 +20,14 @@ type subject struct {
 // make them. rules_oci needs no dep of its own: our module has it.
 func subjects() []subject {
 	return []subject{
-		{"multiarch", "MultiarchLayer", "MultiarchImage", "MultiarchIndex", (*bazelTree).ours, ""},
+		{"multiarch", "MultiarchLayer", "", "MultiarchIndex", (*bazelTree).ours, ""},
 		{"rules_oci", "OCIDescriptor", "OCIImage", "OCIIndex", (*bazelTree).rulesOCI, ""},
 		{"rules_img", "LayerMetadata", "ImageManifest", "ImageIndex", (*bazelTree).rulesImg, "bazel_dep(name = \"rules_img\", version = \"0.3.19\")\n"},
 	}
 }
+
+// target makes all of its indexes.
+func (s subject) target() string { return "//" + s.name + ":indexes" }
 
 // layerFile is where a rival's layer of a service lies, under data. Each rival has its own, for Bazel remembers what it
 // has hashed: whoever came second would read less.

@@ -40,7 +40,7 @@ func TestReadActions(t *testing.T) {
 
 func TestActionsCheck(t *testing.T) {
 	us := subjects()[0]
-	all := actions{us.layers: make([]ran, 6), us.manifests: make([]ran, 6), us.indexes: make([]ran, 3)}
+	all := actions{us.layers: make([]ran, 6), us.indexes: make([]ran, 3)}
 	require.NoError(t, all.check(us, 3, 2))
 	all[us.indexes] = all[us.indexes][1:]
 	assert.EqualError(t, all.check(us, 3, 2), "multiarch ran 2 actions MultiarchIndex, and not 3")
@@ -83,6 +83,7 @@ func TestRulesImgKnowsVariants(t *testing.T) {
 
 func TestBazelReason(t *testing.T) {
 	assert.Equal(t, "module not found: x", bazelReason(errors.New("running bazel: exit status 1\nINFO: y\nERROR: module not found: x \nERROR: z")))
+	assert.Equal(t, "no such field", bazelReason(errors.New("running bazel: exit status 1\nERROR: Traceback (most recent call last):\n\tFile \"x\"\nError: no such field\nERROR: y")))
 	assert.Equal(t, "running bazel: exit status 1", bazelReason(errors.New("running bazel: exit status 1\nkilled")))
 }
 
@@ -162,7 +163,7 @@ func TestBazelBench(t *testing.T) {
 	var stdout, stderr strings.Builder
 	err := execute(t.Context(), []string{"-bazel", "-services", "2", "-rounds", "1", "-platforms", "linux/amd64,linux/arm/v7", "-bazelrc", rc}, &stdout, &stderr)
 	require.NoError(t, err, stderr.String())
-	for _, want := range []string{"| multiarch ", "| every program changed ", "| - of these, indexes ", "| nothing changed ", "2 services for 2 platforms"} {
+	for _, want := range []string{"| multiarch ", "| every program changed ", "| - actions of manifests and indexes, summed ", "| nothing changed ", "2 services for 2 platforms"} {
 		assert.Contains(t, stdout.String(), want)
 	}
 	left, err := os.ReadDir(os.TempDir())

@@ -61,7 +61,7 @@ func compareRelease(ctx context.Context, w *workshop, s settings, stdout io.Writ
 	if _, err := w.output(ctx, command{args: []string{"go", "build", "-o", crane, "github.com/google/go-containerregistry/cmd/crane"}}); err != nil {
 		return err
 	}
-	results := table{header: []string{"images x platforms", "", "time", "peak memory", "requests", "times slower than us"}}
+	results := table{header: []string{"images x platforms", "", "time", "peak memory", "requests", "crane / multiarch"}}
 	for _, n := range []size{{10, len(s.platforms)}, {100, len(s.platforms)}} {
 		layouts, digests, err := w.layouts(n, s.platforms)
 		if err != nil {

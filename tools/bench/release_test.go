@@ -1,0 +1,36 @@
+package main
+
+import (
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestReleaseRound makes a round of a few images: everybody pushes something, and of what is there already each digest is
+// asked for once at the most.
+func TestReleaseRound(t *testing.T) {
+	w, err := openWorkshop(io.Discard)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, w.close()) }()
+	program, err := w.multiarch(t.Context())
+	require.NoError(t, err)
+	crane := w.path("bin", "crane")
+	_, err = w.output(t.Context(), command{args: []string{"go", "build", "-o", crane, "github.com/google/go-containerregistry/cmd/crane"}})
+	require.NoError(t, err)
+	layouts, digests, err := w.layouts(size{3, 2}, []string{"linux/amd64", "linux/arm/v7"})
+	require.NoError(t, err)
+	assert.Len(t, layouts, 3)
+	assert.Equal(t, 1+3*(1+2*3), digests, "a shared layer; an index an image; a manifest, a config and a layer a child")
+	var costs [3][]cost
+	var requests [3]int64
+	require.NoError(t, w.releaseRound(t.Context(), program, crane, layouts, &costs, &requests))
+	for n, c := range costs {
+		require.Len(t, c, 1)
+		assert.Positive(t, c[0].wall, n)
+		assert.Positive(t, requests[n], n)
+	}
+	assert.LessOrEqual(t, requests[1], int64(digests), "nothing changed")
+	assert.Greater(t, requests[0], requests[1])
+}
