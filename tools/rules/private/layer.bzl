@@ -102,6 +102,8 @@ def _files_layer_impl(ctx):
     args = arguments(ctx, "layer")
     args.add("-holds", "files")
     args.add("-image", ctx.attr.image)
+    if ctx.attr.platform:
+        args.add("-platform", ctx.attr.platform)
     files = []
     for target in ctx.attr.files:
         for group in target[FilesInfo].groups:
@@ -118,6 +120,7 @@ files_layer = rule(
         "compression": attr.string(default = "gzip", values = ["gzip", "zstd"], doc = "How it is compressed."),
         "os": attr.string(default = "linux", doc = "The operating system of the image."),
         "image": attr.string(doc = "The image it belongs to, for messages."),
+        "platform": attr.string(doc = "The first platform that needs it, for messages."),
     } | ASSEMBLE,
     provides = [LayerInfo],
 )

@@ -188,6 +188,7 @@ def _one(image, name, platform, child, problems, shared, kwargs):
                 files = child["files"],
                 compression = child["compression"],
                 os = os,
+                platform = platform,
                 **kwargs
             )
         layers.append(shared[key])
