@@ -86,7 +86,9 @@ func (e *HiddenError) Error() string {
 }
 
 // Hint says how the conflict can end.
-func (e *HiddenError) Hint() string { return "give the file another path (to:), or leave it out (glob:)" }
+func (e *HiddenError) Hint() string {
+	return "give the file another path (to:), or leave it out (glob:)"
+}
 
 // binary makes the layer of a compiled program.
 func (l *layers) binary(ctx context.Context, c plan.Child, b gobuild.Binary, src source) (*image.Layer, error) {
