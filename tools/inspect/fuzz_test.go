@@ -14,7 +14,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/static"
@@ -128,10 +127,8 @@ func TestVerifyOfHostileLayers(t *testing.T) {
 		"links to links":           append(links, file{name: "app", link: "la"}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			begin := time.Now()
 			v := verifyLayer(t, tarOf(t, files...))
 			assert.NotEmpty(t, append(v.Problems, v.Notes...))
-			assert.Less(t, time.Since(begin), 60*time.Second)
 		})
 	}
 }
@@ -156,13 +153,11 @@ func sparseFile(t *testing.T, size int64) []byte {
 }
 
 func TestVerifyOfASparseFile(t *testing.T) {
-	begin := time.Now()
 	for size, want := range map[int64]string{1 << 20: "it is stored as a sparse file", 1 << 50: "it has more than 536870912 bytes"} {
 		v := verifyLayer(t, sparseFile(t, size))
 		assert.Empty(t, lines(v.Problems))
 		assert.Equal(t, []string{"linux/amd64: layer 1 (sha256:...): /app/hello: cannot be examined inside: " + want}, lines(v.Notes))
 	}
-	assert.Less(t, time.Since(begin), 60*time.Second)
 }
 
 func TestVerifyKeepsMemoryFlat(t *testing.T) {

@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/stretchr/testify/assert"
@@ -398,7 +397,8 @@ func TestVerifyReadsWhatLdconfigWrites(t *testing.T) {
 	assert.Equal(t, []string{row.String() + ": layer 1 (sha256:...): /app/hello: it needs the library liby.so.1, which the image does not have"}, lines(v.Problems))
 }
 
-// TestVerifyOfHostileLibraries has more to look for than anybody should.
+// TestVerifyOfHostileLibraries has more to look for than anybody should. Without bounds that would not end before go test
+// ends it.
 func TestVerifyOfHostileLibraries(t *testing.T) {
 	var names []string
 	for i := range 1000 {
@@ -423,10 +423,8 @@ func TestVerifyOfHostileLibraries(t *testing.T) {
 		"a chain of libraries":          {layerOf(t, chain...), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			begin := time.Now()
 			v := verifyImage(t, imageOf(t, "linux/amd64", func(f *v1.ConfigFile) { f.Config.Env = []string{c.env} }, c.layer))
 			assert.NotEmpty(t, v.Problems)
-			assert.Less(t, time.Since(begin), 60*time.Second)
 		})
 	}
 }
