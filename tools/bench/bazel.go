@@ -33,9 +33,9 @@ func (b bazelRun) command(verb string, args ...string) command {
 
 // bazelCost is what a build took: as a whole, and by the kind of action.
 type bazelCost struct {
-	wall, cpu                  time.Duration // cpu is that of Bazel and of all that it started; 0 where it is not known
-	layers, manifests, indexes time.Duration // summed over actions
-	output                     int64         // bytes that manifests and indexes are made of, with what stands in their folders
+	wall, cpu         time.Duration // cpu is that of Bazel and of all that it started; 0 where it is not known
+	layers, manifests time.Duration // summed over actions; those of indexes count as manifests
+	output            int64         // bytes that manifests and indexes are made of, with what stands in their folders
 }
 
 // prepare builds for the first time, with everything that this takes: tools, and what rc files say of caches.
@@ -79,7 +79,7 @@ func (b bazelRun) build(ctx context.Context, s subject, logged bool) (bazelCost,
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return took, nil, err
 	}
-	took.layers, took.manifests, took.indexes = did.time(s.layers), did.time(s.manifests), did.time(s.indexes)
+	took.layers, took.manifests = did.time(s.layers), did.time(s.manifests)+did.time(s.indexes)
 	took.output = did.bytes(s.manifests) + did.bytes(s.indexes)
 	return took, did, nil
 }
@@ -252,7 +252,7 @@ func bazelTable(all []subject, measured map[string][]bazelCost) table {
 		if n > 0 {
 			continue
 		}
-		row("- actions of manifests and indexes, summed", phase, func(c bazelCost) time.Duration { return c.manifests + c.indexes })
+		row("- actions of manifests and indexes, summed", phase, func(c bazelCost) time.Duration { return c.manifests })
 		row("- actions of layers, summed", phase, func(c bazelCost) time.Duration { return c.layers })
 		cells := []string{"- output beside the layers"}
 		for _, sub := range all {

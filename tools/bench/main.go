@@ -4,7 +4,7 @@
 //
 //	go run ./tools/bench
 //	go run ./tools/bench -scale 1000x10
-//	go run ./tools/bench -bazel -services 20 -rounds 3
+//	go run ./tools/bench -bazel -services 20 -rounds 5
 //	go run ./tools/bench -packages -rounds 3
 //	go run ./tools/bench -release -rounds 3
 //
@@ -83,7 +83,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.IntVar(&s.rounds, "rounds", 5, "how many times each measurement is repeated")
 	flags.StringVar(&s.ko, "ko", "v0.19.1", "the `version` of ko to compare with")
 	flags.StringVar(&scale, "scale", "", "measure how multiarch alone grows instead: plans up to `SERVICESxPLATFORMS`, such as 1000x10, and builds of 5, 10 and 20 services")
-	flags.BoolVar(&s.bazel, "bazel", false, "compare the Bazel rules with rules_oci and rules_img instead, with the bazel on PATH; -services 20 -rounds 3 is what the README quotes")
+	flags.BoolVar(&s.bazel, "bazel", false, "compare the Bazel rules with rules_oci and rules_img instead, with the bazel on PATH; -services 20 -rounds 5 is what the README quotes")
 	flags.StringVar(&bazelrcs, "bazelrc", "", "`files` of options for Bazel, with commas between them: where modules come from, where no registry can be asked")
 	flags.BoolVar(&s.packages, "packages", false, "compare the Python service of images/multiarch.yaml with mmdebstrap and buildah instead, as root")
 	flags.StringVar(&s.mirror, "mirror", "http://deb.debian.org/debian", "the Debian mirror that everybody takes packages from, for -packages")
