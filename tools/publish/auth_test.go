@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -37,6 +38,8 @@ func basic(next http.Handler) http.Handler {
 type tokens struct {
 	next http.Handler
 	uses int
+	// private is a repository that nobody may read.
+	private string
 
 	mu     sync.Mutex
 	issued []token
@@ -74,6 +77,12 @@ func (s *tokens) issue(w http.ResponseWriter, r *http.Request) {
 	if u, p, _ := r.BasicAuth(); u != user || p != secret {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
+	}
+	for _, scope := range r.URL.Query()["scope"] {
+		if s.private != "" && strings.HasPrefix(scope, "repository:"+s.private+":") {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,4 +165,23 @@ func TestPushAuthenticates(t *testing.T) {
 			assert.Contains(t, partial.Hint(), "docker login "+l.host)
 		})
 	}
+}
+
+// TestPushWithoutLeaveToMount pushes what stands in a repository, too, of which a registry's tokens say that this login may
+// not read it. Its bytes are at hand.
+func TestPushWithoutLeaveToMount(t *testing.T) {
+	base := newLayer(t, "base", 100_000)
+	hello := service(t, "hello", []v1.Layer{base}, amd64, arm64)
+	l := newLoopback(t, func(next http.Handler) http.Handler {
+		return &tokens{next: next, uses: 1_000_000, private: "bases/private"}
+	})
+	dockerConfig(t, fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, l.host, base64.StdEncoding.EncodeToString([]byte(user+":"+secret))))
+	private, err := name.NewRepository(l.host + "/bases/private")
+	require.NoError(t, err)
+	goal := target(l, hello, "latest")
+	goal.Sources = map[v1.Hash]name.Repository{digestOf(t, base): private}
+	_, err = push(t, quick, goal)
+	require.NoError(t, err)
+	assert.Equal(t, digestOf(t, hello.Index), l.digest(t, "hello:latest"))
+	assert.Empty(t, l.mounts)
 }

@@ -102,7 +102,7 @@ func (p *push) blobs(ctx context.Context) error {
 		for _, s := range route {
 			work := func(ctx context.Context) error { return p.ship(ctx, s) }
 			if s.after {
-				rest.add(s.to.repo, work)
+				rest.sized(s.to.repo, s.size, work) // a registry that does not mount it is sent it
 			} else {
 				first.sized(s.to.repo, s.size, work)
 			}
@@ -135,6 +135,10 @@ func (p *push) ship(ctx context.Context, s shipment) error {
 		}
 		return p.pusher.Upload(ctx, s.to.repo, upload)
 	})
+	if s.from != nil && hidden(err) {
+		// A token to mount with is one to read s.from with as well. Whoever may not do that may still push.
+		err = p.client.Retry(ctx, func(ctx context.Context) error { return p.sender.Upload(ctx, s.to.repo, counted) })
+	}
 	if err != nil {
 		return fmt.Errorf("%s: uploading it to %s: %w", s.where, s.to.repo, err)
 	}

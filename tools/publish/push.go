@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -21,7 +22,7 @@ import (
 //
 // It goes in steps, and none begins before the one before it is done for every target in every registry: what the
 // registries have is asked for, blobs, the manifests of the images, the indexes by their digests, all of which are read
-// back, the tags of single images, the tags of indexes. So no tag moves unless everything that all tags stand for is
+// back, what the tags stand for by now, the tags of single images, the tags of indexes. So no tag moves unless everything that all tags stand for is
 // there. Where a tag cannot be moved, those that have been are put back to what they stood for, and those that are new
 // are deleted, also when ctx has ended.
 //
@@ -32,7 +33,8 @@ import (
 // under way to a registry at a time (0: ninety-six).
 //
 // Names, tags and platforms are checked before anything is sent. After that, an error is a *PushError. Tags that are
-// immutable and stand for something else are found before anything is uploaded: then it wraps an *ImmutableError.
+// immutable and stand for something else are found before anything is uploaded: then it wraps an *ImmutableError, and a
+// *ChangedError where a target's Onto does not hold any more.
 //
 // progress may be nil. It is called with a target's name, the bytes of configs and layers that its registries have by
 // now, and those they have to have in the end. Calls come one at a time, from any goroutine; a repeated upload counts
@@ -50,6 +52,7 @@ func Push(ctx context.Context, client registry.Client, targets []Target, progres
 		p.images,
 		p.indexes,
 		p.readBack,
+		p.lookAgain,
 		p.tags,
 	} {
 		if err := step(ctx); err != nil {
@@ -70,8 +73,10 @@ func Push(ctx context.Context, client registry.Client, targets []Target, progres
 
 // push is one run of Push.
 type push struct {
-	client  registry.Client
-	pusher  *remote.Pusher
+	client registry.Client
+	pusher *remote.Pusher
+	// sender is a pusher that never asks to mount, so that it never asks for a token that it may not have.
+	sender  *remote.Pusher
 	puller  *remote.Puller
 	targets []Target
 	all     []delivery
@@ -92,11 +97,12 @@ func newPush(ctx context.Context, client registry.Client, targets []Target) (*pu
 	client.Jobs = cmp.Or(client.Jobs, jobs)
 	options := client.Options(ctx)
 	pusher, err1 := remote.NewPusher(options...)
-	puller, err2 := remote.NewPuller(options...)
-	if err := errors.Join(err1, err2); err != nil {
+	sender, err2 := remote.NewPusher(options...)
+	puller, err3 := remote.NewPuller(options...)
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, fmt.Errorf("preparing to push: %w", err)
 	}
-	p := &push{client: client, pusher: pusher, puller: puller, targets: targets, all: all}
+	p := &push{client: client, pusher: pusher, sender: sender, puller: puller, targets: targets, all: all}
 	known := map[string]*record{}
 	for i := range all {
 		d := &all[i]
@@ -128,14 +134,15 @@ func (p *push) images(ctx context.Context) error {
 // indexes puts the indexes by their digests, each after those that it lists.
 func (p *push) indexes(ctx context.Context) error {
 	work := lanes{}
-	taken := map[*record]bool{}
 	for _, d := range p.all {
 		var own []*record
 		for _, r := range d.records {
-			if r.index() && !r.there && !taken[r] {
-				taken[r] = true
+			if r.index() && !r.there {
 				own = append(own, r)
 			}
+		}
+		if len(own) == 0 {
+			continue
 		}
 		work.add(d.repo, func(ctx context.Context) error {
 			for _, r := range own {
@@ -149,8 +156,13 @@ func (p *push) indexes(ctx context.Context) error {
 	return p.run(ctx, work)
 }
 
-// put puts a manifest by its digest.
+// put puts a manifest by its digest, unless somebody else has done so.
 func (p *push) put(ctx context.Context, r *record) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.there {
+		return nil
+	}
 	err := p.client.Retry(ctx, func(ctx context.Context) error { return p.pusher.Put(ctx, r.ref, r.Taggable) })
 	if err != nil {
 		return fmt.Errorf("%s: putting its manifest to %s: %w", r.where, r.ref, err)
@@ -159,13 +171,19 @@ func (p *push) put(ctx context.Context, r *record) error {
 	return nil
 }
 
-// readBack makes sure that what was put is there. What was found has been asked for already.
+// sent tells whether anything was sent.
+func (p *push) sent() bool {
+	return slices.ContainsFunc(p.records, func(r *record) bool { return r.put })
+}
+
+// readBack makes sure that everything is there. What was found may have been removed again, by a registry that cleans up,
+// while the rest was sent.
 func (p *push) readBack(ctx context.Context) error {
+	if !p.sent() {
+		return nil // it was found a moment ago
+	}
 	work := lanes{}
 	for _, r := range p.records {
-		if !r.put {
-			continue
-		}
 		work.add(r.ref.Context(), func(ctx context.Context) error {
 			err := p.client.Retry(ctx, func(ctx context.Context) error {
 				now, err := p.current(ctx, r.ref)

@@ -19,9 +19,10 @@ type PushError struct {
 	// Stored are the manifests that are there by their digests with all that they consist of: of single images, and
 	// the indexes of targets that are complete.
 	Stored []Pushed
-	// Moved are the tags that stand for what was pushed, Unmoved those that stand for what they did before, or still do
-	// not exist. InDoubt are tags for which an answer was lost and which could not be asked for afterwards.
-	Moved, Unmoved, InDoubt []Pushed
+	// Standing are the tags that have stood for what was pushed before this push. Moved are those that do now, Unmoved those
+	// that stand for what they did before, or still do not exist. InDoubt are tags for which an answer was lost and which
+	// could not be asked for afterwards.
+	Standing, Moved, Unmoved, InDoubt []Pushed
 	// Stuck are those of Moved and InDoubt that were moved by this push and could not be put back.
 	Stuck []Stuck
 	Err   error
@@ -52,6 +53,8 @@ func (p *push) fail(err error) error {
 	for _, d := range p.all {
 		for _, t := range d.tags {
 			switch t.state {
+			case already:
+				e.Standing = append(e.Standing, t.Pushed)
 			case moved:
 				e.Moved = append(e.Moved, t.Pushed)
 			case unmoved:

@@ -29,10 +29,11 @@ func (e *PushError) Error() string {
 	if len(e.Moved) > 0 {
 		parts = append(parts, "tags moved: "+enumerate(e.Moved, reference))
 	}
-	if n := len(e.Unmoved); n > few {
-		parts = append(parts, fmt.Sprintf("tags not moved: %s and %d others", enumerate(e.Unmoved[:few-1], reference), n-few+1))
-	} else if n > 0 {
-		parts = append(parts, "tags not moved: "+enumerate(e.Unmoved, reference))
+	if len(e.Unmoved) > 0 {
+		parts = append(parts, "tags not moved: "+someOf(e.Unmoved))
+	}
+	if len(e.Standing) > 0 {
+		parts = append(parts, "tags that were right before: "+someOf(e.Standing))
 	}
 	if len(e.InDoubt) > 0 {
 		parts = append(parts, "tags in doubt: "+enumerate(e.InDoubt, reference))
@@ -114,6 +115,14 @@ func plural(n int, thing string) string {
 		return "1 " + thing
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// someOf names a few of many.
+func someOf(tags []Pushed) string {
+	if n := len(tags); n > few {
+		return fmt.Sprintf("%s and %d others", enumerate(tags[:few-1], reference), n-few+1)
+	}
+	return enumerate(tags, reference)
 }
 
 func reference(p Pushed) string { return p.Reference }

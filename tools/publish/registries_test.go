@@ -1,7 +1,10 @@
 package publish_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -144,6 +147,42 @@ func TestRegistryWithoutMounts(t *testing.T) {
 			assert.Empty(t, l.mounts)
 		})
 	}
+}
+
+// TestLargeBlobsWithoutMounts sends a blob to many repositories, which a registry could have mounted: as few at a time as
+// other large blobs.
+func TestLargeBlobsWithoutMounts(t *testing.T) {
+	const size, services = 4 << 20, 16
+	var sent, now, most atomic.Int32
+	l := newLoopback(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Has("mount") {
+				r.URL.RawQuery = ""
+			}
+			if r.Method == http.MethodPatch {
+				content, err := io.ReadAll(r.Body)
+				if err == nil && len(content) >= size {
+					sent.Add(1)
+					n := now.Add(1)
+					defer now.Add(-1)
+					for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+					}
+					time.Sleep(50 * time.Millisecond)
+				}
+				r.Body = io.NopCloser(bytes.NewReader(content))
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	base := newLayer(t, "large", size)
+	var targets []publish.Target
+	for n := range services {
+		targets = append(targets, target(l, service(t, fmt.Sprint("service", n), []v1.Layer{base}, amd64), "latest"))
+	}
+	_, err := push(t, quick, targets...)
+	require.NoError(t, err)
+	assert.EqualValues(t, services, sent.Load())
+	assert.LessOrEqual(t, most.Load(), int32(8))
 }
 
 func TestForgottenUploads(t *testing.T) {

@@ -174,7 +174,7 @@ func TestReleaseDeletesNothingItDoesNotKnow(t *testing.T) {
 	var heads atomic.Int32
 	a.Choose(func(r faulty.Request) faulty.Fault {
 		switch {
-		case r.Name == "HEAD /v2/hello/manifests/v1" && heads.Add(1) == 1:
+		case r.Name == "HEAD /v2/hello/manifests/v1" && heads.Add(1) <= 2:
 			return faulty.Status(http.StatusForbidden)
 		case r.Name == "PUT /v2/job/manifests/latest":
 			return faulty.Status(http.StatusBadRequest)

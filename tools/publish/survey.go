@@ -12,23 +12,12 @@ import (
 // survey asks what is there: what each tag stands for, and whether each manifest is there by its digest. A tag that
 // stands for what it is to stand for answers for its manifest as well.
 func (p *push) survey(ctx context.Context) error {
-	tags := lanes{}
-	for _, d := range p.all {
-		for _, t := range d.tags {
-			tags.add(d.repo, func(ctx context.Context) error {
-				if err := p.look(ctx, t); err != nil {
-					return fmt.Errorf("%s: asking what %s is: %w", d.describe(), t.Reference, err)
-				}
-				return nil
-			})
-		}
-	}
-	if err := p.run(ctx, tags); err != nil {
+	if err := p.lookAll(ctx); err != nil {
 		return err
 	}
 	for _, d := range p.all {
 		for _, t := range d.tags {
-			if t.state == moved {
+			if t.state == already {
 				d.records[len(d.records)-1].there = true
 			}
 		}
@@ -53,25 +42,83 @@ func (p *push) survey(ctx context.Context) error {
 	return p.run(ctx, manifests)
 }
 
+// lookAll finds out what all tags stand for.
+func (p *push) lookAll(ctx context.Context) error {
+	work := lanes{}
+	for _, d := range p.all {
+		for _, t := range d.tags {
+			work.add(d.repo, func(ctx context.Context) error {
+				if err := p.look(ctx, t); err != nil {
+					return fmt.Errorf("%s: asking what %s is: %w", d.describe(), t.Reference, err)
+				}
+				return nil
+			})
+		}
+	}
+	return p.run(ctx, work)
+}
+
 // look finds out what t stands for.
 func (p *push) look(ctx context.Context, t *pointer) error {
+	var now v1.Hash
 	err := p.client.Retry(ctx, func(ctx context.Context) error {
 		var err error
-		t.before, err = p.current(ctx, t.ref)
+		now, err = p.current(ctx, t.ref)
 		return err
 	})
-	switch {
-	case err == nil && t.before == t.Digest:
-		t.state = moved
-	case err != nil && !absent(err):
+	if err != nil && !absent(err) {
 		return err
-	case err != nil:
-		// For an immutable tag this is not the last word: it is asked for again when it is to move, and by then its
-		// repository exists, so that a registry that will not say so is no longer one that has nothing there.
-		t.hidden = hidden(err)
+	}
+	// For an immutable tag that is hidden this is not the last word: it is asked for again when it is to move, and by then
+	// its repository exists, so that a registry that will not say so is no longer one that has nothing there.
+	t.before, t.hidden, t.state = now, hidden(err), unmoved
+	if err == nil && now == t.Digest {
+		t.state = already
 	}
 	return nil
 }
+
+// lookAgain finds out what tags stand for by the time when everything is there, which may be hours after the survey:
+// others may have moved them meanwhile, and what is put back is what they stand for now.
+func (p *push) lookAgain(ctx context.Context) error {
+	if !p.sent() && !slices.ContainsFunc(p.all, delivery.moves) {
+		return nil // the survey was a moment ago
+	}
+	if err := p.lookAll(ctx); err != nil {
+		return err
+	}
+	for _, d := range p.all {
+		for _, t := range d.tags {
+			if t.onto != (v1.Hash{}) && t.before != t.onto && t.state != already {
+				return fmt.Errorf("%s: %w", d.describe(), &ChangedError{t.change(), t.onto})
+			}
+		}
+	}
+	return p.immutable(ctx)
+}
+
+// moves tells whether any tag of d does not stand for it yet.
+func (d delivery) moves() bool {
+	return slices.ContainsFunc(d.tags, func(t *pointer) bool { return t.state != already })
+}
+
+// ChangedError is returned for a tag that somebody else has moved since what was to take its place was made of it.
+type ChangedError struct {
+	Tag TagChange
+	// Onto is what it stood for then.
+	Onto v1.Hash
+}
+
+func (e *ChangedError) Error() string {
+	now := "does not exist any more"
+	if e.Tag.Before != (v1.Hash{}) {
+		now = "stands for " + e.Tag.Before.String()
+	}
+	return fmt.Sprintf("%s has been changed by somebody else meanwhile: it stood for %s, and %s", e.Tag.Reference, e.Onto, now)
+}
+
+// Hint says what to do about it.
+func (e *ChangedError) Hint() string { return "run it again, on what it is now" }
 
 // immutable refuses to go on where a tag that is immutable would have to move.
 func (p *push) immutable(context.Context) error {

@@ -38,8 +38,8 @@ func (p *push) move(ctx context.Context, whole bool) error {
 			continue
 		}
 		for _, t := range d.tags {
-			if t.state == moved {
-				continue // it has stood for it before
+			if t.state == already {
+				continue
 			}
 			// Another tag that fails is no reason to lose the answer to this one: its context is not that of the lanes.
 			work.add(d.repo, func(context.Context) error {
@@ -121,23 +121,29 @@ func (p *push) putBack(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putBackWithin)
 	defer cancel()
 	var mu sync.Mutex
+	left := map[*pointer]error{}
 	work := lanes{}
 	for _, d := range p.all {
 		for _, t := range d.tags {
-			if t.state == unmoved || t.before == t.Digest {
+			if t.state == unmoved || t.state == already {
 				continue
 			}
+			left[t] = errors.New("there was no time left for it")
 			work.add(d.repo, func(ctx context.Context) error {
-				if err := p.restore(ctx, t); err != nil {
-					mu.Lock()
-					defer mu.Unlock()
-					p.stuck = append(p.stuck, Stuck{t.change(), err})
-				}
+				err := p.restore(ctx, t)
+				mu.Lock()
+				defer mu.Unlock()
+				left[t] = err
 				return nil
 			})
 		}
 	}
-	_ = p.run(ctx, work) // the work itself never fails
+	_ = p.run(ctx, work) // the work itself never fails; what time has run out for has not begun
+	for t, err := range left {
+		if err != nil {
+			p.stuck = append(p.stuck, Stuck{t.change(), err})
+		}
+	}
 }
 
 // restore makes t stand for what it stood for, unless somebody else has moved it meanwhile.

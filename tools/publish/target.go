@@ -5,6 +5,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -27,6 +28,9 @@ type Target struct {
 	// Sources are repositories where blobs of the index stand already, such as the layers of its base: a registry that has
 	// them there is asked to mount them, and their bytes are not read unless it refuses.
 	Sources map[v1.Hash]name.Repository
+	// Onto is what the first of Tags stood for when Index was made of that; it is not moved if it stands for something else
+	// by now. Zero for whatever it may be.
+	Onto v1.Hash
 	// Immutable are patterns, as path.Match has them, of tags that are not moved once they exist, those of single images
 	// included.
 	Immutable []string
@@ -69,6 +73,8 @@ type record struct {
 	ref   name.Digest
 	there bool // it was found, or is stored by now
 	put   bool // by this push
+	// mu is held while it is being put: two indexes may both consist of it.
+	mu sync.Mutex
 }
 
 // pointer is a tag of a delivery.
@@ -77,6 +83,8 @@ type pointer struct {
 	ref       name.Tag
 	immutable bool
 	state     tagState
+	// onto is what it has to stand for until it moves, zero for whatever it may be.
+	onto v1.Hash
 	// before is what it stood for when that was asked, zero where it did not exist. hidden is that the registry would
 	// not say.
 	before v1.Hash
@@ -88,6 +96,7 @@ type tagState int
 
 const (
 	unmoved tagState = iota
+	already          // it has stood for what it is to stand for before this push
 	moved
 	inDoubt
 )
@@ -148,6 +157,9 @@ func (t Target) deliveries(client registry.Client, owner int) ([]delivery, error
 		if err := index.tag(client, t.Repository+":"+tag); err != nil {
 			return nil, fmt.Errorf("%s: %w", t.Name, err)
 		}
+	}
+	if len(index.tags) > 0 {
+		index.tags[0].onto = t.Onto
 	}
 	all := []delivery{index}
 	for _, p := range t.PerPlatform {

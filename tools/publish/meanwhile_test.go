@@ -1,0 +1,134 @@
+package publish_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
+	"github.com/multiarch-build/multiarch/tools/registry"
+)
+
+// meanwhile does something when the first request of a name comes, before it is answered.
+func meanwhile(name string, do func()) func(faulty.Request) faulty.Fault {
+	var first sync.Once
+	return func(r faulty.Request) faulty.Fault {
+		if strings.HasPrefix(r.Name, name) {
+			first.Do(do)
+		}
+		return nil
+	}
+}
+
+// others is an index of no images that others have made.
+func others(t testing.TB, by string) publish.Image {
+	t.Helper()
+	index := mutate.Annotations(newIndex(t), map[string]string{"by": by}).(v1.ImageIndex)
+	return publish.Image{Name: by, Index: index}
+}
+
+// TestOthersMoveTagsMeanwhile has another release come between, while ours uploads: what is put back is what that made of
+// a tag, and not what it was when ours began.
+func TestOthersMoveTagsMeanwhile(t *testing.T) {
+	r := newRelease(t)
+	other := others(t, "another release")
+	a, _, targets := r.start(t)
+	between := meanwhile("PUT /v2/py-app/manifests/sha256:", func() {
+		a.put(t, "hello", "latest", other)
+		a.put(t, "hello", "v1", other)
+	})
+	a.Choose(func(r faulty.Request) faulty.Fault {
+		if r.Name == "PUT /v2/job/manifests/latest" {
+			return faulty.Status(http.StatusBadRequest)
+		}
+		return between(r)
+	})
+	_, err := push(t, registry.Client{Jobs: 1, Backoff: registry.Backoff{Attempts: 1}}, targets...)
+	require.ErrorContains(t, err, "moving the tag "+a.host+"/job:latest")
+	assert.Equal(t, digestOf(t, other.Index), a.digest(t, "hello:latest"))
+	assert.Equal(t, digestOf(t, other.Index), a.digest(t, "hello:v1"), "it did not exist when ours began")
+	assert.Zero(t, a.count("DELETE /v2/hello/manifests/v1"))
+}
+
+func TestATagIsTakenAwayMeanwhile(t *testing.T) {
+	r := newRelease(t)
+	l := newLoopback(t, nil)
+	targets := r.targets(l)
+	_, err := push(t, quick, targets[0])
+	require.NoError(t, err)
+	l.Choose(meanwhile("PUT /v2/job/manifests/sha256:", func() { l.put(t, "hello", "latest", r.older) }))
+	_, err = push(t, quick, targets...)
+	require.NoError(t, err)
+	after, _ := r.state(t, l)
+	assert.Equal(t, tagsEach, after, "hello:latest was right when ours began, and is so again")
+}
+
+// TestAManifestIsRemovedMeanwhile has a registry clean up what stands under no tag, such as what an earlier attempt left.
+func TestAManifestIsRemovedMeanwhile(t *testing.T) {
+	r := newRelease(t)
+	l := newLoopback(t, nil)
+	targets := r.targets(l)
+	l.Choose(faulty.Every("PUT /v2/hello/manifests/latest", faulty.Status(http.StatusBadRequest)))
+	_, err := push(t, quick, targets[0])
+	require.Error(t, err)
+	child := digestOf(t, childOf(t, r.images[0], arm64))
+	l.Choose(meanwhile("PUT /v2/job/manifests/sha256:", func() {
+		gone := httptest.NewRecorder()
+		l.inside.ServeHTTP(gone, httptest.NewRequestWithContext(t.Context(), http.MethodDelete, "/v2/hello/manifests/"+child.String(), nil))
+		require.Equal(t, http.StatusAccepted, gone.Code)
+	}))
+	_, err = push(t, quick, targets...)
+	require.ErrorContains(t, err, "hello, linux/arm64: reading "+l.host+"/hello@"+child.String()+" back")
+	var partial *publish.PushError
+	require.ErrorAs(t, err, &partial)
+	assert.Empty(t, partial.Moved)
+	_, err = push(t, quick, targets...)
+	require.NoError(t, err)
+}
+
+func TestOnto(t *testing.T) {
+	first, second, joined := others(t, "first"), others(t, "second"), service(t, "hello", nil, amd64, arm64)
+	l := newLoopback(t, nil)
+	goal := target(l, joined, "latest", "v1")
+	goal.Onto = digestOf(t, first.Index)
+
+	l.put(t, "hello", "latest", first)
+	l.Choose(meanwhile("PUT /v2/hello/manifests/sha256:", func() { l.put(t, "hello", "latest", second) }))
+	_, err := push(t, quick, goal)
+	var changed *publish.ChangedError
+	require.ErrorAs(t, err, &changed)
+	require.ErrorContains(t, err, "hello: "+l.host+"/hello:latest has been changed by somebody else meanwhile: it stood for "+
+		digestOf(t, first.Index).String()+", and stands for "+digestOf(t, second.Index).String())
+	assert.Equal(t, digestOf(t, second.Index), l.digest(t, "hello:latest"))
+	assert.Equal(t, v1.Hash{}, l.digest(t, "hello:v1"))
+
+	l.put(t, "hello", "latest", first)
+	_, err = push(t, quick, goal)
+	require.NoError(t, err)
+	_, err = push(t, quick, goal)
+	require.NoError(t, err, "it has got there already")
+}
+
+func TestWhatAlreadyStoodIsNotSaidToHaveMoved(t *testing.T) {
+	r := newRelease(t)
+	l := newLoopback(t, nil)
+	targets := r.targets(l)
+	_, err := push(t, quick, targets[0])
+	require.NoError(t, err)
+	l.Choose(faulty.Every("POST /v2/job/blobs/uploads/", faulty.Status(http.StatusBadRequest)))
+	_, err = push(t, quick, targets...)
+	var partial *publish.PushError
+	require.ErrorAs(t, err, &partial)
+	assert.Empty(t, partial.Moved)
+	assert.Len(t, partial.Standing, 3)
+	assert.Len(t, partial.Unmoved, 4)
+	assert.ErrorContains(t, err, "tags that were right before: "+l.host+"/hello:latest, ")
+}
