@@ -98,6 +98,7 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Resul
 	}
 	client := a.client(o.insecure, o.jobs)
 	client.Hosts = p.registries()
+	client = client.Connected()
 	p.bases = &bases{puller: pull.NewPuller(client, cache)}
 	sources, err := mirrors()
 	if err != nil {

@@ -87,6 +87,8 @@ func exitCode(err error) int {
 		return exitDiffers
 	case errors.As(err, &usage), errors.As(err, &image), errors.As(err, &platform):
 		return exitUsage
+	case errors.As(err, &pushing):
+		return exitPush // whatever it was: some of it is in registries
 	case errors.As(err, &wrong), errors.As(err, &oneWrong), errors.As(err, &spec):
 		return exitConfig
 	case errors.As(err, &compiling), errors.As(err, &tool):
@@ -96,8 +98,6 @@ func exitCode(err error) int {
 		return exitBase
 	case errors.As(err, &program):
 		return program.code
-	case errors.As(err, &pushing):
-		return exitPush
 	}
 	return exitFailed
 }

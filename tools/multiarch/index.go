@@ -76,16 +76,17 @@ type request struct {
 	wanted  []existing
 	options index.Options
 	tags    []string
+	onto    v1.Hash // the digest of options.Onto
 }
 
 func (a *app) createIndex(cmd *cobra.Command, f indexFlags, args []string) error {
-	client := a.client(f.insecure, f.jobs)
+	client := a.client(f.insecure, f.jobs).Connected()
 	r, err := f.request(client, args)
 	if err != nil {
 		return err
 	}
 	if f.append || len(f.remove) > 0 {
-		if r.options.Onto, err = standing(cmd.Context(), client, r.target); err != nil {
+		if r.options.Onto, r.onto, err = standing(cmd.Context(), client, r.target); err != nil {
 			return err
 		}
 	}
@@ -101,7 +102,7 @@ func (a *app) createIndex(cmd *cobra.Command, f indexFlags, args []string) error
 	}
 	if r.target.dir == "" {
 		return a.publish(cmd, f.outcome, nil, []publish.Target{{
-			Name: r.target.repository, Index: j.Index, Repository: r.target.repository, Tags: r.tags, Sources: j.sources,
+			Name: r.target.repository, Index: j.Index, Repository: r.target.repository, Tags: r.tags, Sources: j.sources, Onto: r.onto,
 		}})
 	}
 	image := publish.Image{Name: r.target.name, Index: j.Index}
@@ -222,10 +223,10 @@ func parseSource(s string) (existing, error) {
 }
 
 // standing opens what the target is now.
-func standing(ctx context.Context, client registry.Client, t target) (*index.Source, error) {
+func standing(ctx context.Context, client registry.Client, t target) (*index.Source, v1.Hash, error) {
 	s, err := inspect.Open(ctx, client, t.given)
 	if err != nil {
-		return nil, &sourceError{fmt.Errorf("the index to change: %w", err), "--append and --remove change an index that is there; without them it is a new one"}
+		return nil, v1.Hash{}, &sourceError{fmt.Errorf("the index to change: %w", err), "--append and --remove change an index that is there; without them it is a new one"}
 	}
-	return &index.Source{Name: t.given, Image: s.Image, Index: s.Index}, nil
+	return &index.Source{Name: t.given, Image: s.Image, Index: s.Index}, s.Root.Digest, nil
 }

@@ -131,10 +131,11 @@ func (p pushFlags) tagged(targets []publish.Target) error {
 
 // filled gives the targets what was built.
 func (p *project) filled(targets []publish.Target, results []build.Result) []publish.Target {
+	sources := p.bases.sources() // which is large, and the same for all
 	for i := range targets {
 		for _, r := range results {
 			if r.Name == targets[i].Name {
-				targets[i].Index, targets[i].Sources = r.Index, p.bases.sources()
+				targets[i].Index, targets[i].Sources = r.Index, sources
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/plan"
@@ -148,7 +149,12 @@ func parts(targets []publish.Target) []publish.Target {
 // join makes every image that would be built one that is joined from its parts, which are under these tags in its first
 // repository. All of its platforms have to be there, though not under every tag: not every machine builds for every image.
 func (p *project) join(ctx context.Context, client registry.Client, tags []string) error {
-	options := client.Options(ctx)
+	puller, err := remote.NewPuller(client.Options(ctx)...)
+	if err != nil {
+		return fmt.Errorf("preparing to read parts: %w", err)
+	}
+	all, ctx := errgroup.WithContext(ctx)
+	all.SetLimit(max(client.Jobs, 8))
 	for n := range p.plan.Images {
 		i := &p.plan.Images[n]
 		if len(i.Children) == 0 {
@@ -158,28 +164,41 @@ func (p *project) join(ctx context.Context, client registry.Client, tags []strin
 			i.Platforms = append(i.Platforms, c.Platform)
 		}
 		i.Children = nil
-		var missing []plan.From
-		for _, tag := range tags {
-			part := plan.From{Reference: i.Push.Repository + ":" + tag}
-			ref, err := client.Parse(part.Reference)
-			if err != nil {
-				return fmt.Errorf("image %s: %w", i.Name, err)
+		all.Go(func() error {
+			var err error
+			if i.From, err = partsOf(ctx, client, puller, i.Push.Repository, tags); err != nil {
+				return &sourceError{fmt.Errorf("image %s: %w", i.Name, err), "see that the registry can be reached from here, and that the login may read there"}
 			}
-			var answer *transport.Error
-			switch _, err := remote.Head(ref, options...); {
-			case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
-				missing = append(missing, part)
-			case err != nil:
-				return fmt.Errorf("image %s: asking for %s: %w", i.Name, part.Reference, err)
-			default:
-				i.From = append(i.From, part)
-			}
+			return nil
+		})
+	}
+	return all.Wait()
+}
+
+// partsOf are the parts of an image that are in a repository, or, so that joining them says what is wrong, those that could
+// be.
+func partsOf(ctx context.Context, client registry.Client, puller *remote.Puller, repository string, tags []string) ([]plan.From, error) {
+	var there, missing []plan.From
+	for _, tag := range tags {
+		part := plan.From{Reference: repository + ":" + tag}
+		ref, err := client.Parse(part.Reference)
+		if err != nil {
+			return nil, err
 		}
-		if len(i.From) == 0 {
-			i.From = missing // joining them says what is wrong
+		var answer *transport.Error
+		switch _, err := puller.Get(ctx, ref); {
+		case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
+			missing = append(missing, part)
+		case err != nil:
+			return nil, fmt.Errorf("asking for %s: %w", part.Reference, err)
+		default:
+			there = append(there, part)
 		}
 	}
-	return nil
+	if len(there) == 0 {
+		return missing, nil
+	}
+	return there, nil
 }
 
 // released says what was published.

@@ -1,7 +1,9 @@
 package publish
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -129,21 +131,41 @@ func (p *push) ship(ctx context.Context, s shipment) error {
 		upload = &remote.MountableLayer{Layer: upload, Reference: s.from.Digest(s.digest.String())}
 	}
 	missing := s.missing
-	err = p.client.Retry(ctx, func(ctx context.Context) error {
+	err = p.upload(ctx, func(ctx context.Context) error {
 		if missing { // the first time; after that, an attempt that failed may have stored it
 			ctx, missing = registry.Missing(ctx, s.digest.String()), false
 		}
 		return p.pusher.Upload(ctx, s.to.repo, upload)
 	})
-	if s.from != nil && hidden(err) {
+	if s.from != nil && hidden(err) && !unreadable(err) {
 		// A token to mount with is one to read s.from with as well. Whoever may not do that may still push.
-		err = p.client.Retry(ctx, func(ctx context.Context) error { return p.sender.Upload(ctx, s.to.repo, counted) })
+		err = p.upload(ctx, func(ctx context.Context) error { return p.sender.Upload(ctx, s.to.repo, counted) })
 	}
 	if err != nil {
 		return fmt.Errorf("%s: uploading it to %s: %w", s.where, s.to.repo, err)
 	}
 	p.meter.finish(s.to)
 	return nil
+}
+
+// upload tries again what may succeed then. Where content is to come from another registry and does not, that has been
+// tried often enough by whoever reads it.
+func (p *push) upload(ctx context.Context, op func(context.Context) error) error {
+	var unread error
+	err := p.client.Retry(ctx, func(ctx context.Context) error {
+		err := op(ctx)
+		if unread = nil; unreadable(err) {
+			unread, err = err, nil
+		}
+		return err
+	})
+	return cmp.Or(err, unread)
+}
+
+// unreadable tells whether err is about where content comes from.
+func unreadable(err error) bool {
+	var at *locatedError
+	return errors.As(err, &at) && at.may == mayRead
 }
 
 // mountable is another repository on the registry of to that has a blob.

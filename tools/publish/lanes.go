@@ -67,7 +67,7 @@ func (p *push) run(ctx context.Context, l lanes) error {
 				if inner.Err() != nil {
 					break
 				}
-				group.Go(func() error { return located(of.host, "push", work(inner)) })
+				group.Go(func() error { return located(of.host, mayPush, work(inner)) })
 			}
 			if err := group.Wait(); err != nil {
 				return err

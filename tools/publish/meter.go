@@ -147,7 +147,7 @@ type countedLayer struct {
 func (l *countedLayer) Compressed() (io.ReadCloser, error) {
 	rc, err := l.Layer.Compressed()
 	if err != nil {
-		return nil, located(l.source, "read", err)
+		return nil, located(l.source, mayRead, err)
 	}
 	r := &countedReader{ReadCloser: rc, l: l}
 	l.m.mu.Lock()

@@ -127,10 +127,16 @@ func (e *PushError) Hint() string {
 // its tokens.
 type locatedError struct {
 	registry string
-	// may is what has to be allowed there: push or read.
+	// may is what has to be allowed there.
 	may string
 	error
 }
+
+// What may be allowed in a registry.
+const (
+	mayPush = "push"
+	mayRead = "read"
+)
 
 func (e *locatedError) Unwrap() error { return e.error }
 

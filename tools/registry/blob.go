@@ -24,7 +24,7 @@ func (c Client) Blobs(ctx context.Context, repo name.Repository) (*Blobs, error)
 	if err != nil {
 		return nil, fmt.Errorf("finding the login for %s: %w", repo.Registry, err)
 	}
-	t, err := transport.NewWithContext(ctx, repo.Registry, auth, c.transport(), []string{repo.Scope(transport.PullScope)})
+	t, err := transport.NewWithContext(ctx, repo.Registry, auth, c.Connected().connections, []string{repo.Scope(transport.PullScope)})
 	if err != nil {
 		return nil, fmt.Errorf("logging in to %s: %w", repo.Registry, err)
 	}

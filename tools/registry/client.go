@@ -32,6 +32,8 @@ type Client struct {
 	UserAgent string
 	// Backoff is how requests that failed are tried again.
 	Backoff Backoff
+	// connections are shared by all Options, if there are any.
+	connections http.RoundTripper
 }
 
 // Host says how one registry is reached.
@@ -73,12 +75,13 @@ func (c Client) Repository(repo string) (name.Repository, error) {
 }
 
 // Options are what every call into go-containerregistry's remote package is given. Reads are retried as Backoff says.
-// The connections, and what Retry-After says, are shared by everything that is given the same slice.
+// The connections, and what Retry-After says, are shared by everything that is given the same slice, or the Options of a
+// client that is Connected.
 func (c Client) Options(ctx context.Context) []remote.Option {
 	opts := []remote.Option{
 		remote.WithContext(ctx),
 		remote.WithAuthFromKeychain(authn.DefaultKeychain),
-		remote.WithTransport(c.transport()),
+		remote.WithTransport(c.Connected().connections),
 		remote.WithRetryBackoff(remote.Backoff{Steps: 1}), // see retryReads
 	}
 	if c.Jobs > 0 {
@@ -90,6 +93,18 @@ func (c Client) Options(ctx context.Context) []remote.Option {
 	return opts
 }
 
+// Connected returns a client whose Options share their connections. What the client says is fixed by that.
+func (c Client) Connected() Client {
+	if c.connections == nil {
+		c.connections = c.transport()
+	}
+	return c
+}
+
+// answersWithin bounds how long a registry may be silent once it has all of a request. Some take minutes to put a large
+// blob together; one that says nothing for as long as this has gone away.
+const answersWithin = 10 * time.Minute
+
 func (c Client) transport() http.RoundTripper {
 	t := remote.DefaultTransport.(*http.Transport).Clone()
 	// One host takes most of the traffic; fewer idle connections than jobs would mean a handshake a request.
@@ -99,6 +114,7 @@ func (c Client) transport() http.RoundTripper {
 	}
 	t.MaxIdleConnsPerHost = max(t.MaxIdleConnsPerHost, 2*most)
 	t.MaxIdleConns = max(t.MaxIdleConns, 2*most)
+	t.ResponseHeaderTimeout = answersWithin
 	careless := t.Clone()
 	careless.TLSClientConfig = insecureTLS()
 	checked := guard{careful: t, careless: careless, insecure: c.insecure}
@@ -122,6 +138,9 @@ func (g guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	case g.insecure(req.URL.Host):
 		return g.careless.RoundTrip(req)
 	case req.URL.Scheme != "https" && !loopback(req.URL.Hostname()):
+		if req.Body != nil {
+			_ = req.Body.Close() // as every RoundTripper has to
+		}
 		return nil, &PlainHTTPError{req.URL.Host}
 	}
 	return g.careful.RoundTrip(req)

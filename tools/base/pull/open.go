@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/multiarch-build/multiarch/tools/cache"
@@ -49,7 +52,11 @@ type Image struct {
 // name in multiarch.yaml. ctx is the one that reading layers ends with. Errors are *UnavailableError.
 func (p *Puller) Open(ctx context.Context, base, reference string, c lock.Child) (*Image, error) {
 	fail := func(err error) error {
-		return &UnavailableError{base, err, "the lock says what it was; run: multiarch lock --update " + base}
+		hint := "the lock says what it was; run: multiarch lock --update " + base
+		if asked(err) {
+			hint = "see that the registry can be reached from here and lets this login read it, then run it again"
+		}
+		return &UnavailableError{base, err, hint}
 	}
 	ref, err := p.client.Parse(lock.Pinned(reference, c.Manifest.Digest))
 	if err != nil {
@@ -89,6 +96,16 @@ func (p *Puller) Open(ctx context.Context, base, reference string, c lock.Child)
 		}
 	}
 	return out, nil
+}
+
+// asked tells whether err is one of asking a registry, and none of what it has: another lock would not help.
+func asked(err error) bool {
+	var answer *transport.Error
+	if errors.As(err, &answer) {
+		return answer.StatusCode != http.StatusNotFound
+	}
+	var broken *url.Error
+	return errors.As(err, &broken)
 }
 
 // Fetch downloads the layers of images that are not in the store, all at once.

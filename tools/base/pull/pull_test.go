@@ -260,11 +260,12 @@ func TestFaults(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil   func(w http.ResponseWriter, r *http.Request) bool
 		message string // "" where it goes well
+		hint    string
 	}{
 		"something else": {func(w http.ResponseWriter, r *http.Request) bool {
 			_, _ = io.WriteString(w, strings.Repeat("x", 5000))
 			return true
-		}, "not what was asked for"},
+		}, "not what was asked for", "lock --update under"},
 		"an endless body": {func(w http.ResponseWriter, r *http.Request) bool {
 			for r.Context().Err() == nil {
 				if _, err := w.Write(make([]byte, 4096)); err != nil {
@@ -272,11 +273,19 @@ func TestFaults(t *testing.T) {
 				}
 			}
 			return true
-		}, "it goes on beyond that"},
+		}, "it goes on beyond that", "lock --update under"},
 		"gone": {func(w http.ResponseWriter, r *http.Request) bool {
 			w.WriteHeader(http.StatusNotFound)
 			return true
-		}, "404"},
+		}, "404", "lock --update under"},
+		"out of order": {func(w http.ResponseWriter, r *http.Request) bool {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		}, "503", "run it again"},
+		"forbidden": {func(w http.ResponseWriter, r *http.Request) bool {
+			w.WriteHeader(http.StatusForbidden)
+			return true
+		}, "403", "lets this login read it"},
 		"a connection that breaks once": {func(w http.ResponseWriter, r *http.Request) bool {
 			if !cut {
 				return false
@@ -286,7 +295,7 @@ func TestFaults(t *testing.T) {
 			_, _ = w.Write([]byte(`{"arch`))
 			_ = http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
-		}, ""},
+		}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newShelf(t)
@@ -307,7 +316,7 @@ func TestFaults(t *testing.T) {
 			assert.ErrorContains(t, err, c.message)
 			var unavailable *pull.UnavailableError
 			require.ErrorAs(t, err, &unavailable)
-			assert.NotEmpty(t, unavailable.Hint())
+			assert.Contains(t, unavailable.Hint(), c.hint)
 			assert.False(t, store.Has(locked.Platforms["linux/amd64"].Config.Digest, locked.Platforms["linux/amd64"].Config.Size))
 		})
 	}

@@ -1,0 +1,20 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/multiarch-build/multiarch/tools/base/pull"
+	"github.com/multiarch-build/multiarch/tools/publish"
+)
+
+// TestExitCodeOfAPush: what ended a push may have a code of its own elsewhere.
+func TestExitCodeOfAPush(t *testing.T) {
+	gone := &pull.UnavailableError{Base: "debian", Err: context.DeadlineExceeded}
+	assert.Equal(t, exitBase, exitCode(fmt.Errorf("building: %w", gone)))
+	assert.Equal(t, exitPush, exitCode(inPush(&publish.PushError{Err: gone})))
+	assert.Equal(t, exitInterrupted, exitCode(interrupted(inPush(&publish.PushError{Err: context.Canceled}))))
+}
