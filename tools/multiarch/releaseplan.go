@@ -83,6 +83,8 @@ func previewLines(p *publish.Preview) []string {
 	for _, t := range p.Tags {
 		what := fmt.Sprintf("%s -> %s", t.Before, t.Digest)
 		switch {
+		case t.Hidden:
+			what = "new, or not for this login to read -> " + t.Digest.String()
 		case t.Before == (v1.Hash{}):
 			what = "new -> " + t.Digest.String()
 		case t.Before == t.Digest:

@@ -53,10 +53,10 @@ func NewPreview(ctx context.Context, client registry.Client, targets []Target) (
 		return nil, err
 	}
 	if err := p.survey(ctx); err != nil {
-		return nil, p.fail(err)
+		return nil, &PushError{Preview: true, Err: err}
 	}
 	if err := p.stock(ctx, nil); err != nil {
-		return nil, p.fail(err)
+		return nil, &PushError{Preview: true, Err: err}
 	}
 	preview := &Preview{Uploads: []Transfer{}, Mounts: []Transfer{}, Manifests: []Pushed{}, Tags: []TagChange{}}
 	for _, c := range p.list {

@@ -25,7 +25,9 @@ type PushError struct {
 	Standing, Moved, Unmoved, InDoubt []Pushed
 	// Stuck are those of Moved and InDoubt that were moved by this push and could not be put back.
 	Stuck []Stuck
-	Err   error
+	// Preview is that nothing was to be sent anyway.
+	Preview bool
+	Err     error
 }
 
 // Uploaded sums up the blobs that a repository was sent.
@@ -108,6 +110,9 @@ func (e *PushError) Hint() string {
 		return hinted.Hint()
 	}
 	again := "push again: what is there is not sent a second time"
+	if e.Preview {
+		again = "ask again"
+	}
 	var unreachable *net.OpError
 	if errors.As(e.Err, &unreachable) && unreachable.Op == "dial" {
 		return "see that the registry is spelt right, runs and can be reached from here, then " + again

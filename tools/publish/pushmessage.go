@@ -15,6 +15,9 @@ const few = 8
 func (e *PushError) Error() string {
 	// A registry's words may have several lines.
 	parts := []string{oneLine(e.Err)}
+	if e.Preview {
+		return parts[0]
+	}
 	if sent := tallies(e.Uploaded, Uploaded.tally); len(sent) > 0 {
 		parts = append(parts, "uploaded by then: "+enumerate(sent, tally.blobs))
 	}

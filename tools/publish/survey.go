@@ -131,7 +131,9 @@ func (p *push) immutable(context.Context) error {
 	return Preview{Tags: tags}.Err()
 }
 
-func (t *pointer) change() TagChange { return TagChange{t.Pushed, t.before, t.immutable} }
+func (t *pointer) change() TagChange {
+	return TagChange{Pushed: t.Pushed, Before: t.before, Hidden: t.hidden, Immutable: t.immutable}
+}
 
 // Refused tells whether the tag is immutable and stands for something else.
 func (t TagChange) Refused() bool {
@@ -144,6 +146,9 @@ type TagChange struct {
 	Pushed
 	// Before is what it stands for now, the zero hash where it does not exist.
 	Before v1.Hash `json:"before,omitzero"`
+	// Hidden is that the registry does not say whether it exists: whoever asks may not read there, or there is no such
+	// repository yet.
+	Hidden bool `json:"hidden,omitempty"`
 	// Immutable is that it is declared not to move once it exists.
 	Immutable bool `json:"immutable,omitempty"`
 }

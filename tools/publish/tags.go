@@ -67,7 +67,7 @@ func (p *push) tag(ctx context.Context, t *pointer, m manifest) error {
 			case err == nil && now == m.digest:
 				return nil
 			case err == nil && t.immutable:
-				return &ImmutableError{[]TagChange{{t.Pushed, now, true}}}
+				return &ImmutableError{[]TagChange{{Pushed: t.Pushed, Before: now, Immutable: true}}}
 			case err != nil && t.immutable && hidden(err):
 				return &HiddenError{t.Pushed, err}
 			case err != nil && !absent(err):

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
@@ -20,9 +19,9 @@ type Blobs struct {
 
 // Blobs logs in to a repository for reading.
 func (c Client) Blobs(ctx context.Context, repo name.Repository) (*Blobs, error) {
-	auth, err := authn.Resolve(ctx, authn.DefaultKeychain, repo)
+	auth, err := keychain{}.ResolveContext(ctx, repo)
 	if err != nil {
-		return nil, fmt.Errorf("finding the login for %s: %w", repo.Registry, err)
+		return nil, err
 	}
 	t, err := transport.NewWithContext(ctx, repo.Registry, auth, c.Connected().connections, []string{repo.Scope(transport.PullScope)})
 	if err != nil {

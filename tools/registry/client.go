@@ -6,12 +6,13 @@ package registry
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
@@ -80,7 +81,7 @@ func (c Client) Repository(repo string) (name.Repository, error) {
 func (c Client) Options(ctx context.Context) []remote.Option {
 	opts := []remote.Option{
 		remote.WithContext(ctx),
-		remote.WithAuthFromKeychain(authn.DefaultKeychain),
+		remote.WithAuthFromKeychain(keychain{}),
 		remote.WithTransport(c.Connected().connections),
 		remote.WithRetryBackoff(remote.Backoff{Steps: 1}), // see retryReads
 	}
@@ -143,7 +144,13 @@ func (g guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, &PlainHTTPError{req.URL.Host}
 	}
-	return g.careful.RoundTrip(req)
+	resp, err := g.careful.RoundTrip(req)
+	// What net/http makes http.ErrSchemeMismatch of.
+	var answer tls.RecordHeaderError
+	if errors.As(err, &answer) && string(answer.RecordHeader[:]) == "HTTP/" {
+		err = fmt.Errorf("%w: %w", &PlainHTTPError{req.URL.Host}, http.ErrSchemeMismatch)
+	}
+	return resp, err
 }
 
 // PlainHTTPError is returned for a registry that answers only by plain HTTP and is not on loopback.

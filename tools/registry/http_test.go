@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -53,6 +55,21 @@ func TestPlainHTTPOnlyToLoopback(t *testing.T) {
 			assert.Empty(t, end.urls)
 		})
 	}
+}
+
+func TestARegistryThatSpeaksPlainHTTPAlone(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://registry.example.com/v2/", nil)
+	require.NoError(t, err)
+	there := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
+	}}
+	_, err = guard{careful: there, careless: there, insecure: Client{}.insecure}.RoundTrip(req)
+	var refused *PlainHTTPError
+	require.ErrorAs(t, err, &refused)
+	assert.Contains(t, refused.Hint(), "--insecure allows it")
+	assert.ErrorIs(t, err, http.ErrSchemeMismatch)
 }
 
 func TestRetryAfter(t *testing.T) {

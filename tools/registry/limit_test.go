@@ -103,8 +103,8 @@ func TestLimits(t *testing.T) {
 				})
 			}
 			require.NoError(t, group.Wait())
-			// A login may fall together with a blob: its request is not one that reads.
-			assert.LessOrEqual(t, counting.most.Load(), most+1)
+			// Logins may fall together with blobs that are being read: their requests do not read any.
+			assert.LessOrEqual(t, counting.most.Load(), 2*most)
 			counting.most.Store(0)
 			for range 8 {
 				group.Go(func() error {

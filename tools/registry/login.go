@@ -10,6 +10,39 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
+// keychain is docker's: config.json and its credential helpers, or podman's auth.json.
+type keychain struct{}
+
+// Resolve finds the login for a registry or repository.
+func (k keychain) Resolve(of authn.Resource) (authn.Authenticator, error) {
+	return k.ResolveContext(context.Background(), of)
+}
+
+// ResolveContext is Resolve.
+func (keychain) ResolveContext(ctx context.Context, of authn.Resource) (authn.Authenticator, error) {
+	login, err := authn.Resolve(ctx, authn.DefaultKeychain, of)
+	if err != nil {
+		return nil, &KeychainError{of.RegistryStr(), err}
+	}
+	return login, nil
+}
+
+// KeychainError is returned where it cannot be found out who to be in a registry.
+type KeychainError struct {
+	Host string
+	Err  error
+}
+
+func (e *KeychainError) Error() string { return fmt.Sprintf("finding the login for %s: %v", e.Host, e.Err) }
+
+// Unwrap returns the reason.
+func (e *KeychainError) Unwrap() error { return e.Err }
+
+// Hint says what to do about it.
+func (e *KeychainError) Hint() string {
+	return "see that docker's config.json can be read and that the credential helper it names is installed and works, or name another folder for it with DOCKER_CONFIG"
+}
+
 // Try asks the registry called host whether it takes a login, as docker login does: it answers GET /v2/ with 200 to
 // those it knows (distribution spec, "Determining Support"). A registry that asks nobody who they are takes every login.
 func (c Client) Try(ctx context.Context, host string, login authn.Authenticator) error {
@@ -20,7 +53,7 @@ func (c Client) Try(ctx context.Context, host string, login authn.Authenticator)
 	if err != nil {
 		return fmt.Errorf("registry %q: %w", host, err)
 	}
-	t, err := transport.NewWithContext(ctx, r, login, c.transport(), nil)
+	t, err := transport.NewWithContext(ctx, r, login, c.Connected().connections, nil)
 	if err != nil {
 		return err
 	}
