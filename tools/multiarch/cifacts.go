@@ -66,8 +66,10 @@ func (p *project) pipeline(a *app, f ciFlags, system pipeline.System, root strin
 		o.Multiarch += o.Command
 	}
 	for _, i := range p.plan.Images {
-		o.Smoke = o.Smoke || i.Smoke != nil
-		image := pipeline.Image{Name: i.Name, Repository: i.Push.Repository}
+		image := pipeline.Image{Name: i.Name, Repository: i.Push.Repository, Smoke: i.Smoke != nil}
+		if i.Smoke != nil {
+			image.Skip = i.Smoke.Skip
+		}
 		for _, c := range i.Children {
 			image.Platforms = append(image.Platforms, c.Platform)
 		}

@@ -20,6 +20,8 @@ type pipelineCase struct {
 	login bool
 	// folder is where the configuration is, which -f names.
 	folder string
+	// from is that an image is joined from one that was built elsewhere.
+	from bool
 }
 
 // standIns take the place of what a test cannot run.

@@ -55,8 +55,8 @@ type Options struct {
 	Registries []string
 	// Registry is given to releases where it is not that of the configuration.
 	Registry string
-	// Lock is that there are bases to be locked, Smoke that images have smoke tests.
-	Lock, Smoke bool
+	// Lock is that there are bases to be locked.
+	Lock bool
 	// Multiarch and Bazelisk are the commands to run, with their first arguments.
 	Multiarch, Bazelisk string
 	// Package is the Bazel package of the images, such as images; that of pushes is push below it.
@@ -72,7 +72,11 @@ type Image struct {
 	Name string
 	// Repository is its first repository, with the registry.
 	Repository string
-	Platforms  []arch.Platform
+	// Platforms are those it is built for; none where it is joined from images that were built elsewhere.
+	Platforms []arch.Platform
+	// Smoke is that it has a smoke test, Skip the platforms that this leaves out.
+	Smoke bool
+	Skip  []arch.Platform
 }
 
 // Marker is in the first line of every file, so that a file by somebody else is not taken for one.

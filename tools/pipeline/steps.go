@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -31,7 +32,7 @@ func (o Options) prepare() []step {
 // emulators installs qemu-user where the system's machines are known and belong to the job.
 func (o Options) emulators() step {
 	s := step{Name: "Install emulators for smoke tests"}
-	if !o.Smoke {
+	if !o.Smoke() {
 		return s
 	}
 	install := []string{"apt-get update", "apt-get install -y --no-install-recommends qemu-user-static"}
@@ -85,8 +86,16 @@ func (o Options) releasing() string {
 	return o.Multiarch + " release"
 }
 
-func (o Options) smoke() string {
-	if o.Smoke {
+// Smoke is that images have smoke tests.
+func (o Options) Smoke() bool {
+	return slices.ContainsFunc(o.Images, func(i Image) bool { return i.Smoke })
+}
+
+func (o Options) smoke() string { return smokeIf(o.Smoke()) }
+
+// smokeIf is the flag that tries images out, which fails where there is nothing to try out.
+func smokeIf(any bool) string {
+	if any {
 		return " --smoke"
 	}
 	return ""
@@ -172,14 +181,17 @@ func (o Options) build(runners []runner, r runner) (step, bool) {
 	tag := `"ci-$RUN-` + r.arch + `"`
 	var labels, joins []string
 	groups := map[string][]string{} // images by their platforms
+	smoke := map[string]bool{}      // the groups with something to try out
 	var order []string
 	for _, i := range o.Images {
 		var names, layouts []string
+		tried := false
 		for _, p := range i.Platforms {
 			if on(runners, p) != r {
 				continue
 			}
 			names = append(names, p.String())
+			tried = tried || i.Smoke && !slices.Contains(i.Skip, p)
 			target := i.Name + "_" + p.Slug() + ".layout"
 			labels = append(labels, "//"+o.Package+":"+target)
 			layouts = append(layouts, "oci:"+path.Join("bazel-bin", o.Package, target))
@@ -192,6 +204,7 @@ func (o Options) build(runners []runner, r runner) (step, bool) {
 			order = append(order, platforms)
 		}
 		groups[platforms] = append(groups[platforms], i.Name)
+		smoke[platforms] = smoke[platforms] || tried
 		joins = append(joins, o.Multiarch+" index create "+i.Repository+`:"ci-$RUN-`+r.arch+`" `+strings.Join(layouts, " "))
 	}
 	if o.Engine == Bazel {
@@ -199,7 +212,7 @@ func (o Options) build(runners []runner, r runner) (step, bool) {
 		return s, len(labels) > 0
 	}
 	for _, platforms := range order {
-		s.Lines = append(s.Lines, o.releasing()+o.smoke()+" --platform "+platforms+" --part "+tag+" "+strings.Join(groups[platforms], " "))
+		s.Lines = append(s.Lines, o.releasing()+smokeIf(smoke[platforms])+" --platform "+platforms+" --part "+tag+" "+strings.Join(groups[platforms], " "))
 	}
 	return s, len(order) > 0
 }
@@ -214,5 +227,21 @@ func (o Options) join(parts []string) []step {
 		return []step{o.emulators(), o.login(), s}
 	}
 	s.Lines = []string{command + ` --metadata-file "$PWD/release.json"`}
-	return []step{o.login(), s}
+	elsewhere := o.elsewhere()
+	if len(elsewhere) == 0 {
+		return []step{o.login(), s}
+	}
+	// The others were tried out where they were built, as natively as can be, and are not once more.
+	try := step{Name: "Try out what no job has built", Lines: []string{o.releasing() + " --dry-run --smoke " + strings.Join(elsewhere, " ")}}
+	return []step{o.emulators(), o.login(), try, s}
+}
+
+// elsewhere are the images with smoke tests that are joined from images which were built elsewhere.
+func (o Options) elsewhere() (names []string) {
+	for _, i := range o.Images {
+		if i.Smoke && len(i.Platforms) == 0 {
+			names = append(names, i.Name)
+		}
+	}
+	return names
 }
