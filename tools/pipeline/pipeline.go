@@ -5,6 +5,7 @@ package pipeline
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -61,7 +62,7 @@ type Options struct {
 	Multiarch, Bazelisk string
 	// Package is the Bazel package of the images, such as images; that of pushes is push below it.
 	Package string
-	// GoVersion is a version of Go such as 1.26; "" takes that of go.mod.
+	// GoVersion is a version of Go such as 1.26; on GitHub "" takes that of go.mod.
 	GoVersion string
 	// Command is what writes this file again, for people who read it.
 	Command string
@@ -97,6 +98,9 @@ func Write(o Options) ([]byte, error) {
 	}
 	if o.Engine != Embedded && o.Engine != Bazel {
 		return nil, &UnknownError{"engine", string(o.Engine), []string{string(Embedded), string(Bazel)}}
+	}
+	if o.System == GitLab && o.GoVersion == "" {
+		return nil, errors.New("a pipeline of GitLab names a version of Go, and none is given")
 	}
 	if err := o.checkRunners(); err != nil {
 		return nil, err

@@ -38,6 +38,22 @@ func options(t testing.TB) pipeline.Options {
 	}
 }
 
+// TestGoVersion: no pipeline takes the latest Go there is.
+func TestGoVersion(t *testing.T) {
+	for _, system := range pipeline.Systems() {
+		o := options(t)
+		o.System, o.Engine, o.GoVersion = system, pipeline.Embedded, ""
+		text, err := pipeline.Write(o)
+		if system == pipeline.GitLab {
+			require.ErrorContains(t, err, "names a version of Go")
+			continue
+		}
+		require.NoError(t, err)
+		assert.NotRegexp(t, `golang|go-version:`, string(text))
+		assert.Equal(t, system == pipeline.GitHub, strings.Contains(string(text), "go-version-file: go.mod"))
+	}
+}
+
 // TestGolden compares the pipelines with testdata. To accept them: go test ./tools/pipeline -update
 func TestGolden(t *testing.T) {
 	for _, system := range pipeline.Systems() {
