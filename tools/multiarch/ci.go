@@ -23,7 +23,7 @@ type ciFlags struct {
 	split, check, asDiff, force bool
 	engine, output, multiarch   string
 	bazelisk, registry          string
-	logins                      []string
+	logins, noLogins            []string
 	runners                     map[string]string
 }
 
@@ -58,6 +58,7 @@ platforms under a tag of the commit, and a last job joins them and moves the rea
 	flags.StringVar(&f.registry, "registry", "", "where images go instead of the configuration's registry")
 	flags.StringVar(&f.multiarch, "multiarch", "", "the command that is multiarch there; default: the tool of go.mod, or go run of this version")
 	flags.StringSliceVar(&f.logins, "login", nil, "more registries to log in to, such as those of bases")
+	flags.StringSliceVar(&f.noLogins, "no-login", nil, "registries of images that ask nobody who they are")
 	flags.StringVar(&f.bazelisk, "bazel", bazelisk, "the command that is Bazel there")
 	flags.StringVarP(&f.output, "output", "o", "", "the file to write, - for stdout; default: where the system looks for it")
 	flags.BoolVar(&f.force, "force", false, "also replace a file that this command has not written")
@@ -172,6 +173,7 @@ func (f ciFlags) command(system pipeline.System, root string) string {
 	}
 	flag("--registry", f.registry)
 	flag("--login", strings.Join(f.logins, ","))
+	flag("--no-login", strings.Join(f.noLogins, ","))
 	flag("--multiarch", f.multiarch)
 	if f.bazelisk != bazelisk {
 		flag("--bazel", f.bazelisk)
