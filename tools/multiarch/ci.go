@@ -137,11 +137,12 @@ func (a *app) keepPipeline(f ciFlags, file string, content []byte, command strin
 		}
 		if f.check {
 			a.terminal.result("%s", shown)
-			fmt.Fprintf(a.terminal.err, "the pipeline is stale\nhint: run at the top of the repository: multiarch ci %s\n", command)
+			problem, hint := stale(err == nil, old, command)
+			fmt.Fprintf(a.terminal.err, "%s\nhint: %s\n", problem, hint)
 		}
 		return errDiffers
-	case err == nil && !f.force && !strings.Contains(strings.SplitN(string(old), "\n", 2)[0], pipeline.Marker):
-		return usagef("name another file with --output, or replace it with --force", "%s is there, and was written by somebody else", shown)
+	case err == nil && !f.force && !ours(old):
+		return usagef(hintForeign, "%s is there, and was written by somebody else", shown)
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return fmt.Errorf("writing the pipeline: %w", err)
@@ -151,6 +152,27 @@ func (a *app) keepPipeline(f ciFlags, file string, content []byte, command strin
 	}
 	a.terminal.result("%s", shown)
 	return nil
+}
+
+// stale is what is the case with a file that is not what it should be, and what helps.
+func stale(there bool, content []byte, command string) (problem, hint string) {
+	hint = "run at the top of the repository: multiarch ci " + command
+	switch {
+	case !there:
+		return "there is no pipeline", hint
+	case !ours(content):
+		return "it is there, and was written by somebody else", hintForeign
+	}
+	return "the pipeline is stale", hint
+}
+
+// hintForeign says what can be done about somebody else's file.
+const hintForeign = "name another file with --output, or replace it with --force"
+
+// ours is that a pipeline was written by this command.
+func ours(content []byte) bool {
+	first, _, _ := strings.Cut(string(content), "\n")
+	return strings.Contains(first, pipeline.Marker)
 }
 
 // command is what writes the same pipeline again, from the top of the repository and without its first words. Flags that
