@@ -146,6 +146,9 @@ func readConfig(file string) (*config.Config, error) {
 	return config.Parse(file, content)
 }
 
+// errNoConfig is that there is no configuration file; some commands need none.
+var errNoConfig = errors.New("no multiarch.yaml here, in images, or above")
+
 // find returns the configuration file: the one given, or the nearest upwards.
 func (a *app) find() (string, error) {
 	if a.file != "" {
@@ -168,7 +171,7 @@ func (a *app) find() (string, error) {
 			}
 		}
 		if dir == filepath.Dir(dir) {
-			return "", usagef("write one with: multiarch init, or name it with -f", "no multiarch.yaml here, in images, or above")
+			return "", usagef("write one with: multiarch init, or name it with -f", "%w", errNoConfig)
 		}
 	}
 }

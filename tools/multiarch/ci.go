@@ -23,7 +23,7 @@ type ciFlags struct {
 	split, check, asDiff, force bool
 	engine, output, multiarch   string
 	bazelisk, registry          string
-	logins                      []string
+	logins, noLogins            []string
 	runners                     map[string]string
 }
 
@@ -58,6 +58,7 @@ platforms under a tag of the commit, and a last job joins them and moves the rea
 	flags.StringVar(&f.registry, "registry", "", "where images go instead of the configuration's registry")
 	flags.StringVar(&f.multiarch, "multiarch", "", "the command that is multiarch there; default: the tool of go.mod, or go run of this version")
 	flags.StringSliceVar(&f.logins, "login", nil, "more registries to log in to, such as those of bases")
+	flags.StringSliceVar(&f.noLogins, "no-login", nil, "registries of images that ask nobody who they are")
 	flags.StringVar(&f.bazelisk, "bazel", bazelisk, "the command that is Bazel there")
 	flags.StringVarP(&f.output, "output", "o", "", "the file to write, - for stdout; default: where the system looks for it")
 	flags.BoolVar(&f.force, "force", false, "also replace a file that this command has not written")
@@ -136,11 +137,12 @@ func (a *app) keepPipeline(f ciFlags, file string, content []byte, command strin
 		}
 		if f.check {
 			a.terminal.result("%s", shown)
-			fmt.Fprintf(a.terminal.err, "the pipeline is stale\nhint: run at the top of the repository: multiarch ci %s\n", command)
+			problem, hint := stale(err == nil, old, command)
+			fmt.Fprintf(a.terminal.err, "%s\nhint: %s\n", problem, hint)
 		}
 		return errDiffers
-	case err == nil && !f.force && !strings.Contains(strings.SplitN(string(old), "\n", 2)[0], pipeline.Marker):
-		return usagef("name another file with --output, or replace it with --force", "%s is there, and was written by somebody else", shown)
+	case err == nil && !f.force && !ours(old):
+		return usagef(hintForeign, "%s is there, and was written by somebody else", shown)
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return fmt.Errorf("writing the pipeline: %w", err)
@@ -150,6 +152,27 @@ func (a *app) keepPipeline(f ciFlags, file string, content []byte, command strin
 	}
 	a.terminal.result("%s", shown)
 	return nil
+}
+
+// stale is what is the case with a file that is not what it should be, and what helps.
+func stale(there bool, content []byte, command string) (problem, hint string) {
+	hint = "run at the top of the repository: multiarch ci " + command
+	switch {
+	case !there:
+		return "there is no pipeline", hint
+	case !ours(content):
+		return "it is there, and was written by somebody else", hintForeign
+	}
+	return "the pipeline is stale", hint
+}
+
+// hintForeign says what can be done about somebody else's file.
+const hintForeign = "name another file with --output, or replace it with --force"
+
+// ours is that a pipeline was written by this command.
+func ours(content []byte) bool {
+	first, _, _ := strings.Cut(string(content), "\n")
+	return strings.Contains(first, pipeline.Marker)
 }
 
 // command is what writes the same pipeline again, from the top of the repository and without its first words. Flags that
@@ -172,6 +195,7 @@ func (f ciFlags) command(system pipeline.System, root string) string {
 	}
 	flag("--registry", f.registry)
 	flag("--login", strings.Join(f.logins, ","))
+	flag("--no-login", strings.Join(f.noLogins, ","))
 	flag("--multiarch", f.multiarch)
 	if f.bazelisk != bazelisk {
 		flag("--bazel", f.bazelisk)

@@ -56,6 +56,8 @@ func TestPipelinesRun(t *testing.T) {
 					c.login = true
 				case "jenkins embedded single", "gitlab embedded split":
 					c.folder = "deploy"
+				case "jenkins embedded split":
+					c.from = true
 				}
 				t.Run(system+" "+engine+" "+form, func(t *testing.T) { runPipeline(t, c) })
 			}
@@ -78,6 +80,14 @@ images:
     go: {package: .}
     platforms: [linux/amd64]
     push: {tags: [latest]}
+`
+
+const joinedConfig = `  legacy: {from: ["BASES/program:1"], smoke: {stdout: ^hello}, push: {tags: [latest]}}
+`
+
+const elsewhereConfig = `version: 1
+images:
+  program: {go: {package: .}, platforms: [linux/amd64, linux/arm64], push: {repository: BASES/program, tags: ["1"]}}
 `
 
 // storeBase puts an index of two platforms into a registry.
@@ -115,7 +125,13 @@ func runPipeline(t *testing.T, c pipelineCase) {
 		flags += " -f " + file
 	}
 	m := newPipelineMachine(t, c)
-	m.write(t, file, strings.ReplaceAll(pipelineConfig, "BASES", bases))
+	wanted := pipelineConfig
+	if c.from {
+		wanted += joinedConfig
+		m.write(t, "elsewhere.yaml", strings.ReplaceAll(elsewhereConfig, "BASES", bases))
+		m.run("multiarch -f elsewhere.yaml push")
+	}
+	m.write(t, file, strings.ReplaceAll(wanted, "BASES", bases))
 	lock := "multiarch -f " + file + " lock"
 	if c.login {
 		lock = "printf secret | multiarch login " + bases + " -u secret --password-stdin && " + lock
@@ -126,7 +142,7 @@ func runPipeline(t *testing.T, c pipelineCase) {
 	assert.Contains(t, text, "login registry.example.com")
 	assert.Contains(t, text, "lock --check")
 
-	config := strings.NewReplacer("BASES", bases, "registry.example.com", host).Replace(pipelineConfig)
+	config := strings.NewReplacer("BASES", bases, "registry.example.com", host).Replace(wanted)
 	m.write(t, file, config)
 	if c.engine == "bazel" {
 		m.run("multiarch generate")
@@ -194,14 +210,17 @@ func runPipeline(t *testing.T, c pipelineCase) {
 		want = []string{"build-amd64", "build-arm64", "release"}
 	}
 	assert.Equal(t, want, ran)
-	var parts []string
-	for _, tag := range must(remote.List(must(name.NewRepository(open + "/team/hello")))) {
-		if strings.HasPrefix(tag, "ci-") {
-			parts = append(parts, tag)
-			assert.Regexp(t, `^ci-[0-9a-f]{7,40}-7-(amd64|arm64)$`, tag)
+	run := map[string]string{"github": "0123456-7", "gitlab": "0123456-7", "jenkins": "[0-9a-f]{40}-[0-9]{1,10}-1"}[c.system]
+	parts := func() (all []string) {
+		for _, tag := range must(remote.List(must(name.NewRepository(open + "/team/hello")))) {
+			if strings.HasPrefix(tag, "ci-") {
+				all = append(all, tag)
+				assert.Regexp(t, "^ci-"+run+"-(amd64|arm64)$", tag)
+			}
 		}
+		return all
 	}
-	assert.Len(t, parts, map[bool]int{true: 2}[c.split])
+	assert.Len(t, parts(), map[bool]int{true: 2}[c.split])
 
 	// Proposed after it: v1.0.0 is immutable, and none of this commit's business.
 	m.program("hello again")
@@ -210,12 +229,21 @@ func runPipeline(t *testing.T, c pipelineCase) {
 	assert.Contains(t, said, "team/hello:latest "+first["hello"][host+"/team/hello"].Digest+" -> sha256:")
 	assert.NotContains(t, said, "v1.0.0")
 
-	// Two tags of one commit are two releases.
+	// Two tags of one commit are two releases, which do not share parts: GitHub and GitLab number all runs of a repository,
+	// and Jenkins those of a job, which a tag is.
 	m.run("git tag v1.1.0 && git tag v1.1.1")
 	release("v1.1.0")
+	before := parts()
 	release("v1.1.1")
+	if c.system == "jenkins" {
+		assert.Len(t, parts(), len(before)+map[bool]int{true: 2}[c.split])
+	}
 	assert.NotEqual(t, digest("team/hello:v1.0.0"), digest("team/hello:v1.1.0"))
 	assert.Equal(t, digest("team/hello:v1.1.1"), digest("team/hello:v1.1.0"))
+
+	if c.from {
+		m.triesLegacy(jobs, digest)
+	}
 
 	// What is locked is not what is wanted any more.
 	m.write(t, file, strings.ReplaceAll(config, "stored:1", "stored:2"))
@@ -227,6 +255,29 @@ func runPipeline(t *testing.T, c pipelineCase) {
 			assert.Equal(t, exitDiffers, exit.ExitCode(), "lock --check")
 		}
 	}
+}
+
+// triesLegacy changes the image that was built elsewhere and that legacy is made of: where it does not work, no tag moves.
+func (m pipelineMachine) triesLegacy(jobs []pipelineJob, digest func(reference string) string) {
+	m.Helper()
+	before := digest("team/legacy:latest")
+	require.NotEmpty(m, before)
+	m.program("good bye")
+	m.run("multiarch -f elsewhere.yaml push && git checkout -q . && git tag v2.0.0")
+	for _, j := range jobs {
+		if j.request {
+			continue
+		}
+		said, err := m.as(j, "v2.0.0", true)
+		if j.name != "release" {
+			require.NoError(m, err, said)
+			continue
+		}
+		assert.Error(m, err)
+		assert.Contains(m, said, "legacy, linux/arm64: smoke test: its output does not match")
+	}
+	assert.Equal(m, before, digest("team/legacy:latest"))
+	assert.Empty(m, digest("team/hello:v2.0.0"))
 }
 
 // pushedMetadata is what a release says, by image and repository.

@@ -66,8 +66,10 @@ func (p *project) pipeline(a *app, f ciFlags, system pipeline.System, root strin
 		o.Multiarch += o.Command
 	}
 	for _, i := range p.plan.Images {
-		o.Smoke = o.Smoke || i.Smoke != nil
-		image := pipeline.Image{Name: i.Name, Repository: i.Push.Repository}
+		image := pipeline.Image{Name: i.Name, Repository: i.Push.Repository, Smoke: i.Smoke != nil}
+		if i.Smoke != nil {
+			image.Skip = i.Smoke.Skip
+		}
 		for _, c := range i.Children {
 			image.Platforms = append(image.Platforms, c.Platform)
 		}
@@ -82,17 +84,43 @@ func (p *project) pipeline(a *app, f ciFlags, system pipeline.System, root strin
 			}
 		}
 	}
-	for _, given := range f.logins {
-		host, err := name.NewRegistry(given)
-		if err != nil {
-			return o, usagef("such as ghcr.io or localhost:5000, without a repository", "--login: %w", err)
-		}
-		if host := hostOf(host); !slices.Contains(o.Registries, host) {
-			o.Registries = append(o.Registries, host)
+	o.Registries, err = f.registries(o.Registries)
+	return o, err
+}
+
+// registries are where to log in: those of the images and of --login, without those of --no-login.
+func (f ciFlags) registries(images []string) ([]string, error) {
+	more, err := hostsGiven("--login", f.logins)
+	if err != nil {
+		return nil, err
+	}
+	open, err := hostsGiven("--no-login", f.noLogins)
+	if err != nil {
+		return nil, err
+	}
+	for _, host := range open {
+		switch {
+		case slices.Contains(more, host):
+			return nil, usagef("leave one of them out", "--login and --no-login both name %s", host)
+		case !slices.Contains(images, host):
+			return nil, usagef(hintOf(host, images), "--no-login: no image goes to %s", host)
 		}
 	}
-	slices.Sort(o.Registries)
-	return o, nil
+	all := slices.DeleteFunc(slices.Concat(images, more), func(host string) bool { return slices.Contains(open, host) })
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+// hostsGiven are the registries that a flag names.
+func hostsGiven(flag string, given []string) (hosts []string, err error) {
+	for _, g := range given {
+		r, err := name.NewRegistry(g)
+		if err != nil {
+			return nil, usagef("such as ghcr.io or localhost:5000, without a repository", "%s: %w", flag, err)
+		}
+		hosts = append(hosts, hostOf(r))
+	}
+	return hosts, nil
 }
 
 // loginHost is where to log in for a repository, "" where nobody is asked who they are.

@@ -20,6 +20,8 @@ type pipelineCase struct {
 	login bool
 	// folder is where the configuration is, which -f names.
 	folder string
+	// from is that an image is joined from one that was built elsewhere.
+	from bool
 }
 
 // standIns take the place of what a test cannot run.
@@ -73,7 +75,7 @@ func (m pipelineMachine) try(script string, env ...string) (string, error) {
 	cmd := exec.Command("bash", "-c", script)
 	cmd.Dir = m.dir
 	cmd.Env = append(append(os.Environ(), "PATH="+m.bin+":"+os.Getenv("PATH"), "DOCKER_CONFIG="+m.docker,
-		"RUNNER_TEMP="+m.temp, "GITHUB_ENV="+filepath.Join(m.temp, "env"), "WORKSPACE_TMP="+m.temp, "BUILD_NUMBER=7"), env...)
+		"RUNNER_TEMP="+m.temp, "GITHUB_ENV="+filepath.Join(m.temp, "env"), "WORKSPACE_TMP="+m.temp), env...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

@@ -34,12 +34,12 @@ func jobsOf(t *testing.T, system, text string) []pipelineJob {
 // building is what a system tells of a tag that it builds, or of a proposed change.
 func building(system, tag string) []string {
 	// Whoever runs this test may be such a system as well.
-	env := []string{"GITHUB_REF_TYPE=branch", "GITHUB_REF_NAME=7/merge", "CI_COMMIT_TAG=", "TAG_NAME="}
+	env := []string{"GITHUB_REF_TYPE=branch", "GITHUB_REF_NAME=7/merge", "CI_COMMIT_TAG=", "TAG_NAME=", "JOB_NAME=team/hello/PR-7", "BUILD_NUMBER=1"}
 	if tag == "" {
 		return env
 	}
 	return append(env, map[string][]string{
-		"github": {"GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME=" + tag}, "gitlab": {"CI_COMMIT_TAG=" + tag}, "jenkins": {"TAG_NAME=" + tag},
+		"github": {"GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME=" + tag}, "gitlab": {"CI_COMMIT_TAG=" + tag}, "jenkins": {"TAG_NAME=" + tag, "JOB_NAME=team/hello/" + tag}, // whose first build each of them is
 	}[system]...)
 }
 

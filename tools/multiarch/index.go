@@ -51,6 +51,8 @@ oci:DIR:NAME. SRC is what multiarch inspect takes: a registry's reference, oci:D
 for byte what they are, of docker or OCI types; layers in other repositories of TARGET's registry are mounted, and those in
 other registries copied; the tag moves last. Attestations in indexes are left out. Prints TARGET with its digest.
 
+Where there is a multiarch.yaml, its registries: say how registries are spoken to.
+
 The platform of an image is read from its config. SRC=PLATFORM says that it is another, such as app:armv6=linux/arm/v6
 or app:ltsc2022=windows/amd64:10.0.20348.169; of an index with several images it chooses those for that platform.`,
 		Example: `  multiarch index create onap/py-app onap/py-app-amd64 onap/py-app-arm64v8
@@ -80,7 +82,11 @@ type request struct {
 }
 
 func (a *app) createIndex(cmd *cobra.Command, f indexFlags, args []string) error {
-	client := a.client(f.insecure, f.jobs).Connected()
+	client, err := a.clientHere(f.insecure, f.jobs)
+	if err != nil {
+		return err
+	}
+	client = client.Connected()
 	r, err := f.request(client, args)
 	if err != nil {
 		return err
@@ -101,7 +107,7 @@ func (a *app) createIndex(cmd *cobra.Command, f indexFlags, args []string) error
 		return a.dryIndex(r, j)
 	}
 	if r.target.dir == "" {
-		return a.publish(cmd, f.outcome, nil, []publish.Target{{
+		return a.publish(cmd, f.outcome, client.Hosts, []publish.Target{{
 			Name: r.target.repository, Index: j.Index, Repository: r.target.repository, Tags: r.tags, Sources: j.sources, Onto: r.onto,
 		}})
 	}

@@ -30,7 +30,7 @@ func (a *app) loginCommand() *cobra.Command {
 		Short: "Keep a login where docker keeps it",
 		Long: `Ask the registry whether it takes this login, and keep it in docker's config.json (below DOCKER_CONFIG, or ~/.docker) or in
 the credential helper that is configured there. The password is one line on stdin, so that it stands in no list of
-processes.`,
+processes. Where there is a multiarch.yaml, its registries: say how the registry is spoken to.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if username == "" || !password {
@@ -44,7 +44,11 @@ processes.`,
 			if err != nil {
 				return err
 			}
-			if err := a.client(insecure, 0).Try(cmd.Context(), host.RegistryStr(), authn.FromConfig(authn.AuthConfig{Username: username, Password: secret})); err != nil {
+			client, err := a.clientHere(insecure, 0)
+			if err != nil {
+				return err
+			}
+			if err := client.Try(cmd.Context(), host.RegistryStr(), authn.FromConfig(authn.AuthConfig{Username: username, Password: secret})); err != nil {
 				return &loginError{fmt.Errorf("logging in to %s: %w", host, err), loginHint(host, err)}
 			}
 			return keepLogin(host, username, secret)
@@ -108,7 +112,7 @@ func loginHint(host name.Registry, err error) string {
 		return "see that name and password are right; many registries want a token that may push where a password is asked for"
 	case answer != nil: // to a request over plain HTTP, it may be, which came after one that was not
 	case errors.As(err, &certificate), errors.Is(err, http.ErrSchemeMismatch):
-		return "--insecure allows plain HTTP, and certificates nobody vouches for"
+		return "--insecure allows plain HTTP, and certificates nobody vouches for, and so does insecure: true for this host in registries: of multiarch.yaml"
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return "see that the registry is spelt right, runs and can be reached from here"
 	}

@@ -39,6 +39,24 @@ func (a *app) client(insecure bool, jobs int) registry.Client {
 	return registry.Client{Insecure: insecure, Jobs: jobs, Limits: a.limits, UserAgent: "multiarch/" + version()}
 }
 
+// clientHere is for commands that need no multiarch.yaml: where there is one, its registries: say how they are spoken to.
+func (a *app) clientHere(insecure bool, jobs int) (registry.Client, error) {
+	client := a.client(insecure, jobs)
+	file, err := a.find()
+	if errors.Is(err, errNoConfig) {
+		return client, nil
+	}
+	if err != nil {
+		return client, err
+	}
+	c, err := readConfig(file)
+	if err != nil {
+		return client, err
+	}
+	client.Hosts = hosts(c)
+	return client, nil
+}
+
 func (a *app) pushCommand() *cobra.Command {
 	var (
 		s selection

@@ -5,6 +5,7 @@ package pipeline
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -55,13 +56,13 @@ type Options struct {
 	Registries []string
 	// Registry is given to releases where it is not that of the configuration.
 	Registry string
-	// Lock is that there are bases to be locked, Smoke that images have smoke tests.
-	Lock, Smoke bool
+	// Lock is that there are bases to be locked.
+	Lock bool
 	// Multiarch and Bazelisk are the commands to run, with their first arguments.
 	Multiarch, Bazelisk string
 	// Package is the Bazel package of the images, such as images; that of pushes is push below it.
 	Package string
-	// GoVersion is a version of Go such as 1.26; "" takes that of go.mod.
+	// GoVersion is a version of Go such as 1.26; on GitHub "" takes that of go.mod.
 	GoVersion string
 	// Command is what writes this file again, for people who read it.
 	Command string
@@ -72,7 +73,11 @@ type Image struct {
 	Name string
 	// Repository is its first repository, with the registry.
 	Repository string
-	Platforms  []arch.Platform
+	// Platforms are those it is built for; none where it is joined from images that were built elsewhere.
+	Platforms []arch.Platform
+	// Smoke is that it has a smoke test, Skip the platforms that this leaves out.
+	Smoke bool
+	Skip  []arch.Platform
 }
 
 // Marker is in the first line of every file, so that a file by somebody else is not taken for one.
@@ -93,6 +98,9 @@ func Write(o Options) ([]byte, error) {
 	}
 	if o.Engine != Embedded && o.Engine != Bazel {
 		return nil, &UnknownError{"engine", string(o.Engine), []string{string(Embedded), string(Bazel)}}
+	}
+	if o.System == GitLab && o.GoVersion == "" {
+		return nil, errors.New("a pipeline of GitLab names a version of Go, and none is given")
 	}
 	if err := o.checkRunners(); err != nil {
 		return nil, err

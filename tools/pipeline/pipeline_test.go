@@ -25,13 +25,32 @@ func options(t testing.TB) pipeline.Options {
 	}
 	return pipeline.Options{
 		Images: []pipeline.Image{
-			{Name: "hello", Repository: "ghcr.io/onap/hello", Platforms: all},
-			{Name: "py-app", Repository: "ghcr.io/onap/py-app", Platforms: all[:3]},
+			{Name: "hello", Repository: "ghcr.io/onap/hello", Platforms: all, Smoke: true},
+			// The runner for arm64 has nothing to try out of it.
+			{Name: "py-app", Repository: "ghcr.io/onap/py-app", Platforms: all[:3], Smoke: true, Skip: all[2:]},
 			{Name: "tool", Repository: "registry.example.com/onap/tool", Platforms: all},
+			{Name: "legacy", Repository: "ghcr.io/onap/legacy", Smoke: true}, // joined from what was built elsewhere
+			{Name: "old", Repository: "ghcr.io/onap/old"},
 		},
-		Registries: []string{"ghcr.io", "registry.example.com"}, Lock: true, Smoke: true,
+		Registries: []string{"ghcr.io", "registry.example.com"}, Lock: true,
 		Multiarch: "go tool multiarch", Bazelisk: "go run github.com/bazelbuild/bazelisk@v1.28.1", Package: "images",
 		GoVersion: "1.26", Command: "github",
+	}
+}
+
+// TestGoVersion: no pipeline takes the latest Go there is.
+func TestGoVersion(t *testing.T) {
+	for _, system := range pipeline.Systems() {
+		o := options(t)
+		o.System, o.Engine, o.GoVersion = system, pipeline.Embedded, ""
+		text, err := pipeline.Write(o)
+		if system == pipeline.GitLab {
+			require.ErrorContains(t, err, "names a version of Go")
+			continue
+		}
+		require.NoError(t, err)
+		assert.NotRegexp(t, `golang|go-version:`, string(text))
+		assert.Equal(t, system == pipeline.GitHub, strings.Contains(string(text), "go-version-file: go.mod"))
 	}
 }
 

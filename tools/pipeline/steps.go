@@ -4,8 +4,13 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 )
+
+// diskCache is how much of that Bazel keeps (since 7.4). It removes the rest once it has nothing to do, which in a pipeline
+// has to be at once: machines are gone before the five minutes that it waits by itself.
+const diskCache = "--experimental_disk_cache_gc_max_size=3G --experimental_disk_cache_gc_idle_delay=0"
 
 // bazel is a command of Bazel, which keeps the outputs of actions between runs.
 func (o Options) bazel(command, rest string) string {
@@ -13,7 +18,7 @@ func (o Options) bazel(command, rest string) string {
 	if o.System == GitLab {
 		folder = "$CI_PROJECT_DIR/.cache/bazel" // GitLab caches nothing outside
 	}
-	return o.Bazelisk + " " + command + ` --disk_cache="` + folder + `" ` + rest
+	return o.Bazelisk + " " + command + ` --disk_cache="` + folder + `" ` + diskCache + " " + rest
 }
 
 // prepare is what comes first wherever something is built.
@@ -31,7 +36,7 @@ func (o Options) prepare() []step {
 // emulators installs qemu-user where the system's machines are known and belong to the job.
 func (o Options) emulators() step {
 	s := step{Name: "Install emulators for smoke tests"}
-	if !o.Smoke {
+	if !o.Smoke() {
 		return s
 	}
 	install := []string{"apt-get update", "apt-get install -y --no-install-recommends qemu-user-static"}
@@ -85,8 +90,16 @@ func (o Options) releasing() string {
 	return o.Multiarch + " release"
 }
 
-func (o Options) smoke() string {
-	if o.Smoke {
+// Smoke is that images have smoke tests.
+func (o Options) Smoke() bool {
+	return slices.ContainsFunc(o.Images, func(i Image) bool { return i.Smoke })
+}
+
+func (o Options) smoke() string { return smokeIf(o.Smoke()) }
+
+// smokeIf is the flag that tries images out, which fails where there is nothing to try out.
+func smokeIf(any bool) string {
+	if any {
 		return " --smoke"
 	}
 	return ""
@@ -172,14 +185,17 @@ func (o Options) build(runners []runner, r runner) (step, bool) {
 	tag := `"ci-$RUN-` + r.arch + `"`
 	var labels, joins []string
 	groups := map[string][]string{} // images by their platforms
+	smoke := map[string]bool{}      // the groups with something to try out
 	var order []string
 	for _, i := range o.Images {
 		var names, layouts []string
+		tried := false
 		for _, p := range i.Platforms {
 			if on(runners, p) != r {
 				continue
 			}
 			names = append(names, p.String())
+			tried = tried || i.Smoke && !slices.Contains(i.Skip, p)
 			target := i.Name + "_" + p.Slug() + ".layout"
 			labels = append(labels, "//"+o.Package+":"+target)
 			layouts = append(layouts, "oci:"+path.Join("bazel-bin", o.Package, target))
@@ -192,6 +208,7 @@ func (o Options) build(runners []runner, r runner) (step, bool) {
 			order = append(order, platforms)
 		}
 		groups[platforms] = append(groups[platforms], i.Name)
+		smoke[platforms] = smoke[platforms] || tried
 		joins = append(joins, o.Multiarch+" index create "+i.Repository+`:"ci-$RUN-`+r.arch+`" `+strings.Join(layouts, " "))
 	}
 	if o.Engine == Bazel {
@@ -199,7 +216,7 @@ func (o Options) build(runners []runner, r runner) (step, bool) {
 		return s, len(labels) > 0
 	}
 	for _, platforms := range order {
-		s.Lines = append(s.Lines, o.releasing()+o.smoke()+" --platform "+platforms+" --part "+tag+" "+strings.Join(groups[platforms], " "))
+		s.Lines = append(s.Lines, o.releasing()+smokeIf(smoke[platforms])+" --platform "+platforms+" --part "+tag+" "+strings.Join(groups[platforms], " "))
 	}
 	return s, len(order) > 0
 }
@@ -214,5 +231,21 @@ func (o Options) join(parts []string) []step {
 		return []step{o.emulators(), o.login(), s}
 	}
 	s.Lines = []string{command + ` --metadata-file "$PWD/release.json"`}
-	return []step{o.login(), s}
+	elsewhere := o.elsewhere()
+	if len(elsewhere) == 0 {
+		return []step{o.login(), s}
+	}
+	// The others were tried out where they were built, as natively as can be, and are not once more.
+	try := step{Name: "Try out what no job has built", Lines: []string{o.releasing() + " --dry-run --smoke " + strings.Join(elsewhere, " ")}}
+	return []step{o.emulators(), o.login(), try, s}
+}
+
+// elsewhere are the images with smoke tests that are joined from images which were built elsewhere.
+func (o Options) elsewhere() (names []string) {
+	for _, i := range o.Images {
+		if i.Smoke && len(i.Platforms) == 0 {
+			names = append(names, i.Name)
+		}
+	}
+	return names
 }
