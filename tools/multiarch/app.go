@@ -41,9 +41,8 @@ func (a *app) command() *cobra.Command {
 	}
 	root.PersistentFlags().StringVarP(&a.file, "file", "f", "", "the multiarch.yaml; default: ./multiarch.yaml, ./images/multiarch.yaml, then upwards")
 	root.PersistentFlags().BoolVarP(&a.terminal.quiet, "quiet", "q", false, "print results and errors only")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("see: "+cmd.CommandPath()+" --help", "%w", err)
-	})
+	root.SetFlagErrorFunc(flagError)
+	refuseEmpty(root.PersistentFlags())
 	for _, make := range []func() *cobra.Command{
 		a.initCommand, a.planCommand, a.buildCommand, a.pushCommand, a.releaseCommand, a.loginCommand, a.loadCommand, a.archiveCommand, a.runCommand,
 		a.inspectCommand, a.verifyCommand, a.diffCommand, a.lockCommand, a.outdatedCommand, a.indexCommand, a.generateCommand, a.ciCommand, a.registryCommand, a.platformsCommand, a.schemaCommand, a.versionCommand,
@@ -51,6 +50,7 @@ func (a *app) command() *cobra.Command {
 		cmd := make()
 		for _, c := range append(cmd.Commands(), cmd) {
 			checkUsage(c)
+			refuseEmpty(c.Flags())
 		}
 		root.AddCommand(cmd)
 	}

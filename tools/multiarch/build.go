@@ -26,7 +26,7 @@ type outcome struct {
 
 // effort are the flags of every command that builds, about how.
 func (o *outcome) effort(cmd *cobra.Command) {
-	cmd.Flags().IntVarP(&o.jobs, "jobs", "j", 0, "how much to do at a time; default: one a processor")
+	jobsFlag(cmd.Flags(), &o.jobs)
 	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "allow plain HTTP and unknown certificates")
 }
 
