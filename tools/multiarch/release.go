@@ -85,6 +85,8 @@ gives it, and only then do the real tags move.`,
 	cmd.Flags().BoolVar(&smoke, "smoke", false, "before anything is sent, run every platform's image as its smoke: says")
 	cmd.Flags().StringVar(&p.part, "part", "", "release under this tag, to each image's first repository and nowhere else, for a later --join")
 	cmd.Flags().StringSliceVar(&p.join, "join", nil, "build nothing; join the parts under these tags")
+	checkFlag(cmd.Flags(), "part", publish.CheckTag)
+	checkFlag(cmd.Flags(), "join", publish.CheckTag)
 	cmd.Flags().StringVar(&p.prebuilt, "prebuilt", "", "publish what this file names and build nothing; //tools/rules writes it for bazel run")
 	_ = cmd.Flags().MarkHidden("prebuilt")
 	return cmd
