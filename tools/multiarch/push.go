@@ -91,6 +91,9 @@ func (a *app) made(cmd *cobra.Command, s selection, o outcome, p pushFlags, imag
 	if err := p.tagged(targets); err != nil {
 		return nil, nil, err
 	}
+	if len(s.platforms) > 0 && p.tags == nil {
+		a.terminal.note("multiarch: the tags of multiarch.yaml will have %s alone; release --part TAG, and a later release --join, make them whole", strings.Join(s.platforms, ", "))
+	}
 	if p.part != "" {
 		targets = parts(targets)
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -112,9 +111,6 @@ func (a *app) prepare(cmd *cobra.Command, s selection, o outcome, p pushFlags, i
 		return nil, err
 	}
 	a.noteElsewhere(project)
-	if len(s.platforms) > 0 && p.tags == nil {
-		a.terminal.note("multiarch: the tags of multiarch.yaml will have %s alone; with --part TAG, a later --join makes them whole", strings.Join(s.platforms, ", "))
-	}
 	return &release{targets, project.registries(), project.config}, nil
 }
 
