@@ -122,6 +122,11 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 	if opts.Registry == "" {
 		opts.Registry = os.Getenv("MULTIARCH_REGISTRY")
 	}
+	if opts.Registry != "" {
+		if err := config.CheckRegistry(opts.Registry); err != nil {
+			return nil, usageOf(fmt.Errorf("--registry, or MULTIARCH_REGISTRY: %w", err))
+		}
+	}
 	for _, name := range s.platforms {
 		platform, err := arch.Parse(name)
 		if err != nil {
