@@ -39,7 +39,7 @@ its program in a private root, natively where this machine can, else under qemu-
 			if err != nil {
 				return err
 			}
-			options := run.Options{Image: img, Platform: on, Env: env, Stdin: a.stdin, Stdout: a.terminal.out, Stderr: a.terminal.err}
+			options := run.Options{Image: img, Platform: on, Env: env, Stdin: a.stdin, Stdout: a.terminal.out.Writer, Stderr: a.terminal.err}
 			if len(args) > 1 {
 				options.Args = args[1:]
 			}
