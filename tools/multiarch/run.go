@@ -13,7 +13,6 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/build"
-	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/run"
 )
 
@@ -32,7 +31,7 @@ its program in a private root, natively where this machine can, else under qemu-
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			find := a.builtImage
-			if strings.ContainsAny(args[0], ":/") {
+			if strings.ContainsAny(args[0], ":/") || strings.HasSuffix(args[0], ".tar") || strings.HasSuffix(args[0], ".tgz") {
 				find = a.finishedImage
 			}
 			img, on, err := find(cmd, o, args[0], platform)
@@ -114,7 +113,7 @@ func (a *app) builtImage(cmd *cobra.Command, o outcome, name, platform string) (
 
 // finishedImage takes an image from where it is. Nothing is built.
 func (a *app) finishedImage(cmd *cobra.Command, o outcome, ref, platform string) (v1.Image, arch.Platform, error) {
-	source, err := inspect.Open(cmd.Context(), a.client(o.insecure, 0), ref)
+	source, err := a.open(cmd.Context(), o.insecure, ref)
 	if err != nil {
 		return nil, arch.Platform{}, err
 	}
