@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/multiarch-build/multiarch/tools/nearest"
 )
 
 // mostJobs is how much may be done at a time, as jobs: in the YAML has it.
@@ -78,12 +80,24 @@ func flagError(cmd *cobra.Command, err error) error {
 		own     *usageError
 		hinting interface{ Hint() string }
 		invalid *pflag.InvalidValueError
+		unknown *pflag.NotExistError
 	)
+	hint := "see: " + cmd.CommandPath() + " --help"
 	switch {
 	case errors.As(err, &own):
 		return own
 	case errors.As(err, &invalid) && errors.As(err, &hinting):
 		return usagef(hinting.Hint(), "--%s: %w", invalid.GetFlag().Name, invalid.Unwrap())
+	case errors.As(err, &unknown):
+		var known []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if !f.Hidden {
+				known = append(known, f.Name)
+			}
+		})
+		if near := nearest.Of(unknown.GetSpecifiedName(), known); near != "" {
+			hint = "did you mean --" + near + "? " + hint
+		}
 	}
-	return usagef("see: "+cmd.CommandPath()+" --help", "%w", err)
+	return usagef(hint, "%w", err)
 }

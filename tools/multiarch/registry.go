@@ -22,7 +22,7 @@ func (a *app) registryCommand() *cobra.Command {
 		Short: "Serve a registry on loopback for trying things out",
 		Long: `Serve a registry until interrupted. It asks nobody who they are, so it listens on loopback only. Prints its address.
 Manifests and tags are in memory, and lost when it ends, also with --dir: blobs that are there need not be pushed again.`,
-		Args:  cobra.NoArgs,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			host, _, err := net.SplitHostPort(address)
 			if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
