@@ -52,8 +52,14 @@ image: skopeo inspect oci:dist:hello. Prints a line an image: its name and the d
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, images []string) error {
+			if push && cmd.Flags().Changed("output") {
+				return usagef("build twice for both: what has not changed is not compiled again", "--push writes no layout, and excludes --output")
+			}
 			if push {
 				return a.push(cmd, s, o, p, images)
+			}
+			if err := o.checkMetadata(); err != nil {
+				return err
 			}
 			project, err := a.load(cmd, s, images)
 			if err != nil {

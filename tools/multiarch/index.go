@@ -80,6 +80,9 @@ type request struct {
 }
 
 func (a *app) createIndex(cmd *cobra.Command, f indexFlags, args []string) error {
+	if err := f.checkMetadata(); err != nil {
+		return err
+	}
 	client := a.client(f.insecure, f.jobs)
 	r, err := f.request(client, args)
 	if err != nil {
