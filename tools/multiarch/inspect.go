@@ -99,7 +99,11 @@ what is wrong, a line a problem, and exits with 4 where anything is.`,
 			if err == nil && len(verdict.Problems) > 0 {
 				return errDiffers
 			}
-			a.terminal.note("%s: %d images are what they say they are", args[0], verdict.Children)
+			if verdict.Children == 1 {
+				a.terminal.note("%s: 1 image is what it says it is", args[0])
+			} else {
+				a.terminal.note("%s: %d images are what they say they are", args[0], verdict.Children)
+			}
 			return err
 		},
 	}

@@ -121,7 +121,7 @@ func (a *app) noteElsewhere(p *project) {
 		return
 	}
 	if n := len(c.Mirrors); n > 0 {
-		a.terminal.note("multiarch: another registry was asked for, so that nothing goes to the %d of mirrors:", n)
+		a.terminal.note("multiarch: another registry was asked for, so that nothing goes to the %s of multiarch.yaml", count(n, "mirror"))
 	}
 	for _, i := range p.plan.Images {
 		if slices.Contains(c.Repositories(i.Name, c.Registry), i.Push.Repository) {

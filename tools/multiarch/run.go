@@ -167,10 +167,11 @@ func choose(name, platform string, have []arch.Platform) (int, error) {
 	for _, p := range have {
 		names = append(names, p.String())
 	}
+	has := "it has: " + strings.Join(names, ", ")
 	if platform == "" {
 		i := arch.Best(arch.Canonical("linux", runtime.GOARCH, ""), have)
 		if i < 0 {
-			return 0, usagef(hintOf("", names), "image %s has nothing for this machine: give --platform", name)
+			return 0, usagef(has, "image %s has nothing for this machine: give --platform", name)
 		}
 		return i, nil
 	}
@@ -180,7 +181,7 @@ func choose(name, platform string, have []arch.Platform) (int, error) {
 	}
 	i := slices.Index(have, want)
 	if i < 0 {
-		return 0, usagef(hintOf(platform, names), "image %s has no platform %s", name, want)
+		return 0, usagef(has, "image %s has no platform %s", name, want)
 	}
 	return i, nil
 }

@@ -168,7 +168,7 @@ func (p *progress) bytes(name string, done, total int64) {
 	b := p.at(name, total, decor.CountersKibiByte("% .1f of % .1f", decor.WCSyncSpace))
 	if p.bars == nil {
 		if done >= total || time.Since(b.last) > 5*time.Second {
-			fmt.Fprintf(p.t.err, "%s: %.1f of %.1f MB\n", name, float64(done)/1e6, float64(total)/1e6)
+			fmt.Fprintf(p.t.err, "%s: %s of %s\n", name, size(done), size(total))
 			b.last = time.Now()
 		}
 		return
