@@ -61,9 +61,12 @@ func (a *app) command() *cobra.Command {
 		}
 		return unknownCommand(cmd, args[0])
 	}
-	root.SetHelpCommand(helpCommand())
+	// Cobra's own commands, which are there once they have been asked for, take any words.
+	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
-	completion, _, _ := root.Find([]string{"completion"}) // which is there now
+	help, _, _ := root.Find([]string{"help"})
+	help.RunE = printHelp
+	completion, _, _ := root.Find([]string{"completion"})
 	completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	for _, c := range append(completion.Commands(), completion) {
 		checkUsage(c)
@@ -71,24 +74,18 @@ func (a *app) command() *cobra.Command {
 	return root
 }
 
-// helpCommand is cobra's own, but for words that are no command.
-func helpCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "help [COMMAND]",
-		Short: "Print the help of a command",
-		RunE: func(help *cobra.Command, args []string) error {
-			cmd, rest, err := help.Root().Find(args)
-			if err != nil {
-				return usagef("see: multiarch --help", "%w", err)
-			}
-			if len(rest) > 0 {
-				return unknownCommand(cmd, rest[0])
-			}
-			cmd.InitDefaultHelpFlag()
-			cmd.InitDefaultVersionFlag()
-			return cmd.Help()
-		},
+// printHelp prints the help of a command, unless there is none of that name.
+func printHelp(help *cobra.Command, args []string) error {
+	cmd, rest, err := help.Root().Find(args)
+	if err != nil {
+		return usagef("see: multiarch --help", "%w", err)
 	}
+	if len(rest) > 0 {
+		return unknownCommand(cmd, rest[0])
+	}
+	cmd.InitDefaultHelpFlag()
+	cmd.InitDefaultVersionFlag()
+	return cmd.Help()
 }
 
 // unknownCommand says which commands there are below cmd.
