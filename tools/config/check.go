@@ -19,8 +19,8 @@ func (r *reader) check(c *Config) {
 	if c.Version != 1 {
 		r.fail(Path{"version"}, "this multiarch knows version 1", "unknown version %d", c.Version)
 	}
-	if c.Registry != "" && !prefix(c.Registry) {
-		r.fail(Path{"registry"}, "write a host with an optional path, such as registry.example.com/team", "%q is not a registry", c.Registry)
+	if c.Registry != "" {
+		r.checkRegistry(Path{"registry"}, c.Registry)
 	}
 	r.checkRegistries(c)
 	r.checkPlatforms(Path{"platforms"}, c.Platforms)

@@ -131,8 +131,8 @@ func (r *reader) checkRegistries(c *Config) {
 	for i, mirror := range c.Mirrors {
 		at := Path{"mirrors", i}
 		switch {
-		case !prefix(mirror):
-			r.fail(at, "write a host with an optional path, such as registry.example.com/team", "%q is not a registry", mirror)
+		case CheckRegistry(mirror) != nil:
+			r.checkRegistry(at, mirror)
 		case mirror == c.Registry:
 			r.fail(at, "name another one", "is the registry itself")
 		case slices.Contains(c.Mirrors[:i], mirror):
@@ -141,10 +141,25 @@ func (r *reader) checkRegistries(c *Config) {
 	}
 }
 
-// prefix tells whether images can go below s: a host with an optional path.
-func prefix(s string) bool {
-	_, err := name.NewRepository(s+"/image", name.StrictValidation)
-	return err == nil && !strings.Contains(s, "://") // which the library takes for a host called https
+// CheckRegistry refuses what images cannot go below: it has to be a host with an optional path.
+func CheckRegistry(s string) error {
+	err := fmt.Errorf("%q is not a registry", s)
+	// The library takes https:// for a host called https, and lets every slash pass.
+	if _, wrong := name.NewRepository(s+"/image", name.StrictValidation); wrong != nil || strings.Contains(s, "//") {
+		return hinted(err, "write a host with an optional path, such as registry.example.com/team")
+	}
+	if strings.HasSuffix(s, "/") {
+		return hinted(err, slashHint)
+	}
+	return nil
+}
+
+const slashHint = "write it without the slash at its end"
+
+func (r *reader) checkRegistry(at Path, s string) {
+	if err := CheckRegistry(s); err != nil {
+		r.failAt(r.find(at), at, err)
+	}
 }
 
 // has tells whether the file has a value at path.
@@ -168,7 +183,9 @@ func (r *reader) checkRepositories(at Path, all Repositories) {
 			r.fail(at, "", "duplicate repository %q", repository)
 			continue
 		}
-		if _, err := name.NewRepository("registry.example.com/" + repository); err != nil && !alone(repository) {
+		if strings.HasSuffix(repository, "/") {
+			r.fail(at, slashHint, "%q is not a repository", repository)
+		} else if _, err := name.NewRepository("registry.example.com/" + repository); err != nil && !alone(repository) {
 			r.fail(at, "use lower-case letters, digits, and / . _ - between them", "%q is not a repository", repository)
 		} else if _, err := name.NewRepository(repository); alone(repository) && err != nil {
 			r.fail(at, "write it as registry.example.com/team/image, without a tag", "%q is not a repository", repository)

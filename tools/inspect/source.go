@@ -3,10 +3,13 @@
 package inspect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -57,10 +60,11 @@ const (
 //	oci:DIR[:NAME]              an OCI layout; NAME is an entry's org.opencontainers.image.ref.name, or its digest
 //	oci-archive:FILE[:NAME]     a tar of an OCI layout
 //	docker-archive:FILE[:NAME]  what docker save writes; NAME is one of its tags
-//	FILE.tar                    either kind of archive, if there is such a file
+//	FILE.tar, or a path         either kind of archive; a path begins with /, ./ or ../
 //	anything else               a reference to a registry, which is reached as c says
 //
-// NAME can be left out where there is only one entry; *EntryError says which there are. ctx also governs what is read
+// NAME can be left out where there is only one entry; *EntryError says which there are. What no registry has is an
+// *UnavailableError, a file or folder that is not there or is something else a *PlaceError. ctx also governs what is read
 // from a registry later on. The caller closes the source.
 func Open(ctx context.Context, c registry.Client, ref string) (*Source, error) {
 	s, err := open(ctx, c, ref)
@@ -72,32 +76,78 @@ func Open(ctx context.Context, c registry.Client, ref string) (*Source, error) {
 }
 
 func open(ctx context.Context, c registry.Client, ref string) (*Source, error) {
-	if place, ok := strings.CutPrefix(ref, layoutForm); ok {
-		dir, name, _ := strings.Cut(place, ":")
-		return openLayout(os.DirFS(dir), dir, name)
+	for form, in := range map[string]func(place, name string) (*Source, error){
+		layoutForm:        func(dir, name string) (*Source, error) { return openLayout(os.DirFS(dir), dir, name) },
+		ociArchiveForm:    func(file, name string) (*Source, error) { return openArchive(file, name, (*archive).asLayout) },
+		dockerArchiveForm: func(file, name string) (*Source, error) { return openArchive(file, name, (*archive).asDocker) },
+	} {
+		if given, ok := strings.CutPrefix(ref, form); ok {
+			place, name, _ := strings.Cut(given, ":")
+			if place == "" {
+				return nil, &PlaceError{"nothing stands behind " + form, "such as oci:dist:hello, oci-archive:images.tar:hello, docker-archive:image.tar"}
+			}
+			return in(place, name)
+		}
 	}
-	if place, ok := strings.CutPrefix(ref, ociArchiveForm); ok {
-		file, name, _ := strings.Cut(place, ":")
-		return openArchive(file, name, (*archive).asLayout)
-	}
-	if place, ok := strings.CutPrefix(ref, dockerArchiveForm); ok {
-		file, name, _ := strings.Cut(place, ":")
-		return openArchive(file, name, (*archive).asDocker)
-	}
-	if info, err := os.Stat(ref); err == nil && info.Mode().IsRegular() && strings.HasSuffix(ref, ".tar") {
-		return openArchive(ref, "", (*archive).byContent)
-	}
-	return openRemote(ctx, c, ref)
+	return openBare(ctx, c, ref)
 }
 
-func openRemote(ctx context.Context, c registry.Client, ref string) (*Source, error) {
+// openBare opens a reference that does not say of which kind it is. What can only be meant for a file or folder is never
+// asked of a registry.
+func openBare(ctx context.Context, c registry.Client, ref string) (*Source, error) {
+	isPath := filepath.IsAbs(ref) || strings.HasPrefix(ref, "./") || strings.HasPrefix(ref, "../")
+	isFile := isPath || strings.HasSuffix(ref, ".tar") || strings.HasSuffix(ref, ".tgz")
+	info, err := os.Stat(ref)
+	switch {
+	case err != nil && !isFile:
+		return openRemote(ctx, c, ref, "")
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &PlaceError{ref + " does not exist", ""}
+	case err != nil:
+		return nil, err
+	case info.Mode().IsRegular() && isFile:
+		return openArchive(ref, "", (*archive).byContent)
+	}
+	if known, ok := layoutNames(ref); ok {
+		name := "NAME"
+		if len(known) == 1 {
+			name = known[0]
+		}
+		return nil, &PlaceError{ref + " is an OCI layout", fmt.Sprintf("did you mean %s%s:%s? it holds %s", layoutForm, ref, name, cmp.Or(strings.Join(known, ", "), "no image"))}
+	}
+	what := "is a folder here, and no OCI layout"
+	if !info.IsDir() {
+		what = "is a file here, and no archive by its name: those end in .tar"
+	}
+	if isPath {
+		return nil, &PlaceError{ref + " " + what, "name an OCI layout as oci:DIR:NAME, or an archive"}
+	}
+	return openRemote(ctx, c, ref, ref+" "+what)
+}
+
+// layoutNames are those of the entries of an OCI layout; false where dir is none.
+func layoutNames(dir string) ([]string, bool) {
+	files := os.DirFS(dir)
+	if _, err := fs.Stat(files, "oci-layout"); err != nil {
+		return nil, false
+	}
+	_, err := openLayout(files, dir, " ") // which nothing is called
+	var entry *EntryError
+	if errors.As(err, &entry) {
+		return entry.Known, true
+	}
+	return nil, true
+}
+
+// openRemote opens what a registry has. namesake says what stands here under the same name, "" where nothing does.
+func openRemote(ctx context.Context, c registry.Client, ref, namesake string) (*Source, error) {
 	r, err := c.Parse(ref)
 	if err != nil {
 		return nil, err
 	}
 	got, err := remote.Get(r, c.Options(ctx)...)
 	if err != nil {
-		return nil, err
+		return nil, &UnavailableError{err, namesake}
 	}
 	s := &Source{Root: v1.Descriptor{MediaType: got.MediaType, Digest: got.Digest, Size: got.Size}, remote: true}
 	switch {
@@ -122,6 +172,30 @@ func of(img v1.Image) (*Source, error) {
 	}
 	return &Source{Root: *d, Image: img}, nil
 }
+
+// UnavailableError is returned for what a registry does not have, or does not show.
+type UnavailableError struct {
+	Err      error
+	namesake string // what stands here under the same name
+}
+
+func (e *UnavailableError) Error() string {
+	if e.namesake != "" {
+		return e.Err.Error() + " (" + e.namesake + ")"
+	}
+	return e.Err.Error()
+}
+
+// Unwrap returns the reason.
+func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// PlaceError is returned for a reference to a file or folder that is not there, or is something else.
+type PlaceError struct{ what, hint string }
+
+func (e *PlaceError) Error() string { return e.what }
+
+// Hint says how the right one is written; it may be "".
+func (e *PlaceError) Hint() string { return e.hint }
 
 // KindError is returned for something that is neither an image nor an image index.
 type KindError struct{ MediaType types.MediaType }

@@ -36,14 +36,14 @@ func (a *app) command() *cobra.Command {
 		Short:         "One multiarch.yaml, one command, one image index that runs everywhere",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Version:       versionLine(),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.PersistentFlags().StringVarP(&a.file, "file", "f", "", "the multiarch.yaml; default: ./multiarch.yaml, ./images/multiarch.yaml, then upwards")
 	root.PersistentFlags().BoolVarP(&a.terminal.quiet, "quiet", "q", false, "print results and errors only")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("see: "+cmd.CommandPath()+" --help", "%w", err)
-	})
+	root.SetFlagErrorFunc(flagError)
+	refuseEmpty(root.PersistentFlags())
 	for _, make := range []func() *cobra.Command{
 		a.initCommand, a.planCommand, a.buildCommand, a.pushCommand, a.releaseCommand, a.loginCommand, a.loadCommand, a.archiveCommand, a.runCommand,
 		a.inspectCommand, a.verifyCommand, a.diffCommand, a.lockCommand, a.outdatedCommand, a.indexCommand, a.generateCommand, a.ciCommand, a.registryCommand, a.platformsCommand, a.schemaCommand, a.versionCommand,
@@ -51,6 +51,7 @@ func (a *app) command() *cobra.Command {
 		cmd := make()
 		for _, c := range append(cmd.Commands(), cmd) {
 			checkUsage(c)
+			refuseEmpty(c.Flags())
 		}
 		root.AddCommand(cmd)
 	}
@@ -58,23 +59,61 @@ func (a *app) command() *cobra.Command {
 		if len(args) == 0 {
 			return nil
 		}
-		var known []string
-		for _, c := range cmd.Commands() {
-			known = append(known, c.Name())
-		}
-		return usagef(hintOf(args[0], known), "unknown command %q", args[0])
+		return unknownCommand(cmd, args[0])
+	}
+	// Cobra's own commands, which are there once they have been asked for, take any words.
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	help, _, _ := root.Find([]string{"help"})
+	help.RunE = printHelp
+	completion, _, _ := root.Find([]string{"completion"})
+	completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	for _, c := range append(completion.Commands(), completion) {
+		checkUsage(c)
 	}
 	return root
+}
+
+// printHelp prints the help of a command, unless there is none of that name.
+func printHelp(help *cobra.Command, args []string) error {
+	cmd, rest, err := help.Root().Find(args)
+	if err != nil {
+		return usagef("see: multiarch --help", "%w", err)
+	}
+	if len(rest) > 0 {
+		return unknownCommand(cmd, rest[0])
+	}
+	cmd.InitDefaultHelpFlag()
+	cmd.InitDefaultVersionFlag()
+	return cmd.Help()
+}
+
+// unknownCommand says which commands there are below cmd.
+func unknownCommand(cmd *cobra.Command, word string) error {
+	var known []string
+	for _, c := range cmd.Commands() {
+		known = append(known, c.Name())
+	}
+	return usagef(hintOf(word, known), "unknown command %q", strings.TrimSpace(below(cmd)+" "+word))
+}
+
+// below is the name of a command without the program's.
+func below(cmd *cobra.Command) string {
+	return strings.TrimSpace(strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()))
 }
 
 // checkUsage makes wrong arguments of a command an error about usage.
 func checkUsage(cmd *cobra.Command) {
 	check := cmd.Args
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return usagef("usage: "+cmd.UseLine(), "%w", err)
+		err := check(cmd, args)
+		switch {
+		case err == nil:
+			return nil
+		case cmd.HasSubCommands():
+			return unknownCommand(cmd, args[0])
 		}
-		return nil
+		return usagef("usage: "+cmd.UseLine(), "%s cannot be run with %s", below(cmd), count(len(args), "argument"))
 	}
 }
 
@@ -122,6 +161,11 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 	if opts.Registry == "" {
 		opts.Registry = os.Getenv("MULTIARCH_REGISTRY")
 	}
+	if opts.Registry != "" {
+		if err := config.CheckRegistry(opts.Registry); err != nil {
+			return nil, usageOf(fmt.Errorf("--registry, or MULTIARCH_REGISTRY: %w", err))
+		}
+	}
 	for _, name := range s.platforms {
 		platform, err := arch.Parse(name)
 		if err != nil {
@@ -152,28 +196,67 @@ var errNoConfig = errors.New("no multiarch.yaml here, in images, or above")
 // find returns the configuration file: the one given, or the nearest upwards.
 func (a *app) find() (string, error) {
 	if a.file != "" {
-		return a.file, nil
+		return a.file, checkFile(a.file)
 	}
 	wd, err := os.Getwd()
 	if err != nil {
 		return "", fmt.Errorf("looking for multiarch.yaml: %w", err)
 	}
+	misnamed := ""
 	for dir := wd; ; dir = filepath.Dir(dir) {
 		for _, name := range []string{"multiarch.yaml", filepath.Join("images", "multiarch.yaml")} {
 			file := filepath.Join(dir, name)
+			near, err := filepath.Rel(wd, file)
+			if err != nil {
+				near = file
+			}
 			if _, err := os.Stat(file); err == nil {
-				if near, err := filepath.Rel(wd, file); err == nil {
-					return near, nil
-				}
-				return file, nil
+				return near, nil
 			} else if !errors.Is(err, fs.ErrNotExist) {
 				return "", fmt.Errorf("looking for multiarch.yaml: %w", err)
 			}
+			if other := strings.TrimSuffix(near, ".yaml") + ".yml"; misnamed == "" && isFile(other) {
+				misnamed = other
+			}
 		}
-		if dir == filepath.Dir(dir) {
-			return "", usagef("write one with: multiarch init, or name it with -f", "%w", errNoConfig)
+		if dir != filepath.Dir(dir) {
+			continue
+		}
+		if misnamed != "" {
+			return "", usagef("rename it to multiarch.yaml, or name it with -f", "%w, but %s", errNoConfig, misnamed)
+		}
+		return "", usagef("write one with: multiarch init, or name it with -f", "%w", errNoConfig)
+	}
+}
+
+// checkFile refuses what was named with -f and is no file, and says which there are.
+func checkFile(file string) error {
+	info, err := os.Stat(file)
+	dir, what := filepath.Dir(file), "does not exist"
+	switch {
+	case err == nil && !info.IsDir():
+		return nil
+	case err == nil:
+		dir, what = file, "is a folder"
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil // reading it says so
+	}
+	entries, _ := os.ReadDir(dir) // what cannot be listed is not listed
+	var known []string
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); ext == ".yaml" || ext == ".yml" {
+			known = append(known, filepath.Join(dir, e.Name()))
 		}
 	}
+	if len(known) == 0 {
+		return usagef("write one with: multiarch init", "%s %s", file, what)
+	}
+	return usagef(hintOf(file, known), "%s %s", file, what)
+}
+
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // epoch reads SOURCE_DATE_EPOCH: https://reproducible-builds.org/specs/source-date-epoch.

@@ -25,6 +25,9 @@ save writes it, with one platform (--format docker --platform linux/arm64). With
 			if output == "" {
 				return usagef("such as --output images.tar, or - for stdout", "--output is missing")
 			}
+			if err := o.checkMetadata(); err != nil {
+				return err
+			}
 			project, err := a.load(cmd, s, images)
 			if err != nil {
 				return err

@@ -26,7 +26,7 @@ type outcome struct {
 
 // effort are the flags of every command that builds, about how.
 func (o *outcome) effort(cmd *cobra.Command) {
-	cmd.Flags().IntVarP(&o.jobs, "jobs", "j", 0, "how much to do at a time; default: one a processor")
+	jobsFlag(cmd.Flags(), &o.jobs)
 	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "allow plain HTTP and unknown certificates")
 }
 
@@ -52,8 +52,14 @@ image: skopeo inspect oci:dist:hello. Prints a line an image: its name and the d
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, images []string) error {
+			if push && cmd.Flags().Changed("output") {
+				return usagef("build twice for both: what has not changed is not compiled again", "--push writes no layout, and excludes --output")
+			}
 			if push {
 				return a.push(cmd, s, o, p, images)
+			}
+			if err := o.checkMetadata(); err != nil {
+				return err
 			}
 			project, err := a.load(cmd, s, images)
 			if err != nil {

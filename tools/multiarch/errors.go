@@ -10,6 +10,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/gobuild"
 	"github.com/multiarch-build/multiarch/tools/index"
+	"github.com/multiarch-build/multiarch/tools/lock"
 	"github.com/multiarch-build/multiarch/tools/plan"
 )
 
@@ -77,6 +78,7 @@ func exitCode(err error) int {
 		program   *programExit
 		existing  *sourceError
 		spec      *index.SpecError
+		locked    *lock.BrokenError
 	)
 	switch {
 	case err == nil:
@@ -89,7 +91,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &pushing):
 		return exitPush // whatever it was: some of it is in registries
-	case errors.As(err, &wrong), errors.As(err, &oneWrong), errors.As(err, &spec):
+	case errors.As(err, &wrong), errors.As(err, &oneWrong), errors.As(err, &spec), errors.As(err, &locked):
 		return exitConfig
 	case errors.As(err, &compiling), errors.As(err, &tool):
 		return exitCompile

@@ -63,6 +63,7 @@ or app:ltsc2022=windows/amd64:10.0.20348.169; of an index with several images it
 	}
 	f.flags(cmd)
 	cmd.Flags().StringSliceVarP(&f.tags, "tag", "t", nil, "more tags of TARGET's repository")
+	checkFlag(cmd.Flags(), "tag", publish.CheckTag)
 	cmd.Flags().BoolVar(&f.append, "append", false, "add to the index that TARGET is now")
 	cmd.Flags().BoolVar(&f.replace, "replace", false, "with --append, take the place of images for the same platforms")
 	cmd.Flags().StringSliceVar(&f.remove, "remove", nil, "take these platforms out of the index that TARGET is now, such as linux/s390x or windows/amd64:10.0.20348.169")
@@ -82,6 +83,9 @@ type request struct {
 }
 
 func (a *app) createIndex(cmd *cobra.Command, f indexFlags, args []string) error {
+	if err := f.checkMetadata(); err != nil {
+		return err
+	}
 	client, err := a.clientHere(f.insecure, f.jobs)
 	if err != nil {
 		return err

@@ -1,10 +1,23 @@
 package main
 
 import (
+	"context"
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/multiarch-build/multiarch/tools/inspect"
 )
+
+// open opens what a reference names.
+func (a *app) open(ctx context.Context, insecure bool, ref string) (*inspect.Source, error) {
+	source, err := inspect.Open(ctx, a.client(insecure, 0), ref)
+	var away *inspect.UnavailableError
+	if errors.As(err, &away) {
+		return nil, &sourceError{err, "check the name, the tag and the login"}
+	}
+	return source, err
+}
 
 func (a *app) inspectCommand() *cobra.Command {
 	var (
@@ -22,7 +35,7 @@ With --verbose, print what docker manifest inspect --verbose prints.`,
 			if verbose && asJSON {
 				return usagef("--verbose is JSON already", "--verbose and --json exclude each other")
 			}
-			source, err := inspect.Open(cmd.Context(), a.client(insecure, 0), args[0])
+			source, err := a.open(cmd.Context(), insecure, args[0])
 			if err != nil {
 				return err
 			}
@@ -64,7 +77,7 @@ name the same platform, that what starts it is there, and that digests, sizes an
 what is wrong, a line a problem, and exits with 4 where anything is.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			source, err := inspect.Open(cmd.Context(), a.client(insecure, 0), args[0])
+			source, err := a.open(cmd.Context(), insecure, args[0])
 			if err != nil {
 				return err
 			}
@@ -86,7 +99,11 @@ what is wrong, a line a problem, and exits with 4 where anything is.`,
 			if err == nil && len(verdict.Problems) > 0 {
 				return errDiffers
 			}
-			a.terminal.note("%s: %d images are what they say they are", args[0], verdict.Children)
+			if verdict.Children == 1 {
+				a.terminal.note("%s: 1 image is what it says it is", args[0])
+			} else {
+				a.terminal.note("%s: %d images are what they say they are", args[0], verdict.Children)
+			}
 			return err
 		},
 	}
@@ -108,7 +125,7 @@ func (a *app) diffCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var sources [2]*inspect.Source
 			for i, ref := range args {
-				source, err := inspect.Open(cmd.Context(), a.client(insecure, 0), ref)
+				source, err := a.open(cmd.Context(), insecure, ref)
 				if err != nil {
 					return err
 				}

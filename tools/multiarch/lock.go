@@ -45,6 +45,9 @@ func (a *app) locking() (*locking, error) {
 	return l, err
 }
 
+// noWants is why there may be nothing to lock.
+const noWants = "no image stands on a base from a registry or of Debian packages"
+
 // named returns the wants of some bases, or all.
 func (l *locking) named(names []string) ([]lock.Want, error) {
 	if len(names) == 0 {
@@ -182,7 +185,11 @@ func (a *app) writeLock(l *locking, found map[string]lock.Base) error {
 		return err
 	}
 	old, err := os.ReadFile(l.file)
-	if err == nil && bytes.Equal(old, content) || errors.Is(err, fs.ErrNotExist) && len(next.Bases) == 0 {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && len(next.Bases) == 0:
+		a.terminal.note("nothing to lock: %s", noWants)
+		return nil
+	case err == nil && bytes.Equal(old, content):
 		a.terminal.note("%s is up to date", l.file)
 		return nil
 	}
@@ -211,6 +218,10 @@ line a package. Nothing is written. Exits with 4 where something has moved; mult
 			ask, err := l.named(names)
 			if err != nil {
 				return err
+			}
+			if len(ask) == 0 {
+				a.terminal.note("nothing is locked: %s", noWants)
+				return nil
 			}
 			for _, w := range ask {
 				if err := l.old.Covers(w); err != nil {

@@ -33,7 +33,7 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	root := a.command()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	root.SetOut(a.terminal.out)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil && ctx.Err() != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -33,6 +34,7 @@ type pushFlags struct {
 
 func (p *pushFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVarP(&p.tags, "tag", "t", nil, "tags instead of the configuration's")
+	checkFlag(cmd.Flags(), "tag", publish.CheckTag)
 }
 
 func (a *app) client(insecure bool, jobs int) registry.Client {
@@ -107,8 +109,14 @@ func (a *app) made(cmd *cobra.Command, s selection, o outcome, p pushFlags, imag
 	if err := p.tagged(targets); err != nil {
 		return nil, nil, err
 	}
+	if len(s.platforms) > 0 && p.tags == nil {
+		a.terminal.note("multiarch: the tags of multiarch.yaml will have %s alone; release --part TAG, and a later release --join, make them whole", strings.Join(s.platforms, ", "))
+	}
 	if p.part != "" {
 		targets = parts(targets)
+	}
+	if err := project.distinct(targets, p.tags != nil); err != nil {
+		return nil, nil, err
 	}
 	if len(p.join) > 0 {
 		client := a.client(o.insecure, o.jobs)
@@ -142,6 +150,47 @@ func (p pushFlags) tagged(targets []publish.Target) error {
 		if len(t.Tags) == 0 && p.tags == nil && !p.dryRun {
 			return usagef("{{.Git.Tag}} is a tag that the commit itself bears: check out one that bears it, or name tags with --tag; release --dry-run needs none",
 				"image %s has no tag to go under: all of its tags are empty here", t.Name)
+		}
+	}
+	return nil
+}
+
+// distinct makes sure that no two images would have one name; given is that the tags are those of a flag.
+func (p *project) distinct(targets []publish.Target, given bool) error {
+	type owner struct {
+		image    string
+		platform arch.Platform
+	}
+	owners := map[string]owner{}
+	take := func(reference string, o owner) error {
+		ref, err := name.NewTag(reference)
+		if err != nil {
+			return fmt.Errorf("image %s: %w", o.image, err)
+		}
+		other, taken := owners[ref.Name()]
+		owners[ref.Name()] = o
+		switch {
+		case !taken || other == o:
+			return nil
+		case other.image == o.image:
+			return config.Errors{p.config.Errorf(config.Path{"images", o.image, "push", "per_platform"},
+				"name the platform in it, such as {{.Repository}}-{{.Platform.Official}}", "more than one image would be %s", reference)}
+		case given:
+			return usagef("release them one by one, or give one of them another repository in multiarch.yaml", "images %s and %s would both be %s", other.image, o.image, reference)
+		}
+		return config.Errors{p.config.Errorf(config.Path{"images", o.image, "push"},
+			"give one of them another repository or other tags", "collides with images.%s: both would be %s", other.image, reference)}
+	}
+	for _, t := range targets {
+		for _, tag := range t.Tags {
+			if err := take(t.Repository+":"+tag, owner{image: t.Name}); err != nil {
+				return err
+			}
+		}
+		for _, one := range t.PerPlatform {
+			if err := take(one.Reference, owner{t.Name, one.Platform}); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -225,6 +274,7 @@ func (a *app) targets(p *project, flags pushFlags) ([]publish.Target, error) {
 	var wrong config.Errors
 	for _, i := range p.plan.Images {
 		at := config.Path{"images", i.Name, "push"}
+		before := len(wrong)
 		first := publish.Target{Name: i.Name, Repository: i.Push.Repository, Tags: flags.tags, Immutable: i.Push.Immutable}
 		vars := p.vars
 		vars.Image, vars.Registry, vars.Repository = i.Name, p.config.RegistryOf(i.Push.Repository, i.Push.Registry), i.Push.Repository
@@ -237,10 +287,10 @@ func (a *app) targets(p *project, flags pushFlags) ([]publish.Target, error) {
 		}
 		if flags.tags == nil {
 			for n, template := range i.Push.Tags {
-				before := len(wrong)
+				sound := len(wrong)
 				if tag := expand(append(slices.Clone(at), "tags", n), template.Tag, vars); tag != "" {
 					first.Tags = append(first.Tags, tag)
-				} else if len(wrong) == before {
+				} else if len(wrong) == sound {
 					a.terminal.note("multiarch: %s: the tag %s is empty here and is left out", i.Name, template)
 				}
 			}
@@ -255,7 +305,12 @@ func (a *app) targets(p *project, flags pushFlags) ([]publish.Target, error) {
 				}
 				row, _ := arch.Find(c.Platform) // plans hold platforms of the table
 				vars.Platform = config.PlatformVarsOf(row)
-				own := expand(append(slices.Clone(at), "per_platform"), i.Push.PerPlatform.Expand, vars)
+				at := append(slices.Clone(at), "per_platform")
+				own := expand(at, i.Push.PerPlatform.Expand, vars)
+				if _, err := name.NewRepository(own); err != nil && len(wrong) == before {
+					wrong = append(wrong, p.config.Errorf(at, "use lower-case letters, digits, and / . _ - between them; the tag is put behind it",
+						"%q of template %q is not a repository", own, i.Push.PerPlatform))
+				}
 				for _, tag := range target.Tags {
 					target.PerPlatform = append(target.PerPlatform, publish.Intermediate{Platform: c.Platform, Reference: own + ":" + tag})
 				}

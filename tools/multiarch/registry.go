@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -17,16 +20,22 @@ func (a *app) registryCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "registry",
 		Short: "Serve a registry on loopback for trying things out",
-		Long:  `Serve a registry until interrupted. It asks nobody who they are, so it listens on loopback only. Prints its address.`,
-		Args:  cobra.NoArgs,
+		Long: `Serve a registry until interrupted. It asks nobody who they are, so it listens on loopback only. Prints its address.
+Manifests and tags are in memory, and lost when it ends, also with --dir: blobs that are there need not be pushed again.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			host, _, err := net.SplitHostPort(address)
 			if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 				return usagef("such as localhost:5000, or localhost:0 for any free port", "%q is not an address on loopback", address)
 			}
+			if dir != "" {
+				if err := blobFolder(dir); err != nil {
+					return fmt.Errorf("the registry cannot keep blobs in %s: %w", dir, err)
+				}
+			}
 			l, err := (&net.ListenConfig{}).Listen(cmd.Context(), "tcp", address)
 			if err != nil {
-				return fmt.Errorf("starting the registry: %w", err)
+				return usagef("name another address with --address; port 0 is any that is free", "starting the registry: %w", err)
 			}
 			_, port, err := net.SplitHostPort(l.Addr().String())
 			if err != nil {
@@ -38,6 +47,19 @@ func (a *app) registryCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&address, "address", "localhost:5000", "where to listen; port 0 is any that is free")
-	cmd.Flags().StringVar(&dir, "dir", "", "keep blobs in this folder; default: in memory")
+	cmd.Flags().StringVar(&dir, "dir", "", "keep blobs in this folder, but no manifests or tags; default: in memory")
 	return cmd
+}
+
+// blobFolder makes sure that there is a folder that can be written, before the first push finds out. Only the last part
+// of its path is made: the rest may be misspelt.
+func blobFolder(dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".multiarch-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }

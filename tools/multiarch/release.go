@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -86,6 +85,8 @@ gives it, and only then do the real tags move.`,
 	cmd.Flags().BoolVar(&smoke, "smoke", false, "before anything is sent, run every platform's image as its smoke: says")
 	cmd.Flags().StringVar(&p.part, "part", "", "release under this tag, to each image's first repository and nowhere else, for a later --join")
 	cmd.Flags().StringSliceVar(&p.join, "join", nil, "build nothing; join the parts under these tags")
+	checkFlag(cmd.Flags(), "part", publish.CheckTag)
+	checkFlag(cmd.Flags(), "join", publish.CheckTag)
 	cmd.Flags().StringVar(&p.prebuilt, "prebuilt", "", "publish what this file names and build nothing; //tools/rules writes it for bazel run")
 	_ = cmd.Flags().MarkHidden("prebuilt")
 	return cmd
@@ -111,9 +112,6 @@ func (a *app) prepare(cmd *cobra.Command, s selection, o outcome, p pushFlags, i
 		return nil, err
 	}
 	a.noteElsewhere(project)
-	if len(s.platforms) > 0 && p.tags == nil {
-		a.terminal.note("multiarch: the tags of multiarch.yaml will have %s alone; with --part TAG, a later --join makes them whole", strings.Join(s.platforms, ", "))
-	}
 	return &release{targets, project.registries(), project.config}, nil
 }
 
@@ -124,7 +122,7 @@ func (a *app) noteElsewhere(p *project) {
 		return
 	}
 	if n := len(c.Mirrors); n > 0 {
-		a.terminal.note("multiarch: another registry was asked for, so that nothing goes to the %d of mirrors:", n)
+		a.terminal.note("multiarch: another registry was asked for, so that nothing goes to the %s of multiarch.yaml", count(n, "mirror"))
 	}
 	for _, i := range p.plan.Images {
 		if slices.Contains(c.Repositories(i.Name, c.Registry), i.Push.Repository) {

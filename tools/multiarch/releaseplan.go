@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/docker/go-units"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
@@ -71,10 +72,10 @@ func previewLines(p *publish.Preview) []string {
 		at(repository).manifests++
 	}
 	slices.Sort(repositories)
-	lines := []string{fmt.Sprintf("to upload: %s of %s; to mount: %s; to put: %s", count(len(p.Uploads), "blob"), megabytes(total), count(len(p.Mounts), "blob"), count(len(p.Manifests), "manifest"))}
+	lines := []string{fmt.Sprintf("to upload: %s of %s; to mount: %s; to put: %s", count(len(p.Uploads), "blob"), size(total), count(len(p.Mounts), "blob"), count(len(p.Manifests), "manifest"))}
 	for _, r := range repositories {
 		t := to[r]
-		lines = append(lines, fmt.Sprintf("  %s: upload %s of %s, mount %d, put %s", r, count(t.uploads, "blob"), megabytes(t.bytes), t.mounts, count(t.manifests, "manifest")))
+		lines = append(lines, fmt.Sprintf("  %s: upload %s of %s, mount %d, put %s", r, count(t.uploads, "blob"), size(t.bytes), t.mounts, count(t.manifests, "manifest")))
 	}
 	if len(p.Tags) == 0 {
 		return append(lines, "tags: none")
@@ -108,4 +109,7 @@ func count(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+// size is a number of bytes as the errors of a push have it.
+func size(n int64) string {
+	return units.CustomSize("%.3g %s", float64(n), 1000, []string{"B", "kB", "MB", "GB", "TB"})
+}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/build"
-	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/run"
 )
 
@@ -32,14 +31,14 @@ its program in a private root, natively where this machine can, else under qemu-
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			find := a.builtImage
-			if strings.ContainsAny(args[0], ":/") {
+			if strings.ContainsAny(args[0], ":/") || strings.HasSuffix(args[0], ".tar") || strings.HasSuffix(args[0], ".tgz") {
 				find = a.finishedImage
 			}
 			img, on, err := find(cmd, o, args[0], platform)
 			if err != nil {
 				return err
 			}
-			options := run.Options{Image: img, Platform: on, Env: env, Stdin: a.stdin, Stdout: a.terminal.out, Stderr: a.terminal.err}
+			options := run.Options{Image: img, Platform: on, Env: env, Stdin: a.stdin, Stdout: a.terminal.out.Writer, Stderr: a.terminal.err}
 			if len(args) > 1 {
 				options.Args = args[1:]
 			}
@@ -114,7 +113,7 @@ func (a *app) builtImage(cmd *cobra.Command, o outcome, name, platform string) (
 
 // finishedImage takes an image from where it is. Nothing is built.
 func (a *app) finishedImage(cmd *cobra.Command, o outcome, ref, platform string) (v1.Image, arch.Platform, error) {
-	source, err := inspect.Open(cmd.Context(), a.client(o.insecure, 0), ref)
+	source, err := a.open(cmd.Context(), o.insecure, ref)
 	if err != nil {
 		return nil, arch.Platform{}, err
 	}
@@ -168,10 +167,11 @@ func choose(name, platform string, have []arch.Platform) (int, error) {
 	for _, p := range have {
 		names = append(names, p.String())
 	}
+	has := "it has: " + strings.Join(names, ", ")
 	if platform == "" {
 		i := arch.Best(arch.Canonical("linux", runtime.GOARCH, ""), have)
 		if i < 0 {
-			return 0, usagef(hintOf("", names), "image %s has nothing for this machine: give --platform", name)
+			return 0, usagef(has, "image %s has nothing for this machine: give --platform", name)
 		}
 		return i, nil
 	}
@@ -181,7 +181,7 @@ func choose(name, platform string, have []arch.Platform) (int, error) {
 	}
 	i := slices.Index(have, want)
 	if i < 0 {
-		return 0, usagef(hintOf(platform, names), "image %s has no platform %s", name, want)
+		return 0, usagef(has, "image %s has no platform %s", name, want)
 	}
 	return i, nil
 }

@@ -21,14 +21,29 @@ import (
 // terminal is the only place that talks to a person. Results go to out, which a script may read; everything else goes
 // to err.
 type terminal struct {
-	out, err io.Writer
-	live     bool // err is a terminal that can redraw lines
-	quiet    bool // only results and errors
+	out   *output
+	err   io.Writer
+	live  bool // err is a terminal that can redraw lines
+	quiet bool // only results and errors
+}
+
+// output is where results go. It remembers that one was lost, for those who print them do not ask.
+type output struct {
+	io.Writer
+	failed error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if err != nil && o.failed == nil {
+		o.failed = fmt.Errorf("writing the result: %w", err)
+	}
+	return n, err
 }
 
 func newTerminal(out, err io.Writer) *terminal {
 	f, ok := err.(*os.File)
-	return &terminal{out: out, err: err, live: ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"}
+	return &terminal{out: &output{Writer: out}, err: err, live: ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"}
 }
 
 // result prints a line of output.
@@ -51,8 +66,12 @@ func (t *terminal) note(format string, args ...any) {
 	}
 }
 
-// exit reports how a command ended and returns the exit code.
+// exit reports how a command ended and returns the exit code. A command whose result was lost has failed, whatever it
+// says itself.
 func (t *terminal) exit(err error) int {
+	if t.out.failed != nil && (err == nil || errors.Is(err, errDiffers)) {
+		err = t.out.failed
+	}
 	for _, line := range explain(err) {
 		fmt.Fprintln(t.err, line)
 	}
@@ -149,7 +168,7 @@ func (p *progress) bytes(name string, done, total int64) {
 	b := p.at(name, total, decor.CountersKibiByte("% .1f of % .1f", decor.WCSyncSpace))
 	if p.bars == nil {
 		if done >= total || time.Since(b.last) > 5*time.Second {
-			fmt.Fprintf(p.t.err, "%s: %.1f of %.1f MB\n", name, float64(done)/1e6, float64(total)/1e6)
+			fmt.Fprintf(p.t.err, "%s: %s of %s\n", name, size(done), size(total))
 			b.last = time.Now()
 		}
 		return

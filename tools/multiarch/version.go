@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -15,10 +16,15 @@ func (a *app) versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			a.terminal.result("multiarch %s %s %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			a.terminal.result("%s", versionLine())
 			return nil
 		},
 	}
+}
+
+// versionLine is what the command prints, and the flag --version.
+func versionLine() string {
+	return fmt.Sprintf("multiarch %s %s %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // version is what the go command recorded when it built this program.

@@ -14,16 +14,16 @@ func Hint(word string, known []string) string {
 		return ""
 	}
 	all := "known: " + strings.Join(known, ", ")
-	if near := of(word, known); near != "" {
+	if near := Of(word, known); near != "" {
 		return `did you mean "` + near + `"? ` + all
 	}
 	return all
 }
 
-// of returns the member of known with the smallest edit distance to word, the first of them on a tie. Where even that one
+// Of returns the member of known with the smallest edit distance to word, the first of them on a tie. Where even that one
 // would need more than a third of its letters (and more than two: "jbo" is two away from "job") changed, it returns one
 // that word is the end of, or "".
-func of(word string, known []string) string {
+func Of(word string, known []string) string {
 	best, distance := "", -1
 	for _, k := range known {
 		d := levenshtein.Distance(strings.ToLower(word), strings.ToLower(k), nil)

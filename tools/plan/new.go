@@ -42,7 +42,7 @@ func (e *MissingPlatformError) Error() string {
 
 // Hint names the platforms the image has.
 func (e *MissingPlatformError) Hint() string {
-	return nearest.Hint(e.Platform.String(), e.Has) + "; add it in multiarch.yaml, or name the images that have it"
+	return "it has: " + strings.Join(e.Has, ", ") + "; add it in multiarch.yaml, or name the images that have it"
 }
 
 // New plans what opts ask for. Errors about the configuration are config.Errors, all of them at once; errors about the

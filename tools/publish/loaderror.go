@@ -58,5 +58,5 @@ func (e *LoadError) Hint() string {
 	if len(others) == 0 {
 		return "write a file for it with multiarch archive"
 	}
-	return "these are installed too: " + strings.Join(others, ", ")
+	return "start it, or take another one that is installed: --engine " + strings.Join(others, ", --engine ")
 }

@@ -151,8 +151,8 @@ func (t Target) deliveries(client registry.Client, owner int) ([]delivery, error
 	index.Pushed = Pushed{Name: t.Name, Digest: index.top().digest}
 	index.Reference = t.Repository + "@" + index.Digest.String()
 	for _, tag := range t.Tags {
-		if !validTag.MatchString(tag) {
-			return nil, fmt.Errorf("%s: %w", t.Name, &TagError{tag})
+		if err := CheckTag(tag); err != nil {
+			return nil, fmt.Errorf("%s: %w", t.Name, err)
 		}
 		if err := index.tag(client, t.Repository+":"+tag); err != nil {
 			return nil, fmt.Errorf("%s: %w", t.Name, err)
@@ -208,8 +208,8 @@ func (d *delivery) tag(client registry.Client, reference string) error {
 	if !ok {
 		return fmt.Errorf("reference %q: a tag is needed, not a digest", reference)
 	}
-	if !validTag.MatchString(tag.TagStr()) {
-		return &TagError{tag.TagStr()}
+	if err := CheckTag(tag.TagStr()); err != nil {
+		return err
 	}
 	if slices.ContainsFunc(d.tags, func(p *pointer) bool { return p.ref.Name() == tag.Name() }) {
 		return nil
@@ -226,6 +226,14 @@ func (d *delivery) tag(client registry.Client, reference string) error {
 
 // validTag is the form of a tag in the OCI distribution specification ("Pulling manifests").
 var validTag = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+
+// CheckTag returns a *TagError for a tag that no registry accepts.
+func CheckTag(tag string) error {
+	if !validTag.MatchString(tag) {
+		return &TagError{tag}
+	}
+	return nil
+}
 
 // TagError is returned for a tag that no registry accepts.
 type TagError struct{ Tag string }

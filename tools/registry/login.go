@@ -33,7 +33,9 @@ type KeychainError struct {
 	Err  error
 }
 
-func (e *KeychainError) Error() string { return fmt.Sprintf("finding the login for %s: %v", e.Host, e.Err) }
+func (e *KeychainError) Error() string {
+	return fmt.Sprintf("finding the login for %s: %v", e.Host, e.Err)
+}
 
 // Unwrap returns the reason.
 func (e *KeychainError) Unwrap() error { return e.Err }

@@ -51,7 +51,7 @@ type Error struct {
 	Platform arch.Platform
 	// Problem says what was expected and what happened.
 	Problem string
-	// Output is the end of what the program wrote to its standard output and error.
+	// Output is the end of what the program wrote to its standard output and error, or to the one that was compared.
 	Output string
 }
 
@@ -173,7 +173,7 @@ func (t *Tester) Run(ctx context.Context, name string, img v1.Image, p arch.Plat
 		code, err := process.Wait()
 		ended <- end{code, err}
 	}()
-	problem := ""
+	problem, output := "", &both
 	if c.HTTP != nil {
 		asking, stop := context.WithCancel(limited)
 		answer := make(chan string, 1)
@@ -200,14 +200,17 @@ func (t *Tester) Run(ctx context.Context, name string, img v1.Image, p arch.Plat
 		case e.code != c.Exit:
 			problem = fmt.Sprintf("it ended with exit code %d, not %d", e.code, c.Exit)
 		case c.Stdout != nil && !c.Stdout.Match(out.content()):
-			problem = fmt.Sprintf("its output does not match %q", written(c.Stdout))
+			problem = fmt.Sprintf("its stdout does not match %q", written(c.Stdout))
+			if output = &out; len(out.content()) == 0 {
+				problem, output = fmt.Sprintf("its stdout is empty and does not match %q", written(c.Stdout)), &both
+			}
 		}
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if problem != "" {
-		return &Error{name, p, problem, both.last(20)}
+		return &Error{name, p, problem, output.last(20)}
 	}
 	return nil
 }

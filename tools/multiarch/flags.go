@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/multiarch-build/multiarch/tools/nearest"
+)
+
+// mostJobs is how much may be done at a time, as jobs: in the YAML has it.
+const mostJobs = 256
+
+// checked is a flag whose words are checked when they are typed, before anything is done.
+type checked struct {
+	pflag.Value
+	check func(word string) error
+}
+
+// Set checks what is typed; the words of a list one by one.
+func (c *checked) Set(typed string) error {
+	words := []string{typed}
+	if c.Type() == "stringSlice" {
+		words = strings.Split(typed, ",")
+	}
+	for _, word := range words {
+		if err := c.check(word); err != nil {
+			return err
+		}
+	}
+	return c.Value.Set(typed)
+}
+
+// checkFlag makes a flag refuse what check does.
+func checkFlag(flags *pflag.FlagSet, name string, check func(word string) error) {
+	f := flags.Lookup(name)
+	f.Value = &checked{f.Value, check}
+	if f.DefValue == "[]" {
+		f.DefValue = "" // help would say it otherwise, of a type that it does not know
+	}
+}
+
+// refuseEmpty makes flags that take words refuse empty ones: without them the command would do something else than what
+// was meant. Those of name=value have checks of their own, and empty values there may be meant.
+func refuseEmpty(flags *pflag.FlagSet) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Value.Type() != "string" && f.Value.Type() != "stringSlice" {
+			return
+		}
+		what := "is empty"
+		if f.Value.Type() == "stringSlice" {
+			what = "is empty, or something in its list is"
+		}
+		checkFlag(flags, f.Name, func(word string) error {
+			if word == "" {
+				return usagef("a variable that is not set, it may be; leave the flag out where nothing is meant", "--%s %s", f.Name, what)
+			}
+			return nil
+		})
+	})
+}
+
+// jobsFlag is about how much is done at a time.
+func jobsFlag(flags *pflag.FlagSet, jobs *int) {
+	flags.IntVarP(jobs, "jobs", "j", 0, "how much to do at a time; default: one a processor")
+	checkFlag(flags, "jobs", func(typed string) error {
+		if n, err := strconv.Atoi(typed); err != nil || n < 0 || n > mostJobs {
+			return usagef("0 is one a processor", "--jobs: %q is not a number between 0 and %d", typed, mostJobs)
+		}
+		return nil
+	})
+}
+
+// flagError makes what is wrong with flags an error about usage.
+func flagError(cmd *cobra.Command, err error) error {
+	var (
+		own     *usageError
+		hinting interface{ Hint() string }
+		invalid *pflag.InvalidValueError
+		unknown *pflag.NotExistError
+	)
+	hint := "see: " + cmd.CommandPath() + " --help"
+	switch {
+	case errors.As(err, &own):
+		return own
+	case errors.As(err, &invalid) && errors.As(err, &hinting):
+		return usagef(hinting.Hint(), "--%s: %w", invalid.GetFlag().Name, invalid.Unwrap())
+	case errors.As(err, &unknown):
+		var known []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if !f.Hidden {
+				known = append(known, f.Name)
+			}
+		})
+		if near := nearest.Of(unknown.GetSpecifiedName(), known); near != "" {
+			hint = "did you mean --" + near + "? " + hint
+		}
+	}
+	return usagef(hint, "%w", err)
+}
