@@ -83,7 +83,7 @@ type Go struct {
 
 // File puts a file, or what is in a directory, into the image.
 type File struct {
-	From  string   `yaml:"from" jsonschema_description:"A file or directory. {os}, {arch} and {variant} stand for the platform's."`
+	From  string   `yaml:"from" jsonschema_description:"A file or directory; every .git below a directory is left out. {os}, {arch} and {variant} stand for the platform's."`
 	To    string   `yaml:"to" jsonschema_description:"The absolute path in the image. A file goes into it where it ends in a slash; a directory's content always does."`
 	Glob  []string `yaml:"glob,omitempty" jsonschema_description:"Only files whose path below from matches one of these; ** matches directories, a leading ! excludes."`
 	Mode  Mode     `yaml:"mode,omitempty" jsonschema_description:"The permission bits of files, in octal; default: 0755 for executables, 0644 for others."`

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/iotest"
@@ -284,6 +285,56 @@ func TestCollect(t *testing.T) {
 	_, err = layer.Collect(tree, layer.Source{From: "leak", To: "/x"})
 	assert.Error(t, err, "a link out of the tree is not followed")
 	assert.NotErrorIs(t, err, os.ErrNotExist)
+}
+
+// TestCollectLeavesOut walks a project with a checkout, a submodule, and a layout that an earlier build wrote.
+func TestCollectLeavesOut(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{
+		".git/config", ".git/objects/aa/bb", ".gitignore", ".github/x.yml", "lib/.git", "lib/a", "web/.git/HEAD",
+		"dist/oci-layout", "dist/index.json", "dist/.multiarch.lock", "dist/blobs/sha256/aa",
+		"theirs/oci-layout", "theirs/index.json",
+	} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o644))
+	}
+	tree, err := os.OpenRoot(dir)
+	require.NoError(t, err)
+	for _, c := range []struct {
+		source     layer.Source
+		want       string
+		wrong      string
+		hintSaying string
+	}{
+		{source: layer.Source{From: ".", Glob: []string{"!dist/**"}}, want: "/src/.github/x.yml /src/.gitignore /src/lib/a /src/theirs/index.json /src/theirs/oci-layout"},
+		{source: layer.Source{From: "web"}, want: ""},
+		{source: layer.Source{From: "lib"}, want: "/src/a"},
+		{source: layer.Source{From: ".", Glob: []string{"*"}}, want: "/src/.gitignore"},
+		{source: layer.Source{From: "theirs"}, want: "/src/index.json /src/oci-layout"},
+		// What from: leads to is meant.
+		{source: layer.Source{From: ".git/config"}, want: "/src"},
+		{source: layer.Source{From: "web/.git"}, want: "/src/HEAD"},
+		{source: layer.Source{From: "dist"}, want: "/src/.multiarch.lock /src/blobs /src/blobs/sha256 /src/blobs/sha256/aa /src/index.json /src/oci-layout"},
+		{source: layer.Source{From: "."}, wrong: ". holds dist, an OCI layout that multiarch wrote", hintSaying: `glob: ["!dist/**"]`},
+		{source: layer.Source{From: "./", Glob: []string{"**/*.json"}}, wrong: "./ holds dist, an OCI layout that multiarch wrote", hintSaying: "--output"},
+		{source: layer.Source{From: ".", Glob: []string{".git/config"}}, wrong: "no file below . matches .git/config", hintSaying: "unless from: leads there"},
+	} {
+		c.source.To = "/src"
+		entries, err := layer.Collect(tree, c.source)
+		if c.wrong != "" {
+			var hinting interface{ Hint() string }
+			require.ErrorAs(t, err, &hinting)
+			assert.EqualError(t, err, c.wrong)
+			assert.Contains(t, hinting.Hint(), c.hintSaying)
+			continue
+		}
+		require.NoError(t, err)
+		var got []string
+		for _, e := range entries {
+			got = append(got, e.Path)
+		}
+		assert.Equal(t, c.want, strings.Join(got, " "), c.source)
+	}
 }
 
 // TestCollectLeavesTheSystemItsDirectories puts a tree at the root, whose own modes are not those of a system.
