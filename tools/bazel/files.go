@@ -13,7 +13,6 @@ import (
 	"github.com/bazelbuild/bazel-gazelle/label"
 	"github.com/bazelbuild/bazel-gazelle/rule"
 
-	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/plan"
 )
@@ -54,7 +53,7 @@ func (t *resolver) files(i plan.Image, children []attributes) {
 		for at, f := range c.Files {
 			key := fmt.Sprintf("%#v", f)
 			if _, known := made[key]; !known {
-				made[key] = t.entry(filesPath(t.project.Config, i.Name, c.Platform, at), i.Name, &count, f)
+				made[key] = t.entry(t.project.Config.FilePath(i.Name, c.Platform, at), i.Name, &count, f)
 			}
 			labels = append(labels, made[key]...)
 		}
@@ -62,14 +61,6 @@ func (t *resolver) files(i plan.Image, children []attributes) {
 			children[n]["files"] = labels
 		}
 	}
-}
-
-// filesPath leads to a file entry of a child.
-func filesPath(c *config.Config, image string, p arch.Platform, at int) config.Path {
-	if over, ok := c.Images[image].Overrides[p]; ok && over.Files != nil {
-		return config.Path{"images", image, "overrides", p.String(), "files", at}
-	}
-	return config.Path{"images", image, "files", at}
 }
 
 // entry makes the rules of one file entry: one a package, since a glob ends where the next package begins.

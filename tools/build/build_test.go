@@ -206,6 +206,45 @@ func TestMissingFilesAreNamed(t *testing.T) {
 	assert.ErrorContains(t, err, "image a, linux/amd64")
 }
 
+func TestCheckFindsAllThatIsMissing(t *testing.T) {
+	dir := tree(t)
+	require.NoError(t, os.Symlink("gone", filepath.Join(dir, "link")))
+	c, err := config.Parse("multiarch.yaml", []byte(`version: 1
+platforms: [linux/amd64, linux/arm64]
+images:
+  z: {files: [{from: nowhere, to: /x}, {from: shared, to: /y}]}
+  y:
+    go: {package: ./does/not/compile}
+    files: [{from: "bin-{arch}", to: /x}, {from: shared, to: /y, glob: ["*.rb"]}]
+    overrides:
+      linux/arm64: {files: [{from: link, to: /x}]}
+  a: {files: [{from: ., to: /x}, {from: ., to: /y, glob: ["!out/**"]}]}
+`))
+	require.NoError(t, err)
+	p, err := plan.New(c, plan.Options{})
+	require.NoError(t, err)
+	err = build.Check(c, p, dir, filepath.Join(dir, "out"))
+	var wrong config.Errors
+	require.ErrorAs(t, err, &wrong)
+	var got []string
+	for _, e := range wrong {
+		assert.NotEmpty(t, e.Hint())
+		got = append(got, e.Error())
+	}
+	assert.Equal(t, []string{
+		"multiarch.yaml:4:22: images.z.files[0].from: nowhere does not exist",
+		"multiarch.yaml:7:20: images.y.files[0].from: bin-amd64 does not exist",
+		"multiarch.yaml:7:50: images.y.files[1].from: no file below shared matches *.rb",
+		"multiarch.yaml:9:36: images.y.overrides.linux/arm64.files[0].from: link is a link to gone, which does not exist",
+		"multiarch.yaml:10:22: images.a.files[0].from: . holds out, where the images are written to",
+	}, got)
+
+	p, err = plan.New(c, plan.Options{Images: []string{"a"}})
+	require.NoError(t, err)
+	assert.NoError(t, build.Check(c, p, dir, ""))
+	assert.NoError(t, build.Check(c, p, dir, t.TempDir()))
+}
+
 func TestNoFileHidesTheProgram(t *testing.T) {
 	for _, files := range []string{"{from: README, to: /app/a}", "{from: shared, to: /app, glob: [\"**/conf\"]}, {from: README, to: /app/a}"} {
 		_, err := build.Run(t.Context(), planOf(t, "version: 1\nplatforms: [linux/amd64]\nimages: {a: {go: {package: ./two}, files: ["+files+"]}}"), build.Options{Dir: tree(t), Store: store(t, t.TempDir())})

@@ -65,20 +65,33 @@ const (
 	layoutLock  = ".multiarch.lock"
 )
 
-// LayoutError is returned for a directory that holds a layout of images that multiarch wrote: an image with the images
+// LayoutError is returned for a directory that holds a layout of images that multiarch writes: an image with the images
 // of the last build in it would grow with every build.
-type LayoutError struct{ From, Dir string }
+type LayoutError struct {
+	From, Dir string
+	// Output is that it is the one that is about to be written.
+	Output bool
+}
 
 func (e *LayoutError) Error() string {
-	return fmt.Sprintf("%s holds %s, an OCI layout that multiarch wrote", e.From, e.Dir)
+	is := "an OCI layout that multiarch wrote"
+	if e.Output {
+		is = "where the images are written to"
+	}
+	if path.Clean(e.From) == e.Dir {
+		return fmt.Sprintf("%s is %s", e.From, is)
+	}
+	return fmt.Sprintf("%s holds %s, %s", e.From, e.Dir, is)
 }
 
 // Hint says how to keep them apart.
 func (e *LayoutError) Hint() string {
-	return fmt.Sprintf("name a folder below %s, leave the layout out (glob: [\"!%s/**\"]), or have it elsewhere: --output", e.From, e.below())
+	from := path.Clean(e.From)
+	if from == e.Dir {
+		return "name another folder, or write them elsewhere: --output"
+	}
+	return fmt.Sprintf("name a folder below %s, leave it out (glob: [\"!%s/**\"]), or write elsewhere: --output", from, below(from, e.Dir))
 }
-
-func (e *LayoutError) below() string { return below(path.Clean(e.From), e.Dir) }
 
 // below returns a path in dir as it is seen from there.
 func below(dir, p string) string {
@@ -157,13 +170,48 @@ func Collect(tree *os.Root, s Source) ([]Entry, error) {
 	return entries, nil
 }
 
+// Check tells whether there is what Collect would list, without reading any file.
+func Check(tree *os.Root, s Source) error {
+	info, err := s.stat(tree)
+	if err != nil || !info.IsDir() {
+		return err
+	}
+	found := len(s.Glob) == 0
+	err = s.walk(tree, func(_, _ string, d fs.DirEntry) error {
+		found = found || !d.IsDir()
+		return nil
+	})
+	if err == nil && !found {
+		err = &MissingError{From: s.From, Glob: s.Glob}
+	}
+	return err
+}
+
+// Takes tells whether a layout of images that is written to dir, a path in the tree, would be among what s takes.
+func (s Source) Takes(dir string) bool {
+	from := path.Clean(s.From)
+	if from != "." && from != dir && !strings.HasPrefix(dir, from+"/") {
+		return false
+	}
+	files := []string{layoutMark, layoutIndex, layoutLock, "blobs/sha256/" + strings.Repeat("0", 2*sha256.Size)}
+	return slices.ContainsFunc(files, func(name string) bool { return s.wants(path.Join(below(from, dir), name)) })
+}
+
 func (s Source) stat(tree *os.Root) (fs.FileInfo, error) {
-	info, err := tree.Stat(path.Clean(s.From))
+	from := path.Clean(s.From)
+	info, err := tree.Stat(from)
+	if err != nil {
+		if link := broken(tree, from); link != nil {
+			return nil, link
+		}
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, missing(tree, s.From)
 	case err != nil:
 		return nil, fmt.Errorf("reading %s: %w", s.From, err)
+	case !info.IsDir() && !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is neither a file nor a directory", s.From)
 	}
 	return info, nil
 }
@@ -189,7 +237,7 @@ func (s Source) walk(tree *os.Root, visit func(p, below string, d fs.DirEntry) e
 		case !s.wants(inside):
 			return nil
 		case path.Dir(p) != from && isLayout(tree, p):
-			return &LayoutError{s.From, path.Dir(p)}
+			return &LayoutError{From: s.From, Dir: path.Dir(p)}
 		case !d.Type().IsRegular() && d.Type() != fs.ModeSymlink:
 			return fmt.Errorf("%s is neither a file, a directory nor a link", p)
 		}

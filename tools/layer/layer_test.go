@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand"
@@ -243,9 +244,6 @@ func TestCollect(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(name), mode))
 	}
 	require.NoError(t, os.Symlink("main.py", filepath.Join(dir, "app/link")))
-	outside := filepath.Join(t.TempDir(), "secret")
-	require.NoError(t, os.WriteFile(outside, []byte("secret"), 0o644))
-	require.NoError(t, os.Symlink(outside, filepath.Join(dir, "leak")))
 	tree, err := os.OpenRoot(dir)
 	require.NoError(t, err)
 
@@ -273,18 +271,74 @@ func TestCollect(t *testing.T) {
 		assert.NoError(t, err)
 	}
 
-	_, err = layer.Collect(tree, layer.Source{From: "nowhere", To: "/x"})
-	assert.ErrorContains(t, err, "nowhere does not exist")
 	_, err = layer.Collect(tree, layer.Source{From: "app/nowhere/deeper", To: "/x"})
 	var missing *layer.MissingError
 	require.ErrorAs(t, err, &missing)
 	assert.Contains(t, missing.Hint(), "app has ")
 	assert.NotEmpty(t, missing.Has)
-	_, err = layer.Collect(tree, layer.Source{From: "app", To: "/x", Glob: []string{"*.rb"}})
-	assert.ErrorContains(t, err, "no file below app matches *.rb")
-	_, err = layer.Collect(tree, layer.Source{From: "leak", To: "/x"})
-	assert.Error(t, err, "a link out of the tree is not followed")
-	assert.NotErrorIs(t, err, os.ErrNotExist)
+}
+
+// TestWhatCannotBeCollected wants Check to find whatever Collect finds.
+func TestWhatCannotBeCollected(t *testing.T) {
+	dir := t.TempDir()
+	outside := filepath.Join(t.TempDir(), "secret")
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "app", "sub"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "app", "main.py"), nil, 0o644))
+	require.NoError(t, os.WriteFile(outside, []byte("secret"), 0o644))
+	for link, target := range map[string]string{
+		"leak": outside, "up": "../elsewhere", "dangling": "app/gone", "app/sub/deep": "../../gone", "chain": "dangling", "fine": "app", "circle": "circle",
+	} {
+		require.NoError(t, os.Symlink(target, filepath.Join(dir, filepath.FromSlash(link))))
+	}
+	tree, err := os.OpenRoot(dir)
+	require.NoError(t, err)
+	for _, c := range []struct {
+		from, want string
+		glob       []string
+	}{
+		{from: "app/main.py"},
+		{from: "app"},
+		{from: "fine"},
+		{from: "fine/main.py"},
+		{from: "nowhere", want: "nowhere does not exist"},
+		{from: "fine/nowhere", want: "fine/nowhere does not exist"},
+		{from: "app", glob: []string{"*.rb"}, want: "no file below app matches *.rb"},
+		{from: "leak", want: "leak is a link out of the project, to " + outside},
+		{from: "up/there", want: "up is a link out of the project, to ../elsewhere"},
+		{from: "dangling", want: "dangling is a link to app/gone, which does not exist"},
+		{from: "app/sub/deep/x", want: "app/sub/deep is a link to ../../gone, which does not exist"},
+		{from: "chain", want: "dangling is a link to app/gone, which does not exist"},
+		{from: "circle", want: "reading circle: "},
+	} {
+		_, err := layer.Collect(tree, layer.Source{From: c.from, To: "/x", Glob: c.glob})
+		checked := layer.Check(tree, layer.Source{From: c.from, To: "/x", Glob: c.glob})
+		if c.want == "" {
+			assert.NoError(t, errors.Join(err, checked), c.from)
+			continue
+		}
+		require.ErrorContains(t, err, c.want)
+		assert.EqualError(t, checked, err.Error())
+	}
+}
+
+func TestTakes(t *testing.T) {
+	for _, c := range []struct {
+		from, dir string
+		glob      []string
+		want      bool
+	}{
+		{".", "dist", nil, true},
+		{"./web", "web/dist", nil, true},
+		{"dist", "dist", nil, true},
+		{"dist/more", "dist", nil, false},
+		{"web", "website", nil, false},
+		{".", "dist", []string{"**/*.json"}, true},
+		{".", "dist", []string{"*.json"}, false},
+		{".", "dist", []string{"!dist/**"}, false},
+		{"web", "web/dist", []string{"dist/blobs/**"}, true},
+	} {
+		assert.Equal(t, c.want, layer.Source{From: c.from, Glob: c.glob}.Takes(c.dir), c)
+	}
 }
 
 // TestCollectLeavesOut walks a project with a checkout, a submodule, and a layout that an earlier build wrote.
