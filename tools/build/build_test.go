@@ -186,10 +186,31 @@ func TestCompileErrorsAreSaidOnce(t *testing.T) {
 	assert.NotContains(t, text, "same-name")
 }
 
+// TestEveryKindOfCompileErrorIsSaid mixes what the go command refuses before it compiles anything with what the compiler
+// refuses.
+func TestEveryKindOfCompileErrorIsSaid(t *testing.T) {
+	dir, cacheDir := tree(t), t.TempDir()
+	// The second time it is known what the programs were made of.
+	for _, edit := range []string{"", "// edited\n"} {
+		write(t, filepath.Join(dir, "one/main.go"), edit+"package main\n\nimport \"example.com/nowhere\"\n\nfunc main() { nowhere.X() }\n")
+		write(t, filepath.Join(dir, "two/main.go"), edit+"package main\n\nfunc main() { undefined() }\n")
+		write(t, filepath.Join(dir, "other/two/a.go"), edit+"package two\n")
+		_, err := build.Run(t.Context(), planOf(t, services), build.Options{Dir: dir, Store: store(t, cacheDir)})
+		require.Error(t, err)
+		for _, want := range []string{"provides package example.com/nowhere", "undefined: undefined", "./other/two is not a main package: it is package two"} {
+			assert.Equal(t, 1, strings.Count(err.Error(), want), "%s in %s", want, err)
+		}
+		for _, name := range []string{"one/main.go", "two/main.go", "other/two/a.go"} {
+			write(t, filepath.Join(dir, name), "package main\n\nfunc main() {}\n")
+		}
+		digests(t, run(t, dir, cacheDir, services))
+	}
+}
+
 func TestPackagesThatAreNotThere(t *testing.T) {
 	for text, want := range map[string]string{
 		"{package: ./nowhere}":       "nowhere",
-		"{package: ./lib}":           "not a main package",
+		"{package: ./lib}":           "./lib is not a main package: it is package lib",
 		"{package: example.com/x/y}": "example.com/x/y",
 	} {
 		_, err := build.Run(t.Context(), planOf(t, "version: 1\nplatforms: [linux/amd64]\nimages: {a: {go: "+text+"}, two: {go: {package: ./two}}}"), build.Options{Dir: tree(t), Store: store(t, t.TempDir())})
