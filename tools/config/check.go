@@ -285,11 +285,6 @@ func alone(repository string) bool {
 	return more && (strings.ContainsAny(first, ".:") || first == "localhost")
 }
 
-// Repository returns where an image goes, in full where a registry is known: the first of its repositories.
-func (c *Config) Repository(image, registry string) string {
-	return c.Repositories(image, registry)[0]
-}
-
 func (p *Push) tags() []Template {
 	if p == nil || p.Tags == nil {
 		return []Template{"latest"}
