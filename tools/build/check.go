@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/multiarch-build/multiarch/tools/config"
@@ -37,12 +36,8 @@ func Check(c *config.Config, p *plan.Plan, dir, output string) error {
 					err = check(tree, layer.Source{From: f.From, Glob: f.Glob}, output)
 					checked[key] = err
 				}
-				if err == nil {
-					continue
-				}
-				found := c.Errorf(append(c.FilePath(i.Name, child.Platform, n), "from"), "", "%w", err)
-				if !slices.ContainsFunc(wrong, func(e *config.Error) bool { return e.Error() == found.Error() }) {
-					wrong = append(wrong, found)
+				if err != nil {
+					wrong.Add(c.Errorf(append(c.FilePath(i.Name, child.Platform, n), "from"), "", "%w", err))
 				}
 			}
 		}
