@@ -13,7 +13,6 @@ import (
 	"github.com/bazelbuild/bazel-gazelle/label"
 	"github.com/bazelbuild/bazel-gazelle/rule"
 
-	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/plan"
 )
@@ -24,6 +23,7 @@ type tree struct {
 	files    []string
 	packages []string // directories with a build file at or below it, itself left out
 	empty    string   // a directory without any file, "" where there is none
+	git      []string // what git keeps, which is in no image
 	foreign  []foreign
 }
 
@@ -53,7 +53,7 @@ func (t *resolver) files(i plan.Image, children []attributes) {
 		for at, f := range c.Files {
 			key := fmt.Sprintf("%#v", f)
 			if _, known := made[key]; !known {
-				made[key] = t.entry(filesPath(t.project.Config, i.Name, c.Platform, at), i.Name, &count, f)
+				made[key] = t.entry(t.project.Config.FilePath(i.Name, c.Platform, at), i.Name, &count, f)
 			}
 			labels = append(labels, made[key]...)
 		}
@@ -61,14 +61,6 @@ func (t *resolver) files(i plan.Image, children []attributes) {
 			children[n]["files"] = labels
 		}
 	}
-}
-
-// filesPath leads to a file entry of a child.
-func filesPath(c *config.Config, image string, p arch.Platform, at int) config.Path {
-	if over, ok := c.Images[image].Overrides[p]; ok && over.Files != nil {
-		return config.Path{"images", image, "overrides", p.String(), "files", at}
-	}
-	return config.Path{"images", image, "files", at}
 }
 
 // entry makes the rules of one file entry: one a package, since a glob ends where the next package begins.
@@ -91,6 +83,7 @@ func (t *resolver) entry(at config.Path, image string, count *int, f plan.File) 
 		t.fail(append(at, "from"), "", "%w", problem)
 		return nil
 	}
+	globs = found.withoutGit(root, globs)
 	var labels []string
 	add := func(pkg string, srcs any, to, prefix string) {
 		*count++
@@ -150,6 +143,14 @@ func (t *resolver) entry(at config.Path, image string, count *int, f plan.File) 
 	return labels
 }
 
+// withoutGit adds to patterns that reach what git keeps that they do not: layer.Collect leaves it out as well.
+func (found *tree) withoutGit(root string, globs patterns) patterns {
+	if slices.ContainsFunc(found.git, func(p string) bool { return foreign{path: p, dir: true}.touches(root, globs) }) {
+		globs.exclude = unique(append(slices.Clip(globs.exclude), "**/"+gitFolder, "**/"+gitFolder+"/**"))
+	}
+	return globs
+}
+
 // relative returns a path below dir as seen from there; both are relative to the workspace root.
 func relative(dir, p string) string {
 	if dir == "" {
@@ -197,6 +198,9 @@ func (t *resolver) tree(root string) (*tree, error) {
 		return nil, errOutside
 	}
 	found := &tree{}
+	if root == "" {
+		found.git = []string{gitFolder} // also where there is none now: what is generated is the same for everybody
+	}
 	for dir := root; dir != ""; dir = parent(dir) {
 		info, err := os.Lstat(t.ws.abs(dir))
 		switch {
@@ -247,6 +251,9 @@ func (t *resolver) walk(found *tree, root, dir string) (holds bool, err error) {
 	if slices.Contains(t.ignored, dir) {
 		found.foreign = append(found.foreign, foreign{dir, "is in .bazelignore, so Bazel does not see it", true})
 	}
+	if dir != root && t.isLayout(dir) {
+		found.foreign = append(found.foreign, foreign{dir, "is an OCI layout that multiarch wrote", true})
+	}
 	entries, err := os.ReadDir(t.ws.abs(dir))
 	if err != nil {
 		return false, fmt.Errorf("cannot be read: %w", err)
@@ -254,6 +261,9 @@ func (t *resolver) walk(found *tree, root, dir string) (holds bool, err error) {
 	for _, e := range entries {
 		p := path.Join(dir, e.Name())
 		switch {
+		case e.Name() == gitFolder:
+			found.git = append(found.git, p)
+			continue
 		case e.Type()&fs.ModeSymlink != 0 && dir == "" && strings.HasPrefix(e.Name(), "bazel-"):
 			found.foreign = append(found.foreign, foreign{p, "is one of Bazel's own links into its output", true})
 		case e.Type()&fs.ModeSymlink != 0:
@@ -277,6 +287,19 @@ func (t *resolver) walk(found *tree, root, dir string) (holds bool, err error) {
 		found.empty = dir
 	}
 	return holds, nil
+}
+
+// gitFolder is what git keeps in a checkout, a folder or a file.
+const gitFolder = ".git"
+
+// isLayout tells whether multiarch build wrote a directory, as layer.Collect does.
+func (t *resolver) isLayout(dir string) bool {
+	for _, name := range []string{".multiarch.lock", "oci-layout"} {
+		if _, err := os.Lstat(t.ws.abs(path.Join(dir, name))); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // name looks for what no label can hold (LabelValidator.java).

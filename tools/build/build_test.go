@@ -186,10 +186,31 @@ func TestCompileErrorsAreSaidOnce(t *testing.T) {
 	assert.NotContains(t, text, "same-name")
 }
 
+// TestEveryKindOfCompileErrorIsSaid mixes what the go command refuses before it compiles anything with what the compiler
+// refuses.
+func TestEveryKindOfCompileErrorIsSaid(t *testing.T) {
+	dir, cacheDir := tree(t), t.TempDir()
+	// The second time it is known what the programs were made of.
+	for _, edit := range []string{"", "// edited\n"} {
+		write(t, filepath.Join(dir, "one/main.go"), edit+"package main\n\nimport \"example.com/nowhere\"\n\nfunc main() { nowhere.X() }\n")
+		write(t, filepath.Join(dir, "two/main.go"), edit+"package main\n\nfunc main() { undefined() }\n")
+		write(t, filepath.Join(dir, "other/two/a.go"), edit+"package two\n")
+		_, err := build.Run(t.Context(), planOf(t, services), build.Options{Dir: dir, Store: store(t, cacheDir)})
+		require.Error(t, err)
+		for _, want := range []string{"provides package example.com/nowhere", "undefined: undefined", "./other/two is not a main package: it is package two"} {
+			assert.Equal(t, 1, strings.Count(err.Error(), want), "%s in %s", want, err)
+		}
+		for _, name := range []string{"one/main.go", "two/main.go", "other/two/a.go"} {
+			write(t, filepath.Join(dir, name), "package main\n\nfunc main() {}\n")
+		}
+		digests(t, run(t, dir, cacheDir, services))
+	}
+}
+
 func TestPackagesThatAreNotThere(t *testing.T) {
 	for text, want := range map[string]string{
 		"{package: ./nowhere}":       "nowhere",
-		"{package: ./lib}":           "not a main package",
+		"{package: ./lib}":           "./lib is not a main package: it is package lib",
 		"{package: example.com/x/y}": "example.com/x/y",
 	} {
 		_, err := build.Run(t.Context(), planOf(t, "version: 1\nplatforms: [linux/amd64]\nimages: {a: {go: "+text+"}, two: {go: {package: ./two}}}"), build.Options{Dir: tree(t), Store: store(t, t.TempDir())})
@@ -204,6 +225,45 @@ func TestMissingFilesAreNamed(t *testing.T) {
 	_, err := build.Run(t.Context(), planOf(t, "version: 1\nplatforms: [linux/amd64]\nimages: {a: {files: [{from: nowhere, to: /x}]}}"), build.Options{Dir: tree(t), Store: store(t, t.TempDir())})
 	assert.ErrorContains(t, err, "nowhere does not exist")
 	assert.ErrorContains(t, err, "image a, linux/amd64")
+}
+
+func TestCheckFindsAllThatIsMissing(t *testing.T) {
+	dir := tree(t)
+	require.NoError(t, os.Symlink("gone", filepath.Join(dir, "link")))
+	c, err := config.Parse("multiarch.yaml", []byte(`version: 1
+platforms: [linux/amd64, linux/arm64]
+images:
+  z: {files: [{from: nowhere, to: /x}, {from: shared, to: /y}]}
+  y:
+    go: {package: ./does/not/compile}
+    files: [{from: "bin-{arch}", to: /x}, {from: shared, to: /y, glob: ["*.rb"]}]
+    overrides:
+      linux/arm64: {files: [{from: link, to: /x}]}
+  a: {files: [{from: ., to: /x}, {from: ., to: /y, glob: ["!out/**"]}]}
+`))
+	require.NoError(t, err)
+	p, err := plan.New(c, plan.Options{})
+	require.NoError(t, err)
+	err = build.Check(c, p, dir, filepath.Join(dir, "out"))
+	var wrong config.Errors
+	require.ErrorAs(t, err, &wrong)
+	var got []string
+	for _, e := range wrong {
+		assert.NotEmpty(t, e.Hint())
+		got = append(got, e.Error())
+	}
+	assert.Equal(t, []string{
+		"multiarch.yaml:4:22: images.z.files[0].from: nowhere does not exist",
+		"multiarch.yaml:7:20: images.y.files[0].from: bin-amd64 does not exist",
+		"multiarch.yaml:7:50: images.y.files[1].from: no file below shared matches *.rb",
+		"multiarch.yaml:9:36: images.y.overrides.linux/arm64.files[0].from: link is a link to gone, which does not exist",
+		"multiarch.yaml:10:22: images.a.files[0].from: . holds out, where the images are written to",
+	}, got)
+
+	p, err = plan.New(c, plan.Options{Images: []string{"a"}})
+	require.NoError(t, err)
+	assert.NoError(t, build.Check(c, p, dir, ""))
+	assert.NoError(t, build.Check(c, p, dir, t.TempDir()))
 }
 
 func TestNoFileHidesTheProgram(t *testing.T) {

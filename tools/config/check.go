@@ -173,8 +173,20 @@ func (r *reader) checkSettings(c *Config, at Path, s Settings, platforms []arch.
 	for i, v := range s.Volumes {
 		r.checkInside(at.to("volumes", i), v)
 	}
+	r.checkNoTemplates(at.to("labels"), s.Labels)
+	r.checkNoTemplates(at.to("annotations"), s.Annotations)
 	if s.StopSignal != "" && !signalPattern().MatchString(s.StopSignal) {
 		r.fail(at.to("stop_signal"), "write it as SIGTERM, SIGRTMIN+3 or 15", "%q is not a signal", s.StopSignal)
+	}
+}
+
+// checkNoTemplates refuses templates where other tools take them and none is filled here: images would say {{.Git.Commit}}.
+// An image with the commit in it would be another one for every commit, on both engines.
+func (r *reader) checkNoTemplates(at Path, values map[Text]Text) {
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		if strings.Contains(string(values[k]), "{{") || strings.Contains(string(k), "{{") {
+			r.fail(at.to(string(k)), "write the value itself; templates are for push: {tags, per_platform} and go: {ldflags}, such as -X main.commit={{.Git.Commit}}", "takes no template, and no {{ at all")
+		}
 	}
 }
 
@@ -271,11 +283,6 @@ func (r *reader) checkCollisions(c *Config) {
 func alone(repository string) bool {
 	first, _, more := strings.Cut(repository, "/")
 	return more && (strings.ContainsAny(first, ".:") || first == "localhost")
-}
-
-// Repository returns where an image goes, in full where a registry is known: the first of its repositories.
-func (c *Config) Repository(image, registry string) string {
-	return c.Repositories(image, registry)[0]
 }
 
 func (p *Push) tags() []Template {

@@ -65,8 +65,8 @@ type Settings struct {
 	Workdir     string        `yaml:"workdir,omitempty" jsonschema_description:"The directory to start in."`
 	Ports       []Port        `yaml:"ports,omitempty" jsonschema_description:"Ports the program listens on, such as 8080/tcp."`
 	Volumes     []string      `yaml:"volumes,omitempty" jsonschema_description:"Directories meant to be mounted."`
-	Labels      map[Text]Text `yaml:"labels,omitempty" jsonschema_description:"Labels in the image config."`
-	Annotations map[Text]Text `yaml:"annotations,omitempty" jsonschema_description:"Annotations on each manifest and on the index."`
+	Labels      map[Text]Text `yaml:"labels,omitempty" jsonschema_description:"Labels in the image config. They take no templates."`
+	Annotations map[Text]Text `yaml:"annotations,omitempty" jsonschema_description:"Annotations on each manifest and on the index. They take no templates."`
 	StopSignal  string        `yaml:"stop_signal,omitempty" jsonschema_description:"The signal that asks the program to end, such as SIGINT."`
 	Created     Created       `yaml:"created,omitempty" jsonschema_description:"The creation time to record: epoch (default), commit, or a time in RFC 3339."`
 	Compression Compression   `yaml:"compression,omitempty" jsonschema_description:"How layers are compressed: gzip (default) or zstd."`
@@ -83,7 +83,7 @@ type Go struct {
 
 // File puts a file, or what is in a directory, into the image.
 type File struct {
-	From  string   `yaml:"from" jsonschema_description:"A file or directory. {os}, {arch} and {variant} stand for the platform's."`
+	From  string   `yaml:"from" jsonschema_description:"A file or directory; every .git below a directory is left out. {os}, {arch} and {variant} stand for the platform's."`
 	To    string   `yaml:"to" jsonschema_description:"The absolute path in the image. A file goes into it where it ends in a slash; a directory's content always does."`
 	Glob  []string `yaml:"glob,omitempty" jsonschema_description:"Only files whose path below from matches one of these; ** matches directories, a leading ! excludes."`
 	Mode  Mode     `yaml:"mode,omitempty" jsonschema_description:"The permission bits of files, in octal; default: 0755 for executables, 0644 for others."`

@@ -81,8 +81,8 @@ func TestParse(t *testing.T) {
 	assert.Equal(t, config.Text("100"), hello.On(platform(t, "linux/arm64")).Env["GOGC"], "the image itself is not changed")
 
 	assert.Equal(t, []arch.Platform{platform(t, "linux/amd64"), platform(t, "linux/arm64"), platform(t, "linux/arm/v7")}, c.PlatformsOf("hello"))
-	assert.Equal(t, "registry.example.com/onap/hello", c.Repository("hello", c.Registry))
-	assert.Equal(t, "py-app", c.Repository("py-app", ""))
+	assert.Equal(t, "registry.example.com/onap/hello", c.Repositories("hello", c.Registry)[0])
+	assert.Equal(t, "py-app", c.Repositories("py-app", "")[0])
 	assert.Equal(t, []config.Template{"latest"}, c.Tags("py-app"))
 
 	legacy, joined := c.Images["legacy"].From, c.Images["joined"].From

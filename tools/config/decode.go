@@ -32,7 +32,7 @@ func Parse(file string, content []byte) (*Config, error) {
 		r.errs = append(unread, notBecauseOf(unread, r.errs[len(unread):])...)
 	}
 	if len(r.errs) > 0 {
-		return nil, r.errs.sorted()
+		return nil, r.errs.Sorted()
 	}
 	return c, nil
 }

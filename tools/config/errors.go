@@ -64,7 +64,15 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-func (e Errors) sorted() Errors {
+// Add adds an error unless it is there already: what is wrong on every platform is said once.
+func (e *Errors) Add(err *Error) {
+	if !slices.ContainsFunc(*e, func(known *Error) bool { return known.Error() == err.Error() }) {
+		*e = append(*e, err)
+	}
+}
+
+// Sorted puts errors in the order of the file.
+func (e Errors) Sorted() Errors {
 	slices.SortStableFunc(e, func(a, b *Error) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})

@@ -6,12 +6,22 @@ import (
 	"fmt"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
 // At returns the place of the value at path, or of the nearest value above it that the file has.
 func (c *Config) At(path Path) Position {
 	n := c.source.find(path)
 	return Position{c.source.file, max(1, n.Line), max(1, n.Column)}
+}
+
+// FilePath leads to one of the files that an image has on a platform: its own, or those that its overrides put in their place.
+func (c *Config) FilePath(image string, p arch.Platform, n int) Path {
+	if over, ok := c.Images[image].Overrides[p]; ok && over.Files != nil {
+		return Path{"images", image, "overrides", p.String(), "files", n}
+	}
+	return Path{"images", image, "files", n}
 }
 
 // Errorf makes an error about the value at path, for whoever finds it wrong after reading: a base that cannot be had,

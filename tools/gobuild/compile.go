@@ -63,7 +63,8 @@ func (b *Builder) compile(ctx context.Context, r Request, folder string, stale [
 	} else {
 		var err error
 		if l, err = b.list(ctx, r, stale); err != nil {
-			return b.blame(ctx, r, stale, err)
+			release()
+			return b.blame(ctx, r, folder, stale, binaries, err)
 		}
 		for _, i := range stale {
 			names[i] = executable(l.main(r.Targets[i]).ImportPath, r.Row)
@@ -83,7 +84,7 @@ func (b *Builder) compile(ctx context.Context, r Request, folder string, stale [
 	err = <-listed
 	release()
 	if err != nil {
-		return b.blame(ctx, r, stale, err)
+		return b.blame(ctx, r, folder, stale, binaries, err)
 	}
 	var exit *exec.ExitError
 	switch {
@@ -260,12 +261,25 @@ func (b *Builder) list(ctx context.Context, r Request, stale []int) (listing, er
 		}
 		p := l.packages[path]
 		if p.Name != "main" {
-			return l, &listError{fmt.Sprintf("%s is not a main package: it is package %s\n", target, p.Name), nil}
+			return l, &listError{fmt.Sprintf("%s is not a main package%s\n", target, l.other(filepath.Join(b.dir, target), p.Name)), nil}
 		}
 		l.mains[target] = path
 		l.inputs[target] = l.inputsOf(p, b.tool.env["GOMODCACHE"])
 	}
 	return l, nil
+}
+
+// other says what a package is that is not a main package: the one called name, or else the one in dir.
+func (l listing) other(dir, name string) string {
+	for _, p := range l.packages {
+		if name == "" && p.Dir != "" && same(p.Dir, dir) {
+			name = p.Name
+		}
+	}
+	if name == "" {
+		return ""
+	}
+	return ": it is package " + name
 }
 
 // closure returns the import paths of a package and of all that it imports.
@@ -299,20 +313,28 @@ type listError struct {
 
 func (e *listError) Error() string { return e.output }
 
-// blame turns a failure to list all targets into errors about those that cannot be listed by themselves.
-func (b *Builder) blame(ctx context.Context, r Request, stale []int, err error) error {
+// blame turns a failure to list all targets into errors about those that cannot be listed by themselves. The others are
+// compiled after all, so that what is wrong with them is said in the same run.
+func (b *Builder) blame(ctx context.Context, r Request, folder string, stale []int, binaries []Binary, err error) error {
 	var failed *listError
 	if !errors.As(err, &failed) || ctx.Err() != nil {
 		return errors.Join(err, ctx.Err())
 	}
 	var all []error
+	var others []int
 	for _, i := range stale {
-		if _, err := b.list(ctx, r, []int{i}); errors.As(err, &failed) {
-			all = append(all, &CompileError{[]string{r.Targets[i].Name}, r.Row.Platform, failed.output})
+		var alone *listError
+		if _, err := b.list(ctx, r, []int{i}); errors.As(err, &alone) {
+			all = append(all, &CompileError{[]string{r.Targets[i].Name}, r.Row.Platform, alone.output})
+		} else {
+			others = append(others, i)
 		}
 	}
 	if len(all) == 0 {
 		return &CompileError{targetNames(r, stale), r.Row.Platform, failed.output}
+	}
+	if len(others) > 0 {
+		all = append(all, b.compile(ctx, r, folder, others, binaries))
 	}
 	return errors.Join(all...)
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -42,11 +43,62 @@ func (e *MissingError) Error() string {
 
 // Hint says what there is instead, and what from is relative to.
 func (e *MissingError) Hint() string {
+	if slices.ContainsFunc(e.Glob, func(g string) bool { return slices.Contains(strings.Split(g, "/"), repository) }) {
+		return "what is in " + repository + " is left out, unless from: leads there"
+	}
 	has := ""
 	if len(e.Has) > 0 {
 		has = e.Folder + " has " + strings.Join(e.Has, ", ") + "; "
 	}
 	return has + "from: is a path below the directory that images are built from, see: multiarch plan"
+}
+
+// repository is what git keeps in a checkout: a folder at its top, or a file that says where the folder is. It changes
+// with every command of git, and may hold passwords.
+const repository = ".git"
+
+// The files by which the folder of an OCI layout is known for one that multiarch has written. No layout but such a one
+// has the lock.
+const (
+	layoutMark  = "oci-layout"
+	layoutIndex = "index.json"
+	layoutLock  = ".multiarch.lock"
+)
+
+// LayoutError is returned for a directory that holds a layout of images that multiarch writes: an image with the images
+// of the last build in it would grow with every build.
+type LayoutError struct {
+	From, Dir string
+	// Output is that it is the one that is about to be written.
+	Output bool
+}
+
+func (e *LayoutError) Error() string {
+	is := "an OCI layout that multiarch wrote"
+	if e.Output {
+		is = "where the images are written to"
+	}
+	if path.Clean(e.From) == e.Dir {
+		return fmt.Sprintf("%s is %s", e.From, is)
+	}
+	return fmt.Sprintf("%s holds %s, %s", e.From, e.Dir, is)
+}
+
+// Hint says how to keep them apart.
+func (e *LayoutError) Hint() string {
+	from := path.Clean(e.From)
+	if from == e.Dir {
+		return "name another folder, or write them elsewhere: --output"
+	}
+	return fmt.Sprintf("name a folder below %s, leave it out (glob: [\"!%s/**\"]), or write elsewhere: --output", from, below(from, e.Dir))
+}
+
+// below returns a path in dir as it is seen from there.
+func below(dir, p string) string {
+	if dir == "." {
+		return p
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(p, dir), "/")
 }
 
 // missing is the error for a path that is not there.
@@ -69,16 +121,15 @@ func missing(tree *os.Root, from string) error {
 }
 
 // Collect lists what s puts into an image, each file with the digest of its content. Nothing outside the tree is read,
-// whatever symbolic links say; links themselves are kept as links. Devices, sockets and pipes are refused.
+// whatever symbolic links say; links themselves are kept as links. Devices, sockets and pipes are refused. Of a directory
+// every .git below is left out, as if it were not there.
 func Collect(tree *os.Root, s Source) ([]Entry, error) {
 	from := path.Clean(s.From)
-	info, err := tree.Stat(from)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, missing(tree, s.From)
-	case err != nil:
-		return nil, fmt.Errorf("reading %s: %w", s.From, err)
-	case !info.IsDir():
+	info, err := s.stat(tree)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
 		to := s.To
 		if strings.HasSuffix(to, "/") {
 			to += path.Base(from)
@@ -87,31 +138,20 @@ func Collect(tree *os.Root, s Source) ([]Entry, error) {
 		return []Entry{e}, err
 	}
 	var entries []Entry
-	err = fs.WalkDir(tree.FS(), from, func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		below := strings.TrimPrefix(strings.TrimPrefix(p, from), "/")
-		if from == "." {
-			below = p
-		}
+	err = s.walk(tree, func(p, below string, d fs.DirEntry) error {
 		to := path.Join(s.To, below)
 		switch {
-		case to == "/" || p == from:
+		case to == "/":
 			return nil
 		case d.IsDir():
 			if e, ok := s.directory(p, to); ok {
 				entries = append(entries, e)
 			}
 			return nil
-		case !s.wants(below):
-			return nil
 		case d.Type() == fs.ModeSymlink:
 			target, err := tree.Readlink(p)
 			entries = append(entries, Entry{Path: to, Kind: Symlink, Mode: 0o777, UID: s.UID, GID: s.GID, Link: target, From: p})
 			return err
-		case !d.Type().IsRegular():
-			return fmt.Errorf("%s is neither a file, a directory nor a link", p)
 		}
 		info, err := d.Info()
 		if err != nil {
@@ -122,12 +162,106 @@ func Collect(tree *os.Root, s Source) ([]Entry, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", s.From, err)
+		return nil, err
 	}
 	if len(entries) == 0 && len(s.Glob) > 0 {
 		return nil, &MissingError{From: s.From, Glob: s.Glob}
 	}
 	return entries, nil
+}
+
+// Check tells whether there is what Collect would list, without reading any file.
+func Check(tree *os.Root, s Source) error {
+	info, err := s.stat(tree)
+	if err != nil || !info.IsDir() {
+		return err
+	}
+	found := len(s.Glob) == 0
+	err = s.walk(tree, func(_, _ string, d fs.DirEntry) error {
+		found = found || !d.IsDir()
+		return nil
+	})
+	if err == nil && !found {
+		err = &MissingError{From: s.From, Glob: s.Glob}
+	}
+	return err
+}
+
+// Takes tells whether a layout of images that is written to dir, a path in the tree, would be among what s takes.
+func (s Source) Takes(dir string) bool {
+	from := path.Clean(s.From)
+	if from != "." && from != dir && !strings.HasPrefix(dir, from+"/") {
+		return false
+	}
+	files := []string{layoutMark, layoutIndex, layoutLock, "blobs/sha256/" + strings.Repeat("0", 2*sha256.Size)}
+	return slices.ContainsFunc(files, func(name string) bool { return s.wants(path.Join(below(from, dir), name)) })
+}
+
+func (s Source) stat(tree *os.Root) (fs.FileInfo, error) {
+	from := path.Clean(s.From)
+	info, err := tree.Stat(from)
+	if err != nil {
+		if link := broken(tree, from); link != nil {
+			return nil, link
+		}
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, missing(tree, s.From)
+	case err != nil:
+		return nil, fmt.Errorf("reading %s: %w", s.From, err)
+	case !info.IsDir() && !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is neither a file nor a directory", s.From)
+	}
+	return info, nil
+}
+
+// walk visits what is in a directory: every directory, and the files and links that are wanted. below is a path as it is
+// seen from there.
+func (s Source) walk(tree *os.Root, visit func(p, below string, d fs.DirEntry) error) error {
+	from := path.Clean(s.From)
+	err := fs.WalkDir(tree.FS(), from, func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case p == from:
+			return nil
+		case d.Name() == repository && d.IsDir():
+			return fs.SkipDir
+		case d.Name() == repository:
+			return nil
+		}
+		inside := below(from, p)
+		switch {
+		case d.IsDir():
+		case !s.wants(inside):
+			return nil
+		case path.Dir(p) != from && isLayout(tree, p):
+			return &LayoutError{From: s.From, Dir: path.Dir(p)}
+		case !d.Type().IsRegular() && d.Type() != fs.ModeSymlink:
+			return fmt.Errorf("%s is neither a file, a directory nor a link", p)
+		}
+		return visit(p, inside, d)
+	})
+	var layout *LayoutError
+	if err != nil && !errors.As(err, &layout) {
+		err = fmt.Errorf("reading %s: %w", s.From, err)
+	}
+	return err
+}
+
+// isLayout tells whether a file is one that makes its directory an OCI layout which multiarch wrote.
+func isLayout(tree *os.Root, file string) bool {
+	dir, name := path.Split(file)
+	if name != layoutMark && name != layoutIndex && name != layoutLock {
+		return false
+	}
+	for _, name := range []string{layoutLock, layoutMark} {
+		if _, err := tree.Lstat(dir + name); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // wants applies the patterns in order: the last that matches decides, and a list that only excludes starts from all.

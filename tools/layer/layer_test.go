@@ -4,12 +4,14 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/iotest"
@@ -242,9 +244,6 @@ func TestCollect(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(name), mode))
 	}
 	require.NoError(t, os.Symlink("main.py", filepath.Join(dir, "app/link")))
-	outside := filepath.Join(t.TempDir(), "secret")
-	require.NoError(t, os.WriteFile(outside, []byte("secret"), 0o644))
-	require.NoError(t, os.Symlink(outside, filepath.Join(dir, "leak")))
 	tree, err := os.OpenRoot(dir)
 	require.NoError(t, err)
 
@@ -272,18 +271,124 @@ func TestCollect(t *testing.T) {
 		assert.NoError(t, err)
 	}
 
-	_, err = layer.Collect(tree, layer.Source{From: "nowhere", To: "/x"})
-	assert.ErrorContains(t, err, "nowhere does not exist")
 	_, err = layer.Collect(tree, layer.Source{From: "app/nowhere/deeper", To: "/x"})
 	var missing *layer.MissingError
 	require.ErrorAs(t, err, &missing)
 	assert.Contains(t, missing.Hint(), "app has ")
 	assert.NotEmpty(t, missing.Has)
-	_, err = layer.Collect(tree, layer.Source{From: "app", To: "/x", Glob: []string{"*.rb"}})
-	assert.ErrorContains(t, err, "no file below app matches *.rb")
-	_, err = layer.Collect(tree, layer.Source{From: "leak", To: "/x"})
-	assert.Error(t, err, "a link out of the tree is not followed")
-	assert.NotErrorIs(t, err, os.ErrNotExist)
+}
+
+// TestWhatCannotBeCollected wants Check to find whatever Collect finds.
+func TestWhatCannotBeCollected(t *testing.T) {
+	dir := t.TempDir()
+	outside := filepath.Join(t.TempDir(), "secret")
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "app", "sub"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "app", "main.py"), nil, 0o644))
+	require.NoError(t, os.WriteFile(outside, []byte("secret"), 0o644))
+	for link, target := range map[string]string{
+		"leak": outside, "up": "../elsewhere", "dangling": "app/gone", "app/sub/deep": "../../gone", "chain": "dangling", "fine": "app", "circle": "circle",
+	} {
+		require.NoError(t, os.Symlink(target, filepath.Join(dir, filepath.FromSlash(link))))
+	}
+	tree, err := os.OpenRoot(dir)
+	require.NoError(t, err)
+	for _, c := range []struct {
+		from, want string
+		glob       []string
+	}{
+		{from: "app/main.py"},
+		{from: "app"},
+		{from: "fine"},
+		{from: "fine/main.py"},
+		{from: "nowhere", want: "nowhere does not exist"},
+		{from: "fine/nowhere", want: "fine/nowhere does not exist"},
+		{from: "app", glob: []string{"*.rb"}, want: "no file below app matches *.rb"},
+		{from: "leak", want: "leak is a link out of the project, to " + outside},
+		{from: "up/there", want: "up is a link out of the project, to ../elsewhere"},
+		{from: "dangling", want: "dangling is a link to app/gone, which does not exist"},
+		{from: "app/sub/deep/x", want: "app/sub/deep is a link to ../../gone, which does not exist"},
+		{from: "chain", want: "dangling is a link to app/gone, which does not exist"},
+		{from: "circle", want: "reading circle: "},
+	} {
+		_, err := layer.Collect(tree, layer.Source{From: c.from, To: "/x", Glob: c.glob})
+		checked := layer.Check(tree, layer.Source{From: c.from, To: "/x", Glob: c.glob})
+		if c.want == "" {
+			assert.NoError(t, errors.Join(err, checked), c.from)
+			continue
+		}
+		require.ErrorContains(t, err, c.want)
+		assert.EqualError(t, checked, err.Error())
+	}
+}
+
+func TestTakes(t *testing.T) {
+	for _, c := range []struct {
+		from, dir string
+		glob      []string
+		want      bool
+	}{
+		{".", "dist", nil, true},
+		{"./web", "web/dist", nil, true},
+		{"dist", "dist", nil, true},
+		{"dist/more", "dist", nil, false},
+		{"web", "website", nil, false},
+		{".", "dist", []string{"**/*.json"}, true},
+		{".", "dist", []string{"*.json"}, false},
+		{".", "dist", []string{"!dist/**"}, false},
+		{"web", "web/dist", []string{"dist/blobs/**"}, true},
+	} {
+		assert.Equal(t, c.want, layer.Source{From: c.from, Glob: c.glob}.Takes(c.dir), c)
+	}
+}
+
+// TestCollectLeavesOut walks a project with a checkout, a submodule, and a layout that an earlier build wrote.
+func TestCollectLeavesOut(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{
+		".git/config", ".git/objects/aa/bb", ".gitignore", ".github/x.yml", "lib/.git", "lib/a", "web/.git/HEAD",
+		"dist/oci-layout", "dist/index.json", "dist/.multiarch.lock", "dist/blobs/sha256/aa",
+		"theirs/oci-layout", "theirs/index.json",
+	} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o644))
+	}
+	tree, err := os.OpenRoot(dir)
+	require.NoError(t, err)
+	for _, c := range []struct {
+		source     layer.Source
+		want       string
+		wrong      string
+		hintSaying string
+	}{
+		{source: layer.Source{From: ".", Glob: []string{"!dist/**"}}, want: "/src/.github/x.yml /src/.gitignore /src/lib/a /src/theirs/index.json /src/theirs/oci-layout"},
+		{source: layer.Source{From: "web"}, want: ""},
+		{source: layer.Source{From: "lib"}, want: "/src/a"},
+		{source: layer.Source{From: ".", Glob: []string{"*"}}, want: "/src/.gitignore"},
+		{source: layer.Source{From: "theirs"}, want: "/src/index.json /src/oci-layout"},
+		// What from: leads to is meant.
+		{source: layer.Source{From: ".git/config"}, want: "/src"},
+		{source: layer.Source{From: "web/.git"}, want: "/src/HEAD"},
+		{source: layer.Source{From: "dist"}, want: "/src/.multiarch.lock /src/blobs /src/blobs/sha256 /src/blobs/sha256/aa /src/index.json /src/oci-layout"},
+		{source: layer.Source{From: "."}, wrong: ". holds dist, an OCI layout that multiarch wrote", hintSaying: `glob: ["!dist/**"]`},
+		{source: layer.Source{From: "./", Glob: []string{"**/*.json"}}, wrong: "./ holds dist, an OCI layout that multiarch wrote", hintSaying: "--output"},
+		{source: layer.Source{From: ".", Glob: []string{".git/config"}}, wrong: "no file below . matches .git/config", hintSaying: "unless from: leads there"},
+	} {
+		c.source.To = "/src"
+		entries, err := layer.Collect(tree, c.source)
+		if c.wrong != "" {
+			var hinting interface{ Hint() string }
+			require.ErrorAs(t, err, &hinting)
+			assert.EqualError(t, err, c.wrong)
+			assert.Contains(t, hinting.Hint(), c.hintSaying)
+			continue
+		}
+		require.NoError(t, err)
+		var got []string
+		for _, e := range entries {
+			got = append(got, e.Path)
+		}
+		assert.Equal(t, c.want, strings.Join(got, " "), c.source)
+	}
 }
 
 // TestCollectLeavesTheSystemItsDirectories puts a tree at the root, whose own modes are not those of a system.

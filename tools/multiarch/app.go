@@ -139,6 +139,8 @@ type project struct {
 	// selected are the platforms that were asked for, none where all are.
 	selected []arch.Platform
 	vars     config.Vars
+	// output is the OCI layout that will be written, "" where none is.
+	output string
 	// bases are those from registries, once it has been built.
 	bases *bases
 }

@@ -65,6 +65,10 @@ image: skopeo inspect oci:dist:hello. Prints a line an image: its name and the d
 			if err != nil {
 				return err
 			}
+			if !filepath.IsAbs(output) && !cmd.Flags().Changed("output") {
+				output = filepath.Join(project.top, output)
+			}
+			project.output = output
 			results, err := a.carryOut(cmd, project, o)
 			if err != nil {
 				return err
@@ -75,9 +79,6 @@ image: skopeo inspect oci:dist:hello. Prints a line an image: its name and the d
 			var keep []string
 			for name := range project.config.Images {
 				keep = append(keep, name)
-			}
-			if !filepath.IsAbs(output) && !cmd.Flags().Changed("output") {
-				output = filepath.Join(project.top, output)
 			}
 			if err := publish.Layout(cmd.Context(), output, published(results), keep); err != nil {
 				return fmt.Errorf("writing %s: %w", output, err)
@@ -98,6 +99,9 @@ image: skopeo inspect oci:dist:hello. Prints a line an image: its name and the d
 
 // carryOut builds a plan.
 func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Result, error) {
+	if err := build.Check(p.config, p.plan, p.top, p.output); err != nil {
+		return nil, err
+	}
 	cache, err := store()
 	if err != nil {
 		return nil, err

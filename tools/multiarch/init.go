@@ -34,7 +34,7 @@ func (a *app) initCommand() *cobra.Command {
 				return err
 			}
 			if len(mains) == 0 {
-				return usagef("run it at the top of a Go module, or start from: multiarch schema", "no Go main package below this folder")
+				return usagef("run it at the top of a Go module; for programs of any other kind write "+name+" as here:\n\n"+filesConfig, "no Go main package below this folder")
 			}
 			f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 			if errors.Is(err, fs.ErrExist) {
@@ -48,10 +48,37 @@ func (a *app) initCommand() *cobra.Command {
 				return fmt.Errorf("writing the configuration: %w", err)
 			}
 			a.terminal.result("%s", name)
+			if !inModule(config.Top(name)) {
+				a.terminal.note("there is no go.mod here or above, without which the go command compiles nothing: go mod init example.com/NAME")
+			}
 			a.terminal.note("next: multiarch build")
 			return nil
 		},
 	}
+}
+
+// filesConfig is an example of what needs no Go.
+const filesConfig = `version: 1
+platforms: [linux/amd64, linux/arm64]
+images:
+  app:
+    files: [{from: "bin/{os}-{arch}/app", to: /usr/bin/}]    # bin/linux-amd64/app and bin/linux-arm64/app
+    entrypoint: [/usr/bin/app]
+`
+
+// inModule tells whether a folder is in a Go module.
+func inModule(dir string) bool {
+	dir, err := filepath.Abs(dir)
+	for err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return true
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	return false
 }
 
 // mainPackages lists the main packages below dir: the image name each could have, and its directory.

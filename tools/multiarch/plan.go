@@ -9,6 +9,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/plan"
 )
 
 func (a *app) planCommand() *cobra.Command {
@@ -18,7 +19,7 @@ func (a *app) planCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:               "plan [IMAGE...]",
-		Short:             "Print every resolved image and platform; build nothing",
+		Short:             "Print every resolved image and platform, and where they go; build nothing",
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, images []string) error {
@@ -29,34 +30,60 @@ func (a *app) planCommand() *cobra.Command {
 			if asJSON {
 				return a.terminal.json(project.plan)
 			}
-			w := tabwriter.NewWriter(a.terminal.out, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "IMAGE\tPLATFORM\tBASE\tCONTENT\tENTRYPOINT\tREPOSITORY")
-			for _, i := range project.plan.Images {
-				for _, f := range i.From {
-					platform := "-"
-					if f.Platform != (arch.Platform{}) {
-						platform = f.Platform.String()
-					}
-					fmt.Fprintf(w, "%s\t%s\t-\tfrom %s\t-\t%s\n", i.Name, platform, f.Reference, i.Push.Repository)
-				}
-				for _, c := range i.Children {
-					var content []string
-					if c.Go != nil {
-						content = append(content, "go "+c.Go.Package)
-					}
-					for _, f := range c.Files {
-						content = append(content, f.From+" -> "+f.To)
-					}
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", i.Name, c.Platform, c.Base.Name, strings.Join(content, ", "),
-						strings.Join(c.Config.Entrypoint, " "), i.Push.Repository)
-				}
+			if err := a.contents(project.plan); err != nil {
+				return err
 			}
-			return w.Flush()
+			a.terminal.result("")
+			return a.goals(project.plan)
 		},
 	}
 	s.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the plan as JSON")
 	return cmd
+}
+
+// contents prints what each image consists of, a line a platform.
+func (a *app) contents(p *plan.Plan) error {
+	w := tabwriter.NewWriter(a.terminal.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "IMAGE\tPLATFORM\tBASE\tCONTENT\tENTRYPOINT\tREPOSITORY")
+	for _, i := range p.Images {
+		for _, f := range i.From {
+			platform := "-"
+			if f.Platform != (arch.Platform{}) {
+				platform = f.Platform.String()
+			}
+			fmt.Fprintf(w, "%s\t%s\t-\tfrom %s\t-\t%s\n", i.Name, platform, f.Reference, i.Push.Repository)
+		}
+		for _, c := range i.Children {
+			var content []string
+			if c.Go != nil {
+				content = append(content, "go "+c.Go.Package)
+			}
+			for _, f := range c.Files {
+				content = append(content, f.From+" -> "+f.To)
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", i.Name, c.Platform, c.Base.Name, strings.Join(content, ", "),
+				strings.Join(c.Config.Entrypoint, " "), i.Push.Repository)
+		}
+	}
+	return w.Flush()
+}
+
+// goals prints where each image goes, a line a repository. Tags are as they are written: what git says is asked when
+// they are pushed.
+func (a *app) goals(p *plan.Plan) error {
+	w := tabwriter.NewWriter(a.terminal.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "IMAGE\tGOES TO\tTAGS\tPER PLATFORM")
+	for _, i := range p.Images {
+		var tags []string
+		for _, t := range i.Push.Tags {
+			tags = append(tags, string(t))
+		}
+		for _, repository := range append([]string{i.Push.Repository}, i.Push.Further...) {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", i.Name, repository, strings.Join(tags, ", "), orDash(string(i.Push.PerPlatform)))
+		}
+	}
+	return w.Flush()
 }
 
 func (a *app) platformsCommand() *cobra.Command {

@@ -281,7 +281,7 @@ func (a *app) targets(p *project, flags pushFlags) ([]publish.Target, error) {
 		expand := func(at config.Path, fill func(config.Vars) (string, error), vars config.Vars) string {
 			value, err := fill(vars)
 			if err != nil {
-				wrong = append(wrong, p.config.Errorf(at, "", "%w", err))
+				wrong.Add(p.config.Errorf(at, "", "%w", err))
 			}
 			return value
 		}
@@ -319,7 +319,7 @@ func (a *app) targets(p *project, flags pushFlags) ([]publish.Target, error) {
 		}
 	}
 	if len(wrong) > 0 {
-		return nil, wrong
+		return nil, wrong.Sorted()
 	}
 	return targets, nil
 }

@@ -69,8 +69,8 @@ images:
 	out, err = s.command("build", "-q").CombinedOutput()
 	var exit *exec.ExitError
 	require.ErrorAs(t, err, &exit)
-	assert.Equal(t, exitFailed, exit.ExitCode())
-	assert.Contains(t, string(out), "image service, linux/arm/v5: wheels/linux-armv5 does not exist\n"+
+	assert.Equal(t, exitConfig, exit.ExitCode())
+	assert.Contains(t, string(out), "images.service.files[0].from: wheels/linux-armv5 does not exist\n"+
 		"hint: wheels has linux-amd64, linux-arm64, linux-armv7, linux-s390x; from: is a path below the directory that images are built from")
 	assert.NoDirExists(t, filepath.Join(s.dir, "dist"))
 }

@@ -66,7 +66,7 @@ func New(c *config.Config, opts Options) (*Plan, error) {
 		return nil, errors.Join(b.asked...)
 	}
 	if len(b.wrong) > 0 {
-		return nil, b.wrong
+		return nil, b.wrong.Sorted()
 	}
 	return p, nil
 }
@@ -79,11 +79,7 @@ type builder struct {
 }
 
 func (b *builder) fail(at config.Path, hint, format string, args ...any) {
-	err := b.c.Errorf(at, hint, format, args...)
-	// What is wrong on every platform is said once.
-	if !slices.ContainsFunc(b.wrong, func(e *config.Error) bool { return e.Error() == err.Error() }) {
-		b.wrong = append(b.wrong, err)
-	}
+	b.wrong.Add(b.c.Errorf(at, hint, format, args...))
 }
 
 func (b *builder) image(n string) Image {

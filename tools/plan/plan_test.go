@@ -128,6 +128,27 @@ func TestWhatCannotBePlanned(t *testing.T) {
 	}
 }
 
+func TestErrorsComeInTheOrderOfTheFile(t *testing.T) {
+	_, err := plan.New(parse(t, `version: 1
+platforms: [linux/amd64]
+bases:
+  z: {image: a/z}
+  y: {image: a/y}
+  x: {image: a/x}
+images:
+  a: {go: {package: ./a}, base: y}
+  b: {go: {package: ./b, ldflags: ["{{.Env.NOT_SET}}"]}, base: x}
+  c: {go: {package: ./c}, base: z}
+`), plan.Options{})
+	var all config.Errors
+	require.ErrorAs(t, err, &all)
+	var lines []int
+	for _, e := range all {
+		lines = append(lines, e.Line)
+	}
+	assert.Equal(t, []int{4, 5, 6, 9}, lines)
+}
+
 func TestWindows(t *testing.T) {
 	p, err := plan.New(parse(t, "version: 1\nplatforms: [windows/amd64]\nimages: {a: {base: scratch, go: {package: ./a}}}"), plan.Options{})
 	require.NoError(t, err)

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -184,6 +186,8 @@ type UnavailableError struct {
 	What    string
 	Mirrors []string
 	Err     error // what they said
+	// Suite is set where it is the suite itself that is not there.
+	Suite string
 }
 
 func (e *UnavailableError) Error() string {
@@ -199,7 +203,43 @@ func (e *UnavailableError) Unwrap() error { return e.Err }
 
 // Hint says where else it may be.
 func (e *UnavailableError) Hint() string {
+	var (
+		unreachable *net.OpError
+		answer      *statusError
+	)
+	const another = "name another: mirror: of the base, or MULTIARCH_DEBIAN_MIRROR"
+	answered := errors.As(e.Err, &answer)
+	switch {
+	case len(e.Mirrors) == 0:
+		return "name one: mirror: of the base, or MULTIARCH_DEBIAN_MIRROR"
+	case e.Suite != "" && answered && answer.code == http.StatusNotFound:
+		return suiteHint(e.Suite)
+	case !answered && errors.As(e.Err, &unreachable) && unreachable.Op == "dial":
+		return "see that the mirror is spelt right, runs and can be reached from here, or " + another
+	case e.Suite != "":
+		return "wait until the mirror is well again, or " + another
+	}
 	return "mirrors keep no packages that newer ones have replaced: lock the base again, or name a mirror that still has it"
+}
+
+// suites are those that a base may stand on. Others stand beside them: trixie-backports.
+var suites = []string{"trixie", "bookworm", "bullseye", "forky", "stable", "oldstable", "testing", "unstable", "sid"}
+
+// suiteHint says what a suite that no mirror has may have been meant to be.
+func suiteHint(suite string) string {
+	all := slices.Clone(suites)
+	for _, beside := range []string{"-updates", "-backports", "-proposed-updates"} {
+		for _, s := range suites {
+			all = append(all, s+beside)
+		}
+	}
+	if slices.Contains(all, suite) || debianSuite.MatchString(suite) {
+		return "see that the mirror is an archive of Debian, such as " + DefaultMirror + "; old suites have moved to http://archive.debian.org/debian"
+	}
+	if near := nearestOf(suite, all); len(near) > 0 && !slices.Contains(suites, near[0]) {
+		return nearest.Hint(suite, near)
+	}
+	return nearest.Hint(suite, suites)
 }
 
 // HostileError is returned for a package with something in it that a layer must not have, or that cannot be read.

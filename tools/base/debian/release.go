@@ -72,6 +72,10 @@ func (a *Archive) Release(ctx context.Context) (*Release, error) {
 		out.SHA256 = hex.EncodeToString(sum[:])
 		return nil
 	})
+	var unavailable *UnavailableError
+	if errors.As(err, &unavailable) {
+		unavailable.Suite = a.Suite
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -105,6 +105,22 @@ func TestNextMirror(t *testing.T) {
 	assert.ErrorContains(t, err, "404 Not Found")
 	assert.NotContains(t, err.Error(), "secret")
 
+	for suite, hint := range map[string]string{
+		"trixi":            `did you mean "trixie"? known: trixie, bookworm, `,
+		"trixie-backprots": `did you mean "trixie-backports"? known: `,
+		"noble":            "known: trixie, bookworm, ",
+		"stable":           "old suites have moved to http://archive.debian.org/debian",
+	} {
+		a.Suite = suite
+		_, err = a.Release(t.Context())
+		require.ErrorAs(t, err, &gone)
+		assert.Contains(t, gone.Hint(), hint)
+	}
+	a.Mirrors = a.Mirrors[:1]
+	_, err = a.Release(t.Context())
+	require.ErrorAs(t, err, &gone)
+	assert.Contains(t, gone.Hint(), "see that the mirror is spelt right, runs and can be reached from here")
+
 	a.Mirrors = nil
 	_, err = a.Release(t.Context())
 	assert.ErrorContains(t, err, "no mirror is named")

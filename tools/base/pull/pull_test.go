@@ -195,7 +195,7 @@ func TestWhatIsRefused(t *testing.T) {
 		"an own word that is not":     {"base:tag", []string{"linux/arm/v7"}, map[string]string{"linux/arm/v7": "linux/arm/v7"}, "has no linux/arm/v7", ""},
 		"two that are the same":       {"base:tag", []string{"linux/arm64"}, nil, "has several images for linux/arm64: linux/arm64 sha256:", "platforms:"},
 		"a tag that is not there":     {"base:other", []string{"linux/amd64"}, nil, "base under: reading " + s.host + "/base:other", "check the name"},
-		"a registry that is not here": {"", []string{"linux/amd64"}, nil, "base under: ", "check the name"},
+		"a registry that is not here": {"", []string{"linux/amd64"}, nil, "base under: ", "see that the registry is spelt right, runs and can be reached from here"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ref := s.host + "/" + c.image

@@ -5,7 +5,9 @@ package pull
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 
@@ -34,7 +36,13 @@ func (e *UnavailableError) Error() string { return fmt.Sprintf("base %s: %v", e.
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
 // Hint says what to do next.
-func (e *UnavailableError) Hint() string { return e.hint }
+func (e *UnavailableError) Hint() string {
+	var unreachable *net.OpError
+	if errors.As(e.Err, &unreachable) && unreachable.Op == "dial" {
+		return "see that the registry is spelt right, runs and can be reached from here"
+	}
+	return e.hint
+}
 
 // child is an image of a base, as its index lists it.
 type child struct {

@@ -1,0 +1,72 @@
+package build
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/layer"
+	"github.com/multiarch-build/multiarch/tools/plan"
+)
+
+// Check looks for the files that a plan takes from the tree at dir, before anything is made of them. What is wrong with
+// them is returned as config.Errors, all of it. output is the directory to which images will be written as an OCI layout,
+// which no image may take in; it is "" where there is none.
+func Check(c *config.Config, p *plan.Plan, dir, output string) error {
+	tree, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("opening the tree: %w", err)
+	}
+	defer tree.Close()
+	if output != "" {
+		if output, err = inside(dir, output); err != nil {
+			return fmt.Errorf("looking for the output: %w", err)
+		}
+	}
+	var wrong config.Errors
+	checked := map[string]error{} // platforms and images often share their files
+	for _, i := range p.Images {
+		for _, child := range i.Children {
+			for n, f := range child.Files {
+				key := fmt.Sprintf("%q", []any{f.From, f.Glob})
+				err, known := checked[key]
+				if !known {
+					err = check(tree, layer.Source{From: f.From, Glob: f.Glob}, output)
+					checked[key] = err
+				}
+				if err != nil {
+					wrong.Add(c.Errorf(append(c.FilePath(i.Name, child.Platform, n), "from"), "", "%w", err))
+				}
+			}
+		}
+	}
+	if len(wrong) > 0 {
+		return wrong.Sorted()
+	}
+	return nil
+}
+
+func check(tree *os.Root, s layer.Source, output string) error {
+	if output != "" && s.Takes(output) {
+		return &layer.LayoutError{From: s.From, Dir: output, Output: true}
+	}
+	return layer.Check(tree, s)
+}
+
+// inside returns a directory as a path in the tree, or "" where it is elsewhere.
+func inside(tree, dir string) (string, error) {
+	tree, err := filepath.Abs(tree)
+	if err != nil {
+		return "", err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", err
+	}
+	below, err := filepath.Rel(tree, dir)
+	if err != nil || below == ".." || strings.HasPrefix(below, ".."+string(filepath.Separator)) {
+		return "", nil // another drive, or above
+	}
+	return filepath.ToSlash(below), nil
+}
