@@ -245,7 +245,7 @@ func ask(t *testing.T, image string, p arch.Platform, path string) string {
 	}()
 	var said bytes.Buffer
 	address := ""
-	for deadline := time.After(60 * time.Second); address == ""; {
+	for deadline := time.After(5 * time.Minute); address == ""; {
 		select {
 		case line, open := <-lines:
 			require.True(t, open, "it ended: %s", said.String())

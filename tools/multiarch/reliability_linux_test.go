@@ -130,7 +130,7 @@ func TestInterruptStopsChildren(t *testing.T) {
 			var stderr strings.Builder
 			cmd.Stderr = &stderr
 			require.NoError(t, cmd.Start())
-			require.Eventually(t, func() bool { _, err := os.Stat(pids); return err == nil }, 20*time.Second, 10*time.Millisecond)
+			require.Eventually(t, func() bool { _, err := os.Stat(pids); return err == nil }, 2*time.Minute, 10*time.Millisecond)
 			require.NoError(t, cmd.Process.Signal(signal))
 			_ = cmd.Wait()
 			if signal != syscall.SIGKILL {

@@ -17,7 +17,7 @@ import (
 func TestLiveProgress(t *testing.T) {
 	tool(t, "script")
 	s := newServices(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	typescript := filepath.Join(t.TempDir(), "typescript")
 	cmd := exec.CommandContext(ctx, "script", "-qec", "stty cols 120 rows 40 && multiarch build", typescript)

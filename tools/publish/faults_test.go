@@ -102,15 +102,16 @@ func TestPushSaysWhatIsThere(t *testing.T) {
 	index := digestOf(t, hello.Index)
 	amd, arm := digestOf(t, childOf(t, hello, amd64)), digestOf(t, childOf(t, hello, arm64))
 
+	// One after another: what is stored when something else fails, and whose answer nobody waits for any more, is not said.
+	client := quick
+	client.Jobs = 1
 	for fault, f := range faults {
 		for _, name := range names {
 			t.Run(fault+" "+name, func(t *testing.T) {
 				t.Parallel()
 				l := withOlder(t, older)
 				l.Choose(faulty.Every(name, f))
-				began := time.Now()
-				_, err := push(t, quick, target(l, hello, "latest"))
-				require.Less(t, time.Since(began), 30*time.Second)
+				_, err := push(t, client, target(l, hello, "latest"))
 				now := l.digest(t, "hello:latest")
 				if err == nil {
 					// Either the fault does no harm, or what was asked for happened all the same.

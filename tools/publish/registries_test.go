@@ -99,7 +99,7 @@ func TestJobsOfASource(t *testing.T) {
 		"all at once": {target(a, existing(a, "x"), "v3"), target(b, existing(a, "y"), "v3"), target(a, existing(b, "z"), "v3")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 			_, err := publish.Push(ctx, client, targets, nil)
 			require.NoError(t, err)

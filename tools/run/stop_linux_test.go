@@ -106,7 +106,7 @@ func TestKilledItself(t *testing.T) {
 // endsSoon reads what is left in a pipe that everybody who writes to it must be gone from.
 func endsSoon(t *testing.T, r *os.File) {
 	t.Helper()
-	require.NoError(t, r.SetReadDeadline(time.Now().Add(5*time.Second)))
+	require.NoError(t, r.SetReadDeadline(time.Now().Add(time.Minute)))
 	_, err := io.Copy(io.Discard, r)
 	require.NoError(t, err, "something still runs")
 	require.NoError(t, r.Close())
@@ -223,7 +223,7 @@ func openTerminal(t *testing.T) (keyboard, terminal *os.File) {
 	require.NoError(t, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
 	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
 	require.NoError(t, err)
-	require.NoError(t, keyboard.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, keyboard.SetDeadline(time.Now().Add(2*time.Minute)))
 	terminal, err = os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|syscall.O_NOCTTY, 0)
 	require.NoError(t, err)
 	return keyboard, terminal

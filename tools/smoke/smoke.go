@@ -183,9 +183,14 @@ func (t *Tester) Run(ctx context.Context, name string, img v1.Image, p arch.Plat
 			cancel()
 			<-ended
 		case e := <-ended:
-			stop()
-			// It may have answered and ended at once.
-			if problem = <-answer; problem != "" && limited.Err() == nil {
+			// It may have answered and ended at once: what it sent is read to its end.
+			select {
+			case problem = <-answer:
+			case <-time.After(10 * pollEvery):
+				stop()
+				problem = <-answer
+			}
+			if problem != "" && limited.Err() == nil {
 				problem = fmt.Sprintf("it ended with exit code %d before it answered", e.code)
 			}
 		}

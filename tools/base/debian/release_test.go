@@ -146,6 +146,7 @@ func TestSilentAndEndlessMirrors(t *testing.T) {
 	_, err := a.Release(t.Context())
 	assert.ErrorContains(t, err, "the mirror has stopped sending")
 
+	a = m.archive("stable", nil) // with patience
 	m.before = func(w http.ResponseWriter, r *http.Request) bool {
 		junk := make([]byte, 1<<20)
 		for r.Context().Err() == nil {
