@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -99,8 +101,8 @@ func TestNothingIsLeftHalfWritten(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorkshop(t)
-			if _, err := os.Stat(c.from); err != nil {
-				t.Skip(c.from + " is a file of Linux, whose size is not what it says")
+			if runtime.GOOS != "linux" && strings.HasPrefix(c.from, "/") {
+				t.Skip(c.from + " is a file of Linux, whose size is not what it says; this is another system")
 			}
 			w.write("blob", "of before")
 			before, err := os.ReadDir(".")

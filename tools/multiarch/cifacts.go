@@ -168,12 +168,20 @@ func shortVersion(v string) string {
 
 // repository is the top of the git checkout that a folder is in, or else the folder.
 func repository(dir string) string {
+	if top, ok := above(dir, ".git"); ok {
+		return top
+	}
+	return dir
+}
+
+// above is the nearest folder, dir or one that it is in, that has something of a name.
+func above(dir, name string) (string, bool) {
 	for at := dir; ; at = filepath.Dir(at) {
-		if exists(filepath.Join(at, ".git")) {
-			return at
+		if exists(filepath.Join(at, name)) {
+			return at, true
 		}
 		if at == filepath.Dir(at) {
-			return dir
+			return "", false
 		}
 	}
 }

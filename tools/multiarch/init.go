@@ -69,16 +69,11 @@ images:
 // inModule tells whether a folder is in a Go module.
 func inModule(dir string) bool {
 	dir, err := filepath.Abs(dir)
-	for err == nil {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return true
-		}
-		if dir == filepath.Dir(dir) {
-			break
-		}
-		dir = filepath.Dir(dir)
+	if err != nil {
+		return false
 	}
-	return false
+	_, ok := above(dir, "go.mod")
+	return ok
 }
 
 // mainPackages lists the main packages below dir: the image name each could have, and its directory.

@@ -22,9 +22,9 @@ import (
 //
 // It goes in steps, and none begins before the one before it is done for every target in every registry: what the
 // registries have is asked for, blobs, the manifests of the images, the indexes by their digests, all of which are read
-// back, what the tags stand for by now, the tags of single images, the tags of indexes. So no tag moves unless everything that all tags stand for is
-// there. Where a tag cannot be moved, those that have been are put back to what they stood for, and those that are new
-// are deleted, also when ctx has ended.
+// back, what the tags stand for by now is asked for, the tags of single images, the tags of indexes. So no tag moves
+// unless everything that all tags stand for is there. Where a tag cannot be moved, those that have been are put back to
+// what they stood for just before, and those that are new are deleted, also when ctx has ended.
 //
 // What a registry has is not sent again: one request for each tag and each manifest says so, and the blobs of a
 // manifest that is there are not asked for. A blob is sent to a registry once, not at all where one of the repositories
