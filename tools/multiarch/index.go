@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -62,7 +63,7 @@ or app:ltsc2022=windows/amd64:10.0.20348.169; of an index with several images it
 		RunE: func(cmd *cobra.Command, args []string) error { return a.createIndex(cmd, f, args) },
 	}
 	f.flags(cmd)
-	cmd.Flags().StringSliceVarP(&f.tags, "tag", "t", nil, "more tags of TARGET's repository")
+	cmd.Flags().StringSliceVarP(&f.tags, "tag", "t", nil, "tags in TARGET's repository instead of TARGET's own")
 	checkFlag(cmd.Flags(), "tag", publish.CheckTag)
 	cmd.Flags().BoolVar(&f.append, "append", false, "add to the index that TARGET is now")
 	cmd.Flags().BoolVar(&f.replace, "replace", false, "with --append, take the place of images for the same platforms")
@@ -78,8 +79,8 @@ type request struct {
 	target  target
 	wanted  []existing
 	options index.Options
-	tags    []string
-	onto    v1.Hash // the digest of options.Onto
+	tags    []string // all that are moved; those of -t replace the target's own and the spec's
+	onto    v1.Hash  // the digest of options.Onto
 }
 
 func (a *app) createIndex(cmd *cobra.Command, f indexFlags, args []string) error {
@@ -111,6 +112,11 @@ func (a *app) createIndex(cmd *cobra.Command, f indexFlags, args []string) error
 		return a.dryIndex(r, j)
 	}
 	if r.target.dir == "" {
+		if at := slices.Index(r.tags, r.target.tag); at >= 0 {
+			r.tags[0], r.tags[at] = r.tags[at], r.tags[0] // Onto is about the first tag
+		} else {
+			r.onto = v1.Hash{} // the tag that the index was made from does not move
+		}
 		return a.publish(cmd, f.outcome, client.Hosts, []publish.Target{{
 			Name: r.target.repository, Index: j.Index, Repository: r.target.repository, Tags: r.tags, Sources: j.sources, Onto: r.onto,
 		}})
@@ -166,7 +172,9 @@ func (f indexFlags) request(client registry.Client, args []string) (*request, er
 		if to == "" {
 			to = spec.Image
 		}
-		r.tags = append(r.tags, spec.Tags...)
+		if len(f.tags) == 0 {
+			r.tags = spec.Tags
+		}
 		maps.Copy(r.options.Annotations, spec.Annotations) // those of flags come later, and win
 		for _, m := range spec.Manifests {
 			r.wanted = append(r.wanted, existing{m.Image, m.Platform})
@@ -208,7 +216,7 @@ func (f indexFlags) request(client registry.Client, args []string) (*request, er
 	case len(r.wanted) == 0 && !f.append && len(f.remove) == 0:
 		return nil, usagef("add --append to annotate the index there is", "SRC is missing: what %s is made of", r.target.given)
 	}
-	if r.target.dir == "" {
+	if r.target.dir == "" && len(f.tags) == 0 {
 		r.tags = append([]string{r.target.tag}, r.tags...)
 	}
 	return r, nil
