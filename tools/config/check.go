@@ -99,7 +99,7 @@ func (r *reader) checkImage(c *Config, at Path, n string) {
 	switch {
 	case !i.From.IsZero():
 		r.checkFrom(c, at, i)
-	case i.Go == nil && i.Files == nil && i.Bazel == "":
+	case i.Go == nil && i.Files == nil && i.Bazel == "" && i.Directories == nil && i.Links == nil:
 		r.fail(at, "give go: a main package, files: what to put in, or from: existing images", "has nothing in it")
 	case len(c.PlatformsOf(n)) == 0 && !slices.ContainsFunc(r.errs, func(e *Error) bool { return within("platforms", e.Path) }):
 		r.fail(at, "give platforms: here or at the top of the file; "+nearest.Hint("", arch.Names()), "has no platform")
@@ -160,6 +160,7 @@ func (r *reader) checkSettings(c *Config, at Path, s Settings, platforms []arch.
 	for i, f := range s.Files {
 		r.checkFile(at.to("files", i), f)
 	}
+	r.checkDirectories(at, s)
 	r.checkBaseChoice(c, at.to("base"), s.Base, platforms)
 	if len(s.Entrypoint) > 0 && s.Entrypoint[0] == "" {
 		r.fail(at.to("entrypoint", 0), "name the program", "is empty")
@@ -215,6 +216,7 @@ func (r *reader) checkFile(at Path, f File) {
 		}
 	}
 	r.checkInside(at.to("to"), f.To)
+	r.checkWhiteout(at.to("to"), f.To)
 	for i, g := range f.Glob {
 		if !doublestar.ValidatePattern(strings.TrimPrefix(g, "!")) || g == "" || g == "!" {
 			r.fail(at.to("glob", i), "such as **/*.py, or !**/*_test.py", "%q is not a pattern", g)

@@ -57,6 +57,8 @@ type Image struct {
 type Settings struct {
 	Go          *Go           `yaml:"go,omitempty" jsonschema_description:"A Go main package to compile and put in."`
 	Files       []File        `yaml:"files,omitempty" jsonschema_description:"Files and directories to put in."`
+	Directories []Directory   `yaml:"directories,omitempty" jsonschema_description:"Directories to create, such as those for data. Those of overrides are added."`
+	Links       []Link        `yaml:"links,omitempty" jsonschema_description:"Symbolic links to create. Those of overrides are added."`
 	Base        BaseChoice    `yaml:"base,omitempty" jsonschema_description:"The name of a base, or names by platform: {default: static, windows/amd64: nano}; default: static."`
 	Entrypoint  []string      `yaml:"entrypoint,omitempty" jsonschema_description:"The program to run, and its first arguments; default: the Go binary, at /app/<image>."`
 	Cmd         []string      `yaml:"cmd,omitempty" jsonschema_description:"Arguments that a user of the image can replace."`
@@ -78,7 +80,9 @@ type Go struct {
 	Ldflags []PlatformTemplate `yaml:"ldflags,omitempty" jsonschema_description:"Linker flags, with templates: -X main.version={{.Git.Describe}}, which is v1.0.0 on that tag and v1.0.0-3-gabcdef1 after it. Default: -s -w, no symbols for debuggers."`
 	Tags    []string           `yaml:"tags,omitempty" jsonschema_description:"Build tags."`
 	Env     map[Name]Text      `yaml:"env,omitempty" jsonschema_description:"Environment of the go command, such as GOEXPERIMENT."`
-	Cgo     *bool              `yaml:"cgo,omitempty" jsonschema_description:"Compile with cgo; default: false. The C compiler is CC of env, else CC_ARCH of the environment, else the cross compiler of Debian."`
+	// Capabilities are those of the compiled program.
+	Capabilities Capabilities `yaml:"capabilities,omitempty" jsonschema_description:"File capabilities of the program, as setcap takes them, such as cap_net_bind_service=+ep."`
+	Cgo          *bool        `yaml:"cgo,omitempty" jsonschema_description:"Compile with cgo; default: false. The C compiler is CC of env, else CC_ARCH of the environment, else the cross compiler of Debian."`
 }
 
 // File puts a file, or what is in a directory, into the image.
@@ -86,8 +90,23 @@ type File struct {
 	From  string   `yaml:"from" jsonschema_description:"A file or directory; every .git below a directory is left out. {os}, {arch} and {variant} stand for the platform's."`
 	To    string   `yaml:"to" jsonschema_description:"The absolute path in the image. A file goes into it where it ends in a slash; a directory's content always does."`
 	Glob  []string `yaml:"glob,omitempty" jsonschema_description:"Only files whose path below from matches one of these; ** matches directories, a leading ! excludes."`
-	Mode  Mode     `yaml:"mode,omitempty" jsonschema_description:"The permission bits of files, in octal; default: 0755 for executables, 0644 for others."`
-	Owner Owner    `yaml:"owner,omitempty" jsonschema_description:"uid or uid:gid; default: 0:0."`
+	Mode  Mode     `yaml:"mode,omitempty" jsonschema_description:"The permission bits of files, in octal; default: 0755 for executables, 0644 for others. A directory that from: creates gets them too, and can be searched by whoever can read it. Directories of the base keep theirs."`
+	Owner Owner    `yaml:"owner,omitempty" jsonschema_description:"uid or uid:gid of the files, and of the directories that from: creates, to: included; default: 0:0. Directories of the base keep theirs."`
+	// Capabilities are those of every file.
+	Capabilities Capabilities `yaml:"capabilities,omitempty" jsonschema_description:"File capabilities of the files, as setcap takes them, such as cap_net_bind_service=+ep."`
+}
+
+// Directory creates a directory in the image. If the base has it, only what is given changes.
+type Directory struct {
+	Path  string `yaml:"path" jsonschema_description:"The absolute path in the image."`
+	Owner *Owner `yaml:"owner,omitempty" jsonschema_description:"uid or uid:gid; default: 0:0, or the owner that the directory has in the base."`
+	Mode  Mode   `yaml:"mode,omitempty" jsonschema_description:"The permission bits, in octal; default: 0755, or the mode that the directory has in the base."`
+}
+
+// Link creates a symbolic link in the image.
+type Link struct {
+	Path string `yaml:"path" jsonschema_description:"The absolute path of the link."`
+	To   string `yaml:"to" jsonschema_description:"What it points to: an absolute path, or one relative to the directory of the link."`
 }
 
 // Push is where an image index goes, and under which names.

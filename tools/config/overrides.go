@@ -1,6 +1,9 @@
 package config
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // with lays over on top of s: maps are merged key by key, the go section field by field, anything else replaces.
 func (s Settings) with(over Settings) Settings {
@@ -8,6 +11,8 @@ func (s Settings) with(over Settings) Settings {
 		s.Go = s.Go.with(*over.Go)
 	}
 	replaceList(&s.Files, over.Files)
+	s.Directories = slices.Concat(s.Directories, over.Directories)
+	s.Links = slices.Concat(s.Links, over.Links)
 	if !over.Base.IsZero() {
 		s.Base = over.Base
 	}
@@ -35,6 +40,7 @@ func (g *Go) with(over Go) *Go {
 	replaceList(&merged.Ldflags, over.Ldflags)
 	replaceList(&merged.Tags, over.Tags)
 	merge(&merged.Env, over.Env)
+	replace(&merged.Capabilities, over.Capabilities)
 	if over.Cgo != nil {
 		merged.Cgo = over.Cgo
 	}

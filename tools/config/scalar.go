@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/multiarch-build/multiarch/tools/filecap"
 	"github.com/multiarch-build/multiarch/tools/nearest"
 )
 
@@ -85,6 +86,18 @@ func (o *Owner) UnmarshalText(text []byte) error {
 		return hinted(fmt.Errorf("%q is not an owner", text), "write numbers, uid or uid:gid, such as 65532:65532")
 	}
 	*o = Owner{int(u), int(g)}
+	return nil
+}
+
+// Capabilities are file capabilities, in the form of setcap. The zero value means: none.
+type Capabilities string
+
+// UnmarshalText refuses what the kernel would refuse.
+func (c *Capabilities) UnmarshalText(text []byte) error {
+	if _, err := filecap.Parse(string(text)); err != nil {
+		return err // it has a hint
+	}
+	*c = Capabilities(text)
 	return nil
 }
 

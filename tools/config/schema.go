@@ -49,7 +49,7 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 		return byPlatform(&jsonschema.Schema{Ref: "#/$defs/Settings"})
 	case reflect.TypeFor[Compression]():
 		return &jsonschema.Schema{Type: "string", Enum: []any{Gzip, Zstd}}
-	case reflect.TypeFor[Created](), reflect.TypeFor[Name](), reflect.TypeFor[Duration](), reflect.TypeFor[Pattern]():
+	case reflect.TypeFor[Created](), reflect.TypeFor[Name](), reflect.TypeFor[Duration](), reflect.TypeFor[Capabilities](), reflect.TypeFor[Pattern]():
 		return &jsonschema.Schema{Type: "string"}
 	case reflect.TypeFor[map[Name]Text](), reflect.TypeFor[map[Text]Text]():
 		return &jsonschema.Schema{Type: "object", AdditionalProperties: scalar()}

@@ -99,7 +99,7 @@ func (b *builder) image(n string) Image {
 	if !src.From.IsZero() {
 		return b.from(i, src.From, registry)
 	}
-	if src.Go == nil && src.Files == nil && !b.opts.Bazel {
+	if src.Go == nil && src.Files == nil && src.Directories == nil && src.Links == nil && !b.opts.Bazel {
 		b.fail(append(at, "bazel"), "give go: or files: as well", "an image of a Bazel label alone is not built yet")
 		return i
 	}
@@ -158,7 +158,16 @@ func (b *builder) child(at config.Path, n string, row arch.Row, s config.Setting
 	slices.Sort(c.Config.Ports)
 	for _, f := range s.Files {
 		words := strings.NewReplacer("{os}", row.OS, "{arch}", row.Architecture, "{variant}", row.Variant)
-		c.Files = append(c.Files, File{words.Replace(f.From), f.To, f.Glob, uint32(f.Mode), f.Owner.UID, f.Owner.GID})
+		c.Files = append(c.Files, File{
+			From: words.Replace(f.From), To: f.To, Glob: f.Glob, Mode: uint32(f.Mode), UID: f.Owner.UID, GID: f.Owner.GID,
+			Capabilities: string(f.Capabilities),
+		})
+	}
+	for _, d := range s.Directories {
+		c.Directories = append(c.Directories, Directory{path.Clean(d.Path), uint32(d.Mode), d.Owner})
+	}
+	for _, l := range s.Links {
+		c.Links = append(c.Links, Link{path.Clean(l.Path), l.To})
 	}
 	if s.Go != nil {
 		c.Go = b.gobuild(at, n, row, *s.Go, vars)
@@ -209,6 +218,8 @@ func (b *builder) gobuild(at config.Path, n string, row arch.Row, src config.Go,
 		Tags:    slices.Compact(slices.Sorted(slices.Values(src.Tags))),
 		Env:     environ(src.Env),
 		Cgo:     src.Cgo != nil && *src.Cgo,
+
+		Capabilities: string(src.Capabilities),
 	}
 	if src.Ldflags == nil {
 		// Images are shipped, not debugged: a third of a Go program is symbols that nothing in it reads.

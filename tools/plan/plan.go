@@ -62,7 +62,10 @@ type Child struct {
 	Platform arch.Platform `json:"platform"`
 	Base     Base          `json:"base"`
 	Files    []File        `json:"files,omitempty"`
-	Go       *Go           `json:"go,omitempty"`
+	// Directories are created, and so are those that the config names: the working directory and the volumes.
+	Directories []Directory `json:"directories,omitempty"`
+	Links       []Link      `json:"links,omitempty"`
+	Go          *Go         `json:"go,omitempty"`
 	// Bazel is the label that bazel: gives the binary. Only a plan for the Bazel engine has it.
 	Bazel  string         `json:"bazel,omitempty"`
 	Config image.Settings `json:"config"`
@@ -106,6 +109,21 @@ type File struct {
 	Mode uint32   `json:"mode,omitempty"`
 	UID  int      `json:"uid,omitempty"`
 	GID  int      `json:"gid,omitempty"`
+	// Capabilities of every file, in the form of setcap.
+	Capabilities string `json:"capabilities,omitempty"`
+}
+
+// Directory is created unless the base has it; what is given holds for that of the base as well.
+type Directory struct {
+	Path  string        `json:"path"`
+	Mode  uint32        `json:"mode,omitempty"`
+	Owner *config.Owner `json:"owner,omitempty"`
+}
+
+// Link is a symbolic link to create.
+type Link struct {
+	Path string `json:"path"`
+	To   string `json:"to"`
 }
 
 // Go compiles Package and puts the binary to Path.
@@ -116,6 +134,8 @@ type Go struct {
 	Tags    []string `json:"tags,omitempty"`
 	Env     []string `json:"env,omitempty"` // NAME=value, sorted
 	Cgo     bool     `json:"cgo,omitempty"`
+	// Capabilities of the program, in the form of setcap.
+	Capabilities string `json:"capabilities,omitempty"`
 }
 
 // Options narrow a plan and supply what the configuration leaves to the moment.
