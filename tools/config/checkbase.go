@@ -2,7 +2,6 @@ package config
 
 import (
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -44,7 +43,7 @@ func (r *reader) checkDebian(at Path, d Debian) {
 			r.fail(at.to("components", i), "write main, contrib, non-free or the like", "%q is not a component", name)
 		}
 	}
-	if u, err := url.Parse(d.Mirror); d.Mirror != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+	if d.Mirror != "" && !isMirror(d.Mirror) {
 		r.fail(at.to("mirror"), "write it as http://deb.debian.org/debian", "%q is not a mirror", d.Mirror)
 	}
 }

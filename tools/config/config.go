@@ -33,12 +33,17 @@ type Base struct {
 
 // Debian is a base made of Debian packages.
 type Debian struct {
-	Suite      string   `yaml:"suite" jsonschema_description:"The suite, such as trixie."`
+	Suite      string   `yaml:"suite" jsonschema_description:"The suite, such as trixie. Its security and updates archives are included."`
 	Packages   []string `yaml:"packages" jsonschema_description:"The packages wanted."`
 	Exclude    []string `yaml:"exclude,omitempty" jsonschema_description:"Packages to leave out although something depends on them."`
 	Components []string `yaml:"components,omitempty" jsonschema_description:"The components of the suite; default: main."`
 	Mirror     string   `yaml:"mirror,omitempty" jsonschema_description:"The mirror; default: the machine's own apt sources."`
-	Slim       bool     `yaml:"slim,omitempty" jsonschema_description:"Leave out documentation, man pages and locales; licences stay."`
+	// Security is where security updates come from.
+	Security Security `yaml:"security,omitempty" jsonschema_description:"false locks the suite alone, without its security and updates archives; a URL is the mirror of its security archive; default: true."`
+	Keyring  string   `yaml:"keyring,omitempty" jsonschema_description:"A file of OpenPGP public keys, one of which must have signed every Release; default: the keys of Debian's archive."`
+	// CheckValidUntil is nil if it is not given.
+	CheckValidUntil *bool `yaml:"check_valid_until,omitempty" jsonschema_description:"false accepts a Release after its Valid-Until, for archives that are frozen; default: true."`
+	Slim            bool  `yaml:"slim,omitempty" jsonschema_description:"Leave out documentation, man pages and locales; licences stay."`
 }
 
 // Image is one image index: what stands in it, for which platforms, and where it goes.

@@ -13,6 +13,8 @@ type Change struct {
 	What string // the platform or the package, "" for all of it
 	// From and To are digests or versions, "" where there is none.
 	From, To string
+	// Security is set if To holds a version from the security archive that From lacks.
+	Security bool
 }
 
 func (c Change) String() string {
@@ -26,6 +28,9 @@ func (c Change) String() string {
 	case c.To == "":
 		return fmt.Sprintf("%s: %s is gone", what, c.From)
 	}
+	if c.Security {
+		return fmt.Sprintf("%s: %s -> %s (security)", what, c.From, c.To)
+	}
 	return fmt.Sprintf("%s: %s -> %s", what, c.From, c.To)
 }
 
@@ -37,7 +42,7 @@ func Changes(from, to *File) []Change {
 	for _, base := range union(a, b) {
 		for _, what := range union(a[base], b[base]) {
 			if x, y := a[base][what], b[base][what]; x != y {
-				changes = append(changes, Change{base, what, x, y})
+				changes = append(changes, Change{base, what, x, y, x != "" && to.secures(base, what, from)})
 			}
 		}
 	}
@@ -67,6 +72,28 @@ func entries(f *File) map[string]map[string]string {
 		all[name] = facts
 	}
 	return all
+}
+
+// secures reports whether the base has a version of the package from the security archive that it lacks in from.
+func (f *File) secures(base, name string, from *File) bool {
+	if f == nil || from == nil || f.Bases[base].Debian == nil || from.Bases[base].Debian == nil {
+		return false
+	}
+	before := map[string]bool{}
+	for _, packages := range from.Bases[base].Debian.Architectures {
+		for _, p := range packages {
+			before[p.Name+" "+p.Version] = true
+		}
+	}
+	d := f.Bases[base].Debian
+	for _, packages := range d.Architectures {
+		for _, p := range packages {
+			if p.Name == name && d.Origin(p).Security && !before[p.Name+" "+p.Version] {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // versions are those of each package. Rebuilds for single architectures are named with them.

@@ -15,6 +15,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/multiarch-build/multiarch/tools/config"
 )
 
 // Name is what the file is called. It stands beside multiarch.yaml.
@@ -67,7 +69,12 @@ type Debian struct {
 	Packages   []string `json:"packages"` // asked for
 	Exclude    []string `json:"exclude,omitempty"`
 	Mirror     string   `json:"mirror,omitempty"` // "" for that of whoever fetches
-	Release    Release  `json:"release"`
+	// Security is what multiarch.yaml says about security updates. It is nil in locks of earlier versions of
+	// multiarch, which knew the suite alone.
+	Security *config.Security `json:"security,omitempty"`
+	Release  Release          `json:"release"` // of the suite itself
+	// Archives are the other suites that packages may come from, by name: trixie-security, trixie-updates.
+	Archives map[string]Archive `json:"archives,omitempty"`
 	// Architectures are the packages with all that they need, by Debian's name of an architecture.
 	Architectures map[string][]Package `json:"architectures"`
 }
@@ -79,6 +86,13 @@ type Release struct {
 	SHA256   string `json:"sha256"` // of InRelease
 }
 
+// Archive is a suite that belongs to that of a base: its security updates, or updates between point releases.
+type Archive struct {
+	Release
+	// Security tells that it is in the security archive, which has mirrors of its own.
+	Security bool `json:"security,omitempty"`
+}
+
 // Package is one Debian package.
 type Package struct {
 	Name         string `json:"name"`
@@ -87,6 +101,16 @@ type Package struct {
 	Path         string `json:"path"`         // below a mirror
 	Size         int64  `json:"size"`         // in bytes
 	SHA256       string `json:"sha256"`
+	// Archive is one of Debian.Archives, "" for the suite itself.
+	Archive string `json:"archive,omitempty"`
+}
+
+// Origin returns where a package was found: the Release that vouches for it, and whether it is in the security archive.
+func (d *Debian) Origin(p Package) Archive {
+	if a, ok := d.Archives[p.Archive]; ok {
+		return a
+	}
+	return Archive{Release: d.Release}
 }
 
 // Pinned names what digest is in the repository of a reference.
@@ -167,6 +191,9 @@ func (f *File) check() error {
 				for _, p := range packages {
 					if len(p.SHA256) != 64 || p.Size <= 0 || p.Path == "" {
 						return fmt.Errorf("bases.%s.architectures.%s: %q is no package with path, size and sha256", name, a, p.Name)
+					}
+					if _, ok := b.Debian.Archives[p.Archive]; !ok && p.Archive != "" {
+						return fmt.Errorf("bases.%s.architectures.%s: package %q is from %q, which is not in archives", name, a, p.Name, p.Archive)
 					}
 				}
 			}

@@ -68,6 +68,7 @@ func TestStale(t *testing.T) {
 		"another word":    {"linux/arm/v7: linux/arm,", "linux/arm/v7: linux/arm/v6,", "bases.under: takes another image for linux/arm/v7 than the one in multiarch.lock"},
 		"a platform":      {"[linux/amd64,", "[linux/s390x, linux/amd64,", "bases.python: has no s390x in multiarch.lock\nbases.under: has no linux/s390x in multiarch.lock"},
 		"a package":       {"python3]", "python3, tzdata]", "bases.python: packages is python3, python3-flask, tzdata, and python3, python3-flask is locked"},
+		"no security":     {"exclude: [mawk]", "exclude: [mawk], security: false", "bases.python: security is false, and true is locked"},
 		"a suite":         {"trixie", "forky", "bases.python: suite is forky, and trixie is locked"},
 		"a mirror":        {"exclude: [mawk]", "exclude: [mawk], mirror: \"http://m.example/debian\"", "bases.python: mirror is http://m.example/debian, and nothing is locked"},
 		"an exclusion":    {", exclude: [mawk]", "", "bases.python: exclude is nothing, and mawk is locked"},
@@ -109,6 +110,47 @@ func replaceOnce(t *testing.T, text, from, to string) string {
 	return before + to + after
 }
 
+// TestLockOfAnEarlierVersion: what it has can be built, and locking again adds security updates.
+func TestLockOfAnEarlierVersion(t *testing.T) {
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	text := string(content)
+	text = replaceOnce(t, text, `        "security": true,`+"\n", "")
+	text = replaceOnce(t, text, `        "archives": {
+          "trixie-security": {"codename": "trixie-security", "date": "2026-01-03T03:04:05Z", "sha256": "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc", "security": true}
+        },
+`, "")
+	text = replaceOnce(t, text, `, "archive": "trixie-security"`, "")
+	f, err := lock.Parse(file, []byte(text))
+	require.NoError(t, err)
+	for _, c := range []struct{ from, to, want string }{
+		{"", "", "bases.python: was locked without the security updates of suite trixie"},
+		{"exclude: [mawk]", "exclude: [mawk], security: false", ""},
+	} {
+		w := wants(t, replaceOnce(t, yaml, c.from, c.to))[0]
+		assert.Nil(t, f.Covers(w))
+		if stale := f.StaleBase(w); c.want == "" {
+			assert.Nil(t, stale)
+		} else {
+			assert.EqualError(t, stale, c.want)
+		}
+	}
+}
+
+func TestSecurityUpdatesAreNamed(t *testing.T) {
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	read := func(version string) *lock.File {
+		f, err := lock.Parse(file, []byte(replaceOnce(t, string(content), `"python3", "version": "3.13.5-1"`, `"python3", "version": "`+version+`"`)))
+		require.NoError(t, err)
+		return f
+	}
+	changes := lock.Changes(read("3.13.5-1"), read("3.13.5-2"))
+	require.Len(t, changes, 1)
+	assert.True(t, changes[0].Security)
+	assert.Equal(t, "python python3: 3.13.5-1 (amd64), 3.13.5-1+b1 (armhf) -> 3.13.5-1+b1 (armhf), 3.13.5-2 (amd64) (security)", changes[0].String())
+}
+
 func TestBroken(t *testing.T) {
 	for text, want := range map[string]string{
 		``:                                   "EOF",
@@ -117,8 +159,10 @@ func TestBroken(t *testing.T) {
 		`{"version": 2, "bases": {}}`:        "version 2 is not known",
 		`{"version": 1, "bases": {}} {}`:     "something stands behind its end",
 		`{"version": 1, "bases": {"x": {}}}`: "bases.x: has to have one of image and debian",
-		`{"version": 1, "bases": {"x": {"image": {"image": "a", "mediaType": "b", "platforms": {"linux/amd64": {}}}}}}`:                                   "bases.x.platforms.linux/amd64",
-		`{"version": 1, "bases": {"x": {"debian": {"architectures": {"amd64": [{"name": "a", "version": "1", "path": "p", "size": 1, "sha256": ""}]}}}}}`: `"a" is no package with path, size and sha256`,
+		`{"version": 1, "bases": {"x": {"image": {"image": "a", "mediaType": "b", "platforms": {"linux/amd64": {}}}}}}`:                                                                       "bases.x.platforms.linux/amd64",
+		`{"version": 1, "bases": {"x": {"debian": {"architectures": {"amd64": [{"name": "a", "version": "1", "path": "p", "size": 1, "sha256": ""}]}}}}}`:                                     `"a" is no package with path, size and sha256`,
+		`{"version": 1, "bases": {"x": {"debian": {"archives": {"a": {}}, "architectures": {"amd64": [{"name": "a", "path": "p", "size": 1, "archive": "b", "sha256": "` + zeros + `"}]}}}}}`: `package "a" is from "b", which is not in archives`,
+		`{"version": 1, "bases": {"x": {"debian": {"security": "ftp://x"}}}}`:                                                                                                                 `"ftp://x" is not a security archive`,
 		"<<<<<<< HEAD\n": "invalid character",
 	} {
 		_, err := lock.Parse("multiarch.lock", []byte(text))

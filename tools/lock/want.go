@@ -83,8 +83,8 @@ func (f *File) Stale(wants []Want) []*StaleError {
 	wanted := map[string]bool{}
 	for _, w := range wants {
 		wanted[w.Name] = true
-		if what := f.stale(w); what != "" {
-			stale = append(stale, &StaleError{w.Name, what})
+		if s := f.StaleBase(w); s != nil {
+			stale = append(stale, s)
 		}
 	}
 	if f != nil {
@@ -97,7 +97,19 @@ func (f *File) Stale(wants []Want) []*StaleError {
 	return stale
 }
 
-// Covers tells whether the file has all that w asks for; nil where it does.
+// StaleBase returns what the file lacks of a base, or nil. In contrast to Covers, it reports a base that was locked
+// before security updates were included.
+func (f *File) StaleBase(w Want) *StaleError {
+	if s := f.Covers(w); s != nil {
+		return s
+	}
+	if d := f.Bases[w.Name].Debian; d != nil && d.Security == nil && !w.Base.Debian.Security.Off {
+		return &StaleError{w.Name, "was locked without the security updates of suite " + d.Suite}
+	}
+	return nil
+}
+
+// Covers returns what a build of w needs and the file does not have, or nil.
 func (f *File) Covers(w Want) *StaleError {
 	if what := f.stale(w); what != "" {
 		return &StaleError{w.Name, what}
@@ -149,6 +161,7 @@ func (d *Debian) stale(w Want) string {
 		{"packages", Sorted(asked.Packages), d.Packages},
 		{"exclude", Sorted(asked.Exclude), d.Exclude},
 		{"mirror", given(asked.Mirror), given(d.Mirror)},
+		{"security", given(asked.Security.String()), given(d.security(asked.Security).String())},
 	} {
 		if !slices.Equal(same.yaml, same.locked) {
 			return fmt.Sprintf("%s is %s, and %s is locked", same.what, list(same.yaml), list(same.locked))
@@ -160,6 +173,15 @@ func (d *Debian) stale(w Want) string {
 		}
 	}
 	return ""
+}
+
+// security returns what the lock says about security updates. Locks of earlier versions say nothing; builds take them
+// whatever is asked for, since what they hold is still what it was.
+func (d *Debian) security(asked config.Security) config.Security {
+	if d.Security == nil {
+		return asked
+	}
+	return *d.Security
 }
 
 func given(word string) []string {

@@ -96,7 +96,7 @@ those named. Builds take bases as they are locked and ask nobody. Prints a line 
 			var ask []lock.Want
 			for _, w := range l.wants {
 				asked := update && slices.ContainsFunc(again, func(a lock.Want) bool { return a.Name == w.Name })
-				if asked || l.old.Covers(w) != nil {
+				if asked || l.old.StaleBase(w) != nil {
 					ask = append(ask, w)
 				}
 			}
