@@ -30,8 +30,8 @@ func (c Client) Blobs(ctx context.Context, repo name.Repository) (*Blobs, error)
 	return &Blobs{repo, &http.Client{Transport: t}}, nil
 }
 
-// Open reads a blob from an offset on, as RFC 9110, section 14.2, "Range", lets it; from is 0 where the registry sends
-// the whole blob all the same. Nothing is checked. Distribution spec, "Pulling blobs".
+// Open reads a blob from an offset on (RFC 9110, section 14.2, "Range"). It returns 0 as from if the registry sends the
+// whole blob instead. The content is not checked. Distribution spec, "Pulling blobs".
 func (b *Blobs) Open(ctx context.Context, digest string, offset int64) (body io.ReadCloser, from int64, err error) {
 	u := url.URL{Scheme: b.repo.Scheme(), Host: b.repo.RegistryStr(), Path: fmt.Sprintf("/v2/%s/blobs/%s", b.repo.RepositoryStr(), digest)}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
@@ -45,7 +45,7 @@ func (b *Blobs) Open(ctx context.Context, digest string, offset int64) (body io.
 	if err != nil {
 		return nil, 0, err
 	}
-	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && offset > 0 {
 		_ = resp.Body.Close()
 		return b.Open(ctx, digest, 0)
 	}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/multiarch-build/multiarch/tools/httplimit"
 )
 
 // Client says how registries are reached. The zero value asks the docker keychain (config.json and its credential
@@ -33,6 +35,8 @@ type Client struct {
 	UserAgent string
 	// Backoff is how requests that failed are tried again.
 	Backoff Backoff
+	// Idle is how long a registry may take for the next kibibyte of a body, in either direction [1m].
+	Idle time.Duration
 	// connections are shared by all Options, if there are any.
 	connections http.RoundTripper
 }
@@ -102,9 +106,8 @@ func (c Client) Connected() Client {
 	return c
 }
 
-// answersWithin bounds how long a registry may be silent once it has all of a request. Some take minutes to put a large
-// blob together; one that says nothing for as long as this has gone away.
-const answersWithin = 10 * time.Minute
+// maxHeader is how many bytes the header of an answer may have.
+const maxHeader = 1 << 20
 
 func (c Client) transport() http.RoundTripper {
 	t := remote.DefaultTransport.(*http.Transport).Clone()
@@ -115,14 +118,15 @@ func (c Client) transport() http.RoundTripper {
 	}
 	t.MaxIdleConnsPerHost = max(t.MaxIdleConnsPerHost, 2*most)
 	t.MaxIdleConns = max(t.MaxIdleConns, 2*most)
-	t.ResponseHeaderTimeout = answersWithin
+	t.MaxResponseHeaderBytes = maxHeader
 	careless := t.Clone()
 	careless.TLSClientConfig = insecureTLS()
 	checked := guard{careful: t, careless: careless, insecure: c.insecure}
 	backoff := c.Backoff.withDefaults()
-	paced := &pace{inner: checked, most: backoff.Most, until: map[string]time.Time{}}
+	within := &httplimit.Transport{Inner: checked, Idle: c.Idle}
+	paced := &pace{inner: within, most: backoff.Most, until: map[string]time.Time{}}
 	// Nobody waits for another attempt, but everybody for Retry-After, in a slot of the limit.
-	narrow := limited{paced, c.JobsOf, cmp.Or(c.Limits, &Limits{})}
+	narrow := sizes{limited{paced, c.JobsOf, cmp.Or(c.Limits, &Limits{})}}
 	return answerMissing{&pings{inner: retryReads{narrow, backoff}, known: map[string]*ping{}}}
 }
 

@@ -1,0 +1,68 @@
+// Package manifest holds what every reader of manifests and image indexes has to check before it trusts their
+// descriptors, whether they come from a registry, an OCI layout or an archive.
+package manifest
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+)
+
+// Limit is how many bytes a manifest, an image index or an image config may have. Registries accept 4 MiB
+// (distribution spec, "Pushing Manifests").
+const Limit = 8 << 20
+
+// TooLargeError reports a manifest, index or config that is longer than Limit.
+type TooLargeError struct{}
+
+func (*TooLargeError) Error() string {
+	return fmt.Sprintf("longer than the %d bytes that a manifest, index or config may have", Limit)
+}
+
+// SizeError reports a descriptor whose size no content can have. Libraries take -1 for "unknown", and then read without
+// a limit.
+type SizeError struct {
+	Digest string
+	Size   int64
+}
+
+func (e *SizeError) Error() string {
+	return fmt.Sprintf("invalid descriptor: %s has a size of %d bytes", e.Digest, e.Size)
+}
+
+// Read reads a manifest, index or config from r, and nothing longer than Limit.
+func Read(r io.Reader) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, Limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > Limit {
+		return nil, &TooLargeError{}
+	}
+	return raw, nil
+}
+
+// Check returns a *SizeError if a descriptor in a manifest or index has a negative size. What is not JSON passes: whoever
+// parses it says what is wrong.
+func Check(raw []byte) error {
+	type descriptor struct {
+		Digest string `json:"digest"`
+		Size   int64  `json:"size"`
+	}
+	var m struct {
+		Config    descriptor   `json:"config"`
+		Subject   descriptor   `json:"subject"`
+		Layers    []descriptor `json:"layers"`
+		Manifests []descriptor `json:"manifests"`
+		Blobs     []descriptor `json:"blobs"`
+	}
+	_ = json.Unmarshal(raw, &m) // fields before and after a broken one are set all the same
+	for _, list := range [][]descriptor{{m.Config, m.Subject}, m.Layers, m.Manifests, m.Blobs} {
+		for _, d := range list {
+			if d.Size < 0 {
+				return &SizeError{d.Digest, d.Size}
+			}
+		}
+	}
+	return nil
+}
