@@ -20,6 +20,7 @@ const module = "github.com/multiarch-build/multiarch/"
 // mayImport says which of our packages each of our packages may import. Data flows one way, from arch and config at the
 // top to the commands at the bottom; build, publish, inspect and run are strangers to each other.
 var mayImport = map[string][]string{
+	"tools/memo":        {},
 	"tools/nearest":     {},
 	"tools/arch":        {"tools/nearest"},
 	"tools/config":      {"tools/arch", "tools/nearest"},
@@ -33,11 +34,11 @@ var mayImport = map[string][]string{
 	"tools/registry":    {"tools/httplimit", "tools/manifest"},
 	"tools/base":        {"tools/layer", "tools/lock", "tools/plan"},
 	"tools/base/debian": {"tools/cache", "tools/layer", "tools/lock", "tools/nearest"},
-	"tools/base/pull":   {"tools/arch", "tools/cache", "tools/image", "tools/layer", "tools/lock", "tools/registry"},
+	"tools/base/pull":   {"tools/arch", "tools/cache", "tools/image", "tools/layer", "tools/lock", "tools/memo", "tools/registry"},
 	"tools/gobuild":     {"tools/arch", "tools/cache"},
-	"tools/build":       {"tools/arch", "tools/base", "tools/base/debian", "tools/cache", "tools/config", "tools/gobuild", "tools/image", "tools/layer", "tools/lock", "tools/plan"},
+	"tools/build":       {"tools/arch", "tools/base", "tools/base/debian", "tools/cache", "tools/config", "tools/gobuild", "tools/image", "tools/layer", "tools/lock", "tools/memo", "tools/plan"},
 	"tools/publish":     {"tools/arch", "tools/nearest", "tools/registry"},
-	"tools/inspect":     {"tools/arch", "tools/nearest", "tools/registry"},
+	"tools/inspect":     {"tools/arch", "tools/memo", "tools/nearest", "tools/registry"},
 	"tools/index":       {"tools/arch", "tools/image", "tools/nearest"},
 	"tools/run":         {"tools/arch"},
 	"tools/pipeline":    {"tools/arch", "tools/nearest"},

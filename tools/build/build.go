@@ -9,7 +9,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
@@ -18,6 +17,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/cache"
 	"github.com/multiarch-build/multiarch/tools/gobuild"
 	"github.com/multiarch-build/multiarch/tools/image"
+	"github.com/multiarch-build/multiarch/tools/memo"
 	"github.com/multiarch-build/multiarch/tools/plan"
 )
 
@@ -62,10 +62,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
 	// It stays open for as long as somebody may read the layers; the runtime closes it with the last reference.
 	jobs := cmp.Or(o.Jobs, runtime.NumCPU())
 	e := &engine{tree: tree, pull: o.Pull, join: o.Join, mirrors: o.Mirrors, layers: newLayers(ctx, o.Store, jobs)}
-	// Only where something is compiled is the go command needed at all.
-	e.compiler = sync.OnceValues(func() (*gobuild.Builder, error) {
-		return gobuild.New(ctx, o.Dir, o.Store, jobs)
-	})
+	e.newCompiler = func(ctx context.Context) (*gobuild.Builder, error) { return gobuild.New(ctx, o.Dir, o.Store, jobs) }
 	return e.run(ctx, p, o.Progress)
 }
 
@@ -75,7 +72,14 @@ type engine struct {
 	join     func(context.Context, plan.Image) (v1.ImageIndex, error)
 	mirrors  []string
 	layers   *layers
-	compiler func() (*gobuild.Builder, error)
+
+	newCompiler func(context.Context) (*gobuild.Builder, error)
+	builder     memo.Value[*gobuild.Builder]
+}
+
+// compiler returns the compiler. The go command is only needed if something is compiled.
+func (e *engine) compiler(ctx context.Context) (*gobuild.Builder, error) {
+	return e.builder.Get(func() (*gobuild.Builder, error) { return e.newCompiler(ctx) })
 }
 
 // made is what has become of a child so far: its layers, by where they come in the image.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/gobuild"
 	"github.com/multiarch-build/multiarch/tools/plan"
@@ -46,59 +48,46 @@ func units(p *plan.Plan) []unit {
 	return list
 }
 
-// errDamaged says that the file of a binary is not what its record promised. The record is gone by then.
-var errDamaged = errors.New("a compiled program is damaged")
-
 // compileUnit compiles a unit and makes the layers of its programs.
 func (e *engine) compileUnit(ctx context.Context, p *plan.Plan, u unit, children [][]made) error {
-	builder, err := e.compiler()
+	builder, err := e.compiler(ctx)
 	if err != nil {
 		return err
 	}
-	return undamaged(func() error {
+	return e.undamaged(func() error {
 		return builder.Build(ctx, u.request, func(binaries []gobuild.Binary) error {
+			group, ctx := errgroup.WithContext(ctx)
 			for t, binary := range binaries {
-				m := u.members[t]
-				img := p.Images[m.image]
-				l, err := e.layers.binary(ctx, img.Children[m.child], binary, restore(builder, u.request, t, binary))
-				if err != nil {
-					return fmt.Errorf("image %s, %s: %w", img.Name, u.request.Row, err)
-				}
-				children[m.image][m.child].binary = l
+				group.Go(func() error {
+					m := u.members[t]
+					img := p.Images[m.image]
+					l, err := e.layers.binary(ctx, img.Children[m.child], binary, e.recompile(builder, u.request, t))
+					if err != nil {
+						return fmt.Errorf("image %s, %s: %w", img.Name, u.request.Row, blame(builder, u.request, t, binary, err))
+					}
+					children[m.image][m.child].binary = l
+					return nil
+				})
 			}
-			return nil
+			return group.Wait()
 		})
 	})
 }
 
-// restore makes a binary readable: while its unit is being built, by asking for the build to be done again, and later
-// by building it alone.
-func restore(builder *gobuild.Builder, r gobuild.Request, t int, binary gobuild.Binary) source {
-	now := func() error {
-		if !builder.Check(r, r.Targets[t], binary) {
-			return errDamaged
-		}
-		return nil
-	}
-	later := func(ctx context.Context) error {
-		alone := r
-		alone.Targets = r.Targets[t : t+1]
-		return undamaged(func() error {
-			return builder.Build(ctx, alone, func([]gobuild.Binary) error { return now() })
+// recompile builds one target of a request by itself.
+func (e *engine) recompile(builder *gobuild.Builder, r gobuild.Request, t int) recompile {
+	r.Targets = r.Targets[t : t+1]
+	return func(ctx context.Context, use func(gobuild.Binary) error) error {
+		return e.undamaged(func() error {
+			return builder.Build(ctx, r, func(binaries []gobuild.Binary) error {
+				if err := use(binaries[0]); err != nil {
+					return blame(builder, r, 0, binaries[0], err)
+				}
+				return nil
+			})
 		})
 	}
-	return source{now, later}
 }
-
-// undamaged repeats a build that came upon a damaged binary: the first time removes it, the second makes it again.
-func undamaged(build func() error) error {
-	err := build()
-	if errors.Is(err, errDamaged) {
-		err = build()
-	}
-	return err
-}
-
 // CompileError is what the compiler refused, once for all the platforms on which it said the same.
 type CompileError struct {
 	Images    []string

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path"
-	"sync"
 
 	"github.com/multiarch-build/multiarch/tools/base"
 	"github.com/multiarch-build/multiarch/tools/cache"
@@ -15,30 +14,23 @@ import (
 	"github.com/multiarch-build/multiarch/tools/gobuild"
 	"github.com/multiarch-build/multiarch/tools/image"
 	"github.com/multiarch-build/multiarch/tools/layer"
+	"github.com/multiarch-build/multiarch/tools/memo"
 	"github.com/multiarch-build/multiarch/tools/plan"
 )
 
 // layers makes layers, each once, and remembers them by what they are made of.
 type layers struct {
-	// life is the context of whoever reads the layers later, after the calls that made them have returned.
+	// life is the context for reading layers after the calls that made them have returned.
 	life      context.Context
 	store     *cache.Store
-	slots     chan struct{} // as many as layers may be read or written at a time
-	mu        sync.Mutex
-	done      map[string]func() (layer.Descriptor, error)
-	collected map[string]func() ([]layer.Entry, error)
-	entries   func() ([]layer.Entry, error) // of the static base
+	slots     chan struct{} // limits how many layers are read or written at a time
+	made      memo.Map[string, layer.Descriptor]
+	collected memo.Map[string, []layer.Entry]
+	entries   memo.Value[[]layer.Entry] // of the static base
 }
 
 func newLayers(life context.Context, store *cache.Store, jobs int) *layers {
-	return &layers{
-		life:      life,
-		store:     store,
-		slots:     make(chan struct{}, jobs),
-		done:      map[string]func() (layer.Descriptor, error){},
-		collected: map[string]func() ([]layer.Entry, error){},
-		entries:   sync.OnceValues(base.Static),
-	}
+	return &layers{life: life, store: store, slots: make(chan struct{}, jobs)}
 }
 
 const recordKind = "layer"
@@ -48,11 +40,11 @@ func optionsOf(c plan.Child) layer.Options {
 }
 
 func (l *layers) static(ctx context.Context, c plan.Child) (*image.Layer, error) {
-	entries, err := l.entries()
+	entries, err := l.entries.Get(base.Static)
 	if err != nil {
 		return nil, err
 	}
-	return l.make(ctx, image.CreatedByBase+c.Base.Builtin, entries, optionsOf(c), source{})
+	return l.make(ctx, image.CreatedByBase+c.Base.Builtin, entries, optionsOf(c))
 }
 
 func (l *layers) files(ctx context.Context, tree *os.Root, c plan.Child) (*image.Layer, error) {
@@ -60,7 +52,7 @@ func (l *layers) files(ctx context.Context, tree *os.Root, c plan.Child) (*image
 	for _, f := range c.Files {
 		key := fmt.Sprintf("%q", []any{f.From, f.To, f.Glob, f.Mode, f.UID, f.GID})
 		// Platforms usually share their files: they are read once.
-		entries, err := once(&l.mu, l.collected, key, func() ([]layer.Entry, error) {
+		entries, err := l.collected.Get(key, func() ([]layer.Entry, error) {
 			l.slots <- struct{}{}
 			defer func() { <-l.slots }()
 			return layer.Collect(tree, layer.Source{From: f.From, To: f.To, Glob: f.Glob, Mode: f.Mode, UID: f.UID, GID: f.GID})
@@ -75,7 +67,7 @@ func (l *layers) files(ctx context.Context, tree *os.Root, c plan.Child) (*image
 			return nil, &HiddenError{e.Path, e.From}
 		}
 	}
-	return l.make(ctx, image.CreatedByFiles, all, optionsOf(c), source{})
+	return l.make(ctx, image.CreatedByFiles, all, optionsOf(c))
 }
 
 // HiddenError is returned for a file at the path of the program, whose layer would hide it.
@@ -90,47 +82,44 @@ func (e *HiddenError) Hint() string {
 	return "give the file another path (to:), or leave it out (glob:)"
 }
 
+// recompile makes a program once more and calls use with it, for a layer that has to be written again.
+type recompile func(ctx context.Context, use func(gobuild.Binary) error) error
+
 // binary makes the layer of a compiled program.
-func (l *layers) binary(ctx context.Context, c plan.Child, b gobuild.Binary, src source) (*image.Layer, error) {
-	entry := layer.Entry{
+func (l *layers) binary(ctx context.Context, c plan.Child, b gobuild.Binary, again recompile) (*image.Layer, error) {
+	o := optionsOf(c)
+	key := layer.Key(programEntries(c, b), o)
+	now := func() (layer.Descriptor, error) { return l.write(ctx, key, programEntries(c, b), o) }
+	later := func() (d layer.Descriptor, err error) {
+		err = again(l.life, func(b gobuild.Binary) (err error) {
+			entries := programEntries(c, b)
+			d, err = l.write(l.life, layer.Key(entries, o), entries, o)
+			return err
+		})
+		return d, err
+	}
+	return l.kept(key, image.CreatedByProgram, now, later)
+}
+
+func programEntries(c plan.Child, b gobuild.Binary) []layer.Entry {
+	return []layer.Entry{{
 		Path: path.Clean(c.Go.Path), Kind: layer.File, Mode: 0o755, Size: b.Size, SHA256: b.SHA256,
 		Contents: func() (io.ReadCloser, error) { return os.Open(b.Path) },
-	}
-	return l.make(ctx, image.CreatedByProgram, []layer.Entry{entry}, optionsOf(c), src)
+	}}
 }
 
-// source makes sure that the contents of entries can be read: now, while a layer is made, and later, when it turns out
-// to be damaged. Either may be nil.
-type source struct {
-	now   func() error
-	later func(context.Context) error
-}
-
-// make returns the layer of some entries. Its blob is in the store when make returns, unless the store is damaged in a
-// way that only reading shows: then it is made again when it is read.
-func (l *layers) make(ctx context.Context, createdBy string, entries []layer.Entry, o layer.Options, src source) (*image.Layer, error) {
+// make returns the layer of some entries, whose contents can be read at any time.
+func (l *layers) make(ctx context.Context, createdBy string, entries []layer.Entry, o layer.Options) (*image.Layer, error) {
 	key := layer.Key(entries, o)
-	return l.kept(key, createdBy, func() (d layer.Descriptor, err error) {
-		if src.now != nil {
-			if err := src.now(); err != nil {
-				return d, err
-			}
-		}
-		return l.write(ctx, key, entries, o)
-	}, func() (d layer.Descriptor, err error) {
-		if src.later != nil {
-			if err := src.later(l.life); err != nil {
-				return d, err
-			}
-		}
-		return l.write(l.life, key, entries, o)
-	})
+	return l.kept(key, createdBy,
+		func() (layer.Descriptor, error) { return l.write(ctx, key, entries, o) },
+		func() (layer.Descriptor, error) { return l.write(l.life, key, entries, o) })
 }
 
-// kept returns the layer that is known by a key: the one in the store, else what now writes there. later writes it once
-// more where, when it is read, it turns out to be damaged.
+// kept returns the layer with a key: the one in the store, or else what now writes there. The blob is checked whenever
+// it is opened; if it is damaged or missing by then, later writes it again.
 func (l *layers) kept(key, createdBy string, now, later func() (layer.Descriptor, error)) (*image.Layer, error) {
-	d, err := once(&l.mu, l.done, key, func() (d layer.Descriptor, err error) {
+	d, err := l.made.Get(key, func() (d layer.Descriptor, err error) {
 		if l.store.Get(recordKind, key, &d) && l.store.Has(d.Digest, d.Size) {
 			return d, nil
 		}
@@ -139,21 +128,20 @@ func (l *layers) kept(key, createdBy string, now, later func() (layer.Descriptor
 	if err != nil {
 		return nil, err
 	}
-	intact := sync.OnceValue(func() error {
-		if l.store.Check(d.Digest) {
-			return nil
-		}
-		again, err := later()
-		if err == nil && again != d {
-			err = fmt.Errorf("layer %s came out as %s when it was made again", d.Digest, again.Digest)
-		}
-		return err
-	})
 	return &image.Layer{Descriptor: d, CreatedBy: createdBy, Blob: func() (io.ReadCloser, error) {
-		if err := intact(); err != nil {
-			return nil, err
+		for range attempts {
+			if blob, ok := l.store.OpenChecked(d.Digest); ok {
+				return blob, nil
+			}
+			again, err := later()
+			if err == nil && again != d {
+				err = fmt.Errorf("layer %s became %s when it was made again", d.Digest, again.Digest)
+			}
+			if err != nil {
+				return nil, err
+			}
 		}
-		return l.store.Blob(d.Digest)
+		return nil, &unstableError{what: "layer " + d.Digest.String(), dir: l.store.Dir()}
 	}}, nil
 }
 
@@ -171,16 +159,4 @@ func (l *layers) write(ctx context.Context, key string, entries []layer.Entry, o
 		return d, err
 	}
 	return d, l.store.Put(recordKind, key, d)
-}
-
-// once calls make at the first use of a key, and returns the same to all others, who wait for it.
-func once[T any](mu *sync.Mutex, done map[string]func() (T, error), key string, make func() (T, error)) (T, error) {
-	mu.Lock()
-	f, ok := done[key]
-	if !ok {
-		f = sync.OnceValues(make)
-		done[key] = f
-	}
-	mu.Unlock()
-	return f()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io/fs"
 
 	"golang.org/x/sync/errgroup"
 
@@ -37,8 +38,18 @@ func (l *layers) packages(ctx context.Context, c plan.Child, mirrors []string) (
 	return Base{Env: base.PackagesEnv(b.Packages), Layers: []image.Layer{*made}}, nil
 }
 
-// merge fetches packages, all at once, and writes their layer.
+// merge fetches packages and writes their layer. It starts again if the cache is removed meanwhile.
 func (l *layers) merge(ctx context.Context, archive *debian.Archive, key string, b *plan.BaseDebian, o layer.Options) (d layer.Descriptor, err error) {
+	for range attempts {
+		if d, err = l.mergeOnce(ctx, archive, key, b, o); !errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil {
+			break
+		}
+	}
+	return d, err
+}
+
+// mergeOnce fetches all packages at once.
+func (l *layers) mergeOnce(ctx context.Context, archive *debian.Archive, key string, b *plan.BaseDebian, o layer.Options) (d layer.Descriptor, err error) {
 	fetching, fetchCtx := errgroup.WithContext(ctx)
 	fetching.SetLimit(8)
 	debs := make([]debian.Deb, len(b.Packages))

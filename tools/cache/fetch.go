@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
-	"github.com/gofrs/flock"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -33,9 +31,9 @@ func (e *WrongContentError) Hint() string {
 	return "nothing of it was kept; something on the way changes the content, or the other side is broken"
 }
 
-// Fetch sees to it that the blob is in the store, with the bytes that its digest and size promise, and downloads it
-// where it is not. What breaks off is continued by the next call, of this process or another; two calls for the same
-// blob take turns. Never more is read than size promises. It is not tried again here: see registry.Client.Retry.
+// Fetch downloads a blob into the store, unless it is there already. Its digest and size are checked, and never more
+// bytes are read than size promises. A download that breaks off is continued by the next call, in this process or
+// another; two calls for the same blob take turns. Fetch does not retry failed requests: see registry.Client.Retry.
 func (s *Store) Fetch(ctx context.Context, h v1.Hash, size int64, open Download) error {
 	if s.Has(h, size) {
 		return nil
@@ -43,24 +41,31 @@ func (s *Store) Fetch(ctx context.Context, h v1.Hash, size int64, open Download)
 	if h.Algorithm != "sha256" || size < 0 {
 		return fmt.Errorf("blob %s of %d bytes cannot be kept: only SHA-256 digests are known", h, size)
 	}
+	return s.again(func() error { return s.fetch(ctx, h, size, open) })
+}
+
+func (s *Store) fetch(ctx context.Context, h v1.Hash, size int64, open Download) error {
 	part := s.path("tmp", "part-"+h.Hex)
-	lock := flock.New(part + ".lock")
-	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
-		return fmt.Errorf("waiting for another download of %s: %w", h, err)
+	unlock, err := s.Lock(ctx, part+".lock", "another download of "+h.String())
+	if err != nil {
+		return err
 	}
-	defer lock.Close()
+	defer unlock()
 	if s.Has(h, size) {
 		return nil
 	}
+	if err := clear(part); err != nil {
+		return s.failed(err)
+	}
 	f, err := os.OpenFile(part, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return &UnusableError{s.dir, err}
+		return s.failed(err)
 	}
-	defer f.Close()
+	defer f.Close() // again, if it was committed
 	return s.resume(ctx, f, h, size, open)
 }
 
-// resume continues what is in f, or starts again where that is not possible.
+// resume continues the download in f, or starts again if that is not possible.
 func (s *Store) resume(ctx context.Context, f *os.File, h v1.Hash, size int64, open Download) (err error) {
 	sum := sha256.New()
 	have, err := io.Copy(sum, f)
@@ -80,10 +85,10 @@ func (s *Store) resume(ctx context.Context, f *os.File, h v1.Hash, size int64, o
 			have = 0
 			sum.Reset()
 			if err := f.Truncate(0); err != nil {
-				return &UnusableError{s.dir, err}
+				return s.failed(err)
 			}
 			if _, err := f.Seek(0, io.SeekStart); err != nil {
-				return &UnusableError{s.dir, err}
+				return s.failed(err)
 			}
 		}
 		n, err := io.Copy(io.MultiWriter(f, sum), io.LimitReader(body, size-have+1))
@@ -100,10 +105,7 @@ func (s *Store) resume(ctx context.Context, f *os.File, h v1.Hash, size int64, o
 	case hashOf(sum) != h:
 		err = &WrongContentError{h, size, "its digest is " + hashOf(sum).String()}
 	default:
-		err = os.Rename(f.Name(), s.blob(h))
+		return s.commit(f, s.blob(h))
 	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return errors.Join(err, os.Remove(f.Name()))
 }

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -17,31 +16,30 @@ const (
 // trim removes what is old, at most once a day. It is housekeeping: whatever fails is left for the next time.
 func (s *Store) trim(now time.Time) {
 	stamp := s.path("trimmed")
+	if clear(stamp) != nil {
+		return
+	}
 	if info, err := os.Stat(stamp); err == nil && now.Sub(info.ModTime()) < trimEvery {
 		return
 	}
 	if os.WriteFile(stamp, nil, 0o644) != nil || os.Chtimes(stamp, now, now) != nil {
 		return
 	}
-	removeOlder(s.path("tmp"), now.Add(-keepTemporary))
-	removeOlder(s.path("blobs", "sha256"), now.Add(-keepUnused))
-	removeOlder(s.path("records"), now.Add(-keepUnused))
-	removeOlder(s.path("go"), now.Add(-keepUnused))
-}
-
-func removeOlder(dir string, before time.Time) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil && info.ModTime().Before(before) {
-			_ = os.RemoveAll(filepath.Join(dir, e.Name()))
+	for _, a := range s.areas() {
+		before := now.Add(-keepUnused)
+		if a.name == Temporary {
+			before = now.Add(-keepTemporary)
 		}
+		_ = a.each(func(path string, e os.DirEntry) error {
+			if info, err := e.Info(); err == nil && info.ModTime().Before(before) {
+				_ = os.RemoveAll(path)
+			}
+			return nil
+		})
 	}
 }
 
-// used keeps what was just used from being trimmed. Where that fails, it is at worst made again.
+// used keeps what was just used from being trimmed. If that fails, it is at worst made again.
 func used(file string) {
 	now := time.Now()
 	_ = os.Chtimes(file, now, now)

@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multiarch-build/multiarch/tools/memo"
 )
 
 // layerCache reads every layer once, however many children have it, and forgets it with the last of them.
@@ -14,11 +16,11 @@ type layerCache struct {
 	mu     sync.Mutex
 	// users counts the children that a layer is still needed for.
 	users  map[v1.Hash]int
-	layers map[v1.Hash]func() (*contents, error)
+	layers memo.Map[v1.Hash, *contents]
 }
 
 func newLayerCache(s *Source, children []*childState) *layerCache {
-	c := &layerCache{source: s, users: map[v1.Hash]int{}, layers: map[v1.Hash]func() (*contents, error){}}
+	c := &layerCache{source: s, users: map[v1.Hash]int{}}
 	for _, child := range children {
 		for h := range child.digests() {
 			c.users[h]++
@@ -40,18 +42,11 @@ func (c *childState) digests() map[v1.Hash]bool {
 
 // get reads a layer of img, or waits until somebody else has.
 func (c *layerCache) get(ctx context.Context, img v1.Image, d v1.Descriptor) (*contents, error) {
-	c.mu.Lock()
-	read, ok := c.layers[d.Digest]
-	if !ok {
-		read = sync.OnceValues(func() (*contents, error) {
-			e := &examiner{}
-			defer e.close()
-			return readLayer(ctx, c.source, img, d, e)
-		})
-		c.layers[d.Digest] = read
-	}
-	c.mu.Unlock()
-	content, err := read()
+	content, err := c.layers.Get(d.Digest, func() (*contents, error) {
+		e := &examiner{}
+		defer e.close()
+		return readLayer(ctx, c.source, img, d, e)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("reading layer %s: %w", d.Digest, err)
 	}
@@ -64,7 +59,7 @@ func (c *layerCache) done(child *childState) {
 	defer c.mu.Unlock()
 	for h := range child.digests() {
 		if c.users[h]--; c.users[h] == 0 {
-			delete(c.layers, h)
+			c.layers.Forget(h)
 		}
 	}
 }

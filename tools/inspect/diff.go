@@ -5,12 +5,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/memo"
 )
 
 // Diff finds out what differs between two images or indexes. Where their digests are the same nothing is read; where
@@ -57,7 +57,7 @@ func (d *Difference) find(ctx context.Context, a, b *Source) error {
 		}
 	}
 	children := make([]ChildDifference, len(pairs))
-	c := comparison{a: a, b: b, layers: map[[2]v1.Hash]func() (fileDifferences, error){}}
+	c := comparison{a: a, b: b}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readers)
 	for i, p := range pairs {
@@ -170,9 +170,8 @@ func (d *Difference) root(a, b *Source, left, right []namedPart) error {
 // comparison is a Diff under way.
 type comparison struct {
 	a, b *Source
-	mu   sync.Mutex
-	// layers has what is known of pairs of layers, which the children of an index often share.
-	layers map[[2]v1.Hash]func() (fileDifferences, error)
+	// layers has what is known about pairs of layers, which the children of an index often share.
+	layers memo.Map[[2]v1.Hash, fileDifferences]
 }
 
 // child compares two entries. Entries that are no images differ in their digest and no more.

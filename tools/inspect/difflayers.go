@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -138,22 +137,15 @@ func movedLayers(a, b []LayerSide) map[int]*LayerSide {
 // files compares the files of two layers, once for all children that have both.
 func (c *comparison) files(ctx context.Context, a, b *side, x, y LayerSide) (fileDifferences, error) {
 	key := [2]v1.Hash{x.Digest, y.Digest}
-	c.mu.Lock()
-	find, ok := c.layers[key]
-	if !ok {
-		find = sync.OnceValues(func() (fileDifferences, error) {
-			left, err := listFiles(ctx, a.image, x.Digest)
-			if err != nil {
-				return fileDifferences{}, fmt.Errorf("%s: layer %d (%s): %w", c.a.Name, x.Layer, x.Digest, err)
-			}
-			right, err := listFiles(ctx, b.image, y.Digest)
-			if err != nil {
-				return fileDifferences{}, fmt.Errorf("%s: layer %d (%s): %w", c.b.Name, y.Layer, y.Digest, err)
-			}
-			return left.compare(right), nil
-		})
-		c.layers[key] = find
-	}
-	c.mu.Unlock()
-	return find()
+	return c.layers.Get(key, func() (fileDifferences, error) {
+		left, err := listFiles(ctx, a.image, x.Digest)
+		if err != nil {
+			return fileDifferences{}, fmt.Errorf("%s: layer %d (%s): %w", c.a.Name, x.Layer, x.Digest, err)
+		}
+		right, err := listFiles(ctx, b.image, y.Digest)
+		if err != nil {
+			return fileDifferences{}, fmt.Errorf("%s: layer %d (%s): %w", c.b.Name, y.Layer, y.Digest, err)
+		}
+		return left.compare(right), nil
+	})
 }

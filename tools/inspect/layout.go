@@ -8,11 +8,12 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/multiarch-build/multiarch/tools/memo"
 )
 
 // metadataLimit is how long a manifest, index or config may be. Registries and runtimes take 4 MiB (distribution spec,
@@ -133,12 +134,12 @@ func readAll(r io.Reader) ([]byte, error) {
 func blobPath(h v1.Hash) string { return path.Join("blobs", h.Algorithm, h.Hex) }
 
 func (l layout) index(d v1.Descriptor) *layoutIndex {
-	return &layoutIndex{l, d, sync.OnceValues(func() ([]byte, error) { return l.read(blobPath(d.Digest)) })}
+	return &layoutIndex{l, d, memo.Func(func() ([]byte, error) { return l.read(blobPath(d.Digest)) })}
 }
 
 func (l layout) image(d v1.Descriptor) (v1.Image, error) {
 	return partial.CompressedToImage(&layoutImage{
-		l, d, sync.OnceValues(func() ([]byte, error) { return l.read(blobPath(d.Digest)) }),
+		l, d, memo.Func(func() ([]byte, error) { return l.read(blobPath(d.Digest)) }),
 	})
 }
 

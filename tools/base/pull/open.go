@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -18,6 +17,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/cache"
 	"github.com/multiarch-build/multiarch/tools/image"
 	"github.com/multiarch-build/multiarch/tools/lock"
+	"github.com/multiarch-build/multiarch/tools/memo"
 	"github.com/multiarch-build/multiarch/tools/registry"
 )
 
@@ -30,13 +30,12 @@ type Puller struct {
 	store  *cache.Store
 	slots  chan struct{} // as many as blobs may be downloaded at a time
 
-	mu    sync.Mutex
-	repos map[string]func() (*registry.Blobs, error)
+	repos  memo.Map[string, *registry.Blobs] // by name
 }
 
 // NewPuller returns a Puller that keeps what it reads in a store.
 func NewPuller(client registry.Client, store *cache.Store) *Puller {
-	return &Puller{client: client, store: store, slots: make(chan struct{}, max(client.Jobs, 4)), repos: map[string]func() (*registry.Blobs, error){}}
+	return &Puller{client: client, store: store, slots: make(chan struct{}, max(client.Jobs, 4))}
 }
 
 // Image is a base for one platform. Layers are downloaded when they are read, and not before: pushing to the registry
@@ -128,11 +127,17 @@ func (p *Puller) Fetch(ctx context.Context, images []*Image) error {
 	return group.Wait()
 }
 
-// blob opens a blob, checked, from the store, after a download where it is not there or damaged.
-func (p *Puller) blob(ctx context.Context, repo name.Repository, b lock.Blob) (io.ReadCloser, error) {
-	if !p.store.Check(b.Digest) {
-		p.slots <- struct{}{}
-		defer func() { <-p.slots }()
+// attempts is how often a blob is downloaded that disappears from the store before it is opened.
+const attempts = 3
+
+// blob opens a checked blob. It is downloaded if it is missing in the store or damaged there.
+func (p *Puller) blob(ctx context.Context, repo name.Repository, b lock.Blob) (blob io.ReadCloser, err error) {
+	if blob, ok := p.store.OpenChecked(b.Digest); ok {
+		return blob, nil
+	}
+	p.slots <- struct{}{}
+	defer func() { <-p.slots }()
+	for range attempts {
 		err := p.client.Retry(ctx, func(ctx context.Context) error {
 			return p.store.Fetch(ctx, b.Digest, b.Size, func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
 				blobs, err := p.blobs(ctx, repo)
@@ -145,24 +150,14 @@ func (p *Puller) blob(ctx context.Context, repo name.Repository, b lock.Blob) (i
 		if err != nil {
 			return nil, fmt.Errorf("reading %s from %s: %w", b.Digest, repo, err)
 		}
+		if blob, err = p.store.Blob(b.Digest); err == nil {
+			return blob, nil
+		}
 	}
-	return p.store.Blob(b.Digest)
+	return nil, err
 }
 
-// blobs logs in to each repository once, and again where that failed.
+// blobs logs in to each repository once.
 func (p *Puller) blobs(ctx context.Context, repo name.Repository) (*registry.Blobs, error) {
-	p.mu.Lock()
-	login, ok := p.repos[repo.Name()]
-	if !ok {
-		login = sync.OnceValues(func() (*registry.Blobs, error) { return p.client.Blobs(ctx, repo) })
-		p.repos[repo.Name()] = login
-	}
-	p.mu.Unlock()
-	blobs, err := login()
-	if err != nil {
-		p.mu.Lock()
-		delete(p.repos, repo.Name())
-		p.mu.Unlock()
-	}
-	return blobs, err
+	return p.repos.Get(repo.Name(), func() (*registry.Blobs, error) { return p.client.Blobs(ctx, repo) })
 }

@@ -1,0 +1,83 @@
+package cache
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+)
+
+// A record file is three parts: the SHA-256 of the rest, the name of the record, and its value as JSON. The name is the
+// hash of kind and key, so that a record copied over another one does not count for it.
+
+// Put stores v, as JSON, under a kind and a key.
+func (s *Store) Put(kind, key string, v any) error {
+	value, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("caching a %s: %w", kind, err)
+	}
+	name := recordName(kind, key)
+	body := append([]byte(name+"\n"), value...)
+	sum := sha256.Sum256(body)
+	return s.again(func() error {
+		f, err := os.CreateTemp(s.path("tmp"), "record-")
+		if err != nil {
+			return s.failed(err)
+		}
+		defer os.Remove(f.Name()) // fails once it has been renamed
+		if _, err := f.Write(append([]byte(hex.EncodeToString(sum[:])+"\n"), body...)); err != nil {
+			_ = f.Close()
+			return s.failed(err)
+		}
+		return s.commit(f, s.path("records", name))
+	})
+}
+
+// Get reads into v what was stored under a kind and a key. It returns false if there is nothing, or if what is there is
+// damaged or belongs to another key.
+func (s *Store) Get(kind, key string, v any) bool {
+	name := recordName(kind, key)
+	value, ok := s.record(name)
+	if !ok {
+		return false
+	}
+	if json.Unmarshal(value, v) != nil {
+		_ = os.Remove(s.path("records", name))
+		return false
+	}
+	used(s.path("records", name))
+	return true
+}
+
+// Forget removes what was stored under a kind and a key.
+func (s *Store) Forget(kind, key string) { _ = os.RemoveAll(s.path("records", recordName(kind, key))) }
+
+// record reads the value of a record. A damaged record is removed.
+func (s *Store) record(name string) ([]byte, bool) {
+	file := s.path("records", name)
+	f, err := openEntry(file)
+	if err != nil {
+		return nil, false
+	}
+	defer f.Close()
+	content, err := io.ReadAll(f)
+	if err == nil {
+		want, body, _ := bytes.Cut(content, []byte("\n"))
+		own, value, found := bytes.Cut(body, []byte("\n"))
+		sum := sha256.Sum256(body)
+		if found && string(want) == hex.EncodeToString(sum[:]) && string(own) == name {
+			return value, true
+		}
+	}
+	_ = os.RemoveAll(file)
+	return nil, false
+}
+
+// recordName names the file of a record. Keys may hold any bytes, so it is a hash.
+func recordName(kind, key string) string {
+	sum := sha256.Sum256([]byte(kind + "\x00" + key))
+	return kind + "-" + hex.EncodeToString(sum[:])
+}
