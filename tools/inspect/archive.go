@@ -2,6 +2,8 @@ package inspect
 
 import (
 	"archive/tar"
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +26,7 @@ const archiveLimit = 100_000
 // nothing is unpacked and an archive costs no space.
 type archive struct {
 	file *os.File
+	name string // of the file that was asked for
 	// where has the place and length in bytes of every regular file, by its name.
 	where map[string]span
 	// links has what symbolic and hard links point to: docker archives of older clients share layers that way.
@@ -31,22 +35,23 @@ type archive struct {
 
 type span struct{ start, length int64 }
 
-// openArchive opens the image called name of the archive at file, which is read as one of the methods below does.
-func openArchive(file, name string, as func(a *archive, name string) (*Source, error)) (*Source, error) {
-	f, err := os.Open(file)
+// openArchive lists the images of the archive at file, which may be compressed. It is read as one of the methods below
+// does.
+func openArchive(ctx context.Context, file string, as func(*archive) (*collection, error)) (*collection, error) {
+	f, closeFile, err := openPlain(ctx, file)
 	if err != nil {
 		return nil, err
 	}
-	a := &archive{file: f, where: map[string]span{}, links: map[string]string{}}
+	a := &archive{file: f, name: file, where: map[string]span{}, links: map[string]string{}}
 	err = a.scan()
 	if err == nil {
-		var s *Source
-		if s, err = as(a, name); err == nil {
-			s.close = f.Close
-			return s, nil
+		var c *collection
+		if c, err = as(a); err == nil {
+			c.close = closeFile
+			return c, nil
 		}
 	}
-	return nil, errors.Join(err, f.Close())
+	return nil, errors.Join(err, closeFile())
 }
 
 // scan reads the headers of the tar.
@@ -58,10 +63,10 @@ func (a *archive) scan() error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("reading %s as a tar archive: %w", a.file.Name(), err)
+			return fmt.Errorf("reading %s as a tar archive: %w", a.name, err)
 		}
 		if n == archiveLimit {
-			return fmt.Errorf("%s holds more than %d files: no archive of images", a.file.Name(), archiveLimit)
+			return fmt.Errorf("%s holds more than %d files: no archive of images", a.name, archiveLimit)
 		}
 		name := path.Clean(strings.TrimPrefix(h.Name, "/"))
 		switch h.Typeflag {
@@ -126,83 +131,100 @@ func (f *archiveFile) ModTime() time.Time         { return time.Time{} }
 func (f *archiveFile) IsDir() bool                { return false }
 func (f *archiveFile) Sys() any                   { return nil }
 
-// asLayout opens an image of an OCI archive.
-func (a *archive) asLayout(name string) (*Source, error) { return openLayout(a, a.file.Name(), name) }
+// asLayout lists an OCI archive.
+func (a *archive) asLayout() (*collection, error) { return readLayout(a, a.name) }
 
-// asDocker opens an image of a docker archive. It has no manifest of its own: one is made up, with gzipped layers, so
-// its digest says nothing about the image's digest in a registry.
-func (a *archive) asDocker(tag string) (*Source, error) {
-	l := layout{a}
-	raw, err := l.read("manifest.json")
+// asDocker lists a docker archive. Its images have no manifests of their own: these are made up, with gzipped layers, so
+// that their digests say nothing about digests in a registry.
+func (a *archive) asDocker() (*collection, error) {
+	raw, err := layout{a}.read("manifest.json")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is not a docker archive: it has no file manifest.json", a.file.Name())
+		return nil, fmt.Errorf("%s is not a docker archive: it has no file manifest.json", a.name)
 	}
 	if err != nil {
 		return nil, err
 	}
-	var list tarball.Manifest
-	if err := json.Unmarshal(raw, &list); err != nil {
+	var images tarball.Manifest
+	if err := json.Unmarshal(raw, &images); err != nil {
 		return nil, fmt.Errorf("reading manifest.json: %w", err)
 	}
-	chosen, selector, err := a.choose(list, tag)
-	if err != nil {
-		return nil, err
+	c := &collection{place: a.name}
+	for _, image := range images {
+		id := "sha256:" + strings.TrimPrefix(strings.TrimSuffix(path.Base(image.Config), ".json"), "sha256:")
+		c.entries = append(c.entries, item{
+			names: image.RepoTags,
+			id:    id,
+			matches: func(name string) bool {
+				return name == id || slices.ContainsFunc(image.RepoTags, func(t string) bool { return sameTag(t, name) })
+			},
+			open: func() (*Source, error) { return a.dockerImage(image) },
+		})
 	}
-	if len(chosen.Layers) > layerLimit {
-		return nil, fmt.Errorf("the image has %d layers, and no runtime takes more than %d", len(chosen.Layers), layerLimit)
+	return c, nil
+}
+
+// dockerImage opens one image of a docker archive.
+func (a *archive) dockerImage(image tarball.Descriptor) (*Source, error) {
+	if len(image.Layers) > layerLimit {
+		return nil, fmt.Errorf("the image has %d layers, and no runtime takes more than %d", len(image.Layers), layerLimit)
 	}
 	// go-containerregistry reads the config into memory whatever its size.
-	if _, err := l.read(path.Clean(chosen.Config)); err != nil {
+	if _, err := (layout{a}).read(path.Clean(image.Config)); err != nil {
 		return nil, fmt.Errorf("reading the config: %w", err)
 	}
 	info, err := a.file.Stat()
 	if err != nil {
 		return nil, err
 	}
+	// It chooses images by their tags only, and they need not have any: it is shown a manifest.json with this one alone.
+	only, err := onlyManifest(image)
+	if err != nil {
+		return nil, err
+	}
 	img, err := tarball.Image(func() (io.ReadCloser, error) {
-		return &archiveFile{*io.NewSectionReader(a.file, 0, info.Size()), a.file.Name()}, nil
-	}, selector)
+		return io.NopCloser(io.MultiReader(bytes.NewReader(only), io.NewSectionReader(a.file, 0, info.Size()))), nil
+	}, nil)
 	if err != nil {
 		return nil, err
 	}
 	return of(img)
 }
 
-// choose finds the image with a tag, or the only one there is where tag is "", and what tarball.Image has to be told
-// to find the same one.
-func (a *archive) choose(list tarball.Manifest, tag string) (tarball.Descriptor, *name.Tag, error) {
-	var known []string
-	for _, image := range list {
-		known = append(known, image.RepoTags...)
-		if tag == "" && len(list) == 1 {
-			return image, nil, nil
-		}
-		for _, t := range image.RepoTags {
-			if selector, ok := sameTag(t, tag); ok {
-				return image, selector, nil
-			}
-		}
+// onlyManifest is a tar without an end, of a manifest.json that lists one image.
+func onlyManifest(image tarball.Descriptor) ([]byte, error) {
+	raw, err := json.Marshal(tarball.Manifest{image})
+	if err != nil {
+		return nil, err
 	}
-	return tarball.Descriptor{}, nil, &EntryError{a.file.Name(), tag, known}
+	var start bytes.Buffer
+	w := tar.NewWriter(&start)
+	if err := w.WriteHeader(&tar.Header{Name: "manifest.json", Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(raw))}); err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(raw); err != nil {
+		return nil, err
+	}
+	err = w.Flush()
+	return start.Bytes(), err
 }
 
 // sameTag compares tags as docker does: with docker.io and :latest where they are left out.
-func sameTag(a, b string) (*name.Tag, bool) {
+func sameTag(a, b string) bool {
 	x, err1 := name.NewTag(a)
 	y, err2 := name.NewTag(b)
-	return &x, err1 == nil && err2 == nil && x.Name() == y.Name()
+	return err1 == nil && err2 == nil && x.Name() == y.Name()
 }
 
 // byContent opens an archive of either kind. What docker save writes today is both; as an OCI layout it has the
 // digests of the registry.
-func (a *archive) byContent(name string) (*Source, error) {
+func (a *archive) byContent() (*collection, error) {
 	switch {
 	case a.has("oci-layout"):
-		return a.asLayout(name)
+		return a.asLayout()
 	case a.has("manifest.json"):
-		return a.asDocker(name)
+		return a.asDocker()
 	}
-	return nil, fmt.Errorf("%s is no archive of images: it has neither oci-layout nor manifest.json", a.file.Name())
+	return nil, fmt.Errorf("%s is no archive of images: it has neither oci-layout nor manifest.json", a.name)
 }
 
 func (a *archive) has(name string) bool {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
@@ -27,10 +28,9 @@ const (
 	containerdName = "io.containerd.image.name"
 )
 
-// openLayout opens the entry called name, or the only one there is where name is "", of the OCI layout in files. It is
-// called place in messages. go-containerregistry reads layouts too, but only from directories, and whole files into
-// memory however long they are.
-func openLayout(files fs.FS, place, name string) (*Source, error) {
+// readLayout lists the OCI layout in files, which messages call place. go-containerregistry reads layouts too, but only
+// from directories, whole files into memory however long they are, and none with a digest that it does not know.
+func readLayout(files fs.FS, place string) (*collection, error) {
 	l := layout{files}
 	if _, err := fs.Stat(files, "oci-layout"); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -42,56 +42,49 @@ func openLayout(files fs.FS, place, name string) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list v1.IndexManifest
+	var list struct {
+		Manifests []json.RawMessage `json:"manifests"`
+	}
 	if err := json.Unmarshal(raw, &list); err != nil {
 		return nil, fmt.Errorf("%s: reading index.json: %w", place, err)
 	}
-	d, err := pick(list.Manifests, place, name)
-	if err != nil {
-		return nil, err
+	c := &collection{place: place}
+	for _, entry := range list.Manifests {
+		c.entries = append(c.entries, l.item(entry))
 	}
-	s := &Source{Root: d}
-	switch {
-	case d.MediaType.IsIndex():
-		s.Index = l.index(d)
-	case d.MediaType.IsImage():
-		s.Image, err = l.image(d)
-	default:
-		err = &KindError{d.MediaType}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
+	return c, nil
 }
 
-// pick finds the entry called name.
-func pick(entries []v1.Descriptor, place, name string) (v1.Descriptor, error) {
-	var found []v1.Descriptor
-	var known []string
-	for _, d := range entries {
-		names := []string{d.Annotations[refName], d.Annotations[containerdName], d.Digest.String()}
-		for i, n := range names {
-			if n != "" && n == name || name == "" && i == 0 {
-				found = append(found, d)
-				break
-			}
-		}
-		for _, n := range names {
-			if n != "" {
-				known = append(known, n)
-				break
-			}
+// item reads an entry of index.json. If it cannot be understood, that is an error for those who name it only.
+func (l layout) item(raw json.RawMessage) item {
+	var d v1.Descriptor
+	err := json.Unmarshal(raw, &d)
+	var plain struct {
+		Digest      string            `json:"digest"`
+		Annotations map[string]string `json:"annotations"`
+	}
+	_ = json.Unmarshal(raw, &plain) // whatever can be read of it
+	e := item{id: plain.Digest, auxiliary: err != nil || !isImage(d)}
+	for _, n := range []string{plain.Annotations[refName], plain.Annotations[containerdName]} {
+		if n != "" && !slices.Contains(e.names, n) {
+			e.names = append(e.names, n)
 		}
 	}
-	switch {
-	case len(found) == 0, len(found) > 1 && name == "":
-		return v1.Descriptor{}, &EntryError{place, name, known}
-	case len(found) > 1 && found[0].Digest != found[1].Digest:
-		return v1.Descriptor{}, fmt.Errorf("%s holds %d images called %q; one of them can be named by its digest, as in %s",
-			place, len(found), name, found[0].Digest)
+	e.matches = func(name string) bool { return slices.Contains(e.names, name) || name == e.id }
+	e.open = func() (*Source, error) {
+		if err != nil {
+			return nil, fmt.Errorf("reading its entry in index.json: %w", err)
+		}
+		return sourceOf(l, d)
 	}
-	return found[0], nil
+	return e
+}
+
+// isImage reports whether a descriptor is for an image or an index of images, and not for an attestation, a signature or
+// another artifact.
+func isImage(d v1.Descriptor) bool {
+	artifact := d.ArtifactType != "" && !types.MediaType(d.ArtifactType).IsConfig()
+	return (d.MediaType.IsImage() || d.MediaType.IsIndex()) && !artifact && list(d, nil).attests == ""
 }
 
 // layout is the files of an OCI layout. Nothing that is read from it is checked: that is what Verify is for.
@@ -177,6 +170,16 @@ func (i *layoutIndex) ImageIndex(h v1.Hash) (v1.ImageIndex, error) {
 		return nil, err
 	}
 	return i.layout.index(d), nil
+}
+
+// Layer returns a child that is neither an image nor an index, such as those of a BuildKit cache. The name is that of the
+// method by which go-containerregistry's remote indexes return them.
+func (i *layoutIndex) Layer(h v1.Hash) (v1.Layer, error) {
+	d, err := i.child(h)
+	if err != nil {
+		return nil, err
+	}
+	return partial.CompressedToLayer(layoutBlob{i.layout, d})
 }
 
 func (i *layoutIndex) child(h v1.Hash) (v1.Descriptor, error) {

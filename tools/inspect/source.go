@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -63,91 +64,151 @@ const (
 //	FILE.tar, or a path         either kind of archive; a path begins with /, ./ or ../
 //	anything else               a reference to a registry, which is reached as c says
 //
-// NAME can be left out where there is only one entry; *EntryError says which there are. What no registry has is an
-// *UnavailableError, a file or folder that is not there or is something else a *PlaceError. ctx also governs what is read
-// from a registry later on. The caller closes the source.
+// Archives may be compressed with gzip or zstd. NAME can be left out if there is only one image; *EntryError lists them
+// otherwise. What no registry has is an *UnavailableError, a file or folder that is not there or is something else a
+// *PlaceError. ctx also governs what is read from a registry later on. The caller closes the source.
 func Open(ctx context.Context, c registry.Client, ref string) (*Source, error) {
-	s, err := open(ctx, c, ref)
+	p, err := find(ctx, c, ref)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", ref, err)
+	}
+	s := p.source
+	if s == nil {
+		if s, err = p.all.one(p.name); err != nil {
+			return nil, fmt.Errorf("opening %s: %w", ref, err)
+		}
 	}
 	s.Name = ref
 	return s, nil
 }
 
-func open(ctx context.Context, c registry.Client, ref string) (*Source, error) {
-	for form, in := range map[string]func(place, name string) (*Source, error){
-		layoutForm:        func(dir, name string) (*Source, error) { return openLayout(os.DirFS(dir), dir, name) },
-		ociArchiveForm:    func(file, name string) (*Source, error) { return openArchive(file, name, (*archive).asLayout) },
-		dockerArchiveForm: func(file, name string) (*Source, error) { return openArchive(file, name, (*archive).asDocker) },
+// OpenAll is Open for references to layouts and archives that may leave out NAME: it opens every image in them, each
+// digest once. Their names are references by which Open finds them.
+func OpenAll(ctx context.Context, c registry.Client, ref string) ([]*Source, error) {
+	p, err := find(ctx, c, ref)
+	if err == nil && p.source != nil {
+		p.source.Name = ref
+		return []*Source{p.source}, nil
+	}
+	var entries []item
+	if err == nil {
+		if entries, err = p.all.find(p.name); err == nil && p.name != "" && len(entries) > 1 {
+			err = p.all.ambiguous(p.name, entries)
+		}
+		if err != nil {
+			err = errors.Join(err, p.all.release())
+		}
+	}
+	var sources []*Source
+	if err == nil {
+		sources, err = p.all.open(entries)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", ref, err)
+	}
+	for i, s := range sources {
+		if s.Name = ref; len(sources) > 1 {
+			s.Name = p.form + p.all.place + ":" + entries[i].label()
+		}
+	}
+	return sources, nil
+}
+
+// found is what a reference leads to: a source in a registry, or a layout or archive and the name of an entry in it.
+type found struct {
+	source     *Source
+	all        *collection
+	form, name string
+}
+
+func find(ctx context.Context, c registry.Client, ref string) (found, error) {
+	for form, in := range map[string]func(place string) (*collection, error){
+		layoutForm:        func(dir string) (*collection, error) { return readLayout(os.DirFS(dir), dir) },
+		ociArchiveForm:    func(file string) (*collection, error) { return openArchive(ctx, file, (*archive).asLayout) },
+		dockerArchiveForm: func(file string) (*collection, error) { return openArchive(ctx, file, (*archive).asDocker) },
 	} {
 		if given, ok := strings.CutPrefix(ref, form); ok {
 			place, name, _ := strings.Cut(given, ":")
 			if place == "" {
-				return nil, &PlaceError{"nothing stands behind " + form, "such as oci:dist:hello, oci-archive:images.tar:hello, docker-archive:image.tar"}
+				return found{}, &PlaceError{"a path is required after " + form, "such as oci:dist:hello, oci-archive:images.tar:hello, docker-archive:image.tar"}
 			}
-			return in(place, name)
+			all, err := in(place)
+			return found{all: all, form: form, name: name}, err
 		}
 	}
-	return openBare(ctx, c, ref)
+	return findBare(ctx, c, ref)
 }
 
-// openBare opens a reference that does not say of which kind it is. What can only be meant for a file or folder is never
-// asked of a registry.
-func openBare(ctx context.Context, c registry.Client, ref string) (*Source, error) {
+// archiveSuffixes are those of archives that can be named without saying that they are archives.
+var archiveSuffixes = []string{".tar", ".tgz", ".tar.gz", ".tar.zst"}
+
+// IsArchive reports whether ref has the name of an archive.
+func IsArchive(ref string) bool {
+	return slices.ContainsFunc(archiveSuffixes, func(suffix string) bool { return strings.HasSuffix(ref, suffix) })
+}
+
+// findBare finds a reference that does not say of which kind it is. What can only be meant for a file or folder is never
+// looked up in a registry.
+func findBare(ctx context.Context, c registry.Client, ref string) (found, error) {
 	isPath := filepath.IsAbs(ref) || strings.HasPrefix(ref, "./") || strings.HasPrefix(ref, "../")
-	isFile := isPath || strings.HasSuffix(ref, ".tar") || strings.HasSuffix(ref, ".tgz")
+	isFile := isPath || IsArchive(ref)
 	info, err := os.Stat(ref)
 	switch {
 	case err != nil && !isFile:
 		return openRemote(ctx, c, ref, "")
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &PlaceError{ref + " does not exist", ""}
+		return found{}, &PlaceError{ref + " does not exist", ""}
 	case err != nil:
-		return nil, err
+		return found{}, err
 	case info.Mode().IsRegular() && isFile:
-		return openArchive(ref, "", (*archive).byContent)
+		form := ociArchiveForm
+		all, err := openArchive(ctx, ref, func(a *archive) (*collection, error) {
+			if !a.has("oci-layout") {
+				form = dockerArchiveForm
+			}
+			return a.byContent()
+		})
+		return found{all: all, form: form}, err
 	}
 	if known, ok := layoutNames(ref); ok {
 		name := "NAME"
 		if len(known) == 1 {
 			name = known[0]
 		}
-		return nil, &PlaceError{ref + " is an OCI layout", fmt.Sprintf("did you mean %s%s:%s? it holds %s", layoutForm, ref, name, cmp.Or(strings.Join(known, ", "), "no image"))}
+		return found{}, &PlaceError{ref + " is an OCI layout", fmt.Sprintf("did you mean %s%s:%s? it holds %s", layoutForm, ref, name, cmp.Or(strings.Join(known, ", "), "no image"))}
 	}
 	what := "is a folder here, and no OCI layout"
 	if !info.IsDir() {
 		what = "is a file here, and no archive by its name: those end in .tar"
 	}
 	if isPath {
-		return nil, &PlaceError{ref + " " + what, "name an OCI layout as oci:DIR:NAME, or an archive"}
+		return found{}, &PlaceError{ref + " " + what, "name an OCI layout as oci:DIR:NAME, or an archive"}
 	}
 	return openRemote(ctx, c, ref, ref+" "+what)
 }
 
-// layoutNames are those of the entries of an OCI layout; false where dir is none.
+// layoutNames are those of the entries of an OCI layout; false if dir is none.
 func layoutNames(dir string) ([]string, bool) {
 	files := os.DirFS(dir)
 	if _, err := fs.Stat(files, "oci-layout"); err != nil {
 		return nil, false
 	}
-	_, err := openLayout(files, dir, " ") // which nothing is called
-	var entry *EntryError
-	if errors.As(err, &entry) {
-		return entry.Known, true
+	c, err := readLayout(files, dir)
+	if err != nil {
+		return nil, true
 	}
-	return nil, true
+	return c.known(), true
 }
 
 // openRemote opens what a registry has. namesake says what stands here under the same name, "" where nothing does.
-func openRemote(ctx context.Context, c registry.Client, ref, namesake string) (*Source, error) {
+func openRemote(ctx context.Context, c registry.Client, ref, namesake string) (found, error) {
 	r, err := c.Parse(ref)
 	if err != nil {
-		return nil, err
+		return found{}, err
 	}
 	got, err := remote.Get(r, c.Options(ctx)...)
 	if err != nil {
-		return nil, &UnavailableError{err, namesake}
+		return found{}, &UnavailableError{err, namesake}
 	}
 	s := &Source{Root: v1.Descriptor{MediaType: got.MediaType, Digest: got.Digest, Size: got.Size}, remote: true}
 	switch {
@@ -158,10 +219,7 @@ func openRemote(ctx context.Context, c registry.Client, ref, namesake string) (*
 	default:
 		err = &KindError{got.MediaType}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
+	return found{source: s}, err
 }
 
 // of makes a source of an image that describes itself.

@@ -1,12 +1,9 @@
 package inspect
 
 import (
-	"cmp"
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // Stored is an image or image index of an OCI archive, with everything it is called there.
@@ -17,63 +14,43 @@ type Stored struct {
 
 // OpenStored opens all that has a name in the OCI archive at file, each digest once, in the order in which the archive
 // has them. A name is the full reference in io.containerd.image.name, or else org.opencontainers.image.ref.name, which may
-// be a mere tag. An archive in which nothing has a name is an error: nobody could say what to call it elsewhere. The caller closes all of them.
-func OpenStored(file string) (all []Stored, err error) {
-	defer func() {
-		if err != nil {
-			for _, s := range all {
-				err = errors.Join(err, s.Close())
-			}
-			all, err = nil, fmt.Errorf("opening %s: %w", file, err)
-		}
-	}()
-	list, err := entries(file)
+// be a mere tag. An archive in which nothing has a name is an error: there is nothing to call it elsewhere. The caller
+// closes all of them.
+func OpenStored(ctx context.Context, file string) ([]Stored, error) {
+	all, err := openStored(ctx, file)
 	if err != nil {
-		return nil, err
-	}
-	at := map[v1.Hash]int{}
-	for _, d := range list {
-		name := cmp.Or(d.Annotations[containerdName], d.Annotations[refName])
-		if name == "" {
-			continue
-		}
-		n, known := at[d.Digest]
-		if !known {
-			s, err := openArchive(file, d.Digest.String(), (*archive).asLayout)
-			if err != nil {
-				return all, err
-			}
-			s.Name = name
-			n = len(all)
-			at[d.Digest] = n
-			all = append(all, Stored{Source: s})
-		}
-		all[n].Names = append(all[n].Names, name)
-	}
-	if len(all) == 0 {
-		return nil, errors.New("no image in it has a name (org.opencontainers.image.ref.name)")
+		return nil, fmt.Errorf("opening %s: %w", file, err)
 	}
 	return all, nil
 }
 
-// entries are those of an OCI archive's index.json.
-func entries(file string) (list []v1.Descriptor, err error) {
-	var index v1.IndexManifest
-	s, err := openArchive(file, "", func(a *archive, _ string) (*Source, error) {
-		if !a.has("oci-layout") {
-			return nil, errors.New("it is not an OCI archive: it has no file oci-layout")
-		}
-		raw, err := layout{a}.read("index.json")
-		if err != nil {
-			return nil, err
-		}
-		if err := json.Unmarshal(raw, &index); err != nil {
-			return nil, fmt.Errorf("reading index.json: %w", err)
-		}
-		return &Source{}, nil
-	})
+func openStored(ctx context.Context, file string) ([]Stored, error) {
+	c, err := openArchive(ctx, file, (*archive).asLayout)
 	if err != nil {
 		return nil, err
 	}
-	return index.Manifests, s.Close()
+	var named []item
+	names := map[string][]string{}
+	for _, e := range c.entries {
+		if len(e.names) == 0 {
+			continue
+		}
+		if _, known := names[e.id]; !known {
+			named = append(named, e)
+		}
+		names[e.id] = append(names[e.id], e.names[len(e.names)-1]) // the full reference comes last
+	}
+	if len(named) == 0 {
+		return nil, errors.Join(errors.New("no image in it has a name (org.opencontainers.image.ref.name)"), c.release())
+	}
+	sources, err := c.open(named)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Stored, len(sources))
+	for i, s := range sources {
+		all[i] = Stored{Source: s, Names: names[named[i].id]}
+		s.Name = all[i].Names[0]
+	}
+	return all, nil
 }

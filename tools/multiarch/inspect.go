@@ -19,6 +19,16 @@ func (a *app) open(ctx context.Context, insecure bool, ref string) (*inspect.Sou
 	return source, err
 }
 
+// openAll opens all images that a reference names: those of a layout or an archive if it names none of them.
+func (a *app) openAll(ctx context.Context, insecure bool, ref string) ([]*inspect.Source, error) {
+	sources, err := inspect.OpenAll(ctx, a.client(insecure, 0), ref)
+	var away *inspect.UnavailableError
+	if errors.As(err, &away) {
+		return nil, &sourceError{err, "check the name, the tag and the login"}
+	}
+	return sources, err
+}
+
 func (a *app) inspectCommand() *cobra.Command {
 	var (
 		verbose  bool
@@ -28,40 +38,70 @@ func (a *app) inspectCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect REF",
 		Short: "Print the platforms, digests, sizes and shared layers of an image index",
-		Long: `Print what a reference stands for: a registry's, oci:DIR:NAME, oci-archive:FILE:NAME, docker-archive:FILE, or FILE.tar.
+		Long: `Describe an image or image index in a registry, a layout (oci:DIR:NAME), or an archive (FILE.tar, also compressed;
+oci-archive:FILE:NAME; docker-archive:FILE:NAME). Without NAME, describe every image in the layout or archive.
 With --verbose, print what docker manifest inspect --verbose prints.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if verbose && asJSON {
 				return usagef("--verbose is JSON already", "--verbose and --json exclude each other")
 			}
-			source, err := a.open(cmd.Context(), insecure, args[0])
+			sources, err := a.openAll(cmd.Context(), insecure, args[0])
 			if err != nil {
 				return err
 			}
-			defer source.Close()
-			if verbose {
-				manifests, err := inspect.DockerManifests(cmd.Context(), source)
-				if err != nil {
-					return err
-				}
-				_, err = a.terminal.out.Write(manifests)
-				return err
+			for _, source := range sources {
+				defer source.Close()
 			}
-			report, err := inspect.NewReport(cmd.Context(), source)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return a.terminal.json(report)
-			}
-			return report.Table(a.terminal.out)
+			return a.inspect(cmd.Context(), sources, verbose, asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "print what docker manifest inspect --verbose prints")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow plain HTTP and unknown certificates")
 	return cmd
+}
+
+// inspect describes images. If there are several, each has its reference above it, or they are an array of JSON.
+func (a *app) inspect(ctx context.Context, sources []*inspect.Source, verbose, asJSON bool) error {
+	if verbose && len(sources) > 1 {
+		return usagef("name one of them: "+sources[0].Name, "--verbose describes one image, and there are %d", len(sources))
+	}
+	var reports []*inspect.Report
+	for _, source := range sources {
+		if verbose {
+			manifests, err := inspect.DockerManifests(ctx, source)
+			if err != nil {
+				return err
+			}
+			_, err = a.terminal.out.Write(manifests)
+			return err
+		}
+		report, err := inspect.NewReport(ctx, source)
+		if err != nil {
+			return err
+		}
+		reports = append(reports, report)
+	}
+	switch {
+	case asJSON && len(reports) == 1:
+		return a.terminal.json(reports[0])
+	case asJSON:
+		return a.terminal.json(reports)
+	case len(reports) == 1:
+		return reports[0].Table(a.terminal.out)
+	}
+	for i, report := range reports {
+		separator := ""
+		if i > 0 {
+			separator = "\n"
+		}
+		a.terminal.result("%s%s %s", separator, sources[i].Name, sources[i].Root.Digest)
+		if err := report.Table(a.terminal.out); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *app) verifyCommand() *cobra.Command {

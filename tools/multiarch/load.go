@@ -85,7 +85,7 @@ func (a *app) loadArchive(cmd *cobra.Command, loader publish.Loader, input strin
 		return err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	stored, err := inspect.OpenStored(file)
+	stored, err := inspect.OpenStored(cmd.Context(), file)
 	if err != nil {
 		return err
 	}

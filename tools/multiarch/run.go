@@ -13,6 +13,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/build"
+	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/run"
 )
 
@@ -31,7 +32,7 @@ its program in a private root, natively where this machine can, else under qemu-
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			find := a.builtImage
-			if strings.ContainsAny(args[0], ":/") || strings.HasSuffix(args[0], ".tar") || strings.HasSuffix(args[0], ".tgz") {
+			if strings.ContainsAny(args[0], ":/") || inspect.IsArchive(args[0]) {
 				find = a.finishedImage
 			}
 			img, on, err := find(cmd, o, args[0], platform)

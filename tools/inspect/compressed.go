@@ -1,0 +1,69 @@
+package inspect
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// openPlain opens a file for reading at any place, decompressed, and returns what closes it. A compressed file is
+// decompressed into a temporary one.
+func openPlain(ctx context.Context, file string) (*os.File, func() error, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	var m measure
+	content, done, err := m.decompress(bufio.NewReader(f))
+	switch {
+	case err != nil:
+		return nil, nil, errors.Join(fmt.Errorf("decompressing %s: %w", file, err), f.Close())
+	case m.compression == plain:
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return nil, nil, errors.Join(err, f.Close())
+		}
+		return f, f.Close, nil
+	}
+	defer done()
+	defer f.Close()
+	spool, err := os.CreateTemp("", "multiarch-archive-*.tar")
+	if err != nil {
+		return nil, nil, err
+	}
+	// Where a file can be removed while it is open, nothing is left behind even if this process is killed.
+	removed := os.Remove(spool.Name()) == nil
+	remove := func() error {
+		err := spool.Close()
+		if !removed {
+			err = errors.Join(err, os.Remove(spool.Name()))
+		}
+		return err
+	}
+	n, err := io.Copy(spool, io.LimitReader(interruptible{ctx, content}, contentLimit+1))
+	if err == nil && n > contentLimit {
+		err = fmt.Errorf("it has more than %d bytes", int64(contentLimit))
+	}
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("decompressing %s: %w", file, err), remove())
+	}
+	if _, err := spool.Seek(0, io.SeekStart); err != nil {
+		return nil, nil, errors.Join(err, remove())
+	}
+	return spool, remove, nil
+}
+
+// interruptible is a reader that fails when ctx has ended.
+type interruptible struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r interruptible) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
+}
