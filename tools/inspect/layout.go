@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 
@@ -236,3 +237,13 @@ func (b layoutBlob) Digest() (v1.Hash, error)            { return b.self.Digest,
 func (b layoutBlob) Size() (int64, error)                { return b.self.Size, nil }
 func (b layoutBlob) MediaType() (types.MediaType, error) { return b.self.MediaType, nil }
 func (b layoutBlob) Compressed() (io.ReadCloser, error)  { return b.open(blobPath(b.self.Digest)) }
+
+// InLayout reports whether the OCI layout in dir has an entry called name.
+func InLayout(dir, name string) bool {
+	c, err := readLayout(os.DirFS(dir), dir)
+	if err != nil {
+		return false
+	}
+	_, err = c.find(name)
+	return err == nil
+}

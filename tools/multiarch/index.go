@@ -92,7 +92,7 @@ func (a *app) createIndex(cmd *cobra.Command, f indexFlags, args []string) error
 		return err
 	}
 	client = client.Connected()
-	r, err := f.request(client, args)
+	r, err := a.indexRequest(f, client, args)
 	if err != nil {
 		return err
 	}
@@ -147,8 +147,8 @@ func (a *app) dryIndex(r *request, j *joined) error {
 	return a.terminal.json(manifest)
 }
 
-// request understands what was typed.
-func (f indexFlags) request(client registry.Client, args []string) (*request, error) {
+// indexRequest understands what was typed.
+func (a *app) indexRequest(f indexFlags, client registry.Client, args []string) (*request, error) {
 	r := &request{options: index.Options{Replace: f.replace, Annotations: map[string]string{}}, tags: f.tags}
 	to, sources := "", args
 	if f.spec == "" || len(args) > 0 {
@@ -182,6 +182,9 @@ func (f indexFlags) request(client registry.Client, args []string) (*request, er
 	}
 	for _, s := range sources {
 		w, err := parseSource(s)
+		if err == nil {
+			w.reference, err = a.fromProject(w.reference)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -203,7 +206,7 @@ func (f indexFlags) request(client registry.Client, args []string) (*request, er
 		r.options.Annotations[key] = value
 	}
 	var err error
-	if r.target, err = parseTarget(client, to); err != nil {
+	if r.target, err = a.parseTarget(client, to); err != nil {
 		return nil, err
 	}
 	switch {

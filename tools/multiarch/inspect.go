@@ -11,20 +11,28 @@ import (
 
 // open opens what a reference names.
 func (a *app) open(ctx context.Context, insecure bool, ref string) (*inspect.Source, error) {
+	ref, err := a.fromProject(ref)
+	if err != nil {
+		return nil, err
+	}
 	source, err := inspect.Open(ctx, a.client(insecure, 0), ref)
 	var away *inspect.UnavailableError
 	if errors.As(err, &away) {
-		return nil, &sourceError{err, "check the name, the tag and the login"}
+		return nil, &sourceError{err, a.missingHint(ref)}
 	}
 	return source, err
 }
 
 // openAll opens all images that a reference names: those of a layout or an archive if it names none of them.
 func (a *app) openAll(ctx context.Context, insecure bool, ref string) ([]*inspect.Source, error) {
+	ref, err := a.fromProject(ref)
+	if err != nil {
+		return nil, err
+	}
 	sources, err := inspect.OpenAll(ctx, a.client(insecure, 0), ref)
 	var away *inspect.UnavailableError
 	if errors.As(err, &away) {
-		return nil, &sourceError{err, "check the name, the tag and the login"}
+		return nil, &sourceError{err, a.missingHint(ref)}
 	}
 	return sources, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -103,8 +104,16 @@ type target struct {
 	dir, name       string // of a layout
 }
 
-func parseTarget(client registry.Client, given string) (target, error) {
+func (a *app) parseTarget(client registry.Client, given string) (target, error) {
 	t := target{given: given}
+	switch file, top, err := a.projectImage(given); {
+	case err != nil:
+		return t, err
+	case file != "":
+		layout := "oci:" + filepath.Join(top, layoutDir) + ":" + given
+		return t, usagef(fmt.Sprintf("write %s for the layout, or %s for Docker Hub", layout, registry.HubName(given)),
+			"%q is an image of %s, and an index is not pushed there", given, file)
+	}
 	if place, ok := strings.CutPrefix(given, "oci:"); ok {
 		t.dir, t.name, _ = strings.Cut(place, ":")
 		if t.dir == "" || t.name == "" {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/build"
-	"github.com/multiarch-build/multiarch/tools/inspect"
+	"github.com/multiarch-build/multiarch/tools/registry"
 	"github.com/multiarch-build/multiarch/tools/run"
 )
 
@@ -31,9 +31,9 @@ its program in a private root, natively where this machine can, else under qemu-
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			find := a.builtImage
-			if strings.ContainsAny(args[0], ":/") || inspect.IsArchive(args[0]) {
-				find = a.finishedImage
+			find, err := a.finder(args[0])
+			if err != nil {
+				return err
 			}
 			img, on, err := find(cmd, o, args[0], platform)
 			if err != nil {
@@ -79,6 +79,25 @@ its program in a private root, natively where this machine can, else under qemu-
 		return nil
 	}
 	return cmd
+}
+
+// finder returns what finds the image that run is to start. The name of an image in multiarch.yaml is built. Another
+// single word is an error if there is a multiarch.yaml: a misspelt name must not start what Docker Hub has under it.
+func (a *app) finder(ref string) (func(*cobra.Command, outcome, string, string) (v1.Image, arch.Platform, error), error) {
+	file, _, err := a.projectImage(ref)
+	switch {
+	case err != nil:
+		return nil, err
+	case file != "":
+		a.terminal.note("multiarch: %s is the image of %s, which is built first (for the one in Docker Hub, write %s)", ref, file, registry.HubName(ref))
+		return a.builtImage, nil
+	case !maybeImage(ref):
+		return a.finishedImage, nil
+	}
+	if _, err := a.find(); errors.Is(err, errNoConfig) {
+		return a.finishedImage, nil
+	}
+	return a.builtImage, nil // which says which images there are
 }
 
 // builtImage builds one image of the configuration for one platform.

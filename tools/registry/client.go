@@ -174,3 +174,6 @@ func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
 }
+
+// HubName is the full name of an image of Docker Hub that has a name of one word: docker.io/library/hello.
+func HubName(word string) string { return "docker.io/library/" + word }
