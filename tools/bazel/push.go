@@ -41,7 +41,7 @@ func (t *resolver) push(images []plan.Image) {
 		for _, c := range i.Children {
 			row, _ := arch.Find(c.Platform)
 			vars := config.Vars{Image: i.Name, Registry: t.project.Config.RegistryOf(repository, i.Push.Registry), Repository: repository, Platform: config.PlatformVarsOf(row)}
-			own, err := t.intermediate(i.Push.PerPlatform, vars)
+			own, err := t.intermediate(i.Push.PerPlatform, i.Push.Registry, vars)
 			if err != nil {
 				t.fail(at, "", "%w", err)
 				break
@@ -88,7 +88,7 @@ func (t *resolver) destination(i plan.Image, target, platform, repository string
 func (t *resolver) imageLabel(target string) string { return label.New("", t.pkg, target).String() }
 
 // intermediate names the repository of one platform's image, as `multiarch push` does when it pushes.
-func (t *resolver) intermediate(template config.PlatformTemplate, vars config.Vars) (string, error) {
+func (t *resolver) intermediate(template config.PlatformTemplate, registry string, vars config.Vars) (string, error) {
 	const hint = "name it by .Repository, .Image and .Platform; tags may say what is checked out"
 	asked := false
 	vars.Checkout = func() *config.Git { asked = true; return nil }
@@ -99,6 +99,7 @@ func (t *resolver) intermediate(template config.PlatformTemplate, vars config.Va
 	case err != nil:
 		return "", hinted(hint, "%w (generated files do not depend on who generates them)", err)
 	}
+	repository = t.project.Config.Qualify(repository, registry)
 	if _, err := name.NewRepository(repository); err != nil {
 		return "", hinted("such as {{.Repository}}-{{.Platform.Official}}", "%q is not a repository", repository)
 	}

@@ -102,7 +102,14 @@ func TestParse(t *testing.T) {
 		"registry.example.com/onap/many", "other.example.com:5000/team/many",
 		"registry2.example.com/onap/many", "registry2.example.com/onap/team/many", "localhost:5000/many", "localhost:5000/team/many",
 	}, c.Repositories("many", c.Registry), "mirrors get everything")
-	assert.Equal(t, []string{"elsewhere.example.com/many"}, c.Repositories("many", "elsewhere.example.com"), "a trial elsewhere stays there")
+	assert.Equal(t, []config.Redirection{
+		{From: "registry.example.com/onap/many", To: "elsewhere.example.com/many"},
+		{From: "other.example.com:5000/team/many", To: "elsewhere.example.com/team/many"},
+		{From: "registry2.example.com/onap/many", To: "elsewhere.example.com/many"},
+		{From: "registry2.example.com/onap/team/many", To: "elsewhere.example.com/team/many"},
+		{From: "localhost:5000/many", To: "elsewhere.example.com/many"},
+		{From: "localhost:5000/team/many", To: "elsewhere.example.com/team/many"},
+	}, c.Redirect("many", "elsewhere.example.com"), "a trial elsewhere stays there")
 	for repository, want := range map[string]string{
 		c.Registry + "/sub/many":           c.Registry,
 		c.Mirrors[0] + "/many":             c.Mirrors[0],

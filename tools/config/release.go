@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/reference"
 )
 
 // Registry says how one registry is spoken to.
@@ -144,15 +145,28 @@ func (r *reader) checkRegistries(c *Config) {
 // CheckRegistry refuses what images cannot go below: it has to be a host with an optional path.
 func CheckRegistry(s string) error {
 	err := fmt.Errorf("%q is not a registry", s)
-	// The library takes https:// for a host called https, and lets every slash pass.
-	if _, wrong := name.NewRepository(s+"/image", name.StrictValidation); wrong != nil || strings.Contains(s, "//") {
-		return hinted(err, "write a host with an optional path, such as registry.example.com/team")
-	}
-	if strings.HasSuffix(s, "/") {
+	if strings.HasSuffix(s, "/") && !strings.HasSuffix(s, "//") {
 		return hinted(err, slashHint)
+	}
+	_, path, _ := strings.Cut(s, "/")
+	if !alone(s + "/image") {
+		path = s // of Docker Hub
+	}
+	if path != "" {
+		if wrong := reference.CheckPath(path); wrong != nil && strings.ToLower(path) != path {
+			return hinted(err, hintOf(wrong))
+		} else if wrong != nil {
+			return hinted(err, registryHint)
+		}
+	}
+	// The library takes https:// for a host called https.
+	if _, wrong := name.NewRepository(s+"/image", name.StrictValidation); wrong != nil || strings.Contains(s, "//") {
+		return hinted(err, registryHint)
 	}
 	return nil
 }
+
+const registryHint = "write a host with an optional path, such as registry.example.com/team"
 
 const slashHint = "write it without the slash at its end"
 
@@ -183,14 +197,29 @@ func (r *reader) checkRepositories(at Path, all Repositories) {
 			r.fail(at, "", "duplicate repository %q", repository)
 			continue
 		}
-		if strings.HasSuffix(repository, "/") {
-			r.fail(at, slashHint, "%q is not a repository", repository)
-		} else if _, err := name.NewRepository("registry.example.com/" + repository); err != nil && !alone(repository) {
-			r.fail(at, "use lower-case letters, digits, and / . _ - between them", "%q is not a repository", repository)
-		} else if _, err := name.NewRepository(repository); alone(repository) && err != nil {
-			r.fail(at, "write it as registry.example.com/team/image, without a tag", "%q is not a repository", repository)
+		if hint := repositoryHint(repository); hint != "" {
+			r.fail(at, hint, "%q is not a repository", repository)
 		}
 	}
+}
+
+// repositoryHint says how to write what is not a repository; "" if it is one.
+func repositoryHint(repository string) string {
+	path, full := repository, alone(repository)
+	if full {
+		_, path, _ = strings.Cut(repository, "/")
+	}
+	_, err := name.NewRepository(repository)
+	wrong := reference.CheckPath(path)
+	switch {
+	case strings.HasSuffix(repository, "/"):
+		return slashHint
+	case wrong != nil && (!full || reference.CheckPath(strings.ToLower(path)) == nil):
+		return hintOf(wrong)
+	case full && (wrong != nil || err != nil):
+		return "write it as registry.example.com/team/image, without a tag"
+	}
+	return ""
 }
 
 func (r *reader) checkImmutable(at Path, i Immutable) {
@@ -224,28 +253,19 @@ func (r *reader) checkSmoke(at Path, s Smoke) {
 }
 
 // Repositories returns all repositories that an image goes to, in full where a registry is known: its own, in the order
-// of the file, then those on the mirrors. Mirrors are those of the configuration's own registry: there are none where
-// registry is another one, and none of the references that name theirs, unless an image has nothing else. So a trial
-// elsewhere stays there.
+// of the file, then those on the mirrors.
 func (c *Config) Repositories(image, registry string) []string {
 	listed := Repositories{image}
 	if p := c.Images[image].Push; p != nil && len(p.Repository) > 0 {
 		listed = p.Repository
 	}
-	trial := c.Registry != "" && registry != c.Registry && slices.ContainsFunc(listed, func(r string) bool { return !alone(r) })
 	var all []string
 	for _, repository := range listed {
-		if alone(repository) && trial {
-			continue
-		}
 		if alone(repository) || registry == "" {
 			all = append(all, repository)
 		} else {
 			all = append(all, registry+"/"+repository)
 		}
-	}
-	if registry != c.Registry {
-		return all
 	}
 	for _, mirror := range c.Mirrors {
 		for _, repository := range listed {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -127,8 +128,20 @@ type selection struct {
 
 func (s *selection) flags(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&s.platforms, "platform", nil, "only these platforms, such as linux/arm64,linux/arm/v7; default: all that each image has")
-	cmd.Flags().StringVar(&s.registry, "registry", "", "where images go instead of the configuration's registry (MULTIARCH_REGISTRY)")
+	cmd.Flags().StringVar(&s.registry, "registry", "", "publish below this registry and nowhere else, whatever the configuration says (MULTIARCH_REGISTRY)")
 	_ = cmd.RegisterFlagCompletionFunc("platform", cobra.FixedCompletions(arch.Names(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+// otherRegistry is the registry that takes the place of the configuration's, "" for none.
+func (s *selection) otherRegistry() (string, error) {
+	r := cmp.Or(s.registry, os.Getenv("MULTIARCH_REGISTRY"))
+	if r == "" {
+		return "", nil
+	}
+	if err := config.CheckRegistry(r); err != nil {
+		return "", usageOf(fmt.Errorf("--registry, or MULTIARCH_REGISTRY: %w", err))
+	}
+	return r, nil
 }
 
 // project is a configuration that has been read and planned.
@@ -136,6 +149,8 @@ type project struct {
 	top    string // the top of the tree
 	config *config.Config
 	plan   *plan.Plan
+	// registry takes the place of every registry of the configuration, "" if there is none.
+	registry string
 	// selected are the platforms that were asked for, none where all are.
 	selected []arch.Platform
 	vars     config.Vars
@@ -156,17 +171,12 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 		return nil, err
 	}
 	p := &project{top: config.Top(file), config: c}
-	opts := plan.Options{Images: images, Registry: s.registry, Bazel: s.elsewhere}
+	opts := plan.Options{Images: images, Bazel: s.elsewhere}
 	if opts.Lock, err = lock.Beside(file); err != nil {
 		return nil, err
 	}
-	if opts.Registry == "" {
-		opts.Registry = os.Getenv("MULTIARCH_REGISTRY")
-	}
-	if opts.Registry != "" {
-		if err := config.CheckRegistry(opts.Registry); err != nil {
-			return nil, usageOf(fmt.Errorf("--registry, or MULTIARCH_REGISTRY: %w", err))
-		}
+	if opts.Registry, err = s.otherRegistry(); err != nil {
+		return nil, err
 	}
 	for _, name := range s.platforms {
 		platform, err := arch.Parse(name)
@@ -179,7 +189,7 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 		return nil, err
 	}
 	p.vars = config.Vars{Env: environment(), Checkout: sync.OnceValue(func() *config.Git { return checkout(cmd.Context(), p.top) })}
-	opts.Vars, p.selected = p.vars, opts.Platforms
+	opts.Vars, p.selected, p.registry = p.vars, opts.Platforms, opts.Registry
 	p.plan, err = plan.New(c, opts)
 	return p, err
 }

@@ -69,11 +69,13 @@ func (a *app) contents(p *plan.Plan) error {
 	return w.Flush()
 }
 
-// goals prints where each image goes, a line a repository. Tags are as they are written: what git says is asked when
-// they are pushed.
+// goals prints the repositories of each image, one per line, and if another registry takes the place of the
+// configuration's, what each repository takes the place of. Tags are printed as they are written: Git is asked when they
+// are pushed.
 func (a *app) goals(p *plan.Plan) error {
 	w := tabwriter.NewWriter(a.terminal.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "IMAGE\tGOES TO\tTAGS\tPER PLATFORM")
+	var redirected []config.Redirection
 	for _, i := range p.Images {
 		var tags []string
 		for _, t := range i.Push.Tags {
@@ -82,6 +84,15 @@ func (a *app) goals(p *plan.Plan) error {
 		for _, repository := range append([]string{i.Push.Repository}, i.Push.Further...) {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", i.Name, repository, strings.Join(tags, ", "), orDash(string(i.Push.PerPlatform)))
 		}
+		redirected = append(redirected, i.Push.Redirected...)
+	}
+	if err := w.Flush(); err != nil || len(redirected) == 0 {
+		return err
+	}
+	a.terminal.result("")
+	fmt.Fprintln(w, "CONFIGURED\tGOES TO")
+	for _, r := range redirected {
+		fmt.Fprintf(w, "%s\t%s\n", r.From, r.To)
 	}
 	return w.Flush()
 }

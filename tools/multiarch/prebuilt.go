@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -48,8 +49,8 @@ func readPrebuilt(name string) (*prebuilt, error) {
 }
 
 // targets finds the indexes and their destinations. Tags that were typed win over those of the files, in which empty ones
-// are left out.
-func (file *prebuilt) targets(p pushFlags) ([]publish.Target, error) {
+// are left out. Nothing needs a registry of its own if another one is given.
+func (file *prebuilt) targets(p pushFlags, registry string) ([]publish.Target, error) {
 	var targets []publish.Target
 	for _, t := range file.Targets {
 		tags := p.tags
@@ -60,7 +61,7 @@ func (file *prebuilt) targets(p pushFlags) ([]publish.Target, error) {
 			}
 			tags = strings.Fields(string(lines))
 		}
-		if t.Repository == "" {
+		if t.Repository == "" && registry == "" {
 			return nil, usagef("give registry: in multiarch.yaml, and run multiarch generate", "image %s has no registry to go to", t.Name)
 		}
 		if t.Platform == "" {
@@ -97,7 +98,7 @@ func (file *prebuilt) targets(p pushFlags) ([]publish.Target, error) {
 // prebuiltRelease releases what Bazel has built. What the rules do not know comes from the multiarch.yaml of the tree in
 // which bazel run was started: further repositories and mirrors, immutable tags, how registries are spoken to, smoke
 // tests, and images that join existing ones.
-func (a *app) prebuiltRelease(cmd *cobra.Command, o outcome, p pushFlags) (*release, error) {
+func (a *app) prebuiltRelease(cmd *cobra.Command, s selection, o outcome, p pushFlags) (*release, error) {
 	if err := o.checkMetadata(); err != nil {
 		return nil, err
 	}
@@ -105,7 +106,11 @@ func (a *app) prebuiltRelease(cmd *cobra.Command, o outcome, p pushFlags) (*rele
 	if err != nil {
 		return nil, err
 	}
-	targets, err := built.targets(p)
+	registry, err := s.otherRegistry()
+	if err != nil {
+		return nil, err
+	}
+	targets, err := built.targets(p, registry)
 	if err != nil {
 		return nil, err
 	}
@@ -114,64 +119,102 @@ func (a *app) prebuiltRelease(cmd *cobra.Command, o outcome, p pushFlags) (*rele
 		there.file = filepath.Join(os.Getenv("BUILD_WORKSPACE_DIRECTORY"), filepath.FromSlash(built.Config))
 	}
 	if there.file == "" {
-		return &release{targets: targets}, nil
+		return redirected(targets, registry), nil
 	}
 	c, err := readConfig(there.file)
 	if err != nil {
 		return nil, err
 	}
-	r := &release{hosts: hosts(c), config: c}
+	r := &release{hosts: hosts(c), config: c, registry: registry}
 	for _, t := range targets {
 		if all := len(c.Tags(t.Name)); p.tags == nil && len(t.Tags) < all {
 			a.terminal.note("multiarch: %s: left out, being empty here: %d of its tags", t.Name, all-len(t.Tags))
 		}
-		everywhere, err := destinations(c, t)
+		everywhere, err := destinations(c, t, registry)
 		if err != nil {
 			return nil, err
 		}
 		r.targets = append(r.targets, everywhere...)
+		if registry != "" {
+			r.redirected = append(r.redirected, c.Redirect(t.Name, registry)...)
+		}
 	}
-	joined, err := there.joinedBeside(cmd, o, p, r)
-	if err != nil {
+	if err := there.joinedBeside(cmd, s, o, p, r); err != nil {
 		return nil, err
 	}
-	r.targets = append(r.targets, joined...)
 	return r, nil
 }
 
-// joinedBeside are the images that join existing ones, if Bazel has built all others.
-func (a *app) joinedBeside(cmd *cobra.Command, o outcome, p pushFlags, r *release) ([]publish.Target, error) {
+// redirected is a release of targets that were written by hand, below another registry if one is given.
+func redirected(targets []publish.Target, registry string) *release {
+	r := &release{targets: targets, registry: registry}
+	if registry == "" {
+		return r
+	}
+	for i := range targets {
+		t := &targets[i]
+		from := cmp.Or(t.Repository, t.Name)
+		t.Repository = new(config.Config).Below(registry, from)
+		r.redirected = append(r.redirected, config.Redirection{From: from, To: t.Repository})
+		for n, one := range t.PerPlatform {
+			t.PerPlatform[n].Reference = new(config.Config).Below(registry, one.Reference)
+		}
+	}
+	return r
+}
+
+// joinedBeside adds the images that join existing ones, if Bazel has built all others.
+func (a *app) joinedBeside(cmd *cobra.Command, s selection, o outcome, p pushFlags, r *release) error {
 	var names []string
 	for name, image := range r.config.Images {
 		if !image.From.IsZero() {
 			names = append(names, name)
 		} else if !slices.ContainsFunc(r.targets, func(t publish.Target) bool { return t.Name == name }) {
-			return nil, nil // somebody releases a part, and means no more than that
+			return nil // only some of the images are released
 		}
 	}
 	if len(names) == 0 {
-		return nil, nil
+		return nil
 	}
-	_, targets, err := a.made(cmd, selection{elsewhere: true}, o, p, names)
-	return targets, err
+	project, targets, err := a.made(cmd, selection{elsewhere: true, registry: s.registry}, o, p, names)
+	if err != nil {
+		return err
+	}
+	r.targets = append(r.targets, targets...)
+	r.redirected = append(r.redirected, project.redirected()...)
+	return nil
 }
 
-// destinations takes what goes to the first repository of an image to all of them.
-func destinations(c *config.Config, t publish.Target) ([]publish.Target, error) {
+// destinations publishes what Bazel builds for the first repository of an image in all of them, or in those that take
+// their place below another registry.
+func destinations(c *config.Config, t publish.Target, registry string) ([]publish.Target, error) {
 	const again = "run: multiarch generate"
 	image, known := c.Images[t.Name]
 	if !known {
 		return nil, usagef(again, "Bazel has built %s, which is not in multiarch.yaml any more", t.Name)
 	}
 	repositories := c.Repositories(t.Name, c.Registry)
-	if repositories[0] != t.Repository {
+	if t.Repository != "" && repositories[0] != t.Repository {
 		return nil, usagef(again, "the targets of image %s are for %s, and multiarch.yaml says %s", t.Name, t.Repository, repositories[0])
 	}
 	if image.Push != nil {
 		t.Immutable = image.Push.Immutable.Patterns()
 	}
-	all := []publish.Target{t}
-	for _, repository := range repositories[1:] {
+	within := c.Registry
+	if registry != "" {
+		within, repositories = registry, nil
+		for _, r := range c.Redirect(t.Name, registry) {
+			if !slices.Contains(repositories, r.To) {
+				repositories = append(repositories, r.To)
+			}
+		}
+	}
+	var all []publish.Target
+	for n, repository := range repositories {
+		if n == 0 && registry == "" {
+			all = append(all, t)
+			continue
+		}
 		further := t
 		further.Repository, further.PerPlatform = repository, nil
 		for _, i := range t.PerPlatform {
@@ -179,10 +222,13 @@ func destinations(c *config.Config, t publish.Target) ([]publish.Target, error) 
 				return nil, usagef(again, "the targets of image %s have single images, and multiarch.yaml has none", t.Name)
 			}
 			row, _ := arch.Find(i.Platform)
-			vars := config.Vars{Image: t.Name, Registry: c.RegistryOf(repository, c.Registry), Repository: repository, Platform: config.PlatformVarsOf(row)}
+			vars := config.Vars{Image: t.Name, Registry: c.RegistryOf(repository, within), Repository: repository, Platform: config.PlatformVarsOf(row)}
 			own, err := image.Push.PerPlatform.Expand(vars)
 			if err != nil {
 				return nil, c.Errorf(config.Path{"images", t.Name, "push", "per_platform"}, "", "%w", err)
+			}
+			if own = c.Qualify(own, within); registry != "" {
+				own = c.Below(registry, own)
 			}
 			tag := i.Reference[strings.LastIndex(i.Reference, ":"):]
 			further.PerPlatform = append(further.PerPlatform, publish.Intermediate{Platform: i.Platform, Reference: own + tag})

@@ -85,7 +85,10 @@ func (a *app) push(cmd *cobra.Command, s selection, o outcome, p pushFlags, imag
 	if err != nil {
 		return err
 	}
-	a.noteElsewhere(project)
+	if err := confined(project.registry, targets); err != nil {
+		return err
+	}
+	a.noteRedirected(project.redirected())
 	return a.publish(cmd, o, project.registries(), targets)
 }
 
@@ -306,7 +309,10 @@ func (a *app) targets(p *project, flags pushFlags) ([]publish.Target, error) {
 				row, _ := arch.Find(c.Platform) // plans hold platforms of the table
 				vars.Platform = config.PlatformVarsOf(row)
 				at := append(slices.Clone(at), "per_platform")
-				own := expand(at, i.Push.PerPlatform.Expand, vars)
+				own := p.config.Qualify(expand(at, i.Push.PerPlatform.Expand, vars), i.Push.Registry)
+				if i.Push.Redirected != nil {
+					own = p.config.Below(i.Push.Registry, own)
+				}
 				if _, err := name.NewRepository(own); err != nil && len(wrong) == before {
 					wrong = append(wrong, p.config.Errorf(at, "use lower-case letters, digits, and / . _ - between them; the tag is put behind it",
 						"%q of template %q is not a repository", own, i.Push.PerPlatform))

@@ -24,8 +24,11 @@ import (
 type release struct {
 	targets []publish.Target
 	hosts   map[string]registry.Host
-	// config is nil where Bazel has built images for another tree.
+	// config is nil if Bazel has built targets that were written by hand.
 	config *config.Config
+	// registry takes the place of every registry of the configuration, as redirected says; "" if there is none.
+	registry   string
+	redirected []config.Redirection
 }
 
 func (a *app) releaseCommand() *cobra.Command {
@@ -66,9 +69,13 @@ gives it, and only then do the real tags move.`,
 					return err
 				}
 			}
+			if err := confined(r.registry, r.targets); err != nil {
+				return err
+			}
 			if p.dryRun {
 				return a.previewRelease(cmd, o, r)
 			}
+			a.noteRedirected(r.redirected)
 			pushed, err := a.transfer(cmd, o, r.hosts, r.targets)
 			if err != nil {
 				return err
@@ -95,10 +102,10 @@ gives it, and only then do the real tags move.`,
 // prepare builds what is to be released, or finds what Bazel has built.
 func (a *app) prepare(cmd *cobra.Command, s selection, o outcome, p pushFlags, images []string) (*release, error) {
 	if p.prebuilt != "" {
-		if len(images) > 0 || len(s.platforms) > 0 || s.registry != "" || len(p.join) > 0 || p.part != "" {
-			return nil, usagef("change it in multiarch.yaml, and run multiarch generate", "what Bazel has built goes as a whole to where multiarch.yaml says")
+		if len(images) > 0 || len(s.platforms) > 0 || len(p.join) > 0 || p.part != "" {
+			return nil, usagef("change it in multiarch.yaml, and run multiarch generate", "what Bazel has built is released as a whole")
 		}
-		return a.prebuiltRelease(cmd, o, p)
+		return a.prebuiltRelease(cmd, s, o, p)
 	}
 	if p.part != "" {
 		if len(p.join) > 0 || p.tags != nil {
@@ -111,24 +118,7 @@ func (a *app) prepare(cmd *cobra.Command, s selection, o outcome, p pushFlags, i
 	if err != nil {
 		return nil, err
 	}
-	a.noteElsewhere(project)
-	return &release{targets, project.registries(), project.config}, nil
-}
-
-// noteElsewhere says what another registry than that of the configuration means for what has one of its own.
-func (a *app) noteElsewhere(p *project) {
-	c := p.config
-	if c.Registry == "" || p.plan.Images[0].Push.Registry == c.Registry {
-		return
-	}
-	if n := len(c.Mirrors); n > 0 {
-		a.terminal.note("multiarch: another registry was asked for, so that nothing goes to the %s of multiarch.yaml", count(n, "mirror"))
-	}
-	for _, i := range p.plan.Images {
-		if slices.Contains(c.Repositories(i.Name, c.Registry), i.Push.Repository) {
-			a.terminal.note("multiarch: %s goes to %s, whatever registry is asked for: multiarch.yaml names no other for it", i.Name, i.Push.Repository)
-		}
-	}
+	return &release{targets, project.registries(), project.config, project.registry, project.redirected()}, nil
 }
 
 // parts keeps what --join looks for: the first repository of each image. Single images, further repositories and mirrors

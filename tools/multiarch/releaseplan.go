@@ -9,6 +9,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
+	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/publish"
 )
 
@@ -29,11 +30,15 @@ func (a *app) previewRelease(cmd *cobra.Command, o outcome, r *release) error {
 		return err
 	}
 	if o.json {
-		if err := a.terminal.json(preview); err != nil {
+		all := struct {
+			*publish.Preview
+			Redirected []config.Redirection `json:"redirected,omitempty"`
+		}{preview, r.redirected}
+		if err := a.terminal.json(all); err != nil {
 			return err
 		}
 	} else {
-		for _, line := range previewLines(preview) {
+		for _, line := range slices.Concat(redirectedLines(r.redirected), previewLines(preview)) {
 			a.terminal.result("%s", line)
 		}
 	}
@@ -41,6 +46,18 @@ func (a *app) previewRelease(cmd *cobra.Command, o outcome, r *release) error {
 		return &pushError{err}
 	}
 	return nil
+}
+
+// redirectedLines describe which repositories take the place of others.
+func redirectedLines(all []config.Redirection) []string {
+	if len(all) == 0 {
+		return nil
+	}
+	lines := []string{"repositories:"}
+	for _, r := range all {
+		lines = append(lines, fmt.Sprintf("  %s -> %s", r.From, r.To))
+	}
+	return lines
 }
 
 // previewLines describes a preview for people: what is sent to each repository, then each tag.

@@ -85,13 +85,7 @@ func (b *builder) fail(at config.Path, hint, format string, args ...any) {
 func (b *builder) image(n string) Image {
 	src, at := b.c.Images[n], config.Path{"images", n}
 	registry := cmp.Or(b.opts.Registry, b.c.Registry)
-	repositories := b.c.Repositories(n, registry)
-	i := Image{
-		Name:        n,
-		Annotations: plain(src.Annotations),
-		Push:        Push{Registry: registry, Repository: repositories[0], Further: repositories[1:], Tags: b.c.Tags(n)},
-		Smoke:       src.Smoke,
-	}
+	i := Image{Name: n, Annotations: plain(src.Annotations), Push: b.push(n, registry), Smoke: src.Smoke}
 	if src.Push != nil {
 		i.Push.PerPlatform = src.Push.PerPlatform
 		i.Push.Immutable = src.Push.Immutable.Patterns()
@@ -111,6 +105,23 @@ func (b *builder) image(n string) Image {
 		i.Children = append(i.Children, b.child(at, n, row, src.On(p), vars))
 	}
 	return i
+}
+
+// push says where an image goes. If another registry than the configuration's is given, everything goes below that.
+func (b *builder) push(n, registry string) Push {
+	p := Push{Registry: registry, Tags: b.c.Tags(n)}
+	repositories := b.c.Repositories(n, registry)
+	if b.opts.Registry != "" {
+		p.Redirected = b.c.Redirect(n, registry)
+		repositories = nil
+		for _, r := range p.Redirected {
+			if !slices.Contains(repositories, r.To) {
+				repositories = append(repositories, r.To)
+			}
+		}
+	}
+	p.Repository, p.Further = repositories[0], repositories[1:]
+	return p
 }
 
 // platforms returns those of an image that were asked for, in table order.

@@ -53,6 +53,8 @@ type Push struct {
 	PerPlatform config.PlatformTemplate `json:"perPlatform,omitempty"`
 	// Further are the other repositories that get the same, those on mirrors included.
 	Further []string `json:"further,omitempty"`
+	// Redirected says what Repository and Further take the place of, if another registry than the configuration's is given.
+	Redirected []config.Redirection `json:"redirected,omitempty"`
 	// Immutable are patterns, as path.Match has them, of tags that never come to stand for something else.
 	Immutable []string `json:"immutable,omitempty"`
 }
@@ -144,7 +146,7 @@ type Options struct {
 	Images []string
 	// Platforms are those wanted; none means all that each image has. An image that lacks one is an error.
 	Platforms []arch.Platform
-	// Registry wins over the configuration's.
+	// Registry, if set, takes the place of every registry of the configuration: nothing is published outside it.
 	Registry string
 	// Epoch is the time that stands for the epoch, as SOURCE_DATE_EPOCH gives it; the zero value is 1970-01-01.
 	Epoch time.Time

@@ -87,7 +87,7 @@ func TestSelection(t *testing.T) {
 	require.NoError(t, err, "what is not planned need not have a checkout")
 	require.Len(t, p.Images, 1)
 	require.Len(t, p.Images[0].Children, 1)
-	assert.Equal(t, "other.example.com/job", p.Images[0].Push.Repository, "a full reference stands alone")
+	assert.Equal(t, "elsewhere.example.com/job", p.Images[0].Push.Repository, "full references are redirected as well")
 	assert.Equal(t, int64(100), p.Images[0].Children[0].Config.Created.Unix())
 	assert.Equal(t, int64(100), p.Images[0].Children[0].Epoch.Unix())
 

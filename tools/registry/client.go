@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/multiarch-build/multiarch/tools/httplimit"
+	"github.com/multiarch-build/multiarch/tools/reference"
 )
 
 // Client says how registries are reached. The zero value asks the docker keychain (config.json and its credential
@@ -61,8 +62,11 @@ func (c Client) Parse(ref string) (name.Reference, error) {
 	if err == nil && c.insecure(r.Context().RegistryStr()) {
 		r, err = name.ParseReference(ref, name.Insecure)
 	}
+	if err == nil {
+		err = reference.CheckPath(r.Context().RepositoryStr())
+	}
 	if err != nil {
-		return nil, fmt.Errorf("reference %q: %w", ref, err)
+		return nil, &NameError{"reference", ref, err}
 	}
 	return r, nil
 }
@@ -73,8 +77,11 @@ func (c Client) Repository(repo string) (name.Repository, error) {
 	if err == nil && c.insecure(r.RegistryStr()) {
 		r, err = name.NewRepository(repo, name.Insecure)
 	}
+	if err == nil {
+		err = reference.CheckPath(r.RepositoryStr())
+	}
 	if err != nil {
-		return name.Repository{}, fmt.Errorf("repository %q: %w", repo, err)
+		return name.Repository{}, &NameError{"repository", repo, err}
 	}
 	return r, nil
 }
