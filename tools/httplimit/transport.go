@@ -36,6 +36,9 @@ const (
 	defaultIdle      = time.Minute
 	defaultAnswer    = 10 * time.Minute
 	defaultLookup    = 2 * time.Minute
+	// small is the size of bodies that are left to net/http as they are: it sends what it knows to be in memory together
+	// with the header.
+	small = 256 << 10
 	// progress is how many bytes count as a sign of life.
 	progress = 1 << 10
 )
@@ -78,9 +81,12 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		limited = limited.Clone(ctx)
 		limited.Header.Del("Authorization")
 	}
-	if req.Body == nil || req.Body == http.NoBody {
+	switch {
+	case req.Body == nil || req.Body == http.NoBody:
 		dog.expect("answered", lookup)
-	} else {
+	case 0 < req.ContentLength && req.ContentLength <= small:
+		dog.expect("answered", answer)
+	default:
 		dog.expect("accepted more of the request", idle)
 		body := func(inner io.ReadCloser) io.ReadCloser { return &requestBody{inner, dog, idle, answer} }
 		limited.Body = body(req.Body)
