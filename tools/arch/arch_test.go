@@ -96,12 +96,13 @@ func TestParse(t *testing.T) {
 		"linux/arm64/v8": "linux/arm64",
 		"linux/arm/v7":   "linux/arm/v7",
 		"linux/arm/7":    "linux/arm/v7",
+		"linux/arm":      "linux/arm/v7",
 	} {
 		p, err := arch.Parse(in)
 		require.NoError(t, err, in)
 		assert.Equal(t, want, p.String())
 	}
-	for _, in := range []string{"", "linux", "linux/arm", "linux/armv7", "linux/arm/v8", "linux/amd64/", "linux//amd64",
+	for _, in := range []string{"", "linux", "linux/arm/", "linux/armv7", "linux/arm/v8", "linux/amd64/", "linux//amd64",
 		"Linux/amd64", "linux/x86_64", "linux/amd64/v1/v1", "darwin/arm64"} {
 		_, err := arch.Parse(in)
 		var unknown *arch.UnknownError
@@ -109,8 +110,47 @@ func TestParse(t *testing.T) {
 		assert.Equal(t, in, unknown.Name)
 		assert.Contains(t, unknown.Hint(), "linux/riscv64")
 	}
-	_, err := arch.Parse("linux/armv7")
-	assert.Contains(t, err.(*arch.UnknownError).Hint(), `did you mean "linux/arm/v7"?`)
+}
+
+func TestUnknownPlatformHints(t *testing.T) {
+	for in, want := range map[string]string{
+		"linux/armv7":    "linux/arm/v7",
+		"linux/armv6l":   "linux/arm/v6",
+		"linux/arm64v8":  "linux/arm64",
+		"linux/arm32v7":  "linux/arm/v7",
+		"linux/aarch64":  "linux/arm64",
+		"linux/x86_64":   "linux/amd64",
+		"linux/armhf":    "linux/arm/v7",
+		"linux/ppc64el":  "linux/ppc64le",
+		"linux/i386":     "linux/386",
+		"linux-arm64":    "linux/arm64",
+		"linux_arm_v6":   "",
+		"Linux/AMD64":    "linux/amd64",
+		"amd64":          "linux/amd64",
+		"arm":            "linux/arm/v7",
+		"arm/v6":         "linux/arm/v6",
+		"aarch64":        "linux/arm64",
+		"windows/x86_64": "windows/amd64",
+		"linux/amd46":    "linux/amd64",
+		"linux/x":        "",
+		"darwin/arm64":   "",
+		"freebsd/amd64":  "",
+	} {
+		_, err := arch.Parse(in)
+		var unknown *arch.UnknownError
+		require.ErrorAs(t, err, &unknown, in)
+		if want == "" {
+			assert.NotContains(t, unknown.Hint(), "did you mean", in)
+			continue
+		}
+		assert.Contains(t, unknown.Hint(), `did you mean "`+want+`"?`, in)
+	}
+}
+
+func TestAnArmDescriptorWithoutVariantProvesNone(t *testing.T) {
+	assert.Empty(t, arch.Canonical("linux", "arm", "").Variant)
+	assert.Equal(t, "v7", arch.Asked("linux", "arm", "").Variant)
+	assert.Equal(t, "v6", arch.Asked("linux", "arm", "6").Variant)
 }
 
 func TestTextForm(t *testing.T) {

@@ -51,6 +51,15 @@ func Canonical(os, architecture, variant string) Platform {
 	return p
 }
 
+// Asked is Canonical for a platform that a user asks for: arm without a variant means arm/v7, as in Docker.
+func Asked(os, architecture, variant string) Platform {
+	p := Canonical(os, architecture, variant)
+	if p.Architecture == "arm" && p.Variant == "" {
+		p.Variant = "v7"
+	}
+	return p
+}
+
 // UnknownError is what Parse returns for a name that is no row of the table.
 type UnknownError struct {
 	Name string
@@ -58,8 +67,13 @@ type UnknownError struct {
 
 func (e *UnknownError) Error() string { return fmt.Sprintf("unknown platform %q", e.Name) }
 
-// Hint names the nearest platform and all others.
-func (e *UnknownError) Hint() string { return nearest.Hint(e.Name, Names()) }
+// Hint names the platform that is meant, if Name is what another tool calls it or a misspelling, and all others.
+func (e *UnknownError) Hint() string {
+	if p, ok := named(e.Name); ok {
+		return `did you mean "` + p.String() + `"? known: ` + strings.Join(Names(), ", ")
+	}
+	return nearest.Hint(e.Name, Names())
+}
 
 // Names lists the table's platforms in table order.
 func Names() []string {
@@ -70,15 +84,16 @@ func Names() []string {
 	return names
 }
 
-// Parse reads os/architecture[/variant] and returns the canonical platform, which is always one of the table; any
-// other name is an *UnknownError. A bare linux/arm is refused: it means v5, v6 or v7 to different tools.
+// Parse reads os/architecture[/variant] as users write it and returns the canonical platform, which is always one of the
+// table; any other name is an *UnknownError. As in Docker, linux/arm means linux/arm/v7. That is so for what users ask
+// for only: a descriptor or config without a variant proves none, see Canonical.
 func Parse(s string) (Platform, error) {
 	parts := strings.Split(s, "/")
 	if len(parts) == 2 {
 		parts = append(parts, "")
 	}
 	if len(parts) == 3 && s == strings.ToLower(s) && !strings.HasSuffix(s, "/") {
-		p := Canonical(parts[0], parts[1], parts[2])
+		p := Asked(parts[0], parts[1], parts[2])
 		if _, ok := Find(p); ok {
 			return p, nil
 		}

@@ -99,7 +99,7 @@ func (r *reader) checkImage(c *Config, at Path, n string) {
 	switch {
 	case !i.From.IsZero():
 		r.checkFrom(c, at, i)
-	case i.Go == nil && i.Files == nil && i.Bazel == "" && i.Directories == nil && i.Links == nil:
+	case !slices.ContainsFunc(c.PlatformsOf(n), func(p arch.Platform) bool { return !i.IsEmpty(p) }) && i.IsEmpty(arch.Platform{}):
 		r.fail(at, "give go: a main package, files: what to put in, or from: existing images", "has nothing in it")
 	case len(c.PlatformsOf(n)) == 0 && !slices.ContainsFunc(r.errs, func(e *Error) bool { return within("platforms", e.Path) }):
 		r.fail(at, "give platforms: here or at the top of the file; "+nearest.Hint("", arch.Names()), "has no platform")
@@ -108,6 +108,7 @@ func (r *reader) checkImage(c *Config, at Path, n string) {
 		r.fail(at.to("go", "package"), "give the directory of a main package, such as ./app/hello", "is missing")
 	}
 	platforms := c.PlatformsOf(n)
+	r.checkEmpty(at, i, platforms)
 	r.checkSettings(c, at, i.Settings, platforms)
 
 	for _, p := range slices.SortedFunc(maps.Keys(i.Overrides), byTable) {
@@ -124,6 +125,20 @@ func (r *reader) checkImage(c *Config, at Path, n string) {
 	}
 	if i.Smoke != nil {
 		r.checkSmoke(at.to("smoke"), *i.Smoke)
+	}
+}
+
+// checkEmpty records the platforms that have nothing, if others have something by overrides.
+func (r *reader) checkEmpty(at Path, i Image, platforms []arch.Platform) {
+	var empty []string
+	for _, p := range platforms {
+		if p != (arch.Platform{}) && i.From.IsZero() && i.IsEmpty(p) {
+			empty = append(empty, p.String())
+		}
+	}
+	if len(empty) > 0 && len(empty) < len(platforms) {
+		r.fail(at, "give files: or go: of the image itself, or in overrides: for each platform", "has nothing in it on %s",
+			strings.Join(empty, ", "))
 	}
 }
 

@@ -52,7 +52,7 @@ type Image struct {
 	Bazel     string                     `yaml:"bazel,omitempty" jsonschema_description:"The Bazel label of the binary, where it is not the one the rules would guess."`
 	From      FromChoice                 `yaml:"from,omitempty" jsonschema_description:"Existing images to join: references by platform, or a list of references whose own platforms count. They are under the registry as push.repository is."`
 	Platforms []arch.Platform            `yaml:"platforms,omitempty" jsonschema_description:"The platforms of this image; default: those at the top of the file."`
-	Overrides map[arch.Platform]Settings `yaml:"overrides,omitempty" jsonschema_description:"Settings that differ on one platform. Maps are merged key by key; anything else replaces."`
+	Overrides map[arch.Platform]Settings `yaml:"overrides,omitempty" jsonschema_description:"Settings that differ on one platform. Files are added to the image's, maps are merged key by key, anything else replaces."`
 	Push      *Push                      `yaml:"push,omitempty" jsonschema_description:"Where the image goes."`
 	Smoke     *Smoke                     `yaml:"smoke,omitempty" jsonschema_description:"How every platform's image is tried out before a release, by multiarch release --smoke."`
 }
@@ -136,6 +136,20 @@ func (i Image) On(p arch.Platform) Settings {
 	}
 	s.Base = BaseChoice{Name: s.Base.On(p)}
 	return s
+}
+
+// IsEmpty tells whether nothing is put into an image on one platform.
+func (i Image) IsEmpty(p arch.Platform) bool {
+	s := i.Settings
+	if over, ok := i.Overrides[p]; ok {
+		s = s.with(over)
+	}
+	return !s.HasContent() && i.Bazel == ""
+}
+
+// HasContent tells whether anything is put into the image.
+func (s Settings) HasContent() bool {
+	return s.Go != nil || s.Files != nil || s.Directories != nil || s.Links != nil
 }
 
 // BaseOf returns the base called name; ok is false where none is.

@@ -131,6 +131,43 @@ func TestParse(t *testing.T) {
 	assert.False(t, ok)
 }
 
+func TestFilesOfOverridesAreAdded(t *testing.T) {
+	c, err := config.Parse("multiarch.yaml", []byte(`version: 1
+platforms: [linux/amd64, linux/arm64, linux/arm]
+images:
+  both:
+    files: [{from: LICENSE, to: /LICENSE}, {from: b, to: /b}]
+    overrides:
+      linux/arm64: {files: [{from: c, to: /c}]}
+      linux/arm: {files: []}
+  each:
+    overrides:
+      linux/amd64: {files: [{from: a, to: /x}]}
+      linux/arm64: {go: {package: ./x}}
+      linux/arm:
+        files: [{from: c, to: /x}, {from: d, to: /y}]
+`))
+	require.NoError(t, err, "an image whose files are all in overrides")
+	from := func(image, on string) (all []string) {
+		for _, f := range c.Images[image].On(platform(t, on)).Files {
+			all = append(all, f.From)
+		}
+		return all
+	}
+	assert.Equal(t, []string{"LICENSE", "b"}, from("both", "linux/amd64"))
+	assert.Equal(t, []string{"LICENSE", "b", "c"}, from("both", "linux/arm64"))
+	assert.Equal(t, []string{"LICENSE", "b"}, from("both", "linux/arm/v7"), "an empty list adds nothing")
+	assert.Equal(t, []string{"LICENSE", "b"}, from("both", "linux/amd64"), "the image itself is not changed")
+	assert.Equal(t, []string{"c", "d"}, from("each", "linux/arm/v7"))
+	for want, at := range map[string]config.Path{
+		"multiarch.yaml:5:44":  c.FilePath("both", platform(t, "linux/arm64"), 1),
+		"multiarch.yaml:7:29":  c.FilePath("both", platform(t, "linux/arm64"), 2),
+		"multiarch.yaml:14:36": c.FilePath("each", platform(t, "linux/arm/v7"), 1),
+	} {
+		assert.Equal(t, want, c.At(at).String(), at)
+	}
+}
+
 func TestPositions(t *testing.T) {
 	c := parse(t, "testdata/good.yaml")
 	for path, want := range map[string]config.Path{

@@ -5,12 +5,13 @@ import (
 	"slices"
 )
 
-// with lays over on top of s: maps are merged key by key, the go section field by field, anything else replaces.
+// with lays over on top of s: files, directories and links are added, maps are merged key by key, the go section field by field, anything else
+// replaces.
 func (s Settings) with(over Settings) Settings {
 	if over.Go != nil {
 		s.Go = s.Go.with(*over.Go)
 	}
-	replaceList(&s.Files, over.Files)
+	s.Files = append(slices.Clip(s.Files), over.Files...)
 	s.Directories = slices.Concat(s.Directories, over.Directories)
 	s.Links = slices.Concat(s.Links, over.Links)
 	if !over.Base.IsZero() {

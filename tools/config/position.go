@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 
@@ -16,10 +17,10 @@ func (c *Config) At(path Path) Position {
 	return Position{c.source.file, max(1, n.Line), max(1, n.Column)}
 }
 
-// FilePath leads to one of the files that an image has on a platform: its own, or those that its overrides put in their place.
+// FilePath leads to one of the files that an image has on a platform: its own come first, then those of its overrides.
 func (c *Config) FilePath(image string, p arch.Platform, n int) Path {
-	if over, ok := c.Images[image].Overrides[p]; ok && over.Files != nil {
-		return Path{"images", image, "overrides", p.String(), "files", n}
+	if own := len(c.Images[image].Files); n >= own {
+		return Path{"images", image, "overrides", p.String(), "files", n - own}
 	}
 	return Path{"images", image, "files", n}
 }
@@ -60,12 +61,21 @@ func child(n *yaml.Node, step any) (value, key *yaml.Node) {
 		}
 	case string:
 		for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
-			if n.Content[i].Value == step {
+			if key := n.Content[i].Value; key == step || samePlatform(key, step) {
 				return n.Content[i+1], n.Content[i]
 			}
 		}
 	}
 	return nil, nil
+}
+
+// samePlatform tells whether a key is another spelling of a platform: linux/arm for linux/arm/v7.
+func samePlatform(key, canonical string) bool {
+	if !strings.Contains(key, "/") || !strings.Contains(canonical, "/") {
+		return false
+	}
+	p, err := arch.Parse(key)
+	return err == nil && p.String() == canonical
 }
 
 // keyOf returns the node at which to say that something is missing from the mapping n, which stands at path.

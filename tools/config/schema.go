@@ -76,5 +76,5 @@ func platformEnum() []any {
 	for _, n := range arch.Names() {
 		names = append(names, n)
 	}
-	return append(names, "linux/arm64/v8", "linux/amd64/v1")
+	return append(names, "linux/arm", "linux/arm64/v8", "linux/amd64/v1")
 }

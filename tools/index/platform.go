@@ -139,10 +139,11 @@ func known(c candidate) error {
 
 func canonical(p *v1.Platform) arch.Platform { return arch.Canonical(p.OS, p.Architecture, p.Variant) }
 
-// suits tells whether an image is for the platform that is wanted, where only what is wanted may leave the version of
-// Windows open.
+// suits tells whether an image is for the platform that is wanted. What is wanted may leave the version of Windows open,
+// and linux/arm also means linux/arm/v7.
 func suits(own *v1.Platform, want v1.Platform) bool {
-	return canonical(own) == canonical(&want) && (want.OSVersion == "" || want.OSVersion == own.OSVersion)
+	is, asked := canonical(own), arch.Asked(want.OS, want.Architecture, want.Variant)
+	return (is == canonical(&want) || is == asked) && (want.OSVersion == "" || want.OSVersion == own.OSVersion)
 }
 
 // written is how people write p: windows/amd64:10.0.20348.169.

@@ -131,7 +131,9 @@ func (r *specReader) platform(n *yaml.Node) *v1.Platform {
 	if r.err != nil || len(n.Content) == 0 {
 		return nil
 	}
-	if _, ok := arch.Find(canonical(&p)); !ok {
+	asked := arch.Asked(p.OS, p.Architecture, p.Variant)
+	p.OS, p.Architecture, p.Variant = asked.OS, asked.Architecture, asked.Variant
+	if _, ok := arch.Find(asked); !ok {
 		r.fail(n, nearest.Hint(canonical(&p).String(), arch.Names()), "unknown platform %q", canonical(&p))
 	}
 	return &p

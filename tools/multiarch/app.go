@@ -181,7 +181,7 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 	for _, name := range s.platforms {
 		platform, err := arch.Parse(name)
 		if err != nil {
-			return nil, usagef(hintOf(name, arch.Names()), "%w", err)
+			return nil, usageOf(err)
 		}
 		opts.Platforms = append(opts.Platforms, platform)
 	}

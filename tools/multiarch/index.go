@@ -235,7 +235,7 @@ func parseSource(s string) (existing, error) {
 	name, version, _ := strings.Cut(s[at+1:], ":")
 	p, err := arch.Parse(name)
 	if err != nil {
-		return existing{}, usagef(hintOf(name, arch.Names()), "%s: %w", s, err)
+		return existing{}, usageOf(fmt.Errorf("%s: %w", s, err))
 	}
 	if version != "" && p.OS != "windows" {
 		return existing{}, usagef("write "+s[:at]+"="+name, "%s: only Windows has versions", s)

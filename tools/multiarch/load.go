@@ -45,7 +45,7 @@ only images get the one for their platform out of an index. In this way it is th
 			if len(s.platforms) == 1 {
 				var err error
 				if loader.Platform, err = arch.Parse(s.platforms[0]); err != nil {
-					return usagef(hintOf(s.platforms[0], arch.Names()), "%w", err)
+					return usageOf(err)
 				}
 			}
 			return a.loadArchive(cmd, loader, input)

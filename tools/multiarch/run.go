@@ -197,7 +197,7 @@ func choose(name, platform string, have []arch.Platform) (int, error) {
 	}
 	want, err := arch.Parse(platform)
 	if err != nil {
-		return 0, &usageError{err, hintOf(platform, arch.Names())}
+		return 0, usageOf(err)
 	}
 	i := slices.Index(have, want)
 	if i < 0 {

@@ -21,3 +21,31 @@ func TestHint(t *testing.T) {
 	}
 	assert.Empty(t, nearest.Hint("anything", nil))
 }
+
+func TestOfSuggestsOnlyMisspellings(t *testing.T) {
+	for _, c := range []struct{ word, known, want string }{
+		{"jbo", "job", "job"},
+		{"hlelo", "hello", "hello"},
+		{"annotatoins", "annotations", "annotations"},
+		{"entrypont", "entrypoint", "entrypoint"},
+		{"stopsignal", "stop_signal", "stop_signal"},
+		{"LABELS", "labels", "labels"},
+		{"label", "labels", "labels"},
+		{"python3-flaks", "python3-flask", "python3-flask"},
+		{"libssl3", "libssl3t64", ""},
+		{"python3-raven", "python3-ase", ""},
+		{"python3-yaml", "python3-toml", ""},
+		{"golang-1.21", "golang-1.24", "golang-1.24"},
+		{"flags", "ldflags", ""},
+		{"ko", "go", "go"},
+		{"a", "b", ""},
+		{"x", "go", ""},
+		{"cmd", "env", ""},
+		{"image", "images", "images"},
+		{"tag", "tags", "tags"},
+		{"services", "bases", ""},
+		{"", "base", ""},
+	} {
+		assert.Equal(t, c.want, nearest.Of(c.word, []string{c.known}), "%q beside %q", c.word, c.known)
+	}
+}

@@ -93,16 +93,17 @@ func (b *builder) image(n string) Image {
 	if !src.From.IsZero() {
 		return b.from(i, src.From, registry)
 	}
-	if src.Go == nil && src.Files == nil && src.Directories == nil && src.Links == nil && !b.opts.Bazel {
-		b.fail(append(at, "bazel"), "give go: or files: as well", "an image of a Bazel label alone is not built yet")
-		return i
-	}
 	vars := b.opts.Vars
 	vars.Image, vars.Registry, vars.Repository = n, b.c.RegistryOf(i.Push.Repository, registry), i.Push.Repository
 	for _, p := range b.platforms(n) {
 		row, _ := arch.Find(p)
 		vars.Platform = config.PlatformVarsOf(row)
-		i.Children = append(i.Children, b.child(at, n, row, src.On(p), vars))
+		settings := src.On(p)
+		if !b.opts.Bazel && !settings.HasContent() {
+			b.fail(append(at, "bazel"), "give go: or files: as well", "an image of a Bazel label alone is not built yet")
+			continue
+		}
+		i.Children = append(i.Children, b.child(at, n, row, settings, vars))
 	}
 	return i
 }
