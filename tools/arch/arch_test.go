@@ -124,7 +124,7 @@ func TestUnknownPlatformHints(t *testing.T) {
 		"linux/ppc64el":  "linux/ppc64le",
 		"linux/i386":     "linux/386",
 		"linux-arm64":    "linux/arm64",
-		"linux_arm_v6":   "",
+		"linux_arm_v6":   "linux/arm/v6",
 		"Linux/AMD64":    "linux/amd64",
 		"amd64":          "linux/amd64",
 		"arm":            "linux/arm/v7",
