@@ -67,11 +67,11 @@ func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
 }
 
 type engine struct {
-	tree     *os.Root
-	pull     func(context.Context, plan.Base) (Base, error)
-	join     func(context.Context, plan.Image) (v1.ImageIndex, error)
-	mirrors  []string
-	layers   *layers
+	tree    *os.Root
+	pull    func(context.Context, plan.Base) (Base, error)
+	join    func(context.Context, plan.Image) (v1.ImageIndex, error)
+	mirrors []string
+	layers  *layers
 
 	newCompiler func(context.Context) (*gobuild.Builder, error)
 	builder     memo.Value[*gobuild.Builder]

@@ -88,6 +88,7 @@ func (e *engine) recompile(builder *gobuild.Builder, r gobuild.Request, t int) r
 		})
 	}
 }
+
 // CompileError is what the compiler refused, once for all the platforms on which it said the same.
 type CompileError struct {
 	Images    []string

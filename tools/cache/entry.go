@@ -32,6 +32,14 @@ func clear(file string) error {
 	return os.RemoveAll(file)
 }
 
+// Replace moves a file of the cache to another place in it, whatever is there.
+func (s *Store) Replace(from, to string) error {
+	if err := replace(from, to); err != nil {
+		return s.failed(err)
+	}
+	return nil
+}
+
 // replace moves a file to where it belongs, in place of whatever is there.
 func replace(from, to string) error {
 	if os.Rename(from, to) == nil {

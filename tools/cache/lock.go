@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -15,15 +16,22 @@ const lockRetry = 20 * time.Millisecond
 // message what was waited for. If the cache is removed, two processes may hold the lock; what they write is complete
 // and checked all the same.
 func (s *Store) Lock(ctx context.Context, file, what string) (unlock func(), err error) {
-	if err := clear(file); err != nil {
-		return nil, s.failed(err)
-	}
-	lock := flock.New(file)
-	if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("waiting for %s: %w", what, ctx.Err())
+	err = s.again(func() error {
+		if err := makeFolder(filepath.Dir(file), true); err != nil {
+			return s.failed(err)
 		}
-		return nil, s.failed(err)
-	}
-	return func() { _ = lock.Close() }, nil
+		if err := clear(file); err != nil {
+			return s.failed(err)
+		}
+		lock := flock.New(file)
+		if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
+			if ctx.Err() != nil {
+				return fmt.Errorf("waiting for %s: %w", what, ctx.Err())
+			}
+			return s.failed(err)
+		}
+		unlock = func() { _ = lock.Close() }
+		return nil
+	})
+	return unlock, err
 }

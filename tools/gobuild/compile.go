@@ -1,16 +1,10 @@
 package gobuild
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,8 +34,30 @@ func (e *ChangedError) Error() string { return e.Path + " changed while it was c
 func (e *ChangedError) Hint() string { return "run the command again" }
 
 // compile runs the go command for the targets that are stale, fills in their binaries, and records what they were made
-// of.
-func (b *Builder) compile(ctx context.Context, r Request, folder string, stale []int, binaries []Binary) error {
+// of. It starts again if the cache is removed meanwhile.
+func (b *Builder) compile(ctx context.Context, r Request, stale []int, binaries []Binary) (err error) {
+	listFirst := r.Cgo
+	for range attempts {
+		var o *outputs
+		if o, err = b.newOutputs(r); err != nil {
+			return err
+		}
+		err = b.compileInto(ctx, o, r, stale, binaries, listFirst)
+		lost := o.lost()
+		o.close()
+		if errors.Is(err, errNotListed) {
+			listFirst = true
+		} else if err == nil || !lost || ctx.Err() != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// errNotListed is that a target turned out to have native inputs after it was compiled without regard to them.
+var errNotListed = errors.New("a package includes files from elsewhere for the first time")
+
+func (b *Builder) compileInto(ctx context.Context, o *outputs, r Request, stale []int, binaries []Binary, listFirst bool) error {
 	select {
 	case b.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -52,6 +68,7 @@ func (b *Builder) compile(ctx context.Context, r Request, folder string, stale [
 	// What the sources hold is read before the go command reads them, so that an edit in between is noticed. The last
 	// record says what to read; the list of what it is now can then be made while the compiler is at work.
 	names, known := b.lastTime(r, stale)
+	known = known && !listFirst
 	var l listing
 	listed := make(chan error, 1)
 	if known {
@@ -64,7 +81,7 @@ func (b *Builder) compile(ctx context.Context, r Request, folder string, stale [
 		var err error
 		if l, err = b.list(ctx, r, stale); err != nil {
 			release()
-			return b.blame(ctx, r, folder, stale, binaries, err)
+			return b.blame(ctx, r, stale, binaries, err)
 		}
 		for _, i := range stale {
 			names[i] = executable(l.main(r.Targets[i]).ImportPath, r.Row)
@@ -75,16 +92,17 @@ func (b *Builder) compile(ctx context.Context, r Request, folder string, stale [
 		listed <- nil
 	}
 	beforehand := b.files.known()
-	compiler, renew, err := b.compilerChanged(ctx, r, stale)
+	jobs, err := b.jobsOf(ctx, l, r, stale, names, !known)
 	if err != nil {
 		<-listed
 		return err
 	}
-	paths, stderr, buildErr := b.goBuild(ctx, r, folder, stale, names, renew)
+	o.assign(r, stale, names, binaries)
+	stderr, buildErr := b.goBuild(ctx, o, r, jobs)
 	err = <-listed
 	release()
 	if err != nil {
-		return b.blame(ctx, r, folder, stale, binaries, err)
+		return b.blame(ctx, r, stale, binaries, err)
 	}
 	var exit *exec.ExitError
 	switch {
@@ -95,26 +113,19 @@ func (b *Builder) compile(ctx context.Context, r Request, folder string, stale [
 	case buildErr != nil:
 		return buildErr
 	}
-	if r.Cgo {
-		for _, i := range stale {
-			if err := b.store.Put(compilerKind, b.compilerKey(r, r.Targets[i]), compiler); err != nil {
-				return err
-			}
-		}
-	}
-	return b.remember(r, stale, paths, l, beforehand, binaries)
+	return b.remember(ctx, o, r, jobs, l, !known, beforehand, binaries)
 }
 
 // lastTime reads the inputs that the stale targets had when they were last compiled, and returns the names of their
-// executables. known is false where one of them has never been compiled.
+// executables. known is false if one of them is not known well enough to compile it before it has been listed.
 func (b *Builder) lastTime(r Request, stale []int) (names map[int]string, known bool) {
 	names = map[int]string{}
 	for _, i := range stale {
 		var last record
-		if !b.store.Get(recordKind, b.key(r, r.Targets[i]), &last) || len(last.Inputs) == 0 {
+		if !b.store.Get(recordKind, b.key(r, r.Targets[i]), &last) || len(last.Inputs) == 0 || last.Foreign != (foreign{}) {
 			return names, false
 		}
-		names[i] = filepath.Base(last.Binary.Path)
+		names[i] = last.Name
 		for _, in := range last.Inputs {
 			b.files.digest(in)
 		}
@@ -122,76 +133,132 @@ func (b *Builder) lastTime(r Request, stale []int) (names map[int]string, known 
 	return names, true
 }
 
-// goBuild compiles the stale targets into folder and returns where each is. One go command does it, unless two
-// executables have the same name or one package is wanted with different flags: those go to slots of their own. If renew
-// is set it takes nothing from the go command's own cache.
-func (b *Builder) goBuild(ctx context.Context, r Request, folder string, stale []int, names map[int]string, renew bool) (paths map[int]string, stderr string, err error) {
-	if err := os.WriteFile(filepath.Join(folder, dirty), nil, 0o644); err != nil {
-		return nil, "", fmt.Errorf("preparing to compile: %w", err)
-	}
-	slots := [][]int{}
-	taken := map[string]int{}
-	paths = map[int]string{}
+// job is a stale target about to be compiled.
+type job struct {
+	target  int // its number in the request
+	name    string
+	foreign foreign
+	// renew is that the go command must not take anything from its own cache.
+	renew bool
+	// last is the record of the last time, if there is one.
+	last *record
+}
+
+// foreign identifies what a program is made of and the go command does not look at.
+type foreign struct {
+	Salt     string `json:"salt,omitempty"`     // native inputs: see Builder.salt
+	Compiler string `json:"compiler,omitempty"` // the C compiler, and the libraries of the system
+}
+
+// foreignKind records what a package was last compiled with, whatever the linker flags were.
+const foreignKind = "foreign"
+
+func (b *Builder) foreignKey(r Request, t Target) string {
+	return digest(foreignKind, b.dir, r.Row.Go.Environ(), r.Tags, r.Env, r.Cgo, t.Package)
+}
+
+// jobsOf prepares the stale targets. If listed is false, none of them has native inputs.
+func (b *Builder) jobsOf(ctx context.Context, l listing, r Request, stale []int, names map[int]string, listed bool) ([]job, error) {
+	var jobs []job
 	for _, i := range stale {
-		n := taken[names[i]]
-		taken[names[i]]++
-		if n == len(slots) {
-			slots = append(slots, nil)
+		t := r.Targets[i]
+		j := job{target: i, name: names[i]}
+		var last record
+		if b.store.Get(recordKind, b.key(r, t), &last) {
+			j.last = &last
 		}
-		slots[n] = append(slots[n], i)
-		paths[i] = filepath.Join(folder, fmt.Sprint(n), names[i])
+		if listed {
+			main := l.main(t)
+			j.foreign.Salt = b.salt(ctx, l, main, b.files)
+			var before foreign
+			known := b.store.Get(foreignKind, b.foreignKey(r, t), &before)
+			if r.Cgo {
+				var err error
+				if j.foreign.Compiler, err = b.compilerIdentity(ctx, r, l.systemLibraries(ctx, b, main)); err != nil {
+					return nil, err
+				}
+				j.renew = known && before.Compiler != j.foreign.Compiler // the go command is told about the salt
+			} else {
+				j.renew = j.foreign.Salt != "" && j.foreign.Salt != before.Salt
+			}
+		}
+		jobs = append(jobs, j)
 	}
-	for n, slot := range slots {
-		out := filepath.Join(folder, fmt.Sprint(n)) + string(filepath.Separator)
-		if err := os.MkdirAll(out, 0o755); err != nil {
-			return nil, "", fmt.Errorf("preparing to compile: %w", err)
+	return jobs, nil
+}
+
+// goBuild compiles the jobs into the work folder. One go command does it, unless two executables have the same name, or
+// packages need different settings.
+func (b *Builder) goBuild(ctx context.Context, o *outputs, r Request, jobs []job) (stderr string, err error) {
+	type setting struct {
+		slot  string
+		salt  string
+		renew bool
+	}
+	var order []setting
+	groups := map[setting][]job{}
+	for _, j := range jobs {
+		s := setting{o.slot(j.target), "", j.renew}
+		if r.Cgo {
+			s.salt = j.foreign.Salt
+		}
+		if groups[s] == nil {
+			order = append(order, s)
+		}
+		groups[s] = append(groups[s], j)
+	}
+	for _, s := range order {
+		out, err2 := o.prepare(s.slot)
+		if err2 != nil {
+			return "", err2
 		}
 		args := []string{"build", "-trimpath", "-buildvcs=false", "-p=" + strconv.Itoa(b.jobs), "-o", out}
 		if len(r.Tags) > 0 {
 			args = append(args, "-tags="+strings.Join(r.Tags, ","))
 		}
-		if renew {
+		if s.renew {
 			args = append(args, "-a")
 		}
-		for _, i := range slot {
-			if flags := r.Targets[i].Ldflags; len(flags) > 0 {
-				args = append(args, "-ldflags="+r.Targets[i].Package+"="+strings.Join(flags, " "))
+		for _, j := range groups[s] {
+			if flags := r.Targets[j.target].Ldflags; len(flags) > 0 {
+				args = append(args, "-ldflags="+r.Targets[j.target].Package+"="+strings.Join(flags, " "))
+			}
+			if j.last != nil && !j.renew && !b.reusable(r) && j.last.Foreign == j.foreign {
+				o.seed(j.target, *j.last)
 			}
 		}
 		args = append(args, "--")
-		for _, i := range slot {
-			args = append(args, r.Targets[i].Package)
+		for _, j := range groups[s] {
+			args = append(args, r.Targets[j.target].Package)
 		}
 		cmd, missing := b.tool.command(ctx, b.dir, r, args...)
 		if missing != nil {
-			return nil, "", missing
+			return "", missing
+		}
+		if s.salt != "" {
+			// The go command's cache does not look at headers and libraries, but at these flags. A macro that nothing
+			// uses makes no difference to what is compiled, and with -trimpath the flags are not recorded in the binary.
+			flags := b.tool.setting(r, "CGO_CPPFLAGS") + " -DMULTIARCH_NATIVE_INPUTS=0x" + s.salt[:16]
+			cmd.Env = append(cmd.Env, "CGO_CPPFLAGS="+strings.TrimSpace(flags))
 		}
 		_, said, failed := run(cmd)
 		var exit *exec.ExitError
 		if failed != nil && !errors.As(failed, &exit) {
-			return nil, "", failed
+			return "", failed
 		}
-		// One slot's errors do not hide another's.
+		// One group's errors do not hide another's.
 		stderr, err = stderr+said, errors.Join(err, failed)
 	}
-	if err != nil {
-		return nil, stderr, err
-	}
-	return paths, "", os.Remove(filepath.Join(folder, dirty))
+	return stderr, err
 }
 
-// remember measures the binaries and records what they were made of. beforehand tells which inputs had been read when
-// the go command began: only of those is it known that they are what it read.
-func (b *Builder) remember(r Request, stale []int, paths map[int]string, l listing, beforehand func(input) bool, binaries []Binary) error {
+// remember measures the binaries, moves them to where they stay, and records what they were made of. beforehand reports
+// which inputs had been read when the go command began: only those are known to be what it read.
+func (b *Builder) remember(ctx context.Context, o *outputs, r Request, jobs []job, l listing, listed bool, beforehand func(input) bool, binaries []Binary) error {
 	after := newFiles()
-	for _, i := range stale {
-		t := r.Targets[i]
-		binary, err := measure(paths[i])
-		if err != nil {
-			return fmt.Errorf("reading what was compiled from %s: %w", t.Package, err)
-		}
-		binaries[i] = binary
-		inputs, complete := slices.Clone(l.inputs[t.Package]), true
+	for _, j := range jobs {
+		t := r.Targets[j.target]
+		inputs, complete := slices.Clone(l.inputs[t.Package]), len(l.inputs[t.Package]) > 0
 		for n, in := range inputs {
 			if !beforehand(in) {
 				complete = false // a package imported for the first time: next time it will be known beforehand
@@ -199,123 +266,42 @@ func (b *Builder) remember(r Request, stale []int, paths map[int]string, l listi
 			}
 			if inputs[n].Digest = b.files.digest(in); after.digest(in) != inputs[n].Digest {
 				b.store.Forget(recordKind, b.key(r, t))
-				return &ChangedError{in.Path}
+				return &ChangedError{string(in.Path)}
 			}
 		}
-		if !complete || r.Cgo {
+		if salt := b.salt(ctx, l, l.main(t), after); salt != j.foreign.Salt {
+			if !listed {
+				return errNotListed
+			}
 			b.store.Forget(recordKind, b.key(r, t))
-		} else if err := b.store.Put(recordKind, b.key(r, t), record{inputs, binary}); err != nil {
+			return &ChangedError{"a header or library of " + t.Package}
+		}
+		binary, err := o.keep(j.target)
+		if err != nil {
+			return fmt.Errorf("keeping what was compiled from %s: %w", t.Package, err)
+		}
+		binaries[j.target] = binary
+		if !complete || !b.reusable(r) {
+			inputs = nil
+		}
+		err = b.store.Put(recordKind, b.key(r, t), record{inputs, j.name, o.slot(j.target), binary.Size, binary.SHA256, j.foreign})
+		if j.foreign != (foreign{}) {
+			err = errors.Join(err, b.store.Put(foreignKind, b.foreignKey(r, t), j.foreign))
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// listing is what the go command says about the stale targets.
-type listing struct {
-	packages map[string]pkg     // by import path
-	mains    map[string]string  // a target's package -> its import path
-	inputs   map[string][]input // a target's package -> what it is made of
-}
-
-func (l listing) main(t Target) pkg { return l.packages[l.mains[t.Package]] }
-
-// list asks the go command what the stale targets are made of.
-func (b *Builder) list(ctx context.Context, r Request, stale []int) (listing, error) {
-	wanted := map[string]bool{}
-	for _, i := range stale {
-		wanted[r.Targets[i].Package] = true
-	}
-	l := listing{map[string]pkg{}, map[string]string{}, map[string][]input{}}
-	args := []string{"list", "-deps", listFields}
-	if len(r.Tags) > 0 {
-		args = append(args, "-tags="+strings.Join(r.Tags, ","))
-	}
-	args = append(append(args, "--"), slices.Sorted(maps.Keys(wanted))...)
-	cmd, err := b.tool.command(ctx, b.dir, r, args...)
-	if err != nil {
-		return l, err
-	}
-	out, stderr, err := run(cmd)
-	if err != nil {
-		return l, &listError{stderr, err}
-	}
-	decoder := json.NewDecoder(bytes.NewReader(out))
-	for {
-		var p pkg
-		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return l, fmt.Errorf("reading what the go command lists: %w", err)
-		}
-		l.packages[p.ImportPath] = p
-	}
-	for target := range wanted {
-		path := target
-		if strings.HasPrefix(target, ".") {
-			for _, p := range l.packages {
-				if p.Name == "main" && same(p.Dir, filepath.Join(b.dir, target)) {
-					path = p.ImportPath
-				}
-			}
-		}
-		p := l.packages[path]
-		if p.Name != "main" {
-			return l, &listError{fmt.Sprintf("%s is not a main package%s\n", target, l.other(filepath.Join(b.dir, target), p.Name)), nil}
-		}
-		l.mains[target] = path
-		l.inputs[target] = l.inputsOf(p, b.tool.env["GOMODCACHE"])
-	}
-	return l, nil
-}
-
-// other says what a package is that is not a main package: the one called name, or else the one in dir.
-func (l listing) other(dir, name string) string {
-	for _, p := range l.packages {
-		if name == "" && p.Dir != "" && same(p.Dir, dir) {
-			name = p.Name
-		}
-	}
-	if name == "" {
-		return ""
-	}
-	return ": it is package " + name
-}
-
-// closure returns the import paths of a package and of all that it imports.
-func (l listing) closure(p pkg) []string {
-	seen, todo := map[string]bool{p.ImportPath: true}, []string{p.ImportPath}
-	for n := 0; n < len(todo); n++ {
-		for _, path := range l.packages[todo[n]].Imports {
-			if !seen[path] {
-				seen[path] = true
-				todo = append(todo, path)
-			}
-		}
-	}
-	return todo
-}
-
-// same tells whether two paths lead to one directory.
-func same(a, b string) bool {
-	if filepath.Clean(a) == filepath.Clean(b) {
-		return true
-	}
-	ia, errA := os.Stat(a)
-	ib, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(ia, ib)
-}
-
-type listError struct {
-	output string
-	err    error
-}
-
-func (e *listError) Error() string { return e.output }
+// reusable reports whether all inputs of a request can be known, so that a program need not be compiled again. What a C
+// compiler reads from the system is not known.
+func (b *Builder) reusable(r Request) bool { return !r.Cgo && b.tool.tracked(r) }
 
 // blame turns a failure to list all targets into errors about those that cannot be listed by themselves. The others are
 // compiled after all, so that what is wrong with them is said in the same run.
-func (b *Builder) blame(ctx context.Context, r Request, folder string, stale []int, binaries []Binary, err error) error {
+func (b *Builder) blame(ctx context.Context, r Request, stale []int, binaries []Binary, err error) error {
 	var failed *listError
 	if !errors.As(err, &failed) || ctx.Err() != nil {
 		return errors.Join(err, ctx.Err())
@@ -334,7 +320,7 @@ func (b *Builder) blame(ctx context.Context, r Request, folder string, stale []i
 		return &CompileError{targetNames(r, stale), r.Row.Platform, failed.output}
 	}
 	if len(others) > 0 {
-		all = append(all, b.compile(ctx, r, folder, others, binaries))
+		all = append(all, b.compile(ctx, r, others, binaries))
 	}
 	return errors.Join(all...)
 }

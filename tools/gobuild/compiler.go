@@ -91,11 +91,11 @@ func debianCompiler(row arch.Row) string {
 	return "gcc-" + strings.ReplaceAll(row.Triplet, "_", "-")
 }
 
-const compilerKind = "cgo"
-
 // compilerIdentity changes whenever a C compiler does, or the C library that it links with. The go command notices the
 // first, and not the second: `go help cache`.
-func (b *Builder) compilerIdentity(ctx context.Context, r Request) (string, error) {
+//
+// libraries are names of further libraries that it links with.
+func (b *Builder) compilerIdentity(ctx context.Context, r Request, libraries []string) (string, error) {
 	_, cc, err := crossCompilers(r, b.tool.env)
 	if err != nil {
 		return "", err
@@ -115,7 +115,11 @@ func (b *Builder) compilerIdentity(ctx context.Context, r Request) (string, erro
 	if path, err := exec.LookPath(words[0]); err == nil {
 		files[0] = path
 	}
-	for _, name := range []string{"libc.so", "libc.so.6", "libc.a", "crt1.o"} {
+	names := []string{"libc.so", "libc.so.6", "libc.a", "crt1.o"}
+	for _, l := range libraries {
+		names = append(names, "lib"+l+".so", "lib"+l+".a")
+	}
+	for _, name := range names {
 		files = append(files, ask("-print-file-name="+name))
 	}
 	for _, name := range files {
@@ -128,25 +132,4 @@ func (b *Builder) compilerIdentity(ctx context.Context, r Request) (string, erro
 		parts = append(parts, name)
 	}
 	return digest(parts), ctx.Err()
-}
-
-// compilerChanged tells with cgo whether one of the targets was last compiled by another compiler, or with another C
-// library, than identity now stands for.
-func (b *Builder) compilerChanged(ctx context.Context, r Request, stale []int) (identity string, changed bool, err error) {
-	if !r.Cgo {
-		return "", false, nil
-	}
-	if identity, err = b.compilerIdentity(ctx, r); err != nil {
-		return "", false, err
-	}
-	for _, i := range stale {
-		var last string
-		changed = changed || b.store.Get(compilerKind, b.compilerKey(r, r.Targets[i]), &last) && last != identity
-	}
-	return identity, changed, nil
-}
-
-// compilerKey names what a target was last compiled with.
-func (b *Builder) compilerKey(r Request, t Target) string {
-	return digest("compiler", b.dir, r.Row.Go.Environ(), r.Tags, r.Env, t.Package)
 }

@@ -6,16 +6,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
-
-	"github.com/gofrs/flock"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/cache"
@@ -39,9 +34,9 @@ type Target struct {
 
 // Binary is a compiled target.
 type Binary struct {
-	Path   string `json:"path"`
-	Size   int64  `json:"size"`
-	SHA256 string `json:"sha256"` // in hexadecimal
+	Path   string
+	Size   int64
+	SHA256 string // in hexadecimal
 }
 
 // Builder compiles packages of one tree.
@@ -68,63 +63,68 @@ func New(ctx context.Context, dir string, store *cache.Store, jobs int) (*Builde
 }
 
 // Build compiles the targets and calls use with their binaries, in the order of the targets. Until use returns, no
-// other process replaces the binaries; afterwards they may change at any time. A target whose inputs are what they were
-// is not compiled again: its Binary then comes from the record of the last time, and only Check tells whether the
-// file is still there.
+// other build replaces the binaries; afterwards they may change at any time. A target whose inputs have not changed is
+// not compiled again. Its Binary then comes from the record of the last time: whoever reads the file must compare it with
+// the record, and call Check if it differs or is missing.
 func (b *Builder) Build(ctx context.Context, r Request, use func([]Binary) error) error {
-	folder, err := b.store.Folder("go", b.unit(r))
+	folder, err := b.store.Folder(cache.ProgramsFolder, b.unit(r))
 	if err != nil {
 		return err
 	}
-	lock := flock.New(filepath.Join(folder, "lock"))
-	defer lock.Close()
-	if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
-		return fmt.Errorf("waiting for another build of %s: %w", r.Row, err)
+	unlock, err := b.store.Lock(ctx, filepath.Join(folder, "lock"), "another build of "+r.Row.String())
+	if err != nil {
+		return err
 	}
+	defer unlock()
 	if err := sweep(folder); err != nil {
 		return err
 	}
 	binaries := make([]Binary, len(r.Targets))
 	var stale []int
 	for i, t := range r.Targets {
-		if !b.fresh(r, t, &binaries[i]) {
+		if !b.fresh(r, folder, t, &binaries[i]) {
 			stale = append(stale, i)
 		}
 	}
 	if len(stale) > 0 {
-		if err := b.compile(ctx, r, folder, stale, binaries); err != nil {
+		if err := b.compile(ctx, r, stale, binaries); err != nil {
 			return err
 		}
 	}
 	return use(binaries)
 }
 
-// Check tells whether the file of a binary has the content it should have. A file that is damaged is removed together
-// with its record, so that the next Build compiles it again. It belongs within use.
+// Check reports whether the file of a binary has the content it should have. A damaged file is removed together with its
+// record, so that the next Build compiles it again. Check must be called within use.
 func (b *Builder) Check(r Request, t Target, got Binary) bool {
 	if again, err := measure(got.Path); err == nil && again == got {
 		return true
 	}
-	_ = os.Remove(got.Path)
+	_ = os.RemoveAll(got.Path)
 	b.store.Forget(recordKind, b.key(r, t))
 	return false
 }
 
 const recordKind = "go"
 
-// record is what is remembered of a target: what it was made of, and what came out.
+// record is what is remembered about a target: what it was made of, and what came out.
 type record struct {
-	Inputs []input `json:"inputs"`
-	Binary Binary  `json:"binary"`
+	Inputs  []input `json:"inputs"` // none if they cannot be known
+	Name    string  `json:"name"`   // of the executable
+	Slot    string  `json:"slot"`   // the subfolder that has it
+	Size    int64   `json:"size"`
+	SHA256  string  `json:"sha256"`
+	Foreign foreign `json:"foreign"`
 }
 
-// fresh tells whether a target need not be compiled, and then sets its binary.
-func (b *Builder) fresh(r Request, t Target, binary *Binary) bool {
+// fresh reports whether a target need not be compiled, and then sets its binary.
+func (b *Builder) fresh(r Request, folder string, t Target, binary *Binary) bool {
 	var last record
-	if r.Cgo || !b.tool.tracked(r) || !b.store.Get(recordKind, b.key(r, t), &last) || len(last.Inputs) == 0 {
+	if !b.reusable(r) || !b.store.Get(recordKind, b.key(r, t), &last) || len(last.Inputs) == 0 {
 		return false
 	}
-	if info, err := os.Stat(last.Binary.Path); err != nil || info.Size() != last.Binary.Size {
+	path := filepath.Join(folder, last.Slot, last.Name)
+	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() || info.Size() != last.Size {
 		return false
 	}
 	for _, in := range last.Inputs {
@@ -132,12 +132,11 @@ func (b *Builder) fresh(r Request, t Target, binary *Binary) bool {
 			return false
 		}
 	}
-	*binary = last.Binary
+	*binary = Binary{path, last.Size, last.SHA256}
 	return true
 }
 
-// unit names the folder where the go command keeps the outputs of a request. It is stable, because the go command
-// leaves an output alone that is up to date.
+// unit names the folder of a request.
 func (b *Builder) unit(r Request) string {
 	return digest("unit", b.dir, r.Row.Slug(), r.Tags, r.Env, r.Cgo)[:32]
 }
@@ -146,43 +145,10 @@ func (b *Builder) key(r Request, t Target) string {
 	return digest("target", b.tool.identity, b.dir, r.Row.Go.Environ(), r.Tags, r.Env, r.Cgo, t.Package, t.Ldflags)
 }
 
+// digest identifies plain values. Go syntax, unlike JSON, has room for strings of any bytes.
 func digest(values ...any) string {
-	all, _ := json.Marshal(values) // plain values marshal
-	sum := sha256.Sum256(all)
+	sum := sha256.Sum256(fmt.Appendf(nil, "%#v", values))
 	return hex.EncodeToString(sum[:])
-}
-
-func measure(path string) (Binary, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return Binary{}, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, f)
-	return Binary{path, n, hex.EncodeToString(h.Sum(nil))}, err
-}
-
-// dirty marks a folder in which the go command is at work. If it is still there at the next time, the work was cut
-// off, and the go command would take a truncated output for a finished one.
-const dirty = "unfinished"
-
-func sweep(folder string) error {
-	if _, err := os.Stat(filepath.Join(folder, dirty)); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	entries, err := os.ReadDir(folder)
-	if err != nil {
-		return fmt.Errorf("sweeping up after an interrupted build: %w", err)
-	}
-	for _, e := range entries {
-		if e.IsDir() {
-			if err := os.RemoveAll(filepath.Join(folder, e.Name())); err != nil {
-				return fmt.Errorf("sweeping up after an interrupted build: %w", err)
-			}
-		}
-	}
-	return os.Remove(filepath.Join(folder, dirty))
 }
 
 var majorVersion = regexp.MustCompile(`^v([2-9]|[1-9][0-9]+)$`)

@@ -1,6 +1,7 @@
 package gobuild
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -12,16 +13,30 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
 
-// input is something on disk that a binary is made of, with the digest of what it held. Contents are compared, not
-// times: an edit within the clock's resolution, a checkout or an archive that sets times cannot deceive it.
+// input is something on disk that a binary is made of, with the digest of its content. Times are not compared: an edit
+// within the clock's resolution, a checkout or an archive that sets times would go unnoticed.
 type input struct {
 	Kind   inputKind `json:"kind"`
-	Path   string    `json:"path"`
+	Path   rawPath   `json:"path"`
 	Digest string    `json:"digest"`
+}
+
+// rawPath is a path of any bytes. JSON strings hold only Unicode, so it is quoted.
+type rawPath string
+
+// MarshalText quotes the path.
+func (p rawPath) MarshalText() ([]byte, error) { return []byte(strconv.Quote(string(p))), nil }
+
+// UnmarshalText reads a quoted path.
+func (p *rawPath) UnmarshalText(text []byte) error {
+	path, err := strconv.Unquote(string(text))
+	*p = rawPath(path)
+	return err
 }
 
 type inputKind string
@@ -53,7 +68,7 @@ func newFiles() *files { return &files{asked: map[string]func() string{}, read: 
 // digest returns the digest of what an input holds now, or held when it was first asked for.
 func (f *files) digest(in input) string {
 	f.mu.Lock()
-	key := string(in.Kind) + in.Path
+	key := string(in.Kind) + string(in.Path)
 	once, ok := f.asked[key]
 	if !ok {
 		once = sync.OnceValue(in.read)
@@ -72,17 +87,17 @@ func (f *files) known() func(input) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	read := maps.Clone(f.read)
-	return func(in input) bool { return read[string(in.Kind)+in.Path] }
+	return func(in input) bool { return read[string(in.Kind)+string(in.Path)] }
 }
 
 func (in input) read() string {
 	switch in.Kind {
 	case sources:
-		return readSources(in.Path)
+		return readSources(string(in.Path))
 	case tree:
-		return readTree(in.Path)
+		return readTree(string(in.Path))
 	}
-	return readFile(in.Path)
+	return readFile(string(in.Path))
 }
 
 func readFile(name string) string {
@@ -139,53 +154,47 @@ func readTree(root string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// pkg is what `go list -json` says of a package.
-type pkg struct {
-	ImportPath    string
-	Name          string
-	Dir           string
-	Standard      bool
-	Imports       []string
-	EmbedPatterns []string
-	Module        *struct {
-		Path string
-		Dir  string
-	}
-}
-
-// listFields are the fields of pkg, so that the go command computes no others.
-const listFields = "-json=ImportPath,Name,Dir,Standard,Imports,EmbedPatterns,Module"
-
 // inputsOf lists what a main package is made of, apart from the toolchain, the standard library and the module cache:
-// those are named by the toolchain's identity and by go.sum, and do not change under their names.
-func (l listing) inputsOf(main pkg, moduleCache string) []input {
+// those are named by the toolchain's identity and by go.sum, and do not change under their names. It returns nil if
+// that cannot be known.
+func (b *Builder) inputsOf(ctx context.Context, l listing, main pkg) []input {
 	set := map[input]bool{}
-	modules := map[string]string{} // module path -> directory, of modules that are edited in place
-	local := []pkg{}
+	add := func(kind inputKind, path string) { set[input{Kind: kind, Path: rawPath(path)}] = true }
 	foreign := []pkg{}
+	modules := maps.Clone(l.graph.modules)
+	above := []string{b.dir}
 	for _, path := range l.closure(main) {
 		p, ok := l.packages[path]
 		switch {
 		case !ok || p.Standard || p.Dir == "":
-		case within(moduleCache, p.Dir):
+		case within(b.tool.env["GOMODCACHE"], p.Dir):
 			foreign = append(foreign, p)
 		default:
-			local = append(local, p)
 			if p.Module != nil && p.Module.Dir != "" {
 				modules[p.Module.Path] = p.Module.Dir
 			}
+			if _, err := os.Stat(p.Dir); err != nil {
+				return nil // the go command reports paths as JSON, which has no room for all that a path may be
+			}
+			above = append(above, p.Dir)
+			add(sources, p.Dir)
+			for _, pattern := range p.EmbedPatterns {
+				add(tree, filepath.Join(p.Dir, literal(pattern)))
+			}
+			for _, candidate := range l.native(ctx, b, p).candidates {
+				add(file, candidate)
+			}
 		}
 	}
-	for _, p := range local {
-		set[input{Kind: sources, Path: p.Dir}] = true
-		for _, pattern := range p.EmbedPatterns {
-			set[input{Kind: tree, Path: filepath.Join(p.Dir, literal(pattern))}] = true
-		}
-		// A go.mod that appears above a package moves it to another module; a go.work or vendor folder changes
-		// where its imports come from.
-		for dir := p.Dir; ; dir = filepath.Dir(dir) {
+	for _, name := range l.graph.files {
+		add(file, name)
+	}
+	// A go.mod that appears above a package moves it to another module; a go.work or vendor folder changes
+	// where its imports come from.
+	for _, dir := range above {
+		for ; ; dir = filepath.Dir(dir) {
 			for _, name := range []string{"go.mod", "go.sum", "go.work", "go.work.sum", filepath.Join("vendor", "modules.txt")} {
-				set[input{Kind: file, Path: filepath.Join(dir, name)}] = true
+				add(file, filepath.Join(dir, name))
 			}
 			if dir == filepath.Dir(dir) {
 				break
@@ -197,15 +206,14 @@ func (l listing) inputsOf(main pkg, moduleCache string) []input {
 	for _, p := range foreign {
 		for module, dir := range modules {
 			if rest, ok := strings.CutPrefix(p.ImportPath, module+"/"); ok {
-				set[input{Kind: sources, Path: filepath.Join(dir, filepath.FromSlash(rest))}] = true
+				add(sources, filepath.Join(dir, filepath.FromSlash(rest)))
 			}
 		}
 	}
-	inputs := make([]input, 0, len(set))
-	for in := range set {
-		inputs = append(inputs, in)
-	}
-	slices.SortFunc(inputs, func(a, b input) int { return strings.Compare(string(a.Kind)+a.Path, string(b.Kind)+b.Path) })
+	inputs := slices.Collect(maps.Keys(set))
+	slices.SortFunc(inputs, func(a, b input) int {
+		return strings.Compare(string(a.Kind)+string(a.Path), string(b.Kind)+string(b.Path))
+	})
 	return inputs
 }
 

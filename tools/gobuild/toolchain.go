@@ -14,11 +14,8 @@ import (
 	"time"
 )
 
-const (
-	lockRetry = 50 * time.Millisecond
-	// grace is how long the go command may take to end after an interrupt, before it is killed.
-	grace = 5 * time.Second
-)
+// grace is how long the go command may take to end after an interrupt, before it is killed.
+const grace = 5 * time.Second
 
 // toolchain is the go command and what it is set to.
 type toolchain struct {
@@ -99,6 +96,18 @@ func (t toolchain) command(ctx context.Context, dir string, r Request, args ...s
 	cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
 	cmd.Env = append(cmd.Env, compilers...)
 	return cmd, nil
+}
+
+// output runs another program and returns what it prints, or "" if it fails.
+func (b *Builder) output(ctx context.Context, dir string, env, command []string) string {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Dir, cmd.Env = dir, env
+	bind(cmd)
+	out, err := cmd.Output()
+	if err != nil {
+		return ""
+	}
+	return string(out)
 }
 
 // run runs a go command. Its stderr is what a failed one has to say.

@@ -30,7 +30,7 @@ type Puller struct {
 	store  *cache.Store
 	slots  chan struct{} // as many as blobs may be downloaded at a time
 
-	repos  memo.Map[string, *registry.Blobs] // by name
+	repos memo.Map[string, *registry.Blobs] // by name
 }
 
 // NewPuller returns a Puller that keeps what it reads in a store.
