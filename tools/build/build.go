@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/multiarch-build/multiarch/tools/base"
+	"github.com/multiarch-build/multiarch/tools/base/debian"
 	"github.com/multiarch-build/multiarch/tools/cache"
 	"github.com/multiarch-build/multiarch/tools/gobuild"
 	"github.com/multiarch-build/multiarch/tools/image"
@@ -32,8 +33,11 @@ type Options struct {
 	Pull func(ctx context.Context, b plan.Base) (Base, error)
 	// Join opens the existing images of i.From and joins them to an index, on behalf of what is built.
 	Join func(ctx context.Context, i plan.Image) (v1.ImageIndex, error)
-	// Mirrors are where Debian packages are fetched from, unless their base names one.
-	Mirrors []string
+	// Debian fetches the packages of bases.
+	Debian debian.Fetcher
+	// Fetched, if it is set, is called when more packages of a base have been downloaded for an architecture, in bytes.
+	// Calls may overlap.
+	Fetched func(base, architecture string, done, total int64)
 	// Progress, where it is not nil, is called for every image that is finished. Calls do not overlap.
 	Progress func(Event)
 }
@@ -61,17 +65,17 @@ func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
 	}
 	// It stays open for as long as somebody may read the layers; the runtime closes it with the last reference.
 	jobs := cmp.Or(o.Jobs, runtime.NumCPU())
-	e := &engine{tree: tree, pull: o.Pull, join: o.Join, mirrors: o.Mirrors, layers: newLayers(ctx, o.Store, jobs)}
+	e := &engine{tree: tree, pull: o.Pull, join: o.Join, packages: packageSource{o.Debian, o.Fetched}, layers: newLayers(ctx, o.Store, jobs)}
 	e.newCompiler = func(ctx context.Context) (*gobuild.Builder, error) { return gobuild.New(ctx, o.Dir, o.Store, jobs) }
 	return e.run(ctx, p, o.Progress)
 }
 
 type engine struct {
-	tree    *os.Root
-	pull    func(context.Context, plan.Base) (Base, error)
-	join    func(context.Context, plan.Image) (v1.ImageIndex, error)
-	mirrors []string
-	layers  *layers
+	tree     *os.Root
+	pull     func(context.Context, plan.Base) (Base, error)
+	join     func(context.Context, plan.Image) (v1.ImageIndex, error)
+	packages packageSource
+	layers   *layers
 
 	newCompiler func(context.Context) (*gobuild.Builder, error)
 	builder     memo.Value[*gobuild.Builder]
@@ -178,7 +182,7 @@ func (e *engine) base(ctx context.Context, c plan.Child) (Base, error) {
 		}
 		return Base{Env: base.StaticEnv(), Layers: []image.Layer{*l}}, nil
 	case c.Base.Debian != nil:
-		b, err := e.layers.packages(ctx, c, e.mirrors)
+		b, err := e.layers.packages(ctx, c, e.packages)
 		if err != nil {
 			return Base{}, fmt.Errorf("making base %s for %s: %w", c.Base.Name, c.Platform, err)
 		}

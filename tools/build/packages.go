@@ -6,8 +6,6 @@ import (
 	"errors"
 	"io/fs"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/multiarch-build/multiarch/tools/base"
 	"github.com/multiarch-build/multiarch/tools/base/debian"
 	"github.com/multiarch-build/multiarch/tools/image"
@@ -15,14 +13,16 @@ import (
 	"github.com/multiarch-build/multiarch/tools/plan"
 )
 
+// packageSource fetches Debian packages, and reports it.
+type packageSource struct {
+	fetcher debian.Fetcher
+	fetched func(base, architecture string, done, total int64)
+}
+
 // packages makes the layer of a base of Debian packages. The layer is known by its packages, so that nothing is
 // fetched, nor unpacked, where it is in the store.
-func (l *layers) packages(ctx context.Context, c plan.Child, mirrors []string) (Base, error) {
+func (l *layers) packages(ctx context.Context, c plan.Child, e packageSource) (Base, error) {
 	b := c.Base.Debian
-	if b.Mirror != "" {
-		mirrors = []string{b.Mirror}
-	}
-	archive := &debian.Archive{Mirrors: mirrors, Suite: b.Suite}
 	options := optionsOf(c)
 	recipe, err := json.Marshal([]any{debian.Format, layer.Format, b.Packages, b.Slim, options})
 	if err != nil {
@@ -30,8 +30,8 @@ func (l *layers) packages(ctx context.Context, c plan.Child, mirrors []string) (
 	}
 	key := string(recipe)
 	made, err := l.kept(key, image.CreatedByBase+c.Base.Name,
-		func() (layer.Descriptor, error) { return l.merge(ctx, archive, key, b, options) },
-		func() (layer.Descriptor, error) { return l.merge(l.life, archive, key, b, options) })
+		func() (layer.Descriptor, error) { return l.merge(ctx, e, key, c.Base, options) },
+		func() (layer.Descriptor, error) { return l.merge(l.life, e, key, c.Base, options) })
 	if err != nil {
 		return Base{}, err
 	}
@@ -39,9 +39,9 @@ func (l *layers) packages(ctx context.Context, c plan.Child, mirrors []string) (
 }
 
 // merge fetches packages and writes their layer. It starts again if the cache is removed meanwhile.
-func (l *layers) merge(ctx context.Context, archive *debian.Archive, key string, b *plan.BaseDebian, o layer.Options) (d layer.Descriptor, err error) {
+func (l *layers) merge(ctx context.Context, e packageSource, key string, b plan.Base, o layer.Options) (d layer.Descriptor, err error) {
 	for range attempts {
-		if d, err = l.mergeOnce(ctx, archive, key, b, o); !errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil {
+		if d, err = l.mergeOnce(ctx, e, key, b, o); !errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil {
 			break
 		}
 	}
@@ -49,20 +49,16 @@ func (l *layers) merge(ctx context.Context, archive *debian.Archive, key string,
 }
 
 // mergeOnce fetches all packages at once.
-func (l *layers) mergeOnce(ctx context.Context, archive *debian.Archive, key string, b *plan.BaseDebian, o layer.Options) (d layer.Descriptor, err error) {
-	fetching, fetchCtx := errgroup.WithContext(ctx)
-	fetching.SetLimit(8)
-	debs := make([]debian.Deb, len(b.Packages))
-	for i, p := range b.Packages {
-		fetching.Go(func() (err error) {
-			debs[i], err = archive.Fetch(fetchCtx, l.store, debian.Package(p))
-			return err
-		})
+func (l *layers) mergeOnce(ctx context.Context, e packageSource, key string, b plan.Base, o layer.Options) (d layer.Descriptor, err error) {
+	var progress func(done, total int64)
+	if e.fetched != nil {
+		progress = func(done, total int64) { e.fetched(b.Name, b.Debian.Architecture, done, total) }
 	}
-	if err := fetching.Wait(); err != nil {
+	debs, err := e.fetcher.Fetch(ctx, l.store, b.Debian.Locked, b.Debian.Packages, progress)
+	if err != nil {
 		return d, err
 	}
-	tree, err := l.unpack(ctx, debs, b.Slim)
+	tree, err := l.unpack(ctx, debs, b.Debian.Slim)
 	if err != nil {
 		return d, err
 	}

@@ -68,7 +68,8 @@ type Debian struct {
 	Components []string `json:"components"`
 	Packages   []string `json:"packages"` // asked for
 	Exclude    []string `json:"exclude,omitempty"`
-	Mirror     string   `json:"mirror,omitempty"` // "" for that of whoever fetches
+	Mirror     string   `json:"mirror,omitempty"`  // "" for that of whoever fetches
+	Keyring    string   `json:"keyring,omitempty"` // "" for the keys of Debian's archive
 	// Security is what multiarch.yaml says about security updates. It is nil in locks of earlier versions of
 	// multiarch, which knew the suite alone.
 	Security *config.Security `json:"security,omitempty"`

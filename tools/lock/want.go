@@ -161,6 +161,7 @@ func (d *Debian) stale(w Want) string {
 		{"packages", Sorted(asked.Packages), d.Packages},
 		{"exclude", Sorted(asked.Exclude), d.Exclude},
 		{"mirror", given(asked.Mirror), given(d.Mirror)},
+		{"keyring", given(asked.Keyring), given(d.Keyring)},
 		{"security", given(asked.Security.String()), given(d.security(asked.Security).String())},
 	} {
 		if !slices.Equal(same.yaml, same.locked) {

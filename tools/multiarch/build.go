@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/spf13/cobra"
 
+	"github.com/multiarch-build/multiarch/tools/base/debian"
 	"github.com/multiarch-build/multiarch/tools/base/pull"
 	"github.com/multiarch-build/multiarch/tools/build"
 	"github.com/multiarch-build/multiarch/tools/inspect"
@@ -110,20 +111,17 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Resul
 	client.Hosts = p.registries()
 	client = client.Connected()
 	p.bases = &bases{puller: pull.NewPuller(client, cache)}
-	sources, err := mirrors()
-	if err != nil {
-		return nil, err
-	}
 	progress := a.terminal.progress()
 	for _, i := range p.plan.Images {
 		progress.expect(i.Name, int64(len(i.Children)))
 	}
 	results, err := build.Run(cmd.Context(), p.plan, build.Options{
-		Dir: p.top, Store: cache, Jobs: o.jobs, Pull: p.bases.opener(cmd.Context()), Mirrors: sources,
+		Dir: p.top, Store: cache, Jobs: o.jobs, Pull: p.bases.opener(cmd.Context()), Debian: debian.Fetcher{Mirrors: mirrors, Notify: progress.note},
 		Join: p.bases.joiner(cmd.Context(), a, client),
 		Progress: func(e build.Event) {
 			progress.step(e.Image, e.Platform.String(), int64(e.Done), int64(e.Total))
 		},
+		Fetched: func(base, architecture string, done, total int64) { progress.bytes(base+" "+architecture, done, total) },
 	})
 	progress.finish()
 	return results, err

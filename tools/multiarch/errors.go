@@ -74,6 +74,9 @@ func exitCode(err error) int {
 		suite     *debian.UnknownError
 		another   *debian.WrongSuiteError
 		checksum  *debian.ChecksumError
+		expired   *debian.ExpiredError
+		companion *debian.CompanionError
+		lost      *debian.LostError
 		pushing   *pushError
 		program   *programExit
 		existing  *sourceError
@@ -96,7 +99,8 @@ func exitCode(err error) int {
 	case errors.As(err, &compiling), errors.As(err, &tool):
 		return exitCompile
 	case errors.As(err, &base), errors.As(err, &archive), errors.As(err, &signature), errors.As(err, &packages), errors.As(err, &suite),
-		errors.As(err, &another), errors.As(err, &checksum), errors.As(err, &existing):
+		errors.As(err, &another), errors.As(err, &checksum), errors.As(err, &expired), errors.As(err, &companion), errors.As(err, &lost),
+		errors.As(err, &existing):
 		return exitBase
 	case errors.As(err, &program):
 		return program.code

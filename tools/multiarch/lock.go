@@ -9,13 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/multiarch-build/multiarch/tools/base/debian"
 	"github.com/multiarch-build/multiarch/tools/base/pull"
+	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/lock"
 	"github.com/multiarch-build/multiarch/tools/registry"
 )
@@ -25,6 +24,7 @@ func lockOf(file string) string { return filepath.Join(filepath.Dir(file), lock.
 
 // locking is what lock and outdated share.
 type locking struct {
+	top   string // of the tree
 	file  string // multiarch.lock
 	old   *lock.File
 	wants []lock.Want
@@ -40,7 +40,7 @@ func (a *app) locking() (*locking, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &locking{file: lockOf(file), wants: lock.Wants(c), hosts: hosts(c)}
+	l := &locking{top: config.Top(file), file: lockOf(file), wants: lock.Wants(c), hosts: hosts(c)}
 	l.old, err = lock.Beside(file)
 	return l, err
 }
@@ -100,7 +100,7 @@ those named. Builds take bases as they are locked and ask nobody. Prints a line 
 					ask = append(ask, w)
 				}
 			}
-			found, err := a.resolve(cmd.Context(), o, l.hosts, ask)
+			found, err := a.resolve(cmd.Context(), o, l, ask)
 			if err != nil {
 				return err
 			}
@@ -126,13 +126,11 @@ func (a *app) checkLock(l *locking) error {
 }
 
 // resolve finds out what bases are right now, all at once. Everything that fails is in the error.
-func (a *app) resolve(ctx context.Context, o outcome, hosts map[string]registry.Host, wants []lock.Want) (map[string]lock.Base, error) {
-	sources, err := mirrors()
-	if err != nil {
-		return nil, err
-	}
+func (a *app) resolve(ctx context.Context, o outcome, l *locking, wants []lock.Want) (map[string]lock.Base, error) {
+	progress := a.terminal.progress()
+	defer progress.finish()
 	client := a.client(o.insecure, o.jobs)
-	client.Hosts = hosts
+	client.Hosts = l.hosts
 	found := make([]lock.Base, len(wants))
 	failed := make([]error, len(wants))
 	var group errgroup.Group
@@ -142,11 +140,7 @@ func (a *app) resolve(ctx context.Context, o outcome, hosts map[string]registry.
 			case w.Base.Image != "":
 				found[i].Image, failed[i] = pull.Resolve(ctx, client, w)
 			case w.Base.Debian != nil:
-				archive := debian.Archive{Mirrors: sources}
-				if w.Base.Debian.Mirror != "" {
-					archive.Mirrors = []string{w.Base.Debian.Mirror}
-				}
-				found[i].Debian, failed[i] = archive.Lock(ctx, w)
+				found[i].Debian, failed[i] = lockPackages(ctx, w, l.top, progress)
 			}
 			return nil
 		})
@@ -160,14 +154,6 @@ func (a *app) resolve(ctx context.Context, o outcome, hosts map[string]registry.
 		all[w.Name] = found[i]
 	}
 	return all, nil
-}
-
-// mirrors are where Debian packages come from on this machine.
-func mirrors() ([]string, error) {
-	if given := os.Getenv("MULTIARCH_DEBIAN_MIRROR"); given != "" {
-		return strings.Fields(given), nil
-	}
-	return debian.Sources("/")
 }
 
 // writeLock replaces the lock where it differs: with what was found, and with what stays of the old one.
@@ -228,7 +214,7 @@ line a package. Nothing is written. Exits with 4 where something has moved; mult
 					return usagef(err.Hint(), "%w", err)
 				}
 			}
-			found, err := a.resolve(cmd.Context(), o, l.hosts, ask)
+			found, err := a.resolve(cmd.Context(), o, l, ask)
 			if err != nil {
 				return err
 			}

@@ -177,6 +177,20 @@ func (p *progress) bytes(name string, done, total int64) {
 	b.bar.SetCurrent(done)
 }
 
+// note prints a line above the bars.
+func (p *progress) note(message string) {
+	if p.t.quiet {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bars == nil {
+		fmt.Fprintln(p.t.err, message)
+		return
+	}
+	_, _ = p.bars.Write([]byte(message + "\n"))
+}
+
 func (p *progress) at(name string, total int64, counter decor.Decorator) *bar {
 	b, ok := p.bar[name]
 	if ok {

@@ -34,6 +34,6 @@ func (b *builder) base(at config.Path, row arch.Row, name string) Base {
 	}
 	return Base{Name: name, Debian: &BaseDebian{
 		Suite: src.Debian.Suite, Mirror: src.Debian.Mirror, Slim: src.Debian.Slim,
-		Architecture: row.Debian, Packages: locked.Debian.Architectures[row.Debian],
+		Architecture: row.Debian, Packages: locked.Debian.Architectures[row.Debian], Locked: locked.Debian,
 	}}
 }

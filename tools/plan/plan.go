@@ -101,6 +101,8 @@ type BaseDebian struct {
 	Slim         bool           `json:"slim,omitempty"`
 	Architecture string         `json:"architecture"` // Debian's word
 	Packages     []lock.Package `json:"packages"`
+	// Locked is the base for all architectures. It tells which archives the packages are from.
+	Locked *lock.Debian `json:"-"`
 }
 
 // File puts From, below the top of the tree, to To in the image. Where To ends in a slash, a file goes into it.

@@ -5,6 +5,7 @@
 package debian
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,19 +19,29 @@ import (
 
 // Archive is one suite of a Debian archive: where its mirrors are, and whose signature its Release must carry.
 type Archive struct {
-	// Mirrors are base URLs, such as http://deb.debian.org/debian. The first that answers is used; where it fails, or
-	// what it says does not check, the next.
+	// Mirrors are base URLs, such as http://deb.debian.org/debian. They are asked in turn until one has what is wanted
+	// and it checks.
 	Mirrors []string
+	// Snapshots are base URLs of the archive as it was at the time of a lock. Fetch asks them after the mirrors.
+	Snapshots []string
 	// Suite is the name of a suite, or its codename: stable, trixie.
 	Suite string
 	// Components are those of the suite that count. None means main.
 	Components []string
 	// Keyring holds OpenPGP public keys, armored or not. None means the keys of the Debian archive.
 	Keyring []byte
+	// AnyDate accepts a Release after its Valid-Until, from any mirror.
+	AnyDate bool
+	// Frozen are the mirrors of which a Release is accepted after its Valid-Until.
+	Frozen []string
 	// Transport makes the requests; none means http.DefaultTransport.
 	Transport http.RoundTripper
+	// Notify, if it is set, is called before a download is tried again. Calls may overlap.
+	Notify func(message string)
 
-	stall time.Duration // how long a mirror may be silent; 0 means silence
+	stall time.Duration    // how long a mirror may be silent; 0 means silence
+	pause time.Duration    // before the second attempt; 0 means firstPause
+	now   func() time.Time // nil means time.Now
 }
 
 // silence is how long a mirror may send nothing before it counts as gone.
@@ -45,36 +56,57 @@ func (a *Archive) components() []string {
 
 // statusError is an answer that is not what was asked for.
 type statusError struct {
-	url  string
-	code int
+	url   string
+	code  int
+	after time.Duration // that the server asks to wait
 }
 
 func (e *statusError) Error() string {
 	return fmt.Sprintf("%s: %d %s", e.url, e.code, http.StatusText(e.code))
 }
 
-// each calls use with one mirror after the other until it succeeds. Where no mirror has or gives it, the error is an
-// *UnavailableError; where one has something wrong, the error says what.
-func (a *Archive) each(ctx context.Context, what string, use func(mirror string) error) error {
-	var gone, wrong []error
-	for _, mirror := range a.Mirrors {
-		err := use(strings.TrimRight(mirror, "/"))
-		switch {
-		case err == nil:
-			return nil
-		case ctx.Err() != nil:
-			return fmt.Errorf("%s: %w", what, ctx.Err())
-		case isWrong(err):
-			wrong = append(wrong, fmt.Errorf("%s: %w", redacted(mirror), err))
-		default:
-			gone = append(gone, err)
+// each calls use with one mirror after the other until it succeeds. Mirrors whose errors are temporary are asked again
+// after a pause. If no mirror has it, the error is an *UnavailableError; if one has something wrong, the error tells what.
+func (a *Archive) each(ctx context.Context, what string, mirrors []string, use func(mirror string) error) error {
+	failed := make([]error, len(mirrors)) // the last error of each mirror
+	for attempt := 0; ; attempt++ {
+		var retry error
+		var pause time.Duration
+		for i, mirror := range mirrors {
+			if attempt > 0 && !temporary(failed[i]) {
+				continue
+			}
+			failed[i] = use(strings.TrimRight(mirror, "/"))
+			switch {
+			case failed[i] == nil:
+				return nil
+			case ctx.Err() != nil:
+				return fmt.Errorf("%s: %w", what, ctx.Err())
+			case temporary(failed[i]):
+				retry = failed[i]
+				var status *statusError
+				if errors.As(retry, &status) {
+					pause = max(pause, status.after)
+				}
+			}
+		}
+		if retry == nil || attempt == attempts-1 {
+			break
+		}
+		a.notify("%s: %s; trying again", what, oneLine(retry))
+		if err := a.wait(ctx, attempt, pause); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
 		}
 	}
-	if len(wrong) > 0 {
-		return fmt.Errorf("%s: %w", what, wrong[0])
+	var gone []error
+	for i, err := range failed {
+		if isWrong(err) {
+			return fmt.Errorf("%s: %s: %w", what, redacted(mirrors[i]), err)
+		}
+		gone = append(gone, err)
 	}
 	out := &UnavailableError{What: what, Err: errors.Join(gone...)}
-	for _, mirror := range a.Mirrors {
+	for _, mirror := range mirrors {
 		out.Mirrors = append(out.Mirrors, redacted(mirror))
 	}
 	return out
@@ -133,7 +165,7 @@ func (a *Archive) open(asked context.Context, mirror, file string, offset int64)
 		return a.open(asked, mirror, file, 0)
 	}
 	_ = body.Close()
-	return nil, 0, &statusError{request.URL.Redacted(), response.StatusCode}
+	return nil, 0, &statusError{request.URL.Redacted(), response.StatusCode, retryAfter(response.Header)}
 }
 
 // rangeStart reads where an answer starts: RFC 9110, 14.4.
@@ -173,21 +205,28 @@ func (w *watched) Close() error {
 	return w.ReadCloser.Close()
 }
 
-// read reads a whole file from a mirror, of at most so many bytes.
-func (a *Archive) read(ctx context.Context, mirror, file string, limit int64) ([]byte, error) {
-	body, _, err := a.open(ctx, mirror, file, 0)
+// read reads a file of at most so many bytes from a mirror. have is what an earlier attempt has read: the rest is asked
+// for. If reading fails, what has been read by then is returned with the error.
+func (a *Archive) read(ctx context.Context, mirror, file string, have []byte, limit int64) ([]byte, error) {
+	body, from, err := a.open(ctx, mirror, file, int64(len(have)))
 	if err != nil {
-		return nil, err
+		return have, err
 	}
 	defer body.Close()
-	content, err := io.ReadAll(io.LimitReader(body, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("%s/%s: %w", redacted(mirror), file, err)
+	if from != int64(len(have)) {
+		if from != 0 {
+			return nil, fmt.Errorf("%s/%s: asked from byte %d, and got it from byte %d", redacted(mirror), file, len(have), from)
+		}
+		have = nil
 	}
-	if int64(len(content)) > limit {
+	content := bytes.NewBuffer(have)
+	if _, err := content.ReadFrom(io.LimitReader(body, limit-from+1)); err != nil {
+		return content.Bytes(), fmt.Errorf("%s/%s: %w", redacted(mirror), file, err)
+	}
+	if int64(content.Len()) > limit {
 		return nil, &ChecksumError{What: file, Want: fmt.Sprintf("at most %d bytes", limit), Got: "more"}
 	}
-	return content, nil
+	return content.Bytes(), nil
 }
 
 // redacted leaves the password out of a URL.

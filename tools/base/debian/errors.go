@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/agext/levenshtein"
 
@@ -168,6 +169,22 @@ func (e *WrongSuiteError) Hint() string {
 	return "write it as the archive does, or take another mirror"
 }
 
+// ExpiredError is returned for a Release that must not be used any more: whoever serves it may hold back updates.
+type ExpiredError struct {
+	Suite, Codename string
+	ValidUntil      time.Time
+}
+
+func (e *ExpiredError) Error() string {
+	return fmt.Sprintf("the Release of suite %s was valid until %s", e.Suite, e.ValidUntil.Format(time.RFC1123))
+}
+
+// Hint says what may be behind it.
+func (e *ExpiredError) Hint() string {
+	return "check this machine's clock, or name a mirror that is up to date; for an archive that is frozen on purpose write " +
+		"check_valid_until: false"
+}
+
 // ChecksumError is returned for a file that is not what a signed file says it is.
 type ChecksumError struct{ What, Want, Got string }
 
@@ -188,6 +205,8 @@ type UnavailableError struct {
 	Err     error // what they said
 	// Suite is set where it is the suite itself that is not there.
 	Suite string
+
+	snapshots bool // were asked as well
 }
 
 func (e *UnavailableError) Error() string {
@@ -219,8 +238,25 @@ func (e *UnavailableError) Hint() string {
 	case e.Suite != "":
 		return "wait until the mirror is well again, or " + another
 	}
-	return "mirrors keep no packages that newer ones have replaced: lock the base again, or name a mirror that still has it"
+	if e.snapshots {
+		return relock
+	}
+	return "mirrors drop packages that newer ones have replaced; run: multiarch lock --update, or name a mirror that still has it"
 }
+
+// relock is what helps if a locked package cannot be had any more.
+const relock = "take the packages of today instead; run: multiarch lock --update"
+
+// LostError is returned for a package that the mirrors do not have, and the snapshot archive has with other content.
+type LostError struct{ Err error }
+
+func (e *LostError) Error() string { return "the snapshot archive: " + e.Err.Error() }
+
+// Unwrap returns what the snapshot archive has.
+func (e *LostError) Unwrap() error { return e.Err }
+
+// Hint says what to do instead.
+func (e *LostError) Hint() string { return "nothing of it was kept; " + relock }
 
 // suites are those that a base may stand on. Others stand beside them: trixie-backports.
 var suites = []string{"trixie", "bookworm", "bullseye", "forky", "stable", "oldstable", "testing", "unstable", "sid"}
@@ -281,8 +317,9 @@ func isWrong(err error) bool {
 		suite     *WrongSuiteError
 		format    *formatError
 		unusable  *cache.UnusableError
+		expired   *ExpiredError
 	)
-	return errors.As(err, &content) || errors.As(err, &sum) || errors.As(err, &signature) ||
+	return errors.As(err, &expired) || errors.As(err, &content) || errors.As(err, &sum) || errors.As(err, &signature) ||
 		errors.As(err, &suite) || errors.As(err, &format) || errors.As(err, &unusable)
 }
 

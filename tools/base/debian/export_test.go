@@ -9,7 +9,10 @@ func Limited(o Options, bytes int64) Options {
 }
 
 // Impatient makes a wait that long for a mirror that is silent.
-func Impatient(a *Archive, d time.Duration) { a.stall = d }
+func Impatient(a *Archive, d time.Duration) { a.stall, a.pause = d, time.Millisecond }
+
+// Hasty makes a wait that long before the second attempt.
+func Hasty(a *Archive, d time.Duration) { a.pause = d }
 
 // Stanzas reads the fields of all stanzas.
 func Stanzas(data []byte) (out []map[string]string, err error) {
@@ -23,9 +26,13 @@ func Stanzas(data []byte) (out []map[string]string, err error) {
 
 // ParseIndex reads an index for an architecture.
 func ParseIndex(suite, arch string, text []byte) (*Index, error) {
-	x := &Index{suite: suite, arch: arch, packages: map[string][]*candidate{}, providers: map[string][]provider{}}
-	if err := x.add("an index", text); err != nil {
+	x := newIndex(suite, arch)
+	found, err := x.parse("an index", text, "")
+	if err != nil {
 		return nil, err
+	}
+	for _, c := range found {
+		x.packages[c.Name] = append(x.packages[c.Name], c)
 	}
 	x.arrange()
 	return x, nil

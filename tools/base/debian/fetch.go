@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"syscall"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -21,17 +18,13 @@ type Deb struct {
 	Open func() (io.ReadCloser, error)
 }
 
-// rounds is how often every mirror is asked for a package, and pause what lies between the first two. A connection that
-// breaks is continued where it broke.
-const (
-	rounds = 3
-	pause  = 200 * time.Millisecond
-)
-
 // Fetch has the file of a package in a store: a package that is there already is not downloaded, and needs no mirror.
 // Size and SHA-256 are checked, and never more bytes than the size says are read. A download that breaks off is
-// continued, on the next mirror or by the next call. Where no mirror has the package, the error is an
-// *UnavailableError; where they have something else of this name, it holds a *cache.WrongContentError.
+// continued, on the next mirror or by the next call. Mirrors drop packages that a newer one has replaced, so the
+// snapshots are asked after them.
+//
+// If neither has the package, the error is an *UnavailableError; if they have something else of this name, it holds a
+// *cache.WrongContentError.
 func (a *Archive) Fetch(ctx context.Context, store *cache.Store, p Package) (Deb, error) {
 	if err := p.check(); err != nil {
 		return Deb{}, err
@@ -41,46 +34,40 @@ func (a *Archive) Fetch(ctx context.Context, store *cache.Store, p Package) (Deb
 	if store.Has(h, p.Size) && store.Check(h) {
 		return deb, nil
 	}
-	var err error
-	for round := range rounds {
-		again := false
-		err = a.each(ctx, "package "+p.String()+" ("+p.Path+")", func(mirror string) error {
-			resumed := false
-			err := store.Fetch(ctx, h, p.Size, func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
-				resumed = offset > 0
-				return a.open(ctx, mirror, p.Path, offset)
-			})
-			again = again || err != nil && mayHelp(err, resumed)
-			return err
-		})
-		if err == nil {
-			return deb, nil
+	download := func(mirror string) error {
+		resumed := false
+		open := func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
+			resumed = offset > 0
+			return a.open(ctx, mirror, p.Path, offset)
 		}
-		if !again || round == rounds-1 {
-			break
+		err := store.Fetch(ctx, h, p.Size, open)
+		var wrong *cache.WrongContentError
+		if resumed && errors.As(err, &wrong) {
+			// What is wrong may be the part that was there before, which is gone now.
+			err = store.Fetch(ctx, h, p.Size, open)
 		}
-		select {
-		case <-time.After(pause << round):
-		case <-ctx.Done():
-		}
-		if ctx.Err() != nil {
-			break
-		}
+		return err
 	}
-	return Deb{}, err
-}
-
-// mayHelp tells whether asking the same mirror again may end better.
-func mayHelp(err error, resumed bool) bool {
-	var status *statusError
-	if errors.As(err, &status) {
-		return status.code == http.StatusRequestTimeout || status.code == http.StatusTooManyRequests || status.code >= 500
+	what := "package " + p.String() + " (" + p.Path + ")"
+	err := a.each(ctx, what, a.Mirrors, download)
+	if err == nil || len(a.Snapshots) == 0 || ctx.Err() != nil {
+		return deb, err
 	}
-	var content *cache.WrongContentError
-	if errors.As(err, &content) {
-		return resumed // What was there before the download may have been wrong, and is gone now.
+	a.notify("%s: the mirrors do not have it; asking the snapshot archive", what)
+	archived := a.each(ctx, what, a.Snapshots, download)
+	if archived == nil || ctx.Err() != nil {
+		return deb, archived
 	}
-	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, errSilent)
+	var mirrors, snapshots *UnavailableError
+	if !errors.As(err, &mirrors) {
+		return Deb{}, err // the mirrors have something wrong
+	}
+	if !errors.As(archived, &snapshots) {
+		return Deb{}, &LostError{archived}
+	}
+	return Deb{}, &UnavailableError{
+		What: what, Mirrors: append(mirrors.Mirrors, snapshots.Mirrors...), Err: errors.Join(mirrors.Err, snapshots.Err), snapshots: true,
+	}
 }
 
 // readAll reads at most so many bytes, and refuses more.

@@ -148,7 +148,7 @@ func TestFetchRefuses(t *testing.T) {
 		m.put("/debian/"+odd, content[:500])
 		_, err := m.archive("stable", nil).Fetch(t.Context(), newStore(t), fetchable(content))
 		require.Error(t, err)
-		assert.LessOrEqual(t, len(m.asked()), 6)
+		assert.LessOrEqual(t, len(m.asked()), 8)
 	})
 	t.Run("a path that leaves the mirror", func(t *testing.T) {
 		p := fetchable(content)

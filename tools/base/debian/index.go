@@ -18,8 +18,12 @@ import (
 	"github.com/multiarch-build/multiarch/tools/lock"
 )
 
-// maxIndex bounds an index, which is unpacked into memory. Debian's have 57 MB.
-const maxIndex = 1 << 30
+// maxPacked and maxIndex bound an index as it is on mirrors, and unpacked. Both are held in memory. Debian's have 10 MB
+// and 57 MB.
+const (
+	maxPacked = 256 << 20
+	maxIndex  = 512 << 20
+)
 
 // Package is one package of a suite, and all that is needed to have it later.
 type Package lock.Package
@@ -29,7 +33,7 @@ func (p Package) String() string { return p.Name + " " + p.Version }
 // Index is what a suite has for one architecture.
 type Index struct {
 	suite, arch string
-	packages    map[string][]*candidate // by name, the newest version first
+	packages    map[string][]*candidate // by name; one of each, once they are arranged
 	providers   map[string][]provider   // by the name of a virtual package
 }
 
@@ -54,69 +58,108 @@ var compressions = []string{".xz", ".gz", ""}
 // Index reads which packages the suite has for an architecture, in Debian's spelling. What is read is checked against
 // the Release. Errors are *UnknownError, *ChecksumError and *UnavailableError, or hold them.
 func (a *Archive) Index(ctx context.Context, r *Release, arch string) (*Index, error) {
-	x := &Index{suite: a.Suite, arch: arch, packages: map[string][]*candidate{}, providers: map[string][]provider{}}
-	for _, component := range a.components() {
-		name := component + "/binary-" + arch + "/Packages"
-		// Mirrors need not have all forms that a Release lists.
-		var forms []string
-		for _, c := range compressions {
-			if _, ok := r.files[name+c]; ok {
-				forms = append(forms, name+c)
-			}
-		}
-		switch {
-		case len(forms) > 0:
-		case !slices.Contains(r.Architectures, arch):
-			return nil, &UnknownError{What: "architecture", Name: arch, In: "suite " + a.Suite, Known: r.Architectures}
-		default:
-			return nil, &UnknownError{What: "component", Name: component, In: "suite " + a.Suite, Known: r.Components}
-		}
-		what := fmt.Sprintf("the index of suite %s, component %s, for %s", a.Suite, component, arch)
-		err := a.each(ctx, what, func(mirror string) error {
-			text, err := a.index(ctx, mirror, r, forms)
-			if err != nil {
-				return err
-			}
-			return x.add(what, text)
-		})
-		if err != nil {
-			return nil, err
-		}
+	x := newIndex(a.Suite, arch)
+	if err := a.addTo(ctx, x, r, "", a.components(), nil); err != nil {
+		return nil, err
 	}
 	x.arrange()
 	return x, nil
 }
 
-// index reads an index in the first form that a mirror has.
-func (a *Archive) index(ctx context.Context, mirror string, r *Release, forms []string) (text []byte, err error) {
-	for _, form := range forms {
-		want := r.files[form]
-		if want.size > maxIndex {
-			return nil, &ChecksumError{What: form, Want: fmt.Sprintf("at most %d bytes", maxIndex), Got: strconv.FormatInt(want.size, 10)}
+func newIndex(suite, arch string) *Index {
+	return &Index{suite: suite, arch: arch, packages: map[string][]*candidate{}, providers: map[string][]provider{}}
+}
+
+// addTo reads the packages of some components of the suite, and adds them to x as packages of the archive that is called
+// name in the lock. received, if it is set, is told how many bytes have been read.
+func (a *Archive) addTo(ctx context.Context, x *Index, r *Release, name string, components []string, received func(int64)) error {
+	var found []*candidate
+	for _, component := range components {
+		forms := r.forms(component, x.arch)
+		switch {
+		case len(forms) > 0:
+		case !slices.Contains(r.Architectures, x.arch):
+			return &UnknownError{What: "architecture", Name: x.arch, In: "suite " + a.Suite, Known: r.Architectures}
+		default:
+			return &UnknownError{What: "component", Name: component, In: "suite " + a.Suite, Known: r.Components}
+		}
+		what := fmt.Sprintf("the index of suite %s, component %s, for %s", a.Suite, component, x.arch)
+		reader := indexReader{Archive: a, release: r, forms: forms, part: map[string][]byte{}, received: received}
+		err := a.each(ctx, what, a.Mirrors, func(mirror string) error {
+			text, err := reader.read(ctx, mirror)
+			if err != nil {
+				return err
+			}
+			read, err := x.parse(what, text, name)
+			found = append(found, read...)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, c := range found {
+		x.packages[c.Name] = append(x.packages[c.Name], c)
+	}
+	return nil
+}
+
+// forms returns the files that hold an index, the smallest first. Mirrors need not have all forms that a Release lists.
+func (r *Release) forms(component, arch string) []string {
+	name := component + "/binary-" + arch + "/Packages"
+	var forms []string
+	for _, c := range compressions {
+		if _, ok := r.files[name+c]; ok {
+			forms = append(forms, name+c)
+		}
+	}
+	return forms
+}
+
+// indexReader reads one index, over several attempts and mirrors.
+type indexReader struct {
+	*Archive
+	release  *Release
+	forms    []string
+	part     map[string][]byte // what has been read of a file, by its URL
+	received func(int64)
+}
+
+// read reads an index in the first form that a mirror has.
+func (x *indexReader) read(ctx context.Context, mirror string) ([]byte, error) {
+	var failed error
+	for _, form := range x.forms {
+		want := x.release.files[form]
+		if want.size > maxPacked {
+			return nil, &ChecksumError{What: form, Want: fmt.Sprintf("at most %d bytes", maxPacked), Got: strconv.FormatInt(want.size, 10)}
 		}
 		// Under its digest it stays what it is while the mirror is being updated.
-		paths := []string{"dists/" + a.Suite + "/" + form}
-		if r.byHash {
+		paths := []string{"dists/" + x.Suite + "/" + form}
+		if x.release.byHash {
 			dir := form[:strings.LastIndexByte(form, '/')]
-			paths = slices.Insert(paths, 0, "dists/"+a.Suite+"/"+dir+"/by-hash/SHA256/"+want.sha256)
+			paths = slices.Insert(paths, 0, "dists/"+x.Suite+"/"+dir+"/by-hash/SHA256/"+want.sha256)
 		}
 		for _, p := range paths {
-			var raw []byte
-			raw, err = a.read(ctx, mirror, p, want.size)
+			raw, err := x.Archive.read(ctx, mirror, p, x.part[mirror+p], want.size)
 			var status *statusError
 			if errors.As(err, &status) && (status.code == http.StatusNotFound || status.code == http.StatusForbidden) {
+				failed = err
 				continue
 			}
 			if err != nil {
+				x.part[mirror+p] = raw
 				return nil, err
 			}
 			if err := check(p, raw, want); err != nil {
 				return nil, err
 			}
+			if x.received != nil {
+				x.received(want.size)
+			}
 			return unpackIndex(form, raw)
 		}
 	}
-	return nil, err
+	return nil, failed
 }
 
 func check(what string, raw []byte, want file) error {
@@ -154,18 +197,21 @@ var (
 // ranks orders providers as apt does: what is required before what is optional.
 var ranks = map[string]int{"required": 1, "important": 2, "standard": 3, "optional": 4, "extra": 5}
 
-// add takes in the packages of an index.
-func (x *Index) add(what string, text []byte) error {
-	return stanzas(text, func(stanza []byte, line int) error {
+// parse reads the packages of an index, as those of the archive that is called name in the lock.
+func (x *Index) parse(what string, text []byte, name string) ([]*candidate, error) {
+	var found []*candidate
+	err := stanzas(text, func(stanza []byte, line int) error {
 		c, err := parseCandidate(stanza)
 		if err != nil {
 			return &formatError{what: what, line: line, err: err.Error()}
 		}
 		if c.Architecture == x.arch || c.Architecture == "all" {
-			x.packages[c.Name] = append(x.packages[c.Name], c)
+			c.Archive = name
+			found = append(found, c)
 		}
 		return nil
 	})
+	return found, err
 }
 
 // parseCandidate reads a stanza of an index. Its fields are copied, so that the index is not kept in memory with them.
@@ -230,15 +276,16 @@ func (p Package) check() error {
 	return nil
 }
 
-// arrange sorts what was taken in: the newest version of a name first, and the preferred provider.
+// arrange keeps the highest version of each package, wherever it is from, and sorts what provides something: the
+// preferred one first. Of equal versions, the one that was added first is kept. Only the highest version counts, as it
+// does for apt: if something needs an older one, that is an error, and not a reason to do without an update.
 func (x *Index) arrange() {
-	for _, all := range x.packages {
+	for name, all := range x.packages {
 		slices.SortStableFunc(all, func(a, b *candidate) int { return compareVersions(b.Version, a.Version) })
-		for _, c := range all {
-			for _, rel := range parseRelations(c.provides) {
-				for _, one := range rel {
-					x.providers[one.name] = append(x.providers[one.name], provider{c, one.version})
-				}
+		x.packages[name] = all[:1]
+		for _, rel := range parseRelations(all[0].provides) {
+			for _, one := range rel {
+				x.providers[one.name] = append(x.providers[one.name], provider{all[0], one.version})
 			}
 		}
 	}
@@ -247,10 +294,7 @@ func (x *Index) arrange() {
 			if a.rank != b.rank {
 				return a.rank - b.rank
 			}
-			if byName := strings.Compare(a.Name, b.Name); byName != 0 {
-				return byName
-			}
-			return compareVersions(b.Version, a.Version)
+			return strings.Compare(a.Name, b.Name)
 		})
 	}
 }

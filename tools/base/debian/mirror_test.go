@@ -278,7 +278,9 @@ func (m *mirror) put(path string, content []byte) {
 }
 
 func (m *mirror) archive(suite string, keyring []byte) *debian.Archive {
-	return &debian.Archive{Mirrors: []string{m.URL + "/debian/"}, Suite: suite, Keyring: keyring}
+	a := &debian.Archive{Mirrors: []string{m.URL + "/debian/"}, Suite: suite, Keyring: keyring}
+	debian.Hasty(a, time.Millisecond)
+	return a
 }
 
 // stanza is what an index says about a package.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,8 +32,10 @@ const maxRelease = 16 << 20
 // Release is what a suite says of itself, signed.
 type Release struct {
 	Suite, Codename string
+	Label           string
 	Date            time.Time
-	SHA256          string // of the signed file, in hexadecimal
+	ValidUntil      time.Time // zero if it does not say
+	SHA256          string    // of the signed file, in hexadecimal
 	Architectures   []string
 	Components      []string
 
@@ -46,13 +49,13 @@ type file struct {
 	sha256 string
 }
 
-// Release reads what the suite says of itself, and checks that one of the keys has signed it. Until when it is valid is
-// not checked: a lock says which packages are wanted, and old ones stay what they are. A key counts if it was valid when
-// it signed. Errors are *SignatureError, *WrongSuiteError and *UnavailableError, or hold them.
+// Release reads what the suite says of itself, and checks that one of the keys has signed it and that it is still valid.
+// A key counts if it was valid when it signed. Errors are *SignatureError, *WrongSuiteError, *ExpiredError and
+// *UnavailableError, or hold them.
 func (a *Archive) Release(ctx context.Context) (*Release, error) {
 	var out *Release
-	err := a.each(ctx, "the Release of suite "+a.Suite, func(mirror string) error {
-		raw, err := a.read(ctx, mirror, "dists/"+a.Suite+"/InRelease", maxRelease)
+	err := a.each(ctx, "the Release of suite "+a.Suite, a.Mirrors, func(mirror string) error {
+		raw, err := a.read(ctx, mirror, "dists/"+a.Suite+"/InRelease", nil, maxRelease)
 		if err != nil {
 			return err
 		}
@@ -60,14 +63,14 @@ func (a *Archive) Release(ctx context.Context) (*Release, error) {
 		if err != nil {
 			return err
 		}
-		out, err = parseRelease(signed)
+		read, err := parseRelease(signed)
 		if err != nil {
 			return err
 		}
-		// An old suite is signed as well, and is not what was asked for.
-		if top, _, _ := strings.Cut(a.Suite, "/"); top != out.Suite && top != out.Codename && a.Suite != out.Suite && a.Suite != out.Codename {
-			return &WrongSuiteError{a.Suite, out.Suite + ", codename " + out.Codename}
+		if err := a.checkRelease(read, mirror); err != nil {
+			return err
 		}
+		out = read
 		sum := sha256.Sum256(raw)
 		out.SHA256 = hex.EncodeToString(sum[:])
 		return nil
@@ -82,10 +85,28 @@ func (a *Archive) Release(ctx context.Context) (*Release, error) {
 	return out, nil
 }
 
+// checkRelease refuses another suite than the one asked for, and one that is too old: both are signed as well.
+func (a *Archive) checkRelease(r *Release, mirror string) error {
+	top, _, folder := strings.Cut(a.Suite, "/")
+	wrong := top != r.Suite && top != r.Codename && a.Suite != r.Suite && a.Suite != r.Codename
+	// buster/updates of the security archive has the codename buster, as the suite itself has.
+	if wrong || folder && r.Label == "Debian" {
+		return &WrongSuiteError{a.Suite, r.Suite + ", codename " + r.Codename}
+	}
+	now := time.Now
+	if a.now != nil {
+		now = a.now
+	}
+	if a.AnyDate || r.ValidUntil.IsZero() || !now().After(r.ValidUntil) || slices.Contains(a.Frozen, mirror) || snapshotTime.MatchString(mirror) {
+		return nil
+	}
+	return &ExpiredError{a.Suite, r.Codename, r.ValidUntil}
+}
+
 // verify returns what is signed in a clear-signed file, and nothing of what may stand around it: RFC 9580, 7.
 func (a *Archive) verify(raw []byte) ([]byte, error) {
 	fail := func(keys []string, err error) error { return &SignatureError{a.Suite, keys, err} }
-	keys, err := a.keys()
+	keys, err := readKeys(a.Keyring)
 	if err != nil {
 		return nil, fmt.Errorf("reading the keyring of suite %s: %w", a.Suite, err)
 	}
@@ -123,8 +144,8 @@ func (a *Archive) verify(raw []byte) ([]byte, error) {
 	}
 }
 
-func (a *Archive) keys() (openpgp.EntityList, error) {
-	raw := a.Keyring
+// readKeys reads OpenPGP public keys, armored or not. None are those of the Debian archive.
+func readKeys(raw []byte) (openpgp.EntityList, error) {
 	if len(raw) == 0 {
 		raw = keyring
 	}
@@ -148,12 +169,18 @@ func parseRelease(text []byte) (*Release, error) {
 			out.Suite = text
 		case "codename":
 			out.Codename = text
-		case "date":
-			var err error
-			if out.Date, err = time.Parse(time.RFC1123, text); err != nil {
+		case "label":
+			out.Label = text
+		case "date", "valid-until":
+			at, err := time.Parse(time.RFC1123, text)
+			if err != nil {
 				problem = bad("not a date: %s", text)
 			}
-			out.Date = out.Date.UTC()
+			if strings.EqualFold(string(name), "date") {
+				out.Date = at.UTC()
+			} else {
+				out.ValidUntil = at.UTC()
+			}
 		case "architectures":
 			for arch := range strings.FieldsSeq(text) {
 				if arch != "all" {

@@ -11,32 +11,48 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
 )
 
-// DefaultMirror is the mirror of machines that name no other.
-const DefaultMirror = "http://deb.debian.org/debian"
+// Names of suites in Debian's archives. Suites of the security archive were in a folder until buster.
+const (
+	suiteNames = `((old){0,2}stable|testing|buster|bullseye|bookworm|trixie|forky|duke)`
+	debianName = `^((` + suiteNames + `|unstable|sid)(-updates|-backports|-proposed-updates)?|experimental)$`
+)
 
-// debianSuite matches the suites of Debian's main archive. Those of -security are in another.
-var debianSuite = regexp.MustCompile(`^(((old){0,2}stable|testing|unstable|sid|buster|bullseye|bookworm|trixie|forky|duke)(-updates|-backports|-proposed-updates)?|experimental)$`)
+var (
+	debianSuite   = regexp.MustCompile(debianName)
+	securitySuite = regexp.MustCompile(`^` + suiteNames + `(-security|/updates)$`)
+)
+
+// aptSource is an archive that apt uses.
+type aptSource struct {
+	kinds, uris, suites []string
+	signedBy            string
+	frozen              bool // apt does not check its Valid-Until
+}
 
 // Sources returns the mirrors of Debian that a machine's apt uses, in the order of its files: sources.list(5), in both
-// forms. root is the machine's root directory. Other archives, and Debian's for security, are left out; a machine that
-// names none has DefaultMirror.
-func Sources(root string) ([]string, error) {
-	var out []string
-	add := func(kinds, uris, suites []string, signedBy string) error {
-		if !slices.Contains(kinds, "deb") || !slices.ContainsFunc(suites, debianSuite.MatchString) {
-			return nil
-		}
+// forms. root is the machine's root directory. Archives that are signed with other keys than those of keyring are left
+// out; none means the keys of the Debian archive. Of what a machine does not name, it has Debian's own mirrors.
+func Sources(root string, keyring []byte) (Mirrors, error) {
+	m := Mirrors{Snapshot: DefaultSnapshot}
+	add := func(s aptSource) error {
+		main, security := slices.ContainsFunc(s.suites, debianSuite.MatchString), slices.ContainsFunc(s.suites, securitySuite.MatchString)
 		// Others call their suites stable, too; but their keys are not Debian's.
-		if signedBy != "" && !strings.Contains(signedBy, "debian-archive") {
+		if !slices.Contains(s.kinds, "deb") || !main && !security || !signedWith(root, s.signedBy, keyring) {
 			return nil
 		}
-		mirrors, err := mirrorsOf(root, uris)
-		for _, m := range mirrors {
-			if m = strings.TrimRight(m, "/"); !slices.Contains(out, m) {
-				out = append(out, m)
-			}
+		mirrors, err := mirrorsOf(root, s.uris)
+		if main {
+			m.Main = unique(m.Main, mirrors)
+		}
+		if security {
+			m.Security = unique(m.Security, mirrors)
+		}
+		if s.frozen {
+			m.Frozen = unique(m.Frozen, mirrors)
 		}
 		return err
 	}
@@ -45,7 +61,7 @@ func Sources(root string) ([]string, error) {
 	for _, ending := range []string{"*.list", "*.sources"} {
 		found, err := filepath.Glob(filepath.Join(etc, "sources.list.d", ending))
 		if err != nil {
-			return nil, err
+			return m, err
 		}
 		files = append(files, found...)
 	}
@@ -58,37 +74,102 @@ func Sources(root string) ([]string, error) {
 			if path.Ext(name) == ".sources" {
 				err = deb822(content, add)
 			} else {
-				err = oneLine(content, add)
+				err = oneLineForm(content, add)
 			}
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading which mirrors this machine uses: %s: %w", name, err)
+			return m, fmt.Errorf("reading which mirrors this machine uses: %s: %w", name, err)
 		}
 	}
-	if len(out) == 0 {
-		out = []string{DefaultMirror}
+	named := m.Main
+	if len(m.Main) == 0 {
+		m.Main = []string{DefaultMirror}
 	}
-	return out, nil
+	if len(m.Security) == 0 {
+		m.Security = unique(defaultSecurity, siblings(named))
+	}
+	return m, nil
 }
 
-type adder = func(kinds, uris, suites []string, signedBy string) error
+// signedWith reports whether a key of the keyring can sign an archive with the given option Signed-By: files,
+// fingerprints or a keyring itself. The file of the package debian-archive-keyring counts by its name.
+func signedWith(root, option string, keyring []byte) bool {
+	if strings.TrimSpace(option) == "" {
+		return true
+	}
+	keys, err := readKeys(keyring)
+	if err != nil {
+		return false // locking says so
+	}
+	if strings.Contains(option, "BEGIN PGP") {
+		var block strings.Builder
+		for line := range strings.Lines(option) {
+			if line = strings.TrimSpace(line); line == "." {
+				line = ""
+			}
+			block.WriteString(line + "\n")
+		}
+		signers, err := readKeys([]byte(block.String()))
+		return err == nil && anyOf(signers, keys)
+	}
+	return slices.ContainsFunc(strings.FieldsFunc(option, func(r rune) bool { return strings.ContainsRune(", \t\n", r) }), func(word string) bool {
+		if !strings.HasPrefix(word, "/") {
+			return slices.Contains(fingerprints(keys), strings.ToUpper(strings.TrimSuffix(word, "!")))
+		}
+		if len(keyring) == 0 && strings.Contains(word, "debian-archive") {
+			return true
+		}
+		content, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(word)))
+		if err != nil || len(content) == 0 {
+			return false
+		}
+		signers, err := readKeys(content)
+		return err == nil && anyOf(signers, keys)
+	})
+}
 
-// oneLine reads the older form: deb [options] uri suite component...
-func oneLine(content []byte, add adder) error {
+func anyOf(some, all openpgp.EntityList) bool {
+	known := fingerprints(all)
+	return slices.ContainsFunc(fingerprints(some), func(id string) bool { return slices.Contains(known, id) })
+}
+
+// fingerprints returns those of keys and their subkeys, in upper-case hexadecimal.
+func fingerprints(keys openpgp.EntityList) []string {
+	var out []string
+	for _, key := range keys {
+		out = append(out, fmt.Sprintf("%X", key.PrimaryKey.Fingerprint))
+		for _, sub := range key.Subkeys {
+			out = append(out, fmt.Sprintf("%X", sub.PublicKey.Fingerprint))
+		}
+	}
+	return out
+}
+
+// isNo reads a boolean option of apt.
+func isNo(value string) bool {
+	return slices.Contains([]string{"no", "false", "without", "0", "off", "disable"}, strings.ToLower(value))
+}
+
+// oneLineForm reads the older form: deb [options] uri suite component...
+func oneLineForm(content []byte, add func(aptSource) error) error {
 	for line := range strings.Lines(string(content)) {
 		line, _, _ = strings.Cut(line, "#")
-		signedBy := ""
+		var s aptSource
 		if before, rest, ok := strings.Cut(line, "["); ok {
 			options, after, _ := strings.Cut(rest, "]")
 			for option := range strings.FieldsSeq(options) {
-				if value, ok := strings.CutPrefix(option, "signed-by="); ok {
-					signedBy = value
+				switch name, value, _ := strings.Cut(option, "="); strings.ToLower(name) {
+				case "signed-by":
+					s.signedBy = value
+				case "check-valid-until":
+					s.frozen = isNo(value)
 				}
 			}
 			line = before + " " + after
 		}
 		if f := strings.Fields(line); len(f) >= 3 {
-			if err := add(f[:1], f[1:2], f[2:3], signedBy); err != nil {
+			s.kinds, s.uris, s.suites = f[:1], f[1:2], f[2:3]
+			if err := add(s); err != nil {
 				return err
 			}
 		}
@@ -97,7 +178,7 @@ func oneLine(content []byte, add adder) error {
 }
 
 // deb822 reads the newer form: a stanza for each archive.
-func deb822(content []byte, add adder) error {
+func deb822(content []byte, add func(aptSource) error) error {
 	// Comments may stand anywhere, and belong to no field.
 	var plain bytes.Buffer
 	for line := range bytes.Lines(content) {
@@ -110,10 +191,12 @@ func deb822(content []byte, add adder) error {
 		if err := fields(stanza, func(name, value []byte) { f[strings.ToLower(string(name))] = string(value) }); err != nil {
 			return err
 		}
-		if slices.Contains([]string{"no", "false", "0", "off"}, strings.ToLower(f["enabled"])) {
+		if isNo(f["enabled"]) {
 			return nil
 		}
-		return add(strings.Fields(f["types"]), strings.Fields(f["uris"]), strings.Fields(f["suites"]), f["signed-by"])
+		return add(aptSource{
+			strings.Fields(f["types"]), strings.Fields(f["uris"]), strings.Fields(f["suites"]), f["signed-by"], isNo(f["check-valid-until"]),
+		})
 	})
 }
 

@@ -1,0 +1,73 @@
+package debian
+
+import (
+	"context"
+	"net/http"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/multiarch-build/multiarch/tools/cache"
+	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/lock"
+)
+
+// parallelPackages is how many packages are downloaded at a time.
+const parallelPackages = 8
+
+// Fetcher fetches the packages of locked bases.
+type Fetcher struct {
+	// Mirrors returns those of the machine. It is only called if a package has to be downloaded.
+	Mirrors   func() (Mirrors, error)
+	Transport http.RoundTripper
+	// Notify, if it is set, is called with what a user may wonder about. Calls may overlap.
+	Notify func(message string)
+}
+
+// Fetch has packages of a locked base in a store. progress, if it is set, is called when more of them have been
+// downloaded, in bytes; calls do not overlap.
+func (f Fetcher) Fetch(
+	ctx context.Context, store *cache.Store, base *lock.Debian, packages []lock.Package, progress func(done, total int64),
+) ([]Deb, error) {
+	missing := map[string]bool{}
+	var done, total int64
+	for _, p := range packages {
+		if h := (v1.Hash{Algorithm: "sha256", Hex: p.SHA256}); !store.Has(h, p.Size) || !store.Check(h) {
+			missing[p.SHA256] = true
+			total += p.Size
+		}
+	}
+	var mirrors Mirrors
+	if len(missing) > 0 {
+		var err error
+		if mirrors, err = f.Mirrors(); err != nil {
+			return nil, err
+		}
+		security := config.Security{}
+		if base.Security != nil {
+			security = *base.Security
+		}
+		mirrors = mirrors.Of(base.Mirror, security, base.Keyring)
+	}
+	debs := make([]Deb, len(packages))
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelPackages)
+	for i, p := range packages {
+		group.Go(func() (err error) {
+			pool := mirrors.Pool(base.Origin(p))
+			pool.Transport, pool.Notify = f.Transport, f.Notify
+			debs[i], err = pool.Fetch(ctx, store, Package(p))
+			if err != nil || !missing[p.SHA256] || progress == nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			done += p.Size
+			progress(done, total)
+			return nil
+		})
+	}
+	return debs, group.Wait()
+}

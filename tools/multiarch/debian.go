@@ -1,0 +1,75 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/multiarch-build/multiarch/tools/base/debian"
+	"github.com/multiarch-build/multiarch/tools/lock"
+)
+
+// The environment variables that say where Debian packages come from. Lists are separated by spaces.
+const (
+	mirrorEnv   = "MULTIARCH_DEBIAN_MIRROR"
+	securityEnv = "MULTIARCH_DEBIAN_SECURITY_MIRROR"
+	snapshotEnv = "MULTIARCH_DEBIAN_SNAPSHOT"
+	keyringEnv  = "MULTIARCH_DEBIAN_KEYRING"
+)
+
+// mirrors returns where Debian packages come from on this machine.
+func mirrors() (debian.Mirrors, error) {
+	keyring, err := readKeyring(os.Getenv(keyringEnv))
+	if err != nil {
+		return debian.Mirrors{}, err
+	}
+	m, err := debian.Sources("/", keyring)
+	if err != nil {
+		return m, err
+	}
+	m = m.With(strings.Fields(os.Getenv(mirrorEnv)), strings.Fields(os.Getenv(securityEnv)))
+	snapshot, given := os.LookupEnv(snapshotEnv)
+	if given || len(keyring) > 0 {
+		m.Snapshot = snapshot // an empty one is not asked
+	}
+	return m, nil
+}
+
+func readKeyring(file string) ([]byte, error) {
+	if file == "" {
+		return nil, nil
+	}
+	content, err := os.ReadFile(file)
+	if err == nil && len(content) == 0 {
+		err = fmt.Errorf("%s is empty", file)
+	}
+	if err != nil {
+		return nil, usagef("name a file of OpenPGP public keys: keyring: of the base, or "+keyringEnv, "reading the keyring: %w", err)
+	}
+	return content, nil
+}
+
+// lockPackages finds out what the packages of a base are right now. top is the top of the tree.
+func lockPackages(ctx context.Context, w lock.Want, top string, p *progress) (*lock.Debian, error) {
+	m, err := mirrors()
+	if err != nil {
+		return nil, err
+	}
+	file := w.Base.Debian.Keyring
+	if file != "" && !filepath.IsAbs(file) {
+		file = filepath.Join(top, file)
+	}
+	keyring, err := readKeyring(cmp.Or(file, os.Getenv(keyringEnv)))
+	if err != nil {
+		return nil, err
+	}
+	l := debian.Locker{
+		Mirrors: m, Keyring: keyring,
+		Notify:   func(message string) { p.note(w.Name + ": " + message) },
+		Progress: func(architecture string, done, total int64) { p.bytes(w.Name+" "+architecture, done, total) },
+	}
+	return l.Lock(ctx, w)
+}
