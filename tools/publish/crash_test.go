@@ -95,14 +95,14 @@ func TestLayoutSurvivesKill(t *testing.T) {
 		root, err := layout.ImageIndexFromPath(dir)
 		require.NoError(t, err)
 		require.NoError(t, validate.Index(root), "after kill -9")
-		stale, err := filepath.Glob(filepath.Join(dir, "blobs", "sha256", ".tmp-*"))
+		stale, err := filepath.Glob(filepath.Join(dir, "blobs", "sha256", ".multiarch-tmp-*"))
 		require.NoError(t, err)
 		leftovers += len(stale)
 	}
 	t.Logf("%d unfinished files were left by 25 killed processes", leftovers)
 	require.NoError(t, publish.Layout(t.Context(), dir, []publish.Image{first}, nil))
 	whole(t, dir, "hello")
-	stale, err := filepath.Glob(filepath.Join(dir, "blobs", "sha256", ".tmp-*"))
+	stale, err := filepath.Glob(filepath.Join(dir, "blobs", "sha256", ".multiarch-tmp-*"))
 	require.NoError(t, err)
 	assert.Empty(t, stale)
 }

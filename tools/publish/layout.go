@@ -2,11 +2,13 @@ package publish
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -16,9 +18,9 @@ import (
 
 	"github.com/gofrs/flock"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/multiarch-build/multiarch/tools/indexjson"
 )
 
 // The files of an OCI layout (image spec, "Image Layout"), and ours.
@@ -29,38 +31,51 @@ const (
 	mark      = `{"imageLayoutVersion":"1.0.0"}`
 )
 
-// Layout makes the directory dir one OCI layout of all images, each named by the annotation
-// org.opencontainers.image.ref.name (skopeo inspect oci:dist:hello), in the order of their names. Images that stand in
-// the layout already stay if their name is in keep and their content is whole; all others are removed, with every blob
-// that nothing refers to.
+// Layout writes images into the OCI layout in dir, each named by the annotation org.opencontainers.image.ref.name (skopeo
+// inspect oci:dist:hello). Images of earlier calls stay if their names are in keep and their content is whole; others of
+// earlier calls are removed, with the blobs that only they use. What other tools have written stays byte for byte, unless
+// an image takes its name: entries, blobs, and fields of index.json.
 //
-// A blob that stands in dir with the right content is neither opened at its source nor written again, and when nothing
-// differs nothing is written at all. Every file is complete before it gets its name, and index.json is replaced last:
-// whatever interrupts Layout leaves the old layout valid, and the next call clears away what was left behind. Two
-// processes writing the same dir take turns. A dir that has content and is no OCI layout is left as it is, with a
-// *NotLayoutError.
+// A blob that dir has with the right content is neither opened at its source nor written again, and if nothing differs
+// nothing is written at all. Every file is complete before it gets its name, and index.json is replaced last: whatever
+// interrupts Layout leaves the old layout valid, and the next call removes what was left behind. Two processes writing
+// the same dir take turns. A dir that has content and is no OCI layout is left as it is, with a *NotLayoutError.
 func Layout(ctx context.Context, dir string, images []Image, keep []string) error {
-	return writeLayout(ctx, dir, images, func(name string) bool { return slices.Contains(keep, name) })
+	return writeLayout(ctx, dir, images, layoutChange{build: true, keep: keep})
 }
 
-// AddToLayout is Layout for a directory that holds what somebody else has put there: all images that stand in it stay,
-// save those of the same names, and those whose content is not whole.
+// AddToLayout is Layout for images that no build has made: all others stay.
 func AddToLayout(ctx context.Context, dir string, images []Image) error {
-	return writeLayout(ctx, dir, images, func(string) bool { return true })
+	return writeLayout(ctx, dir, images, layoutChange{})
 }
 
-func writeLayout(ctx context.Context, dir string, images []Image, keep func(name string) bool) error {
+// ReplaceInLayout is AddToLayout for an image that was made from what dir had under its name, with the digest onto; the
+// zero hash means that it had nothing. If that has changed, nothing is written and the error is a *ChangedError.
+func ReplaceInLayout(ctx context.Context, dir string, image Image, onto v1.Hash) error {
+	return writeLayout(ctx, dir, []Image{image}, layoutChange{onto: &onto})
+}
+
+// layoutChange says what becomes of entries that are not written.
+type layoutChange struct {
+	// build is that all images of earlier builds go whose names are not in keep.
+	build bool
+	keep  []string
+	// onto is the digest that the entry with the name of the only image has to have, nil for any.
+	onto *v1.Hash
+}
+
+func writeLayout(ctx context.Context, dir string, images []Image, change layoutChange) error {
 	if err := checkNames(images); err != nil {
 		return err
 	}
-	if err := replaceLayout(ctx, dir, images, keep); err != nil {
+	if err := replaceLayout(ctx, dir, images, change); err != nil {
 		return fmt.Errorf("writing the OCI layout %s: %w", dir, err)
 	}
 	return nil
 }
 
-func replaceLayout(ctx context.Context, dir string, images []Image, keep func(name string) bool) (err error) {
-	// Looked at before anything is written, and again when nobody else can write.
+func replaceLayout(ctx context.Context, dir string, images []Image, change layoutChange) (err error) {
+	// Checked before anything is written, and again when no other process can write.
 	if err := refuseForeign(dir); err != nil {
 		return err
 	}
@@ -76,124 +91,197 @@ func replaceLayout(ctx context.Context, dir string, images []Image, keep func(na
 		return err
 	}
 
+	w := layoutWriter{dir: dir, blobs: store{filepath.Join(dir, "blobs")}, record: readRecord(dir), change: change, used: map[v1.Hash]bool{}}
+	list, err := readList(dir, w.record)
+	if err != nil {
+		return err
+	}
+	if err := change.check(images, list); err != nil {
+		return err
+	}
 	if _, err := os.Stat(filepath.Join(dir, markFile)); err != nil {
 		if err := replaceFile(filepath.Join(dir, markFile), []byte(mark)); err != nil {
 			return err
 		}
 	}
-	blobs := store{filepath.Join(dir, "blobs", "sha256")}
-	if err := os.MkdirAll(blobs.dir, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(w.blobs.dir, "sha256"), 0o755); err != nil {
 		return err
 	}
-	entries, used, err := put(ctx, blobs, images)
-	if err != nil {
+	if err := w.put(ctx, images); err != nil {
 		return err
 	}
-	kept, err := standing(ctx, dir, blobs, images, keep, used)
-	if err != nil {
+	if err := w.list(ctx, images); err != nil {
 		return err
 	}
-	index, err := layoutIndex(append(entries, kept...))
-	if err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := replaceFile(filepath.Join(dir, indexFile), index); err != nil {
-		return err
-	}
-	return errors.Join(blobs.sweep(used), removeTemporary(dir))
+	return w.clear()
 }
 
-// put sees to it that every file of the images is in blobs, and returns the images' entries for index.json and the
-// digests they use.
-func put(ctx context.Context, blobs store, images []Image) ([]v1.Descriptor, map[v1.Hash]bool, error) {
-	var entries []v1.Descriptor
+// check reports whether the entry that is to be replaced has changed.
+func (c layoutChange) check(images []Image, list layoutList) error {
+	if c.onto == nil {
+		return nil
+	}
+	name := images[0].Name
+	var now v1.Hash
+	for _, e := range list.Entries {
+		if nameOf(e) == name {
+			now = e.Descriptor.Digest
+			break
+		}
+	}
+	if now == *c.onto {
+		return nil
+	}
+	return &ChangedError{TagChange{Pushed: Pushed{Name: name, Reference: name}, Before: now}, *c.onto}
+}
+
+// layoutWriter is one write to a layout whose lock is held.
+type layoutWriter struct {
+	dir     string
+	blobs   store
+	record  layoutRecord
+	change  layoutChange
+	entries []v1.Descriptor  // of the images
+	used    map[v1.Hash]bool // the blobs of the images
+}
+
+// put writes the blobs of the images that the layout lacks.
+func (w *layoutWriter) put(ctx context.Context, images []Image) error {
 	var files []file
-	used := map[v1.Hash]bool{}
 	for _, image := range images {
 		entry, err := entryOf(image)
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
 		content, err := contentOf(image)
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
-		entries = append(entries, entry)
+		w.entries = append(w.entries, entry)
 		for _, f := range content.files() {
-			if !used[f.digest] {
-				used[f.digest] = true
+			if !w.used[f.digest] {
+				w.used[f.digest] = true
 				files = append(files, f)
 			}
 		}
 	}
+	lacking, err := w.blobs.lacking(ctx, files)
+	if err != nil {
+		return err
+	}
+	for _, f := range lacking {
+		if _, err := os.Lstat(w.blobs.path(f.digest)); errors.Is(err, fs.ErrNotExist) {
+			w.record.Blobs = append(w.record.Blobs, f.digest)
+		}
+	}
+	for _, e := range w.entries {
+		w.record.Entries = append(w.record.Entries, recordedEntry{e.Annotations[nameAnnotation], e.Digest, w.change.build})
+	}
+	if err := w.record.write(w.dir); err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.NumCPU())
-	for _, f := range files {
-		group.Go(func() error { return blobs.put(ctx, f) })
+	for _, f := range lacking {
+		group.Go(func() error { return w.blobs.put(ctx, f) })
 	}
-	return entries, used, group.Wait()
+	return group.Wait()
+}
+
+// list replaces index.json.
+func (w *layoutWriter) list(ctx context.Context, images []Image) error {
+	for {
+		list, err := readList(w.dir, w.record)
+		if err != nil {
+			return err
+		}
+		if err := w.change.check(images, list); err != nil {
+			return err
+		}
+		var unread error
+		err = list.replace(w.entries, func(e indexjson.Entry) bool {
+			dropped, err := w.drops(ctx, list, e)
+			unread = cmp.Or(unread, err)
+			return dropped
+		})
+		if err := cmp.Or(err, unread, ctx.Err()); err != nil {
+			return err
+		}
+		text, err := list.text(w.record)
+		if err != nil {
+			return err
+		}
+		if !list.unchanged(w.dir) {
+			continue // another tool has written it meanwhile
+		}
+		return replaceFile(filepath.Join(w.dir, indexFile), text)
+	}
+}
+
+// drops reports whether an entry goes that no image replaces: one of an earlier build, whose name is not kept or whose
+// content is not whole.
+func (w *layoutWriter) drops(ctx context.Context, list layoutList, e indexjson.Entry) (bool, error) {
+	ours, ok := w.record.entry(nameOf(e), e.Digest)
+	if !w.change.build || ok && !ours.Build {
+		return false, nil
+	}
+	if !ok {
+		return w.record.lostName(list, e), nil
+	}
+	if !slices.Contains(w.change.keep, ours.Name) {
+		return true, nil
+	}
+	files, err := w.blobs.files(e.Descriptor, ours.Name, 4)
+	if err != nil {
+		return true, nil
+	}
+	whole, err := w.blobs.whole(ctx, files, w.used)
+	return err == nil && !whole, err
+}
+
+// clear removes what is ours and not used any more, and records the rest.
+func (w *layoutWriter) clear() error {
+	list, err := readList(w.dir, w.record)
+	if err != nil {
+		return err
+	}
+	all := references{w.blobs.dir, map[string]bool{}}
+	for _, e := range list.Entries {
+		all.follow(e.Digest)
+	}
+	var kept layoutRecord
+	var errs []error
+	for _, h := range w.record.Blobs {
+		if all.seen[h.String()] || w.used[h] {
+			kept.Blobs = append(kept.Blobs, h)
+			continue
+		}
+		if err := os.Remove(w.blobs.path(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			kept.Blobs = append(kept.Blobs, h)
+			errs = append(errs, err)
+		}
+	}
+	for _, e := range list.Entries {
+		// An entry may be recorded twice, by a build and by another command: the last counts.
+		for _, ours := range slices.Backward(w.record.Entries) {
+			if ours.Name == nameOf(e) && ours.Digest.String() == e.Digest {
+				kept.Entries = append(kept.Entries, ours)
+				break
+			}
+		}
+	}
+	kept.Sole = list.sole(kept)
+	errs = append(errs, kept.write(w.dir), w.blobs.removeTemporary(), removeTemporary(w.dir))
+	return errors.Join(errs...)
 }
 
 // entryOf describes an image's index under the image's name.
 func entryOf(image Image) (v1.Descriptor, error) {
 	d, err := describe(image.Index, image.Name)
-	d.Annotations = map[string]string{nameAnnotation: image.Name}
+	d.Annotations = map[string]string{}
+	maps.Copy(d.Annotations, image.Annotations)
+	d.Annotations[nameAnnotation] = image.Name
 	return d, err
-}
-
-// standing returns the entries of the index.json in dir that stay beside the new images, and adds what they use to
-// used. An entry with content that is missing or wrong does not stay: what the new index.json names is whole.
-func standing(ctx context.Context, dir string, blobs store, images []Image, keep func(name string) bool, used map[v1.Hash]bool) ([]v1.Descriptor, error) {
-	root, err := layout.ImageIndexFromPath(dir)
-	if err != nil {
-		return nil, nil // no layout yet, or none that can be read
-	}
-	list, err := root.IndexManifest()
-	if err != nil {
-		return nil, nil
-	}
-	taken := map[string]bool{}
-	for _, i := range images {
-		taken[i.Name] = true
-	}
-	var kept []v1.Descriptor
-	for _, d := range list.Manifests {
-		name := d.Annotations[nameAnnotation]
-		if name != "" && taken[name] || !keep(name) { // those without a name do not stand in one another's way
-			continue
-		}
-		w := walk{seen: map[v1.Hash]bool{}}
-		if err := w.child(root, d, name); err != nil {
-			continue
-		}
-		whole, err := blobs.whole(ctx, w.files(), used)
-		if err != nil {
-			return nil, err
-		}
-		if whole {
-			taken[name] = true
-			kept = append(kept, d)
-			for _, f := range w.files() {
-				used[f.digest] = true
-			}
-		}
-	}
-	return kept, nil
-}
-
-// layoutIndex is the content of index.json.
-func layoutIndex(entries []v1.Descriptor) ([]byte, error) {
-	slices.SortStableFunc(entries, func(a, b v1.Descriptor) int {
-		return strings.Compare(a.Annotations[nameAnnotation], b.Annotations[nameAnnotation])
-	})
-	if entries == nil {
-		entries = []v1.Descriptor{} // the property is required
-	}
-	raw, err := json.MarshalIndent(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: entries}, "", "  ")
-	return append(raw, '\n'), err
 }
 
 // NotLayoutError is returned for a directory that holds something else than an OCI layout.
@@ -226,7 +314,7 @@ func refuseForeign(dir string) error {
 		switch name := e.Name(); {
 		case name == markFile:
 			return checkMark(dir)
-		case name == lockFile, strings.HasPrefix(name, temporary):
+		case name == lockFile, name == recordFile, strings.HasPrefix(name, temporary):
 		default:
 			found = name
 		}

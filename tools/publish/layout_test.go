@@ -39,7 +39,9 @@ func stateOf(t testing.TB, dir string) map[string]string {
 		}
 		content, err := os.ReadFile(path)
 		name, _ := filepath.Rel(dir, path)
-		state[name] = info.ModTime().String() + " " + string(content)
+		if name != ".multiarch.json" { // it is written ahead of the rest
+			state[name] = info.ModTime().String() + " " + string(content)
+		}
 		return err
 	}))
 	return state
@@ -162,8 +164,12 @@ func TestAddToLayout(t *testing.T) {
 	assert.Equal(t, "stays", list.Manifests[2].Annotations["theirs"])
 
 	next := publish.Image{Name: "foreign", Index: service(t, "next", nil, arm64).Index}
+	before := stateOf(t, filepath.Join(dir, "blobs"))
 	require.NoError(t, publish.AddToLayout(t.Context(), dir, []publish.Image{next}))
-	whole(t, dir, "", "", "foreign", "hello")
+	require.Equal(t, []string{"", "", "foreign", "hello"}, namesIn(t, dir))
+	for file, state := range before {
+		assert.Equal(t, state, stateOf(t, filepath.Join(dir, "blobs"))[file], "what other tools wrote stays, whether it is used or not")
+	}
 	require.Error(t, publish.AddToLayout(t.Context(), dir, []publish.Image{next, next}))
 }
 
@@ -181,14 +187,16 @@ func TestLayoutReplacesWrongBlobs(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, content, 0o644))
 	}
 	for what, spoil := range map[string]func(){
-		"a bit":       func() { flip(blobPath(t, dir, base)) },
-		"truncated":   func() { require.NoError(t, os.Truncate(blobPath(t, dir, base), 7)) },
-		"missing":     func() { require.NoError(t, os.Remove(blobPath(t, dir, base))) },
-		"a manifest":  func() { flip(blobPath(t, dir, childOf(t, hello, amd64))) },
-		"an index":    func() { flip(blobPath(t, dir, hello.Index)) },
-		"index.json":  func() { flip(filepath.Join(dir, "index.json")) },
-		"no index":    func() { require.NoError(t, os.Remove(filepath.Join(dir, "index.json"))) },
-		"stale files": func() { touch(t, dir, ".tmp-index.json", "blobs/sha256/.tmp-"+strings.Repeat("a", 64)) },
+		"a bit":      func() { flip(blobPath(t, dir, base)) },
+		"truncated":  func() { require.NoError(t, os.Truncate(blobPath(t, dir, base), 7)) },
+		"missing":    func() { require.NoError(t, os.Remove(blobPath(t, dir, base))) },
+		"a manifest": func() { flip(blobPath(t, dir, childOf(t, hello, amd64))) },
+		"an index":   func() { flip(blobPath(t, dir, hello.Index)) },
+		"index.json": func() { flip(filepath.Join(dir, "index.json")) },
+		"no index":   func() { require.NoError(t, os.Remove(filepath.Join(dir, "index.json"))) },
+		"stale files": func() {
+			touch(t, dir, ".multiarch-tmp-index.json", "blobs/sha256/.multiarch-tmp-"+strings.Repeat("a", 64))
+		},
 	} {
 		t.Run(what, func(t *testing.T) {
 			spoil()
@@ -237,7 +245,7 @@ func TestLayoutRefusesForeignDirectories(t *testing.T) {
 	}
 	t.Run("what a stopped first run leaves is ours", func(t *testing.T) {
 		dir := t.TempDir()
-		touch(t, dir, ".multiarch.lock", ".tmp-oci-layout")
+		touch(t, dir, ".multiarch.lock", ".multiarch-tmp-oci-layout")
 		require.NoError(t, publish.Layout(t.Context(), dir, []publish.Image{hello}, nil))
 		whole(t, dir, "hello")
 	})

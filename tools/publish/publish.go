@@ -14,6 +14,8 @@ import (
 type Image struct {
 	Name  string
 	Index v1.ImageIndex
+	// Annotations are those of its entry in a layout.
+	Annotations map[string]string
 }
 
 // nameAnnotation is what names an entry of an OCI layout (image spec, "Annotations"): oci:dist:hello.

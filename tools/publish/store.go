@@ -2,8 +2,8 @@ package publish
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,25 +20,46 @@ import (
 
 // temporary begins the names of files that are being written. What follows is the final name, so there is never more
 // than one of a kind; only the holder of the layout's lock writes any.
-const temporary = ".tmp-"
+const temporary = ".multiarch-tmp-"
 
-// store is the directory of a layout's blobs, each named by the hexadecimal digits of its SHA-256.
+// store is the directory of a layout's blobs: in a directory for each algorithm, named by their digests' digits.
 type store struct{ dir string }
 
-func (s store) path(h v1.Hash) string { return filepath.Join(s.dir, h.Hex) }
+func (s store) path(h v1.Hash) string { return filepath.Join(s.dir, h.Algorithm, h.Hex) }
 
-// put writes f unless it stands there already.
+// lacking returns the files that s does not hold.
+func (s store) lacking(ctx context.Context, files []file) ([]file, error) {
+	held := make([]bool, len(files))
+	var group errgroup.Group
+	group.SetLimit(runtime.NumCPU())
+	for i, f := range files {
+		group.Go(func() error {
+			held[i] = s.holds(ctx, f)
+			return ctx.Err()
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	var lacking []file
+	for i, f := range files {
+		if !held[i] {
+			lacking = append(lacking, f)
+		}
+	}
+	return lacking, nil
+}
+
+// put writes f.
 func (s store) put(ctx context.Context, f file) error {
-	if f.digest.Algorithm != "sha256" {
-		return fmt.Errorf("%s: digest %s: only sha256 is supported", f.where, f.digest)
-	}
-	if s.holds(ctx, f) {
-		return nil
-	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err := writeFile(filepath.Join(s.dir, temporary+f.digest.Hex), s.path(f.digest), func(w *os.File) error {
+	path := s.path(f.digest)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	err := writeFile(filepath.Join(filepath.Dir(path), temporary+f.digest.Hex), path, func(w *os.File) error {
 		return copyVerified(ctx, w, f)
 	})
 	if err != nil {
@@ -57,6 +78,47 @@ func (s store) holds(ctx context.Context, f file) bool {
 	return copyVerified(ctx, io.Discard, f) == nil
 }
 
+// files lists what an image or index in s consists of, as far as its manifests can be read. go-containerregistry could do
+// so, but not in a layout in which another tool has listed a digest that it does not know. Damaged indexes
+// could list each other: depth bounds how deep it goes.
+func (s store) files(d v1.Descriptor, where string, depth int) ([]file, error) {
+	all := []file{{digest: d.Digest, size: d.Size, where: where}}
+	var parts struct {
+		Manifests []v1.Descriptor `json:"manifests"`
+		Config    *v1.Descriptor  `json:"config"`
+		Layers    []v1.Descriptor `json:"layers"`
+	}
+	if !d.MediaType.IsIndex() && !d.MediaType.IsImage() {
+		return all, nil
+	}
+	if d.Size > manifestLimit || depth == 0 {
+		return nil, fmt.Errorf("%s: %s is too large or too deep", where, d.Digest)
+	}
+	raw, err := os.ReadFile(s.path(d.Digest))
+	if err == nil {
+		err = json.Unmarshal(raw, &parts)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range parts.Manifests {
+		inner, err := s.files(m, where, depth-1)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, inner...)
+	}
+	if parts.Config != nil {
+		parts.Layers = append(parts.Layers, *parts.Config)
+	}
+	for _, l := range parts.Layers {
+		if l.MediaType.IsDistributable() {
+			all = append(all, file{digest: l.Digest, size: l.Size, where: where})
+		}
+	}
+	return all, nil
+}
+
 // whole tells whether all files stand in s. Those in known are not looked at again.
 func (s store) whole(ctx context.Context, files []file, known map[v1.Hash]bool) (bool, error) {
 	var missing atomic.Bool
@@ -67,7 +129,7 @@ func (s store) whole(ctx context.Context, files []file, known map[v1.Hash]bool) 
 			continue
 		}
 		group.Go(func() error {
-			if f.digest.Algorithm != "sha256" || !missing.Load() && !s.holds(ctx, f) {
+			if !missing.Load() && !s.holds(ctx, f) {
 				missing.Store(true)
 			}
 			return ctx.Err()
@@ -77,20 +139,19 @@ func (s store) whole(ctx context.Context, files []file, known map[v1.Hash]bool) 
 	return !missing.Load(), err
 }
 
-// sweep removes the blobs that are not used, and unfinished ones.
-func (s store) sweep(used map[v1.Hash]bool) error {
-	entries, err := os.ReadDir(s.dir)
+// removeTemporary removes what a writer that was stopped has left among the blobs.
+func (s store) removeTemporary() error {
+	algorithms, err := os.ReadDir(s.dir)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, e := range entries {
-		h, err := v1.NewHash("sha256:" + e.Name())
-		if err == nil && !used[h] {
-			errs = append(errs, os.Remove(filepath.Join(s.dir, e.Name())))
+	for _, a := range algorithms {
+		if a.IsDir() {
+			errs = append(errs, removeTemporary(filepath.Join(s.dir, a.Name())))
 		}
 	}
-	return errors.Join(append(errs, removeTemporary(s.dir))...)
+	return errors.Join(errs...)
 }
 
 // removeTemporary removes what a writer that was stopped has left in dir.
@@ -138,7 +199,10 @@ func copyVerified(ctx context.Context, w io.Writer, f file) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	sum := sha256.New()
+	sum, err := v1.Hasher(f.digest.Algorithm)
+	if err != nil {
+		return err
+	}
 	// One byte more than there should be, to notice it.
 	n, err := io.CopyBuffer(io.MultiWriter(sum, w), &io.LimitedReader{R: stoppable{ctx, source}, N: f.size + 1}, make([]byte, 64<<10))
 	switch {

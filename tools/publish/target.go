@@ -143,7 +143,7 @@ func (t Target) deliveries(client registry.Client, owner int) ([]delivery, error
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.Name, err)
 	}
-	c, err := contentOf(Image{t.Name, t.Index})
+	c, err := contentOf(Image{Name: t.Name, Index: t.Index})
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +173,7 @@ func (t Target) deliveries(client registry.Client, owner int) ([]delivery, error
 }
 
 func (t Target) intermediate(client registry.Client, owner int, p Intermediate) (delivery, error) {
-	descriptors, have, err := runnable(Image{t.Name, t.Index})
+	descriptors, have, err := runnable(Image{Name: t.Name, Index: t.Index})
 	if err != nil {
 		return delivery{}, err
 	}

@@ -1,0 +1,262 @@
+package publish_test
+
+import (
+	"bytes"
+	"crypto/sha512"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/publish"
+)
+
+// foreignLayout is a layout as other tools write it, with everything that multiarch has no use for.
+type foreignLayout struct {
+	dir string
+	// kept is text of index.json that has to stay as it is.
+	kept []string
+	// files are all files but index.json.
+	files map[string]string
+}
+
+func (f *foreignLayout) write(t *testing.T, name, content string) {
+	t.Helper()
+	file := filepath.Join(f.dir, name)
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	require.NoError(t, os.WriteFile(file, []byte(content), 0o644))
+	f.files[name] = content
+}
+
+// blob writes a blob and returns its digest.
+func (f *foreignLayout) blob(t *testing.T, content string) string {
+	t.Helper()
+	h, _, err := v1.SHA256(strings.NewReader(content))
+	require.NoError(t, err)
+	f.write(t, "blobs/sha256/"+h.Hex, content)
+	return h.String()
+}
+
+func newForeignLayout(t *testing.T, newline string) *foreignLayout {
+	t.Helper()
+	f := &foreignLayout{dir: filepath.Join(t.TempDir(), "layout"), files: map[string]string{}}
+	f.write(t, "oci-layout", "{ \"imageLayoutVersion\": \"1.0.0\", \"com.example\": 1 }\n")
+	f.blob(t, "a blob that nothing refers to")
+	f.write(t, "blobs/sha256/not-a-digest", "what another tool is writing")
+	f.write(t, "blobs/sha256/.tmp-1234", "what another tool is writing")
+	f.write(t, ".tmp-index.json", "what another tool is writing")
+	f.write(t, "tags/notes.txt", "a file of another tool")
+	sum := sha512.Sum512([]byte("{}"))
+	long := hex.EncodeToString(sum[:])
+	f.write(t, "blobs/sha512/"+long, "{}")
+	f.write(t, "blobs/blake3/ff", "{}")
+	config := f.blob(t, "{}")
+	artifact := f.blob(t, `{"schemaVersion":2,"config":{"digest":"`+config+`"},"layers":[]}`)
+	absent := "sha256:" + strings.Repeat("0", 63)
+	sparse := f.blob(t, `{"schemaVersion":2,"manifests":[{"digest":"`+absent+`1","size":9,"mediaType":"application/vnd.oci.image.manifest.v1+json"}]}`)
+	f.kept = []string{
+		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + artifact + `","size":1,"artifactType":"application/vnd.example","x":[1.50,"<&>"]}`,
+		`{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"` + sparse + `","size":2,"annotations":{"org.opencontainers.image.ref.name":"sparse"}}`,
+		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + absent + `2","size":3,"annotations":{"org.opencontainers.image.ref.name":"nowhere"}}`,
+		`{"mediaType":"text/plain","digest":"` + config + `","size":2}`,
+		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha512:` + long + `","size":2,"annotations":{"org.opencontainers.image.ref.name":"long"}}`,
+		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"blake3:ff","size":2,"annotations":{"org.opencontainers.image.ref.name":"unknown"}}`,
+		// Two entries may have one name, for different platforms.
+		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + artifact + `","size":1,"platform":{"os":"a","architecture":"b"},"annotations":{"org.opencontainers.image.ref.name":"twice"}}`,
+		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + artifact + `","size":1,"platform":{"os":"a","architecture":"c"},"annotations":{"org.opencontainers.image.ref.name":"twice"}}`,
+	}
+	index := `{"annotations":{"of":"the index"},"manifests":[` + newline + strings.Join(f.kept, ","+newline) + newline + `],"schemaVersion":2,"x-unknown":{"b":1,"a":2}}`
+	require.NoError(t, os.WriteFile(filepath.Join(f.dir, "index.json"), []byte(index), 0o644))
+	f.kept = append(f.kept, `{"annotations":{"of":"the index"},"manifests":[`, `"schemaVersion":2,"x-unknown":{"b":1,"a":2}}`)
+	return f
+}
+
+// check makes sure that everything of the other tools is as it was.
+func (f *foreignLayout) check(t *testing.T) []byte {
+	t.Helper()
+	for name, content := range f.files {
+		now, err := os.ReadFile(filepath.Join(f.dir, name))
+		if assert.NoError(t, err) {
+			assert.Equal(t, content, string(now), name)
+		}
+	}
+	index, err := os.ReadFile(filepath.Join(f.dir, "index.json"))
+	require.NoError(t, err)
+	require.True(t, json.Valid(index), string(index))
+	for _, text := range f.kept {
+		assert.Contains(t, string(index), text)
+	}
+	return index
+}
+
+func TestLayoutsOfOtherToolsKeepTheirContent(t *testing.T) {
+	n := 0
+	for _, newline := range []string{"", "\n  "} {
+		for name, write := range map[string]func(dir string, images ...publish.Image) error{
+			"build": func(dir string, images ...publish.Image) error {
+				return publish.Layout(t.Context(), dir, images, []string{"hello", "other", "sparse"})
+			},
+			"index create": func(dir string, images ...publish.Image) error {
+				return publish.AddToLayout(t.Context(), dir, images)
+			},
+		} {
+			n++
+			t.Run(fmt.Sprintf("%s %q", name, newline), func(t *testing.T) {
+				f := newForeignLayout(t, newline)
+				hello, other := service(t, "hello", nil, amd64, arm64), service(t, "other", nil, amd64)
+				require.NoError(t, write(f.dir, hello))
+				first := f.check(t)
+				assert.Contains(t, string(first), digestOf(t, hello.Index).String())
+
+				state := stateOf(t, f.dir)
+				require.NoError(t, write(f.dir, hello))
+				assert.Equal(t, state, stateOf(t, f.dir), "nothing changed, and nothing is written")
+
+				// An image that changes leaves no blobs behind but those of other tools.
+				next := service(t, "hello", []v1.Layer{newLayer(t, "next", 1000)}, amd64)
+				require.NoError(t, write(f.dir, next, other))
+				f.check(t)
+				assert.NoFileExists(t, blobPath(t, f.dir, childOf(t, hello, arm64)))
+				assert.FileExists(t, blobPath(t, f.dir, next.Index))
+
+				// Only the entry whose name is taken goes.
+				sparse := service(t, "sparse", nil, amd64)
+				require.NoError(t, write(f.dir, sparse))
+				assert.NotContains(t, readIndex(t, f.dir), f.kept[1])
+				f.kept[1] = digestOf(t, sparse.Index).String()
+				f.check(t)
+				assert.Contains(t, readIndex(t, f.dir), digestOf(t, other.Index).String())
+			})
+		}
+	}
+	t.Logf("%d cases", n)
+	require.Positive(t, n)
+}
+
+func readIndex(t *testing.T, dir string) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(dir, "index.json"))
+	require.NoError(t, err)
+	return string(raw)
+}
+
+// A build removes images of earlier builds only, and blobs only if no entry leads to them.
+func TestBuildsRemoveTheirOwn(t *testing.T) {
+	f := newForeignLayout(t, "\n")
+	base := newLayer(t, "base", 5000)
+	one, two, joined := service(t, "one", []v1.Layer{base}, amd64), service(t, "two", nil, amd64), service(t, "joined", nil, arm64)
+	require.NoError(t, publish.Layout(t.Context(), f.dir, []publish.Image{one, two}, []string{"one", "two"}))
+	require.NoError(t, publish.AddToLayout(t.Context(), f.dir, []publish.Image{joined}))
+	// Another tool adds a name for one of the images, and an artifact that belongs to it.
+	child := childOf(t, one, amd64)
+	index := readIndex(t, f.dir)
+	entry := `{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":7,"digest":"` + digestOf(t, child).String() +
+		`","annotations":{"org.opencontainers.image.ref.name":"copy"}}`
+	require.NoError(t, os.WriteFile(filepath.Join(f.dir, "index.json"), []byte(strings.Replace(index, `"manifests":[`, `"manifests":[`+entry+",", 1)), 0o644))
+	f.kept = append(f.kept[:len(f.kept)-2], entry)
+
+	require.NoError(t, publish.Layout(t.Context(), f.dir, nil, []string{"two"}))
+	now := f.check(t)
+	assert.NotContains(t, string(now), digestOf(t, one.Index).String())
+	assert.Contains(t, string(now), digestOf(t, two.Index).String())
+	assert.Contains(t, string(now), digestOf(t, joined.Index).String(), "index create made it")
+	assert.FileExists(t, blobPath(t, f.dir, base))
+	assert.FileExists(t, blobPath(t, f.dir, child))
+	assert.NoFileExists(t, blobPath(t, f.dir, one.Index))
+
+	// Without the record, nothing is known to be ours.
+	require.NoError(t, os.Remove(filepath.Join(f.dir, ".multiarch.json")))
+	require.NoError(t, publish.Layout(t.Context(), f.dir, nil, nil))
+	now = f.check(t)
+	assert.Contains(t, string(now), digestOf(t, two.Index).String())
+	assert.FileExists(t, blobPath(t, f.dir, two.Index))
+}
+
+func TestABrokenIndexOfOtherToolsIsNotReplaced(t *testing.T) {
+	hello := service(t, "hello", nil, amd64)
+	for name, index := range map[string]string{
+		"cut off":   `{"schemaVersion":2,"manifests":[{"digest":`,
+		"twice":     `{"schemaVersion":2,"manifests":[],"manifests":[]}`,
+		"no object": `[]`,
+		"empty":     "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newForeignLayout(t, "")
+			f.kept = nil
+			require.NoError(t, os.WriteFile(filepath.Join(f.dir, "index.json"), []byte(index), 0o644))
+			before := stateOf(t, f.dir)
+			err := publish.Layout(t.Context(), f.dir, []publish.Image{hello}, nil)
+			var broken *publish.BrokenLayoutError
+			require.ErrorAs(t, err, &broken)
+			assert.Contains(t, broken.Hint(), "another directory")
+			after := stateOf(t, f.dir)
+			delete(after, ".multiarch.lock")
+			assert.Equal(t, before, after)
+		})
+	}
+	// Where all was ours, it is written again.
+	dir := t.TempDir()
+	require.NoError(t, publish.Layout(t.Context(), dir, []publish.Image{hello}, nil))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "index.json"), nil, 0o644))
+	require.NoError(t, publish.Layout(t.Context(), dir, []publish.Image{hello}, nil))
+	whole(t, dir, "hello")
+}
+
+func TestReplaceInLayout(t *testing.T) {
+	f := newForeignLayout(t, "")
+	first, second := service(t, "x", nil, amd64), service(t, "x", nil, arm64)
+	first.Annotations = map[string]string{"a": "b"}
+	require.NoError(t, publish.ReplaceInLayout(t.Context(), f.dir, first, v1.Hash{}))
+	assert.Contains(t, string(f.check(t)), `"a":"b"`)
+	err := publish.ReplaceInLayout(t.Context(), f.dir, second, v1.Hash{})
+	var changed *publish.ChangedError
+	require.ErrorAs(t, err, &changed)
+	assert.Equal(t, digestOf(t, first.Index), changed.Tag.Before)
+	assert.NotContains(t, string(f.check(t)), digestOf(t, second.Index).String())
+	require.NoError(t, publish.ReplaceInLayout(t.Context(), f.dir, second, digestOf(t, first.Index)))
+	assert.NotContains(t, string(f.check(t)), digestOf(t, first.Index).String())
+}
+
+// What skopeo, regctl and umoci have put into a layout is there after a build, for them as well.
+func TestLayoutsOfRealTools(t *testing.T) {
+	source := t.TempDir()
+	theirs := service(t, "theirs", []v1.Layer{newLayer(t, "theirs", 5000)}, amd64, arm64)
+	require.NoError(t, publish.Layout(t.Context(), source, []publish.Image{theirs}, nil))
+	for name, write := range map[string]func(dir string) []string{
+		"skopeo": func(dir string) []string {
+			return []string{"skopeo", "copy", "--all", "--quiet", "oci:" + source + ":theirs", "oci:" + dir + ":theirs"}
+		},
+		"regctl": func(dir string) []string {
+			return []string{"regctl", "image", "copy", "ocidir://" + source + ":theirs", "ocidir://" + dir + ":theirs"}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tool(t, name)
+			tool(t, "skopeo")
+			dir := filepath.Join(t.TempDir(), "layout")
+			command := write(dir)
+			output(t, command[0], command[1:]...)
+			before, want := stateOf(t, dir), output(t, "skopeo", "inspect", "--raw", "oci:"+dir+":theirs")
+			hello := service(t, "hello", nil, amd64)
+			require.NoError(t, publish.Layout(t.Context(), dir, []publish.Image{hello}, nil))
+			require.NoError(t, publish.Layout(t.Context(), dir, []publish.Image{service(t, "hello", nil, arm64)}, nil))
+			after := stateOf(t, dir)
+			for file, state := range before {
+				if file != "index.json" {
+					assert.Equal(t, state, after[file], file)
+				}
+			}
+			assert.Equal(t, want, output(t, "skopeo", "inspect", "--raw", "oci:"+dir+":theirs"))
+			output(t, "skopeo", "inspect", "--raw", "oci:"+dir+":hello")
+			output(t, command[0], command[1:]...)
+			assert.True(t, bytes.Contains([]byte(readIndex(t, dir)), []byte(`"hello"`)))
+		})
+	}
+}
