@@ -19,6 +19,7 @@ import (
 	"github.com/bazelbuild/bazel-gazelle/rule"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/base"
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/lock"
 	"github.com/multiarch-build/multiarch/tools/plan"
@@ -106,9 +107,17 @@ func Resolve(p Project) (*Workspace, error) {
 	if err != nil {
 		return nil, err
 	}
+	opts := plan.Options{Images: t.built(), Lock: locked, Bazel: true}
+	if locked.HasStatic() {
+		static, err := base.LockStatic()
+		if err != nil {
+			return nil, err
+		}
+		opts.Static = &static
+	}
 	planned := &plan.Plan{}
-	if names := t.built(); len(names) > 0 {
-		if planned, err = plan.New(p.Config, plan.Options{Images: names, Lock: locked, Bazel: true}); err != nil {
+	if len(opts.Images) > 0 {
+		if planned, err = plan.New(p.Config, opts); err != nil {
 			return nil, err
 		}
 	}

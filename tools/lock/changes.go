@@ -63,6 +63,11 @@ func entries(f *File) map[string]map[string]string {
 				facts[p] = c.Manifest.Digest.String()
 			}
 		}
+		if b.Static != nil {
+			facts[""] = b.Static.Digest.String()
+			facts["CA roots"] = b.Static.CARoots
+			facts["time zones"] = b.Static.TimeZones
+		}
 		if b.Debian != nil {
 			facts[""] = b.Debian.Suite // that its date moves changes nothing by itself
 			for name, versions := range b.Debian.versions() {

@@ -34,6 +34,7 @@ type File struct {
 type Base struct {
 	Image  *Image  `json:"image,omitempty"`
 	Debian *Debian `json:"debian,omitempty"`
+	Static *Static `json:"static,omitempty"`
 }
 
 // Image is a base from a registry.
@@ -173,12 +174,27 @@ func Parse(file string, content []byte) (*File, error) {
 	return f, nil
 }
 
+// single reports whether exactly one field is set.
+func (b Base) single() bool {
+	n := 0
+	for _, set := range []bool{b.Image != nil, b.Debian != nil, b.Static != nil} {
+		if set {
+			n++
+		}
+	}
+	return n == 1
+}
+
 // check refuses what would be taken for something else later on.
 func (f *File) check() error {
 	for name, b := range f.Bases {
 		switch {
-		case (b.Image == nil) == (b.Debian == nil):
-			return fmt.Errorf("bases.%s: has to have one of image and debian", name)
+		case !b.single():
+			return fmt.Errorf("bases.%s: must have exactly one of image, debian and static", name)
+		case b.Static != nil:
+			if b.Static.Digest.Algorithm != "sha256" {
+				return fmt.Errorf("bases.%s.static: %q is not a SHA-256 digest", name, b.Static.Digest)
+			}
 		case b.Image != nil:
 			for p, c := range b.Image.Platforms {
 				for _, blob := range append([]Blob{c.Manifest, c.Config}, c.Layers...) {

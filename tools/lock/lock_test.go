@@ -46,7 +46,7 @@ func wants(t *testing.T, text string) []lock.Want {
 	t.Helper()
 	c, err := config.Parse("multiarch.yaml", []byte(text))
 	require.NoError(t, err)
-	return lock.Wants(c)
+	return lock.Wants(c, nil)
 }
 
 func TestWants(t *testing.T) {
@@ -158,7 +158,7 @@ func TestBroken(t *testing.T) {
 		`[]`:                                 "cannot unmarshal array",
 		`{"version": 2, "bases": {}}`:        "version 2 is not known",
 		`{"version": 1, "bases": {}} {}`:     "something stands behind its end",
-		`{"version": 1, "bases": {"x": {}}}`: "bases.x: has to have one of image and debian",
+		`{"version": 1, "bases": {"x": {}}}`: "bases.x: must have exactly one of image, debian and static",
 		`{"version": 1, "bases": {"x": {"image": {"image": "a", "mediaType": "b", "platforms": {"linux/amd64": {}}}}}}`:                                                                       "bases.x.platforms.linux/amd64",
 		`{"version": 1, "bases": {"x": {"debian": {"architectures": {"amd64": [{"name": "a", "version": "1", "path": "p", "size": 1, "sha256": ""}]}}}}}`:                                     `"a" is no package with path, size and sha256`,
 		`{"version": 1, "bases": {"x": {"debian": {"archives": {"a": {}}, "architectures": {"amd64": [{"name": "a", "path": "p", "size": 1, "archive": "b", "sha256": "` + zeros + `"}]}}}}}`: `package "a" is from "b", which is not in archives`,

@@ -16,19 +16,22 @@ type Want struct {
 	Name      string
 	Base      config.Base
 	Platforms []arch.Platform // in table order
+	// Static is the static base that this multiarch makes; nil for other bases.
+	Static *Static
 }
 
-// Wants lists the bases that have to be locked, by name: those from registries and of packages that some image stands
-// on, on some platform.
-func Wants(c *config.Config) []Want {
+// Wants lists the bases to lock that images use, by name: those from registries, those of Debian packages, and the static
+// base, if static says what it is.
+func Wants(c *config.Config, static *Static) []Want {
 	platforms := map[string]map[arch.Platform]bool{}
 	for n, i := range c.Images {
 		if !i.From.IsZero() {
 			continue
 		}
 		for _, p := range c.PlatformsOf(n) {
-			name := i.On(p).Base.Name
-			if b, ok := c.Bases[name]; ok && b.Builtin == "" {
+			name := cmp.Or(i.On(p).Base.Name, config.Static)
+			b, ok := c.BaseOf(name)
+			if ok && (b.Builtin == "" || b.Builtin == config.Static && static != nil) {
 				if platforms[name] == nil {
 					platforms[name] = map[arch.Platform]bool{}
 				}
@@ -41,7 +44,11 @@ func Wants(c *config.Config) []Want {
 		list := slices.SortedFunc(maps.Keys(platforms[name]), func(a, b arch.Platform) int {
 			return cmp.Compare(arch.Order(a), arch.Order(b))
 		})
-		wants = append(wants, Want{name, c.Bases[name], list})
+		w := Want{Name: name, Platforms: list}
+		if w.Base, _ = c.BaseOf(name); w.Base.Builtin != "" {
+			w.Static = static
+		}
+		wants = append(wants, w)
 	}
 	return wants
 }
@@ -98,10 +105,16 @@ func (f *File) Stale(wants []Want) []*StaleError {
 }
 
 // StaleBase returns what the file lacks of a base, or nil. In contrast to Covers, it reports a base that was locked
-// before security updates were included.
+// before security updates were included, and a static base that another version of multiarch made.
 func (f *File) StaleBase(w Want) *StaleError {
 	if s := f.Covers(w); s != nil {
 		return s
+	}
+	if f == nil {
+		return nil
+	}
+	if locked := f.Bases[w.Name].Static; locked != nil && *locked != *w.Static {
+		return &StaleError{w.Name, fmt.Sprintf("is locked as %s, and this multiarch makes %s", locked, w.Static)}
 	}
 	if d := f.Bases[w.Name].Debian; d != nil && d.Security == nil && !w.Base.Debian.Security.Off {
 		return &StaleError{w.Name, "was locked without the security updates of suite " + d.Suite}
@@ -118,6 +131,9 @@ func (f *File) Covers(w Want) *StaleError {
 }
 
 func (f *File) stale(w Want) string {
+	if w.Static != nil && !f.Records(w.Name) {
+		return ""
+	}
 	if f == nil {
 		return "is not locked: there is no " + Name
 	}
@@ -125,6 +141,8 @@ func (f *File) stale(w Want) string {
 	switch {
 	case !ok:
 		return "is not in " + Name
+	case w.Static != nil && b.Static != nil:
+		return ""
 	case w.Base.Image != "" && b.Image != nil:
 		return b.Image.stale(w)
 	case w.Base.Debian != nil && b.Debian != nil:

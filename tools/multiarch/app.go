@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/base"
 	"github.com/multiarch-build/multiarch/tools/cache"
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/lock"
@@ -174,6 +175,13 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 	opts := plan.Options{Images: images, Bazel: s.elsewhere}
 	if opts.Lock, err = lock.Beside(file); err != nil {
 		return nil, err
+	}
+	if opts.Lock.HasStatic() {
+		static, err := base.LockStatic()
+		if err != nil {
+			return nil, err
+		}
+		opts.Static = &static
 	}
 	if opts.Registry, err = s.otherRegistry(); err != nil {
 		return nil, err

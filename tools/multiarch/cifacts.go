@@ -26,7 +26,7 @@ var plainPath = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
 func (p *project) pipeline(a *app, f ciFlags, system pipeline.System, root string) (pipeline.Options, error) {
 	o := pipeline.Options{
 		Engine: pipeline.Engine(f.engine), Split: f.split, Runners: f.runners, Bazelisk: f.bazelisk,
-		Lock: len(lock.Wants(p.config)) > 0,
+		Lock: len(lock.Wants(p.config, nil)) > 0,
 	}
 	file, err := a.find()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/multiarch-build/multiarch/tools/base"
 	"github.com/multiarch-build/multiarch/tools/base/pull"
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/lock"
@@ -40,13 +42,17 @@ func (a *app) locking() (*locking, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &locking{top: config.Top(file), file: lockOf(file), wants: lock.Wants(c), hosts: hosts(c)}
+	static, err := base.LockStatic()
+	if err != nil {
+		return nil, err
+	}
+	l := &locking{top: config.Top(file), file: lockOf(file), wants: lock.Wants(c, &static), hosts: hosts(c)}
 	l.old, err = lock.Beside(file)
 	return l, err
 }
 
 // noWants is why there may be nothing to lock.
-const noWants = "no image stands on a base from a registry or of Debian packages"
+const noWants = "no image has a base, other than scratch"
 
 // named returns the wants of some bases, or all.
 func (l *locking) named(names []string) ([]lock.Want, error) {
@@ -96,7 +102,7 @@ those named. Builds take bases as they are locked and ask nobody. Prints a line 
 			var ask []lock.Want
 			for _, w := range l.wants {
 				asked := update && slices.ContainsFunc(again, func(a lock.Want) bool { return a.Name == w.Name })
-				if asked || l.old.StaleBase(w) != nil {
+				if asked || l.old.StaleBase(w) != nil || w.Static != nil && !l.old.Records(w.Name) {
 					ask = append(ask, w)
 				}
 			}
@@ -119,10 +125,20 @@ func (a *app) checkLock(l *locking) error {
 		a.terminal.result("%s", s)
 	}
 	if len(stale) == 0 {
+		a.noteUnrecorded(l.old, l.wants)
 		return nil
 	}
 	fmt.Fprintf(a.terminal.err, "%s is stale\nhint: %s\n", l.file, stale[0].Hint())
 	return errDiffers
+}
+
+// noteUnrecorded reports static bases that the lock says nothing about, as those of earlier versions do.
+func (a *app) noteUnrecorded(old *lock.File, wants []lock.Want) {
+	for _, w := range wants {
+		if w.Static != nil && !old.Records(w.Name) {
+			a.terminal.note("base %s is not recorded in %s, so its changes go unnoticed; to record it, run: multiarch lock", w.Name, lock.Name)
+		}
+	}
 }
 
 // resolve finds out what bases are right now, all at once. Everything that fails is in the error.
@@ -137,6 +153,8 @@ func (a *app) resolve(ctx context.Context, o outcome, l *locking, wants []lock.W
 	for i, w := range wants {
 		group.Go(func() error {
 			switch {
+			case w.Static != nil:
+				found[i].Static = w.Static
 			case w.Base.Image != "":
 				found[i].Image, failed[i] = pull.Resolve(ctx, client, w)
 			case w.Base.Debian != nil:
@@ -209,6 +227,10 @@ line a package. Nothing is written. Exits with 4 where something has moved; mult
 				a.terminal.note("nothing is locked: %s", noWants)
 				return nil
 			}
+			a.noteUnrecorded(l.old, ask)
+			ask = slices.DeleteFunc(slices.Clone(ask), func(w lock.Want) bool {
+				return w.Static != nil && !l.old.Records(w.Name)
+			})
 			for _, w := range ask {
 				if err := l.old.Covers(w); err != nil {
 					return usagef(err.Hint(), "%w", err)
@@ -219,8 +241,8 @@ line a package. Nothing is written. Exits with 4 where something has moved; mult
 				return err
 			}
 			next := &lock.File{Bases: map[string]lock.Base{}}
-			for name, b := range l.old.Bases {
-				next.Bases[name] = b
+			if l.old != nil {
+				maps.Copy(next.Bases, l.old.Bases)
 			}
 			for name, b := range found {
 				next.Bases[name] = b

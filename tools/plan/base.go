@@ -16,6 +16,12 @@ func (b *builder) base(at config.Path, row arch.Row, name string) Base {
 		if src.Builtin == config.Static && row.OS != "linux" {
 			b.fail(append(at, "base"), "override base with scratch for that platform", "base %s has no %s", name, row)
 		}
+		if src.Builtin == config.Static && b.opts.Lock != nil && b.opts.Static != nil {
+			want := lock.Want{Name: name, Base: src, Static: b.opts.Static}
+			if err := b.opts.Lock.StaleBase(want); err != nil {
+				b.fail(append(at, "base"), err.Hint(), "base %s %s", name, err.What)
+			}
+		}
 		return Base{Name: name, Builtin: src.Builtin}
 	}
 	if src.Debian != nil && row.Debian == "" {

@@ -154,6 +154,8 @@ type Options struct {
 	Epoch time.Time
 	// Lock is what bases are; nil where there is no multiarch.lock.
 	Lock *lock.File
+	// Static is the static base that this multiarch makes. If the lock records another one, the plan fails.
+	Static *lock.Static
 	// Vars fill the templates of compiler flags, and Checkout `created: commit`. Image, Registry, Repository and
 	// Platform are filled in by the plan.
 	Vars config.Vars
