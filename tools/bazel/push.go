@@ -7,11 +7,11 @@ import (
 
 	"github.com/bazelbuild/bazel-gazelle/label"
 	"github.com/bazelbuild/bazel-gazelle/rule"
-	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/plan"
+	"github.com/multiarch-build/multiarch/tools/reference"
 )
 
 // pushPackage is where everything that loads rules_oci stands.
@@ -100,7 +100,7 @@ func (t *resolver) intermediate(template config.PlatformTemplate, registry strin
 		return "", hinted(hint, "%w (generated files do not depend on who generates them)", err)
 	}
 	repository = t.project.Config.Qualify(repository, registry)
-	if _, err := name.NewRepository(repository); err != nil {
+	if err := reference.CheckName(repository); err != nil {
 		return "", hinted("such as {{.Repository}}-{{.Platform.Official}}", "%q is not a repository", repository)
 	}
 	return repository, nil

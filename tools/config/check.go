@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/nearest"
+	"github.com/multiarch-build/multiarch/tools/reference"
 )
 
 // check records what is wrong with a configuration whose values are each sound: what they refer to, what excludes what.
@@ -85,9 +87,25 @@ func (r *reader) checkBase(at Path, n string, b Base) {
 }
 
 func (r *reader) checkReference(at Path, ref string) {
-	if _, err := name.ParseReference(ref); err != nil {
-		r.fail(at, "write it as registry/repository:tag or registry/repository@sha256:digest", "%q is not an image reference", ref)
+	if hint := referenceHint(ref); hint != "" {
+		r.fail(at, hint, "%q is not an image reference", reference.Redact(ref))
 	}
+}
+
+// referenceHint says how to write what is not the reference of an image; "" if it is one.
+func referenceHint(ref string) string {
+	parsed, err := name.ParseReference(ref)
+	if err == nil {
+		err = reference.Check(parsed.Context())
+	}
+	var host *reference.HostError
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &host) || reference.Redact(ref) != ref:
+		return (&reference.HostError{Host: reference.Redact(ref)}).Hint()
+	}
+	return "write it as registry/repository:tag or registry/repository@sha256:digest"
 }
 
 func (r *reader) checkImage(c *Config, at Path, n string) {
@@ -298,8 +316,8 @@ func (r *reader) checkCollisions(c *Config) {
 
 // alone tells whether a repository names its registry, by docker's rule for the first part of a reference.
 func alone(repository string) bool {
-	first, _, more := strings.Cut(repository, "/")
-	return more && (strings.ContainsAny(first, ".:") || first == "localhost")
+	host, _ := reference.Split(repository)
+	return host != ""
 }
 
 func (p *Push) tags() []Template {

@@ -8,6 +8,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/reference"
 )
 
 // Debian policy, 5.6.1 "Source": what a package may be called. A suite may be in a folder: bookworm/updates.
@@ -44,7 +45,7 @@ func (r *reader) checkDebian(at Path, d Debian) {
 		}
 	}
 	if d.Mirror != "" && !isMirror(d.Mirror) {
-		r.fail(at.to("mirror"), "write it as http://deb.debian.org/debian", "%q is not a mirror", d.Mirror)
+		r.fail(at.to("mirror"), "write it as http://deb.debian.org/debian", "%q is not a mirror", reference.Redact(d.Mirror))
 	}
 }
 

@@ -6,10 +6,10 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	"go.yaml.in/yaml/v4"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/reference"
 )
 
 // FromChoice are the existing images that an image joins: one for each platform, or a list of images and indexes that say
@@ -77,8 +77,12 @@ func (r *reader) checkSource(c *Config, at Path, ref string) {
 	if c.Registry != "" {
 		registry = "registry.example.com" // what is wrong with the real one has been said
 	}
-	if _, err := name.ParseReference(c.Reference(ref, registry)); err != nil {
-		r.fail(at, "write it as repository:tag or repository@sha256:digest, below registry: or with a registry of its own", "%q is not an image reference", ref)
+	switch hint := referenceHint(c.Reference(ref, registry)); {
+	case hint == "":
+	case alone(ref):
+		r.fail(at, hint, "%q is not an image reference", reference.Redact(ref))
+	default:
+		r.fail(at, "write it as repository:tag or repository@sha256:digest, below registry: or with a registry of its own", "%q is not an image reference", reference.Redact(ref))
 	}
 }
 

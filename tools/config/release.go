@@ -122,8 +122,8 @@ func (r *reader) decodeImmutable(n *yaml.Node, path Path, v reflect.Value) {
 func (r *reader) checkRegistries(c *Config) {
 	for _, host := range slices.Sorted(maps.Keys(c.Registries)) {
 		at := Path{"registries", host}
-		if _, err := name.NewRegistry(host, name.StrictValidation); err != nil || strings.Contains(host, "/") {
-			r.fail(at, "write a host, with its port where it has one, such as registry.example.com:5000", "%q is not a registry", host)
+		if err := reference.CheckHost(host); err != nil {
+			r.failAt(r.find(at), at, err)
 		}
 		if jobs := c.Registries[host].Jobs; jobs < 0 || jobs > 256 || jobs == 0 && r.has(at.to("jobs")) {
 			r.fail(at.to("jobs"), "", "%d is not between 1 and 256", jobs)
@@ -144,14 +144,20 @@ func (r *reader) checkRegistries(c *Config) {
 
 // CheckRegistry refuses what images cannot go below: it has to be a host with an optional path.
 func CheckRegistry(s string) error {
-	err := fmt.Errorf("%q is not a registry", s)
+	err := fmt.Errorf("%q is not a registry", reference.Redact(s))
 	if strings.HasSuffix(s, "/") && !strings.HasSuffix(s, "//") {
 		return hinted(err, slashHint)
 	}
-	_, path, _ := strings.Cut(s, "/")
-	if !alone(s + "/image") {
-		path = s // of Docker Hub
+	host, path := reference.Split(s + "/image")
+	if strings.Contains(s, "://") {
+		host = s
 	}
+	if host != "" {
+		if wrong := reference.CheckHost(host); wrong != nil {
+			return hinted(err, hintOf(wrong))
+		}
+	}
+	path = strings.TrimSuffix(strings.TrimSuffix(path, "image"), "/")
 	if path != "" {
 		if wrong := reference.CheckPath(path); wrong != nil && strings.ToLower(path) != path {
 			return hinted(err, hintOf(wrong))
@@ -198,20 +204,20 @@ func (r *reader) checkRepositories(at Path, all Repositories) {
 			continue
 		}
 		if hint := repositoryHint(repository); hint != "" {
-			r.fail(at, hint, "%q is not a repository", repository)
+			r.fail(at, hint, "%q is not a repository", reference.Redact(repository))
 		}
 	}
 }
 
 // repositoryHint says how to write what is not a repository; "" if it is one.
 func repositoryHint(repository string) string {
-	path, full := repository, alone(repository)
-	if full {
-		_, path, _ = strings.Cut(repository, "/")
-	}
+	host, path := reference.Split(repository)
+	full := host != ""
 	_, err := name.NewRepository(repository)
 	wrong := reference.CheckPath(path)
 	switch {
+	case full && reference.CheckHost(host) != nil:
+		return hintOf(reference.CheckHost(host))
 	case strings.HasSuffix(repository, "/"):
 		return slashHint
 	case wrong != nil && (!full || reference.CheckPath(strings.ToLower(path)) == nil):

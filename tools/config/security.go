@@ -3,7 +3,8 @@ package config
 import (
 	"encoding/json"
 	"fmt"
-	"net/url"
+
+	"github.com/multiarch-build/multiarch/tools/reference"
 )
 
 // Security is where the security updates of a Debian suite come from. The zero value stands for the archives that
@@ -24,7 +25,7 @@ func (s *Security) UnmarshalText(text []byte) error {
 		*s = Security{Off: true}
 	default:
 		if !isMirror(given) {
-			return hinted(fmt.Errorf("%q is not a security archive", given),
+			return hinted(fmt.Errorf("%q is not a security archive", reference.Redact(given)),
 				"write true, false, or a mirror such as http://deb.debian.org/debian-security")
 		}
 		*s = Security{Mirror: given}
@@ -62,10 +63,4 @@ func (s *Security) UnmarshalJSON(content []byte) error {
 		return err
 	}
 	return s.UnmarshalText([]byte(mirror))
-}
-
-// isMirror reports whether s is the base URL of an archive that can be read over HTTP.
-func isMirror(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/lock"
 	"github.com/multiarch-build/multiarch/tools/pipeline"
+	"github.com/multiarch-build/multiarch/tools/reference"
 )
 
 // plainPath is a path that needs no quotes in a shell.
@@ -76,6 +77,9 @@ func (p *project) pipeline(a *app, f ciFlags, system pipeline.System, root strin
 		o.Images = append(o.Images, image)
 		for _, repository := range append([]string{i.Push.Repository}, i.Push.Further...) {
 			r, err := name.NewRepository(repository)
+			if err == nil {
+				err = reference.Check(r)
+			}
 			if err != nil {
 				return o, usagef("see: multiarch plan", "image %s cannot go to %q: %w", i.Name, repository, err)
 			}
@@ -114,9 +118,9 @@ func (f ciFlags) registries(images []string) ([]string, error) {
 // hostsGiven are the registries that a flag names.
 func hostsGiven(flag string, given []string) (hosts []string, err error) {
 	for _, g := range given {
-		r, err := name.NewRegistry(g)
+		r, err := parseHost(g)
 		if err != nil {
-			return nil, usagef("such as ghcr.io or localhost:5000, without a repository", "%s: %w", flag, err)
+			return nil, fmt.Errorf("%s: %w", flag, err)
 		}
 		hosts = append(hosts, hostOf(r))
 	}

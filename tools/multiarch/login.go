@@ -17,6 +17,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/spf13/cobra"
+
+	"github.com/multiarch-build/multiarch/tools/reference"
 )
 
 func (a *app) loginCommand() *cobra.Command {
@@ -36,9 +38,9 @@ processes. Where there is a multiarch.yaml, its registries: say how the registry
 			if username == "" || !password {
 				return usagef("such as: multiarch login ghcr.io --username NAME --password-stdin < FILE", "--username and --password-stdin are needed")
 			}
-			host, err := name.NewRegistry(args[0])
+			host, err := parseHost(args[0])
 			if err != nil {
-				return usagef("such as ghcr.io or localhost:5000, without a repository", "%w", err)
+				return err
 			}
 			secret, err := readPassword(cmd.InOrStdin())
 			if err != nil {
@@ -58,6 +60,14 @@ processes. Where there is a multiarch.yaml, its registries: say how the registry
 	cmd.Flags().BoolVar(&password, "password-stdin", false, "read the password, or a token, from stdin")
 	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow plain HTTP, and certificates nobody vouches for")
 	return cmd
+}
+
+// parseHost reads the registry that a user names.
+func parseHost(given string) (name.Registry, error) {
+	if err := reference.CheckHost(given); err != nil {
+		return name.Registry{}, usagef("write a host without a repository, such as ghcr.io or localhost:5000", "%w", err)
+	}
+	return name.NewRegistry(given)
 }
 
 // readPassword reads one line.

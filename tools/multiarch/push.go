@@ -14,6 +14,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/nearest"
 	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/reference"
 	"github.com/multiarch-build/multiarch/tools/registry"
 )
 
@@ -313,7 +314,7 @@ func (a *app) targets(p *project, flags pushFlags) ([]publish.Target, error) {
 				if i.Push.Redirected != nil {
 					own = p.config.Below(i.Push.Registry, own)
 				}
-				if _, err := name.NewRepository(own); err != nil && len(wrong) == before {
+				if err := reference.CheckName(own); err != nil && len(wrong) == before {
 					wrong = append(wrong, p.config.Errorf(at, "use lower-case letters, digits, and / . _ - between them; the tag is put behind it",
 						"%q of template %q is not a repository", own, i.Push.PerPlatform))
 				}

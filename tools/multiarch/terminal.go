@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/reference"
 )
 
 // terminal is the only place that talks to a person. Results go to out, which a script may read; everything else goes
@@ -62,7 +63,7 @@ func (t *terminal) json(v any) error {
 // note says something that is not a result.
 func (t *terminal) note(format string, args ...any) {
 	if !t.quiet {
-		fmt.Fprintf(t.err, format+"\n", args...)
+		fmt.Fprintln(t.err, reference.RedactText(fmt.Sprintf(format, args...)))
 	}
 }
 
@@ -73,7 +74,7 @@ func (t *terminal) exit(err error) int {
 		err = t.out.failed
 	}
 	for _, line := range explain(err) {
-		fmt.Fprintln(t.err, line)
+		fmt.Fprintln(t.err, reference.RedactText(line))
 	}
 	return exitCode(err)
 }

@@ -48,6 +48,9 @@ func (e *HostError) Hint() string {
 	if strings.Contains(e.Host, "@") {
 		return "leave out the user name and password, and log in instead: multiarch login REGISTRY --username NAME --password-stdin"
 	}
+	if scheme, _, ok := strings.Cut(e.Host, "://"); ok {
+		return fmt.Sprintf("leave out %q", scheme+"://")
+	}
 	return "use letters, digits, dots and hyphens, or an IPv6 address in brackets, then :PORT if needed, such as registry.example.com:5000"
 }
 

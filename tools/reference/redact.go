@@ -49,6 +49,8 @@ var userinfo = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile("[^\\s\"'`=(<@:/]+:[^\\s\"'`@]+@")
 })
 
+var toAt = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("^[^\\s\"'`,]*@") })
+
 var port = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9]{1,5}/`) })
 
 // RedactText returns a text, such as an error of another program or library, without the passwords in its URLs and
@@ -74,6 +76,10 @@ func RedactText(text string) string {
 			out.WriteString(text[:m[1]])
 		default:
 			out.WriteString(text[:m[0]] + hidden + "@")
+			// The password may have an @ as well.
+			if more := toAt().FindString(text[m[1]:]); more != "" && !digest().MatchString(text[m[1]+len(more):]) {
+				m[1] += len(more)
+			}
 		}
 		text = text[m[1]:]
 	}

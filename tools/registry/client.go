@@ -63,10 +63,10 @@ func (c Client) Parse(ref string) (name.Reference, error) {
 		r, err = name.ParseReference(ref, name.Insecure)
 	}
 	if err == nil {
-		err = reference.CheckPath(r.Context().RepositoryStr())
+		err = reference.Check(r.Context())
 	}
 	if err != nil {
-		return nil, &NameError{"reference", ref, err}
+		return nil, nameError("reference", ref, err)
 	}
 	return r, nil
 }
@@ -78,10 +78,10 @@ func (c Client) Repository(repo string) (name.Repository, error) {
 		r, err = name.NewRepository(repo, name.Insecure)
 	}
 	if err == nil {
-		err = reference.CheckPath(r.RepositoryStr())
+		err = reference.Check(r)
 	}
 	if err != nil {
-		return name.Repository{}, &NameError{"repository", repo, err}
+		return name.Repository{}, nameError("repository", repo, err)
 	}
 	return r, nil
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/multiarch-build/multiarch/tools/reference"
 )
 
 // keychain is docker's: config.json and its credential helpers, or podman's auth.json.
@@ -48,6 +50,9 @@ func (e *KeychainError) Hint() string {
 // Try asks the registry called host whether it takes a login, as docker login does: it answers GET /v2/ with 200 to
 // those it knows (distribution spec, "Determining Support"). A registry that asks nobody who they are takes every login.
 func (c Client) Try(ctx context.Context, host string, login authn.Authenticator) error {
+	if err := reference.CheckHost(host); err != nil {
+		return err
+	}
 	r, err := name.NewRegistry(host)
 	if err == nil && c.insecure(host) {
 		r, err = name.NewRegistry(host, name.Insecure)

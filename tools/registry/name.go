@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/google/go-containerregistry/pkg/name"
 
@@ -12,14 +13,24 @@ import (
 
 // NameError reports a reference or repository that no registry accepts.
 type NameError struct {
-	// Kind is "reference" or "repository".
+	// Kind is "reference" or "repository". Name has no password in it.
 	Kind, Name string
 	Err        error
 }
 
+func nameError(kind, given string, err error) *NameError {
+	if safe := reference.Redact(given); safe != given {
+		return &NameError{kind, safe, &reference.HostError{Host: safe}} // err quotes the password
+	}
+	return &NameError{kind, given, err}
+}
+
 func (e *NameError) Error() string {
-	var path *reference.PathError
-	if errors.As(e.Err, &path) {
+	var (
+		path *reference.PathError
+		host *reference.HostError
+	)
+	if errors.As(e.Err, &path) || errors.As(e.Err, &host) || strings.ContainsFunc(e.Err.Error(), unicode.IsControl) {
 		return fmt.Sprintf("invalid %s %q", e.Kind, e.Name)
 	}
 	return fmt.Sprintf("%s %q: %v", e.Kind, e.Name, e.Err)
@@ -42,9 +53,9 @@ func (e *NameError) Hint() string {
 	if _, err := name.ParseReference(lower + rest); err == nil && lower != repository {
 		return fmt.Sprintf("repositories are lower case: write %q", lower+rest)
 	}
-	var path *reference.PathError
-	if errors.As(e.Err, &path) {
-		return path.Hint()
+	var hinting interface{ Hint() string }
+	if errors.As(e.Err, &hinting) {
+		return hinting.Hint()
 	}
 	return ""
 }
