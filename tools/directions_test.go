@@ -34,7 +34,7 @@ var mayImport = map[string][]string{
 	"tools/manifest":    {},
 	"tools/registry":    {"tools/httplimit", "tools/manifest", "tools/reference"},
 	"tools/base":        {"tools/layer", "tools/lock", "tools/plan"},
-	"tools/base/debian": {"tools/cache", "tools/config", "tools/layer", "tools/lock", "tools/nearest"},
+	"tools/base/debian": {"tools/cache", "tools/config", "tools/httplimit", "tools/layer", "tools/lock", "tools/nearest"},
 	"tools/base/pull":   {"tools/arch", "tools/cache", "tools/image", "tools/layer", "tools/lock", "tools/memo", "tools/registry"},
 	"tools/gobuild":     {"tools/arch", "tools/cache"},
 	"tools/build":       {"tools/arch", "tools/base", "tools/base/debian", "tools/cache", "tools/config", "tools/gobuild", "tools/image", "tools/layer", "tools/lock", "tools/memo", "tools/plan"},

@@ -6,6 +6,7 @@ package debian
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/multiarch-build/multiarch/tools/httplimit"
 )
 
 // Archive is one suite of a Debian archive: where its mirrors are, and whose signature its Release must carry.
@@ -39,13 +42,10 @@ type Archive struct {
 	// Notify, if it is set, is called before a download is tried again. Calls may overlap.
 	Notify func(message string)
 
-	stall time.Duration    // how long a mirror may be silent; 0 means silence
+	stall time.Duration    // how long a mirror may be silent; 0 means a minute
 	pause time.Duration    // before the second attempt; 0 means firstPause
 	now   func() time.Time // nil means time.Now
 }
-
-// silence is how long a mirror may send nothing before it counts as gone.
-const silence = time.Minute
 
 func (a *Archive) components() []string {
 	if len(a.Components) == 0 {
@@ -114,13 +114,7 @@ func (a *Archive) each(ctx context.Context, what string, mirrors []string, use f
 
 // open asks a mirror for a file below its base URL, from an offset on. Where the mirror sends it from the start, from
 // is 0. What was asked for may not be all that comes: the reader of body counts.
-func (a *Archive) open(asked context.Context, mirror, file string, offset int64) (body io.ReadCloser, from int64, err error) {
-	ctx, cancel := context.WithCancelCause(asked)
-	defer func() {
-		if err != nil {
-			cancel(nil)
-		}
-	}()
+func (a *Archive) open(ctx context.Context, mirror, file string, offset int64) (body io.ReadCloser, from int64, err error) {
 	// Every element is escaped on its own: a version may hold a %, a + or a colon.
 	elem := strings.Split(file, "/")
 	for i := range elem {
@@ -135,20 +129,13 @@ func (a *Archive) open(asked context.Context, mirror, file string, offset int64)
 	if offset > 0 {
 		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
 	}
-	patience := a.stall
-	if patience == 0 {
-		patience = silence
-	}
-	timer := time.AfterFunc(patience, func() { cancel(errSilent) })
-	response, err := (&http.Client{Transport: a.Transport}).Do(request)
+	silence := cmp.Or(a.stall, time.Minute)
+	transport := &httplimit.Transport{Inner: a.Transport, Idle: silence, Lookup: silence}
+	response, err := (&http.Client{Transport: transport, CheckRedirect: followAll}).Do(request)
 	if err != nil {
-		timer.Stop()
-		if cause := context.Cause(ctx); errors.Is(cause, errSilent) {
-			err = fmt.Errorf("%s: %w", request.URL.Redacted(), cause)
-		}
 		return nil, 0, err
 	}
-	body = &watched{response.Body, ctx, cancel, timer, patience}
+	body = response.Body
 	switch {
 	case response.StatusCode == http.StatusOK:
 		return body, 0, nil
@@ -162,7 +149,7 @@ func (a *Archive) open(asked context.Context, mirror, file string, offset int64)
 	case response.StatusCode == http.StatusRequestedRangeNotSatisfiable && offset > 0:
 		// There is less than what is here already, so that one of the two is wrong.
 		_ = body.Close()
-		return a.open(asked, mirror, file, 0)
+		return a.open(ctx, mirror, file, 0)
 	}
 	_ = body.Close()
 	return nil, 0, &statusError{request.URL.Redacted(), response.StatusCode, retryAfter(response.Header)}
@@ -178,32 +165,8 @@ func rangeStart(header string) (int64, error) {
 	return from, nil
 }
 
-var errSilent = errors.New("the mirror has stopped sending")
-
-// watched is a body that ends with an error when nothing has come for a while.
-type watched struct {
-	io.ReadCloser
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	timer  *time.Timer
-	wait   time.Duration
-}
-
-func (w *watched) Read(p []byte) (int, error) {
-	w.timer.Reset(w.wait)
-	n, err := w.ReadCloser.Read(p)
-	w.timer.Stop() // What the reader does with it in between does not count.
-	if cause := context.Cause(w.ctx); err != nil && errors.Is(cause, errSilent) {
-		err = cause
-	}
-	return n, err
-}
-
-func (w *watched) Close() error {
-	w.timer.Stop()
-	w.cancel(nil)
-	return w.ReadCloser.Close()
-}
+// followAll leaves it to the transport how often a request is redirected.
+func followAll(*http.Request, []*http.Request) error { return nil }
 
 // read reads a file of at most so many bytes from a mirror. have is what an earlier attempt has read: the rest is asked
 // for. If reading fails, what has been read by then is returned with the error.

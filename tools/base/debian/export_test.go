@@ -37,3 +37,6 @@ func ParseIndex(suite, arch string, text []byte) (*Index, error) {
 	x.arrange()
 	return x, nil
 }
+
+// HastyLocker makes l wait for a moment only before it tries again.
+func HastyLocker(l *Locker) { l.pause = time.Millisecond }

@@ -32,6 +32,8 @@ type Locker struct {
 	// Progress, if it is set, is called when more of the indexes of an architecture has been read, in bytes. Calls may
 	// overlap.
 	Progress func(architecture string, done, total int64)
+
+	pause time.Duration // as in Archive
 }
 
 // Lock finds out what the packages of a base are right now, for every architecture that is wanted. They come from the
@@ -41,7 +43,7 @@ func (l *Locker) Lock(ctx context.Context, w lock.Want) (*lock.Debian, error) {
 	mirrors := l.Mirrors.Of(w.Base.Debian.Mirror, w.Base.Debian.Security, w.Base.Debian.Keyring)
 	top := Archive{
 		Mirrors: mirrors.Main, Frozen: mirrors.Frozen, Suite: w.Base.Debian.Suite, Components: w.Base.Debian.Components,
-		Keyring: l.Keyring, Transport: l.Transport, Notify: l.Notify,
+		Keyring: l.Keyring, Transport: l.Transport, Notify: l.Notify, pause: l.pause,
 		AnyDate: w.Base.Debian.CheckValidUntil != nil && !*w.Base.Debian.CheckValidUntil,
 	}
 	suites, err := top.suites(ctx)

@@ -144,7 +144,7 @@ func TestSilentAndEndlessMirrors(t *testing.T) {
 		return true
 	}
 	_, err := a.Release(t.Context())
-	assert.ErrorContains(t, err, "the mirror has stopped sending")
+	assert.ErrorContains(t, err, "timeout: the server has not sent")
 
 	a = m.archive("stable", nil) // with patience
 	m.before = func(w http.ResponseWriter, r *http.Request) bool {

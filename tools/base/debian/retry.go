@@ -40,7 +40,7 @@ func temporary(err error) bool {
 		return dns.IsTemporary || dns.IsTimeout
 	}
 	for _, broken := range []error{
-		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.ECONNREFUSED, syscall.EPIPE, errSilent,
+		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.ECONNREFUSED, syscall.EPIPE,
 	} {
 		if errors.Is(err, broken) {
 			return true
