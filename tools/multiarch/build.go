@@ -93,6 +93,7 @@ image: skopeo inspect oci:dist:hello. Prints a line an image: its name and the d
 	s.flags(cmd)
 	o.flags(cmd)
 	p.flags(cmd)
+	p.publishing(cmd)
 	cmd.Flags().StringVarP(&output, "output", "o", layoutDir, "the OCI layout to write; default: dist at the top of the tree")
 	cmd.Flags().BoolVar(&push, "push", false, "push instead of writing a layout, as the push command does")
 	return cmd

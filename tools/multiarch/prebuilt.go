@@ -77,7 +77,7 @@ func (file *prebuilt) targets(p pushFlags, registry string) ([]publish.Target, e
 			if err != nil {
 				return nil, fmt.Errorf("image %s: reading its layout: %w", t.Name, err)
 			}
-			targets = append(targets, publish.Target{Name: t.Name, Index: one, Repository: t.Repository, Tags: tags})
+			targets = append(targets, publish.Target{Name: t.Name, Index: one, Repository: t.Repository, Tags: tags, KeepPlatforms: p.keepPlatforms()})
 			continue
 		}
 		platform, err := arch.Parse(t.Platform)

@@ -31,7 +31,17 @@ type pushFlags struct {
 	join []string
 	// dryRun is that nothing is sent, so that images need no tags.
 	dryRun bool
+	// fewer allows the configured tags to lose platforms.
+	fewer bool
 }
+
+// publishing are flags of the commands that move tags in registries.
+func (p *pushFlags) publishing(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&p.fewer, "allow-fewer-platforms", false, "move tags also to indexes that lack platforms which the tags have now")
+}
+
+// keepPlatforms tells whether tags may lose no platform: those that were given for this push, or are of a part, may.
+func (p pushFlags) keepPlatforms() bool { return !p.fewer && p.tags == nil && p.part == "" }
 
 func (p *pushFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVarP(&p.tags, "tag", "t", nil, "tags instead of the configuration's")
@@ -78,6 +88,7 @@ their digest, and tags last, once everything they stand for is there. Prints a l
 	s.flags(cmd)
 	o.flags(cmd)
 	p.flags(cmd)
+	p.publishing(cmd)
 	return cmd
 }
 
@@ -279,7 +290,7 @@ func (a *app) targets(p *project, flags pushFlags) ([]publish.Target, error) {
 	for _, i := range p.plan.Images {
 		at := config.Path{"images", i.Name, "push"}
 		before := len(wrong)
-		first := publish.Target{Name: i.Name, Repository: i.Push.Repository, Tags: flags.tags, Immutable: i.Push.Immutable}
+		first := publish.Target{Name: i.Name, Repository: i.Push.Repository, Tags: flags.tags, Immutable: i.Push.Immutable, KeepPlatforms: flags.keepPlatforms()}
 		vars := p.vars
 		vars.Image, vars.Registry, vars.Repository = i.Name, p.config.RegistryOf(i.Push.Repository, i.Push.Registry), i.Push.Repository
 		expand := func(at config.Path, fill func(config.Vars) (string, error), vars config.Vars) string {

@@ -86,6 +86,7 @@ gives it, and only then do the real tags move.`,
 	s.flags(cmd)
 	o.effort(cmd)
 	p.flags(cmd)
+	p.publishing(cmd)
 	cmd.Flags().StringVar(&o.metadata, "metadata-file", "", "write image -> repository -> platform -> digest, as JSON, to this file")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the same JSON, or what would be done, instead of lines")
 	cmd.Flags().BoolVar(&p.dryRun, "dry-run", false, "build, ask the registries what they have, and print what would be uploaded and which tags would move")
@@ -111,7 +112,7 @@ func (a *app) prepare(cmd *cobra.Command, s selection, o outcome, p pushFlags, i
 		if len(p.join) > 0 || p.tags != nil {
 			return nil, usagef("the real tags are those of the release that joins the parts", "--part excludes --join and --tag")
 		}
-		p.tags = []string{p.part}
+		p.tags = []string{p.part} // so that it may have few platforms
 	}
 	s.elsewhere = len(p.join) > 0
 	project, targets, err := a.made(cmd, s, o, p, images)

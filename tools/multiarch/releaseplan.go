@@ -109,6 +109,11 @@ func previewLines(p *publish.Preview) []string {
 			what = "stays " + t.Digest.String()
 		case t.Refused():
 			what += " REFUSED: it is immutable"
+		case len(t.Lost) > 0:
+			what += " REFUSED: it would lose " + publish.PlatformNames(t.Lost)
+		}
+		if t.Unreadable {
+			what = "unreadable -> " + t.Digest.String()
 		}
 		if t.Immutable && !t.Refused() {
 			what += " (immutable)"

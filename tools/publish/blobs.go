@@ -47,6 +47,10 @@ func (p *push) stock(ctx context.Context, progress func(string, int64, int64)) e
 					}
 					return err
 				})
+				if broken(err) {
+					to.missing = true // what cannot be read is sent again
+					return nil
+				}
 				if err != nil && !absent(err) {
 					return fmt.Errorf("%s: asking %s for it: %w", c.where, to.repo, err)
 				}

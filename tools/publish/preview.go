@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"errors"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -31,18 +32,25 @@ type Transfer struct {
 	From string `json:"from,omitempty"`
 }
 
-// Err is an *ImmutableError where Push would refuse to move tags, else nil.
+// Err is an *ImmutableError or a *NarrowedError if Push would refuse to move tags, else nil.
 func (p Preview) Err() error {
-	var e ImmutableError
+	var immutable ImmutableError
+	var narrowed NarrowedError
 	for _, t := range p.Tags {
-		if t.Refused() {
-			e.Tags = append(e.Tags, t)
+		switch {
+		case t.Refused():
+			immutable.Tags = append(immutable.Tags, t)
+		case len(t.Lost) > 0:
+			narrowed.Tags = append(narrowed.Tags, t)
 		}
 	}
-	if len(e.Tags) == 0 {
-		return nil
+	switch {
+	case len(immutable.Tags) > 0:
+		return &immutable
+	case len(narrowed.Tags) > 0:
+		return &narrowed
 	}
-	return &e
+	return nil
 }
 
 // NewPreview asks the registries what they have, and finds out what Push would do. It sends nothing but requests that
@@ -52,7 +60,8 @@ func NewPreview(ctx context.Context, client registry.Client, targets []Target) (
 	if err != nil {
 		return nil, err
 	}
-	if err := p.survey(ctx); err != nil {
+	var narrowed *NarrowedError // is in the tags
+	if err := p.survey(ctx); err != nil && !errors.As(err, &narrowed) {
 		return nil, &PushError{Preview: true, Err: err}
 	}
 	if err := p.stock(ctx, nil); err != nil {

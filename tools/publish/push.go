@@ -23,8 +23,10 @@ import (
 // It goes in steps, and none begins before the one before it is done for every target in every registry: what the
 // registries have is asked for, blobs, the manifests of the images, the indexes by their digests, all of which are read
 // back, what the tags stand for by now is asked for, the tags of single images, the tags of indexes. So no tag moves
-// unless everything that all tags stand for is there. Where a tag cannot be moved, those that have been are put back to
-// what they stood for just before, and those that are new are deleted, also when ctx has ended.
+// unless everything that all tags stand for is there. If a tag cannot be moved, those that have been are put back to
+// what they stood for just before, and those that are new are deleted, also when ctx has ended. At last all tags are read
+// back: if another release has moved one of them meanwhile, the error wraps an *OvertakenError, or a *ChangedError if the
+// tag is that of a target's Onto. Of two releases that mix their tags, the one that moves the last tag finds out.
 //
 // What a registry has is not sent again: one request for each tag and each manifest says so, and the blobs of a
 // manifest that is there are not asked for. A blob is sent to a registry once, not at all where one of the repositories
@@ -54,6 +56,7 @@ func Push(ctx context.Context, client registry.Client, targets []Target, progres
 		p.readBack,
 		p.lookAgain,
 		p.tags,
+		p.confirm,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, p.fail(err)
@@ -185,13 +188,10 @@ func (p *push) readBack(ctx context.Context) error {
 	work := lanes{}
 	for _, r := range p.records {
 		work.add(r.ref.Context(), func(ctx context.Context) error {
-			err := p.client.Retry(ctx, func(ctx context.Context) error {
-				now, err := p.current(ctx, r.ref)
-				if err == nil && now != r.digest {
-					err = fmt.Errorf("the registry has %s in its place", now)
-				}
-				return err
-			})
+			now, err := p.standing(ctx, r.ref)
+			if err == nil && now != r.digest {
+				err = fmt.Errorf("the registry has %s in its place", now)
+			}
 			if err != nil {
 				r.there = false
 				return fmt.Errorf("%s: reading %s back: %w", r.where, r.ref, err)
@@ -200,6 +200,22 @@ func (p *push) readBack(ctx context.Context) error {
 		})
 	}
 	return p.run(ctx, work)
+}
+
+// standing is current, with retries. A registry whose answer to HEAD is an error of its own may still answer GET.
+func (p *push) standing(ctx context.Context, ref name.Reference) (v1.Hash, error) {
+	var now v1.Hash
+	err := p.client.Retry(ctx, func(ctx context.Context) error {
+		var err error
+		now, err = p.current(ctx, ref)
+		return err
+	})
+	if broken(err) {
+		if full, err := p.puller.Get(registry.Once(ctx), ref); err == nil {
+			return full.Digest, nil
+		}
+	}
+	return now, err
 }
 
 // current is the digest of what the registry has under ref.
@@ -224,6 +240,10 @@ func (p *push) current(ctx context.Context, ref name.Reference) (v1.Hash, error)
 // absent tells whether err is a registry's answer that something does not exist. Some answer 401 or 403 where a whole
 // repository does not; if it is a question of permission, the upload will fail for that reason.
 func absent(err error) bool { return missing(err) || hidden(err) }
+
+// broken tells whether a registry still fails by itself after all retries, such as for a link that a crash has left
+// empty. What it fails to read can be written again.
+func broken(err error) bool { return statusOf(err) >= http.StatusInternalServerError }
 
 // missing tells whether a registry says for certain that something does not exist.
 func missing(err error) bool { return statusOf(err) == http.StatusNotFound }

@@ -23,6 +23,8 @@ type PushError struct {
 	// that stand for what they did before, or still do not exist. InDoubt are tags for which an answer was lost and which
 	// could not be asked for afterwards.
 	Standing, Moved, Unmoved, InDoubt []Pushed
+	// Overtaken are tags that this push moved, and that another release has moved since.
+	Overtaken []Pushed
 	// Stuck are those of Moved and InDoubt that were moved by this push and could not be put back.
 	Stuck []Stuck
 	// Preview is that nothing was to be sent anyway.
@@ -63,6 +65,8 @@ func (p *push) fail(err error) error {
 				e.Unmoved = append(e.Unmoved, t.Pushed)
 			case inDoubt:
 				e.InDoubt = append(e.InDoubt, t.Pushed)
+			case overtaken:
+				e.Overtaken = append(e.Overtaken, t.Pushed)
 			}
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
 // survey asks what is there: what each tag stands for, and whether each manifest is there by its digest. A tag that
@@ -28,18 +30,18 @@ func (p *push) survey(ctx context.Context) error {
 			continue
 		}
 		manifests.add(r.ref.Context(), func(ctx context.Context) error {
-			err := p.client.Retry(ctx, func(ctx context.Context) error {
-				now, err := p.current(ctx, r.ref)
-				r.there = err == nil && now == r.digest
-				return err
-			})
-			if err != nil && !absent(err) {
+			now, err := p.standing(ctx, r.ref)
+			r.there = err == nil && now == r.digest
+			if err != nil && !absent(err) && !broken(err) {
 				return fmt.Errorf("%s: asking for %s: %w", r.where, r.ref, err)
 			}
 			return nil
 		})
 	}
-	return p.run(ctx, manifests)
+	if err := p.run(ctx, manifests); err != nil {
+		return err
+	}
+	return p.narrowing(ctx)
 }
 
 // lookAll finds out what all tags stand for.
@@ -58,20 +60,18 @@ func (p *push) lookAll(ctx context.Context) error {
 	return p.run(ctx, work)
 }
 
-// look finds out what t stands for.
+// look finds out what t stands for. A tag that the registry fails to read is overwritten, unless it is immutable.
 func (p *push) look(ctx context.Context, t *pointer) error {
-	var now v1.Hash
-	err := p.client.Retry(ctx, func(ctx context.Context) error {
-		var err error
-		now, err = p.current(ctx, t.ref)
-		return err
-	})
-	if err != nil && !absent(err) {
+	now, err := p.standing(ctx, t.ref)
+	switch {
+	case broken(err) && t.immutable:
+		return &HiddenError{t.Pushed, err}
+	case err != nil && !absent(err) && !broken(err):
 		return err
 	}
 	// For an immutable tag that is hidden this is not the last word: it is asked for again when it is to move, and by then
 	// its repository exists, so that a registry that will not say so is no longer one that has nothing there.
-	t.before, t.hidden, t.state = now, hidden(err), unmoved
+	t.before, t.hidden, t.unreadable, t.state = now, hidden(err), broken(err), unmoved
 	if err == nil && now == t.Digest {
 		t.state = already
 	}
@@ -94,7 +94,10 @@ func (p *push) lookAgain(ctx context.Context) error {
 			}
 		}
 	}
-	return p.immutable(ctx)
+	if err := p.immutable(ctx); err != nil {
+		return err
+	}
+	return p.narrowing(ctx)
 }
 
 // moves tells whether any tag of d does not stand for it yet.
@@ -122,17 +125,22 @@ func (e *ChangedError) Hint() string { return "run it again, on what it is now" 
 
 // immutable refuses to go on where a tag that is immutable would have to move.
 func (p *push) immutable(context.Context) error {
-	var tags []TagChange
+	var e ImmutableError
 	for _, d := range p.all {
 		for _, t := range d.tags {
-			tags = append(tags, t.change())
+			if change := t.change(); change.Refused() {
+				e.Tags = append(e.Tags, change)
+			}
 		}
 	}
-	return Preview{Tags: tags}.Err()
+	if len(e.Tags) == 0 {
+		return nil
+	}
+	return &e
 }
 
 func (t *pointer) change() TagChange {
-	return TagChange{Pushed: t.Pushed, Before: t.before, Hidden: t.hidden, Immutable: t.immutable}
+	return TagChange{Pushed: t.Pushed, Before: t.before, Hidden: t.hidden, Unreadable: t.unreadable, Immutable: t.immutable, Lost: t.lost}
 }
 
 // Refused tells whether the tag is immutable and stands for something else.
@@ -149,8 +157,12 @@ type TagChange struct {
 	// Hidden is that the registry does not say whether it exists: whoever asks may not read there, or there is no such
 	// repository yet.
 	Hidden bool `json:"hidden,omitempty"`
+	// Unreadable is that the registry fails to read it, also after retries. It is overwritten.
+	Unreadable bool `json:"unreadable,omitempty"`
 	// Immutable is that it is declared not to move once it exists.
 	Immutable bool `json:"immutable,omitempty"`
+	// Lost are the platforms that it has now and would not have any more, although its target keeps its platforms.
+	Lost []arch.Platform `json:"lost,omitempty"`
 }
 
 // ImmutableError is returned for tags that exist, are declared immutable, and would have to stand for something else.

@@ -70,7 +70,7 @@ func (p *push) tag(ctx context.Context, t *pointer, m manifest) error {
 				return &ImmutableError{[]TagChange{{Pushed: t.Pushed, Before: now, Immutable: true}}}
 			case err != nil && t.immutable && hidden(err):
 				return &HiddenError{t.Pushed, err}
-			case err != nil && !absent(err):
+			case err != nil && !absent(err) && !(t.unreadable && broken(err)):
 				return err
 			}
 		}
@@ -160,7 +160,7 @@ func (p *push) restore(ctx context.Context, t *pointer) error {
 		// It stands for what was pushed, or has vanished.
 		t.state = moved
 		switch {
-		case t.hidden:
+		case t.hidden, t.unreadable:
 			return errors.New("the registry would not say what it stood for")
 		case t.before == (v1.Hash{}):
 			err = p.remove(ctx, t)

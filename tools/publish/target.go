@@ -34,6 +34,8 @@ type Target struct {
 	// Immutable are patterns, as path.Match has them, of tags that are not moved once they exist, those of single images
 	// included.
 	Immutable []string
+	// KeepPlatforms refuses to move a tag to something that lacks a platform which the tag has now.
+	KeepPlatforms bool
 }
 
 // Intermediate publishes one image of an index under a name of its own, as the classic procedure does:
@@ -63,8 +65,9 @@ type delivery struct {
 	content content
 	records []*record // of content.manifests, in their order
 	tags    []*pointer
-	// immutable are the target's patterns.
+	// immutable are the target's patterns, keep is its KeepPlatforms.
 	immutable []string
+	keep      bool
 }
 
 // record is a manifest in a repository. Deliveries share it where they share both.
@@ -89,6 +92,12 @@ type pointer struct {
 	// not say.
 	before v1.Hash
 	hidden bool
+	// unreadable is that the registry fails to read it.
+	unreadable bool
+	// lost are the platforms that it would lose, of those of the manifest called before.
+	lost []arch.Platform
+	// kept is what it stood for when it was found that it would lose none; zero like a tag that does not exist.
+	kept v1.Hash
 }
 
 // tagState is what is known of a tag. The zero value is that it stands for what it stood for before.
@@ -99,6 +108,7 @@ const (
 	already          // it has stood for what it is to stand for before this push
 	moved
 	inDoubt
+	overtaken // it was moved, and then moved by another release
 )
 
 // whole tells whether d is the index of a target; else it is an intermediate image.
@@ -147,7 +157,7 @@ func (t Target) deliveries(client registry.Client, owner int) ([]delivery, error
 	if err != nil {
 		return nil, err
 	}
-	index := delivery{owner: owner, repo: repo, content: c, immutable: t.Immutable}
+	index := delivery{owner: owner, repo: repo, content: c, immutable: t.Immutable, keep: t.KeepPlatforms}
 	index.Pushed = Pushed{Name: t.Name, Digest: index.top().digest}
 	index.Reference = t.Repository + "@" + index.Digest.String()
 	for _, tag := range t.Tags {
@@ -185,7 +195,7 @@ func (t Target) intermediate(client registry.Client, owner int, p Intermediate) 
 	if err != nil {
 		return delivery{}, fmt.Errorf("%s, %s: opening the image: %w", t.Name, p.Platform, err)
 	}
-	d := delivery{owner: owner, immutable: t.Immutable}
+	d := delivery{owner: owner, immutable: t.Immutable, keep: t.KeepPlatforms}
 	if d.content, _, err = contentOfChild(img, t.Name, p.Platform); err != nil {
 		return delivery{}, err
 	}

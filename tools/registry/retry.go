@@ -41,6 +41,12 @@ func (b Backoff) withDefaults() Backoff {
 	return b
 }
 
+// Pause is the wait before something is looked at again that may change by itself: First, and up to as much more by chance.
+func (b Backoff) Pause() time.Duration {
+	first := b.withDefaults().First
+	return first + rand.N(first+1)
+}
+
 // wait sleeps after the failed attempt of the given number, counted from one, or until ctx ends.
 func (b Backoff) wait(ctx context.Context, attempt int) error {
 	d := b.First
@@ -70,7 +76,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (c Client) Retry(ctx context.Context, op func(context.Context) error) error {
 	backoff := c.Backoff.withDefaults()
 	for attempt := 1; ; attempt++ {
-		err := op(context.WithValue(ctx, insideRetry{}, true))
+		err := op(Once(ctx))
 		if err == nil || attempt == backoff.Attempts || ctx.Err() != nil || !temporary(err) {
 			return err
 		}
@@ -82,6 +88,12 @@ func (c Client) Retry(ctx context.Context, op func(context.Context) error) error
 
 // insideRetry marks the context of an operation that is repeated as a whole, so that its requests are not.
 type insideRetry struct{}
+
+// Once returns a context whose requests are not repeated.
+func Once(ctx context.Context) context.Context { return context.WithValue(ctx, insideRetry{}, true) }
+
+// Temporary tells whether trying again may help.
+func Temporary(err error) bool { return err != nil && temporary(err) }
 
 // retryReads repeats GET and HEAD requests. go-containerregistry's own retries sleep without an eye on the context and
 // know nothing of Retry-After, so Options turns them off.

@@ -1,0 +1,190 @@
+package publish_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
+)
+
+// TestNarrowedTags moves tags of each former content to indexes of each platform.
+func TestNarrowedTags(t *testing.T) {
+	s390x := arch.Platform{OS: "linux", Architecture: "s390x"}
+	for name, c := range map[string]struct {
+		had, get []arch.Platform
+		lost     []arch.Platform
+	}{
+		"the same":                  {[]arch.Platform{amd64, arm64}, []arch.Platform{amd64, arm64}, nil},
+		"more":                      {[]arch.Platform{amd64}, []arch.Platform{amd64, arm64}, nil},
+		"one of two":                {[]arch.Platform{amd64, arm64}, []arch.Platform{arm64}, []arch.Platform{amd64}},
+		"two of four":               {[]arch.Platform{amd64, arm64, armv7, s390x}, []arch.Platform{amd64, armv7}, []arch.Platform{arm64, s390x}},
+		"as many, but others":       {[]arch.Platform{amd64, s390x}, []arch.Platform{amd64, arm64}, []arch.Platform{s390x}},
+		"more, but others":          {[]arch.Platform{s390x}, []arch.Platform{amd64, arm64}, []arch.Platform{s390x}},
+		"a lower variant does":      {[]arch.Platform{armv7, armv6}, []arch.Platform{armv6}, nil},
+		"a higher variant does not": {[]arch.Platform{armv7, armv6}, []arch.Platform{armv7}, []arch.Platform{armv6}},
+		"there was none":            {nil, []arch.Platform{amd64}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLoopback(t, nil)
+			if c.had != nil {
+				_, err := push(t, quick, target(l, service(t, "old", nil, c.had...), "x"))
+				require.NoError(t, err)
+				old := service(t, "old", nil, c.had...)
+				old.Name = "hello"
+				_, err = push(t, quick, target(l, old, "latest", "v1"))
+				require.NoError(t, err)
+			}
+			before := l.digest(t, "hello:latest")
+			goal := target(l, service(t, "hello", nil, c.get...), "latest", "v1", "new")
+			goal.KeepPlatforms = true
+			l.Forget()
+			_, err := push(t, quick, goal)
+			if c.lost == nil {
+				require.NoError(t, err)
+				return
+			}
+			var narrowed *publish.NarrowedError
+			require.ErrorAs(t, err, &narrowed)
+			require.Len(t, narrowed.Tags, 2)
+			assert.Equal(t, c.lost, narrowed.Tags[0].Lost)
+			assert.ErrorContains(t, err, "hello: the tag "+l.host+"/hello:latest would lose "+publish.PlatformNames(c.lost))
+			assert.Contains(t, narrowed.Hint(), "index create "+l.host+"/hello:latest --append")
+			assert.Equal(t, before, l.digest(t, "hello:latest"))
+			assert.Zero(t, l.count("POST "), "nothing is sent")
+			assert.Equal(t, 1, l.count("GET /v2/hello/manifests/"), "both tags are the same")
+
+			preview, err := publish.NewPreview(t.Context(), quick, []publish.Target{goal})
+			require.NoError(t, err)
+			require.ErrorAs(t, preview.Err(), &narrowed)
+
+			goal.KeepPlatforms = false
+			_, err = push(t, quick, goal)
+			require.NoError(t, err)
+		})
+	}
+}
+
+// TestNarrowedSingleImages have tags that other tools have pushed without an index.
+func TestNarrowedSingleImages(t *testing.T) {
+	for name, c := range map[string]struct {
+		had arch.Platform
+		bad bool
+	}{"the same": {amd64, false}, "another": {armv7, true}} {
+		t.Run(name, func(t *testing.T) {
+			l := newLoopback(t, nil)
+			l.write(t, "hello:latest", newImage(t, c.had, newLayer(t, "x", 100)), false)
+			goal := target(l, service(t, "hello", nil, amd64, arm64), "latest")
+			goal.KeepPlatforms = true
+			_, err := push(t, quick, goal)
+			var narrowed *publish.NarrowedError
+			if c.bad {
+				require.ErrorAs(t, err, &narrowed)
+				assert.Equal(t, []arch.Platform{c.had}, narrowed.Tags[0].Lost)
+				return
+			}
+			require.NoError(t, err)
+		})
+	}
+}
+
+// TestNarrowedMeanwhile is a tag that gets platforms while ours uploads.
+func TestNarrowedMeanwhile(t *testing.T) {
+	l := newLoopback(t, nil)
+	few := service(t, "hello", nil, amd64)
+	many := service(t, "hello", nil, amd64, arm64)
+	_, err := push(t, quick, target(l, many, "many"))
+	require.NoError(t, err)
+	goal := target(l, service(t, "hello", []v1.Layer{newLayer(t, "new", 10)}, amd64), "latest")
+	goal.KeepPlatforms = true
+	_, err = push(t, quick, target(l, few, "latest"))
+	require.NoError(t, err)
+	l.Choose(meanwhile("PUT /v2/hello/manifests/"+digestOf(t, goal.Index).String(), func() { l.put(t, "hello", "latest", many) }))
+	_, err = push(t, quick, goal)
+	var narrowed *publish.NarrowedError
+	require.ErrorAs(t, err, &narrowed)
+	assert.Equal(t, digestOf(t, many.Index), l.digest(t, "hello:latest"))
+}
+
+// TestUnreadableTags are those that a registry fails to read after a crash. They do not stop a release, unless they are
+// immutable; nor do manifests and blobs.
+func TestUnreadableTags(t *testing.T) {
+	hello, older := twoPlatforms(t)
+	for name, c := range map[string]struct {
+		broken    func(name string) bool
+		immutable bool
+		fails     bool
+	}{
+		"the tag":            {func(name string) bool { return strings.HasSuffix(name, "/manifests/latest") }, false, false},
+		"the tag, immutable": {func(name string) bool { return strings.HasSuffix(name, "/manifests/latest") }, true, true},
+		"HEAD, and not GET":  {func(name string) bool { return name == "HEAD /v2/hello/manifests/latest" }, false, false},
+		"manifests":          {func(name string) bool { return strings.Contains(name, "/manifests/sha256:") }, false, false},
+		"blobs": {func(name string) bool {
+			return strings.HasPrefix(name, "HEAD ") && strings.Contains(name, "/blobs/sha256:")
+		}, false, false},
+		"everything that is read": {func(name string) bool {
+			return strings.HasPrefix(name, "HEAD ") || strings.Contains(name, "/manifests/")
+		}, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := withOlder(t, older)
+			written := map[string]bool{}
+			l.Choose(func(r faulty.Request) faulty.Fault {
+				method, path, _ := strings.Cut(r.Name, " ")
+				switch {
+				case method == http.MethodPut || method == http.MethodPost || method == http.MethodPatch:
+					written[path] = true // which repairs it
+				case c.broken(r.Name) && !written[path]:
+					return faulty.Status(http.StatusInternalServerError)
+				}
+				return nil
+			})
+			goal := target(l, hello, "latest")
+			goal.KeepPlatforms = true
+			if c.immutable {
+				goal.Immutable = []string{"*"}
+			}
+			_, err := push(t, quick, goal)
+			if c.fails {
+				var hidden *publish.HiddenError
+				require.ErrorAs(t, err, &hidden)
+				assert.Equal(t, digestOf(t, older.Index), l.digest(t, "hello:latest"))
+				return
+			}
+			require.NoError(t, err)
+			requireWhole(t, l, hello)
+		})
+	}
+}
+
+// TestUnreadableTagIsNotDeleted when another tag cannot be moved: what it stood for is not known.
+func TestUnreadableTagIsNotDeleted(t *testing.T) {
+	hello, older := twoPlatforms(t)
+	l := withOlder(t, older)
+	written := false
+	l.Choose(func(r faulty.Request) faulty.Fault {
+		switch {
+		case r.Name == "PUT /v2/hello/manifests/latest":
+			written = true
+		case strings.HasSuffix(r.Name, "/manifests/latest") && !written:
+			return faulty.Status(http.StatusInternalServerError)
+		case r.Name == "PUT /v2/hello/manifests/v1":
+			return faulty.Status(http.StatusForbidden)
+		}
+		return nil
+	})
+	client := quick
+	client.Jobs = 1
+	_, err := push(t, client, target(l, hello, "latest", "v1"))
+	var partial *publish.PushError
+	require.ErrorAs(t, err, &partial)
+	require.Len(t, partial.Stuck, 1)
+	assert.True(t, partial.Stuck[0].Unreadable)
+	assert.Zero(t, l.count("DELETE "))
+}
