@@ -157,11 +157,18 @@ type unknownError struct{ name string }
 func (e *unknownError) Error() string { return fmt.Sprintf("unknown capability %q", e.name) }
 
 func (e *unknownError) hint() string {
-	known := make([]string, len(names))
-	for n, name := range names {
-		known[n] = prefix + name
+	word := strings.ToLower(strings.TrimPrefix(e.name, prefix))
+	near := nearest.Of(word, names[:])
+	for _, name := range names {
+		if word != "" && strings.HasPrefix(name, word) {
+			near = name
+			break
+		}
 	}
-	return nearest.Hint(e.name, known)
+	if near == "" {
+		return "capabilities(7) lists them, such as cap_net_bind_service"
+	}
+	return fmt.Sprintf("did you mean %q?", prefix+near)
 }
 
 // The layout of the attribute: struct vfs_cap_data and vfs_ns_cap_data, include/uapi/linux/capability.h.

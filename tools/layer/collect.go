@@ -20,9 +20,11 @@ type Source struct {
 	From string   // below the top of the tree, with slashes
 	To   string   // absolute; a file goes into it where it ends in a slash, a directory's content always does
 	Glob []string // only files whose path below From matches one; a leading ! excludes; none means all
-	Mode uint32   // of files; 0 keeps whether they are executable: 0755 or 0644
+	Mode uint32   // of files, and of directories with search permission added; 0 keeps whether a file is executable
 	UID  int
 	GID  int
+	// Capabilities is the attribute security.capability of each file; nil for none.
+	Capabilities []byte
 }
 
 // MissingError is returned for a source that is not there, or that its patterns leave empty.
@@ -57,48 +59,30 @@ func (e *MissingError) Hint() string {
 // with every command of git, and may hold passwords.
 const repository = ".git"
 
-// The files by which the folder of an OCI layout is known for one that multiarch has written. No layout but such a one
-// has the lock.
-const (
-	layoutMark  = "oci-layout"
-	layoutIndex = "index.json"
-	layoutLock  = ".multiarch.lock"
-)
-
-// LayoutError is returned for a directory that holds a layout of images that multiarch writes: an image with the images
-// of the last build in it would grow with every build.
-type LayoutError struct {
-	From, Dir string
-	// Output is that it is the one that is about to be written.
-	Output bool
-}
-
-func (e *LayoutError) Error() string {
-	is := "an OCI layout that multiarch wrote"
-	if e.Output {
-		is = "where the images are written to"
-	}
-	if path.Clean(e.From) == e.Dir {
-		return fmt.Sprintf("%s is %s", e.From, is)
-	}
-	return fmt.Sprintf("%s holds %s, %s", e.From, e.Dir, is)
-}
-
-// Hint says how to keep them apart.
-func (e *LayoutError) Hint() string {
-	from := path.Clean(e.From)
-	if from == e.Dir {
-		return "name another folder, or write them elsewhere: --output"
-	}
-	return fmt.Sprintf("name a folder below %s, leave it out (glob: [\"!%s/**\"]), or write elsewhere: --output", from, below(from, e.Dir))
-}
-
 // below returns a path in dir as it is seen from there.
 func below(dir, p string) string {
 	if dir == "." {
 		return p
 	}
 	return strings.TrimPrefix(strings.TrimPrefix(p, dir), "/")
+}
+
+// EmptyError is returned for a directory that puts nothing into an image.
+type EmptyError struct{ From, To string }
+
+func (e *EmptyError) Error() string { return e.From + " is an empty directory" }
+
+// Hint says how to create an empty directory.
+func (e *EmptyError) Hint() string {
+	return fmt.Sprintf("put something into it, or create a directory in the image: directories: [{path: %s}]", path.Clean(e.To))
+}
+
+// nothing is the error for a directory of which nothing is taken.
+func (s Source) nothing() error {
+	if len(s.Glob) > 0 {
+		return &MissingError{From: s.From, Glob: s.Glob}
+	}
+	return &EmptyError{s.From, s.To}
 }
 
 // missing is the error for a path that is not there.
@@ -137,17 +121,23 @@ func Collect(tree *os.Root, s Source) ([]Entry, error) {
 		e, err := s.file(tree, from, path.Clean(to), info)
 		return []Entry{e}, err
 	}
-	var entries []Entry
+	found, entries := false, s.destination()
+	led := map[string]bool{} // directories that lead to a file, if only some files are wanted
 	err = s.walk(tree, func(p, below string, d fs.DirEntry) error {
 		to := path.Join(s.To, below)
-		switch {
-		case to == "/":
-			return nil
-		case d.IsDir():
-			if e, ok := s.directory(p, to); ok {
-				entries = append(entries, e)
+		if d.IsDir() {
+			if len(s.Glob) == 0 {
+				found = true
+				entries = append(entries, s.directory(p, to))
 			}
 			return nil
+		}
+		found = true
+		for dir := path.Dir(below); s.explicit() && len(s.Glob) > 0 && dir != "." && !led[dir]; dir = path.Dir(dir) {
+			led[dir] = true
+			entries = append(entries, s.directory(path.Join(from, dir), path.Join(s.To, dir)))
+		}
+		switch {
 		case d.Type() == fs.ModeSymlink:
 			target, err := tree.Readlink(p)
 			entries = append(entries, Entry{Path: to, Kind: Symlink, Mode: 0o777, UID: s.UID, GID: s.GID, Link: target, From: p})
@@ -164,8 +154,8 @@ func Collect(tree *os.Root, s Source) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(entries) == 0 && len(s.Glob) > 0 {
-		return nil, &MissingError{From: s.From, Glob: s.Glob}
+	if !found {
+		return nil, s.nothing()
 	}
 	return entries, nil
 }
@@ -176,13 +166,13 @@ func Check(tree *os.Root, s Source) error {
 	if err != nil || !info.IsDir() {
 		return err
 	}
-	found := len(s.Glob) == 0
+	found := false
 	err = s.walk(tree, func(_, _ string, d fs.DirEntry) error {
-		found = found || !d.IsDir()
+		found = found || !d.IsDir() || len(s.Glob) == 0
 		return nil
 	})
 	if err == nil && !found {
-		err = &MissingError{From: s.From, Glob: s.Glob}
+		err = s.nothing()
 	}
 	return err
 }
@@ -234,8 +224,13 @@ func (s Source) walk(tree *os.Root, visit func(p, below string, d fs.DirEntry) e
 		inside := below(from, p)
 		switch {
 		case d.IsDir():
+			if len(s.Glob) == 0 && whiteout(d.Name()) {
+				return &WhiteoutError{Path: inside, From: p}
+			}
 		case !s.wants(inside):
 			return nil
+		case whiteout(inside):
+			return &WhiteoutError{Path: inside, From: p}
 		case path.Dir(p) != from && isLayout(tree, p):
 			return &LayoutError{From: s.From, Dir: path.Dir(p)}
 		case !d.Type().IsRegular() && d.Type() != fs.ModeSymlink:
@@ -244,24 +239,11 @@ func (s Source) walk(tree *os.Root, visit func(p, below string, d fs.DirEntry) e
 		return visit(p, inside, d)
 	})
 	var layout *LayoutError
-	if err != nil && !errors.As(err, &layout) {
+	var named *WhiteoutError
+	if err != nil && !errors.As(err, &layout) && !errors.As(err, &named) {
 		err = fmt.Errorf("reading %s: %w", s.From, err)
 	}
 	return err
-}
-
-// isLayout tells whether a file is one that makes its directory an OCI layout which multiarch wrote.
-func isLayout(tree *os.Root, file string) bool {
-	dir, name := path.Split(file)
-	if name != layoutMark && name != layoutIndex && name != layoutLock {
-		return false
-	}
-	for _, name := range []string{layoutLock, layoutMark} {
-		if _, err := tree.Lstat(dir + name); err != nil {
-			return false
-		}
-	}
-	return true
 }
 
 // wants applies the patterns in order: the last that matches decides, and a list that only excludes starts from all.
@@ -279,21 +261,35 @@ func (s Source) wants(below string) bool {
 	return wanted
 }
 
-// directory is the entry of a directory of the tree; ok is false where it needs none. Without an owner, the directories
-// that every system has are what Write makes of missing parents: a tree with a file in tmp does not take from /tmp what
-// the base gave it, and the bytes are those of the same files given one by one.
-func (s Source) directory(from, to string) (e Entry, ok bool) {
-	if len(s.Glob) > 0 {
-		return e, false
+// explicit tells whether directories have an owner or a mode of their own.
+func (s Source) explicit() bool { return s.UID != 0 || s.GID != 0 || s.Mode != 0 }
+
+// destination is the entry of the directory that a directory's content goes to, if it has an owner or a mode of its own.
+func (s Source) destination() []Entry {
+	if to := path.Clean(s.To); s.explicit() && to != "/" {
+		return []Entry{s.directory(s.From, to)}
 	}
-	e = Entry{Path: to, Kind: Dir, Mode: 0o755, UID: s.UID, GID: s.GID, From: from}
-	if s.UID != 0 || s.GID != 0 {
-		return e, true
+	return nil
+}
+
+// directory is the entry of a directory of the tree. Without an owner and a mode, it is what Place makes of missing
+// parents, so that the bytes are those of the same files given one by one.
+func (s Source) directory(from, to string) Entry {
+	e := newDirectory(to)
+	if s.explicit() {
+		e.Mode, e.UID, e.GID = 0o755, s.UID, s.GID
 	}
-	if usual, known := conventional[to]; known {
-		e.Mode, e.UID, e.GID = usual.Mode, usual.UID, usual.GID
+	if s.Mode != 0 {
+		e.Mode = searchable(s.Mode)
 	}
-	return e, !linked[to]
+	e.From = from
+	return e
+}
+
+// searchable makes the mode of a directory of that of files: whoever can read it can search it, and bits that mean
+// something else for directories are left out.
+func searchable(mode uint32) uint32 {
+	return (mode | mode>>2&0o111) & 0o777
 }
 
 func (s Source) file(tree *os.Root, from, to string, info fs.FileInfo) (Entry, error) {
@@ -310,6 +306,9 @@ func (s Source) file(tree *os.Root, from, to string, info fs.FileInfo) (Entry, e
 		return e, err
 	}
 	defer f.Close()
+	if e.Xattrs, err = Capable(f, from, s.Capabilities); err != nil {
+		return e, err
+	}
 	h := sha256.New()
 	e.Size, err = io.Copy(h, f)
 	e.SHA256 = hex.EncodeToString(h.Sum(nil))

@@ -1,16 +1,18 @@
 package layer
 
 import (
-	"cmp"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Kind is what an entry is.
@@ -25,17 +27,36 @@ const (
 
 // Entry is one file, directory or symbolic link of a layer.
 type Entry struct {
-	Path     string `json:"path"` // absolute and clean, with slashes
-	Kind     Kind   `json:"kind"`
-	Mode     uint32 `json:"mode,omitempty"` // permission bits with setuid, setgid and sticky, as in chmod
-	UID      int    `json:"uid,omitempty"`
-	GID      int    `json:"gid,omitempty"`
-	Link     string `json:"link,omitempty"`   // where a symbolic link points
+	Path string `json:"path"` // absolute and clean, with slashes
+	Kind Kind   `json:"kind"`
+	Mode uint32 `json:"mode,omitempty"` // permission bits with setuid, setgid and sticky, as in chmod
+	UID  int    `json:"uid,omitempty"`
+	GID  int    `json:"gid,omitempty"`
+	Link string `json:"link,omitempty"` // where a symbolic link points
+	// ModTime is that of a directory of the base; zero is the epoch that the layer is written with.
+	ModTime time.Time `json:"modTime,omitzero"`
+	// Xattrs are extended attributes, such as security.capability.
+	Xattrs map[string][]byte `json:"xattrs,omitempty"`
+	// KeepOwner and KeepMode leave a directory of the base its own owner and mode; see Place.
+	KeepOwner bool `json:"-"`
+	KeepMode  bool `json:"-"`
+	// Rank decides between entries of one directory: those of the highest rank count, and they must be alike.
+	Rank     Rank   `json:"-"`
 	Size     int64  `json:"size,omitempty"`   // of a file, in bytes
 	SHA256   string `json:"sha256,omitempty"` // of a file's content, in hexadecimal; "" where nobody has read it yet
 	From     string `json:"-"`                // where it comes from, for messages; "" where it comes from no file
 	Contents Opener `json:"-"`                // a file's content; unread until the layer is written
 }
+
+// Rank is how much an entry insists on what it says of a directory.
+type Rank int
+
+// The ranks of directories, from the lowest. What they are put for decides; files and links all have RankFiles.
+const (
+	RankNeeded   Rank = iota - 1 // the directory has to exist, such as the working directory
+	RankFiles                    // it came with files
+	RankExplicit                 // its owner and mode were written down
+)
 
 // Opener opens a file's content. Each call reads from the start.
 type Opener func() (io.ReadCloser, error)
@@ -55,7 +76,8 @@ func Content(path string, mode uint32, content []byte) Entry {
 // same tells whether two entries would be written alike.
 func (e Entry) same(o Entry) bool {
 	return e.Path == o.Path && e.Kind == o.Kind && e.Mode == o.Mode && e.UID == o.UID && e.GID == o.GID &&
-		e.Link == o.Link && e.Size == o.Size && e.SHA256 == o.SHA256
+		e.Link == o.Link && e.Size == o.Size && e.SHA256 == o.SHA256 && e.ModTime.Equal(o.ModTime) &&
+		maps.EqualFunc(e.Xattrs, o.Xattrs, bytes.Equal)
 }
 
 // read finds out the digest of a file's content where it is not known. Only entries that are compared need it.
@@ -85,14 +107,20 @@ func (e *ConflictError) Error() string {
 
 // Hint says how the conflict can end.
 func (e *ConflictError) Hint() string {
+	if e.A.Kind == Dir && e.B.Kind == Dir {
+		return "give the directory its owner and mode in directories:, or give both the same"
+	}
 	return "give one of them another path (to:), or leave it out (glob:)"
 }
 
 func (e Entry) describe() string {
-	is := fmt.Sprintf("a directory with mode %04o", e.Mode)
+	is := fmt.Sprintf("a directory with mode %04o and owner %d:%d", e.Mode, e.UID, e.GID)
 	switch e.Kind {
 	case File:
-		is = fmt.Sprintf("a file of %d bytes with mode %04o (sha256 %.12s)", e.Size, e.Mode, e.SHA256)
+		is = fmt.Sprintf("a file of %d bytes with mode %04o and owner %d:%d (sha256 %.12s)", e.Size, e.Mode, e.UID, e.GID, e.SHA256)
+		if len(e.Xattrs) > 0 {
+			is += " and file capabilities"
+		}
 	case Symlink:
 		is = "a link to " + e.Link
 	}
@@ -111,20 +139,20 @@ var conventional = map[string]Entry{
 	"/home/nonroot": {Mode: 0o700, UID: 65532, GID: 65532},
 }
 
-// linked are directories that are symbolic links on a system with a merged /usr: an entry for them would replace the
-// link. What is put below them finds them in the base, and a runtime creates them where they are missing.
-var linked = map[string]bool{"/bin": true, "/sbin": true, "/lib": true, "/lib32": true, "/lib64": true, "/libx32": true}
-
 const windows = "windows"
 
 // arrange sorts entries, adds the parents that are missing, and moves them to where the operating system wants them.
 func arrange(entries []Entry, os string) ([]Entry, error) {
 	byPath := make(map[string]Entry, len(entries)*2)
 	for _, e := range entries {
-		if !path.IsAbs(e.Path) || path.Clean(e.Path) != e.Path || e.Path == "/" {
-			return nil, fmt.Errorf("%q is not a clean absolute path of a layer", e.Path)
+		if err := e.check(); err != nil {
+			return nil, err
 		}
 		if other, ok := byPath[e.Path]; ok {
+			if decided, ok := decide(other, e); ok {
+				byPath[e.Path] = decided
+				continue
+			}
 			if err := errors.Join(other.read(), e.read()); err != nil {
 				return nil, err
 			}
@@ -142,12 +170,7 @@ func arrange(entries []Entry, os string) ([]Entry, error) {
 				}
 				continue
 			}
-			if linked[dir] {
-				continue
-			}
-			parent := conventional[dir]
-			parent.Path, parent.Kind, parent.Mode = dir, Dir, cmp.Or(parent.Mode, 0o755)
-			byPath[dir] = parent
+			byPath[dir] = newDirectory(dir)
 		}
 	}
 	arranged := make([]Entry, 0, len(byPath)+2)
@@ -163,6 +186,16 @@ func arrange(entries []Entry, os string) ([]Entry, error) {
 	}
 	slices.SortFunc(arranged, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
 	return arranged, nil
+}
+
+// decide returns the one of two entries of a path that outranks the other. A directory that is only needed gives way to a
+// link as well.
+func decide(a, b Entry) (Entry, bool) {
+	if a.Rank > b.Rank {
+		a, b = b, a
+	}
+	gives := b.Kind == Dir || b.Kind == Symlink && a.Rank == RankNeeded
+	return b, a.Kind == Dir && a.Rank < b.Rank && gives
 }
 
 // Key identifies what Write would write: equal keys mean equal bytes. It costs no reading of files, so that every file

@@ -44,7 +44,7 @@ const gzipLevel = 3
 
 // Format names the bytes this version of the package writes for given entries and options. It changes whenever they
 // do, so that a cache never takes old bytes for new ones.
-const Format = "multiarch-layer-1"
+const Format = "multiarch-layer-2"
 
 // Write writes entries as one compressed tar to w and says what was written. It sorts the entries, adds the parent
 // directories that are missing, and refuses two different entries of one path, as well as a file whose content is not
@@ -86,11 +86,26 @@ func newCompressor(w io.Writer, useZstd bool) (io.WriteCloser, types.MediaType, 
 	return z, types.OCILayer, err
 }
 
+// xattrRecord is how the PAX record of an extended attribute begins, for every container runtime.
+const xattrRecord = "SCHILY.xattr."
+
 // windowsOwner is the security descriptor of BUILTIN/Users that every file of a windows layer carries, as ko writes it.
 const windowsOwner = "AQAAgBQAAAAkAAAAAAAAAAAAAAABAgAAAAAABSAAAAAhAgAAAQIAAAAAAAUgAAAAIQIAAA=="
 
 func writeEntry(tw *tar.Writer, e Entry, o Options, buf []byte) error {
 	h := &tar.Header{Name: e.Path[1:], Mode: int64(e.Mode), Uid: e.UID, Gid: e.GID, ModTime: o.Epoch.Truncate(time.Second)}
+	if !e.ModTime.IsZero() {
+		h.ModTime = e.ModTime
+	}
+	for name, value := range e.Xattrs {
+		if h.PAXRecords == nil {
+			h.PAXRecords = map[string]string{}
+		}
+		h.PAXRecords[xattrRecord+name] = string(value)
+	}
+	if h.PAXRecords != nil || h.ModTime.Nanosecond() != 0 {
+		h.Format = tar.FormatPAX
+	}
 	switch e.Kind {
 	case Dir:
 		h.Typeflag, h.Name = tar.TypeDir, h.Name+"/"

@@ -98,8 +98,9 @@ func TestWrite(t *testing.T) {
 			"app/main.py 644 0:0 ",
 			"etc/ 755 0:0 ",
 			"etc/größe 644 0:0 ",
-			"lib/libx.so 644 0:0 ", // no entry for /lib, which may be a link in the base
-			"tmp/ 1777 0:0 ",       // not what other parents have
+			"lib/ 755 0:0 ",
+			"lib/libx.so 644 0:0 ",
+			"tmp/ 1777 0:0 ", // not what other parents have
 			"tmp/seed 600 0:0 ",
 			"usr/ 755 0:0 ",
 			"usr/bin/ 755 0:0 ",
@@ -157,7 +158,7 @@ func TestTheSameEntriesGiveTheSameBytes(t *testing.T) {
 func TestFormat(t *testing.T) {
 	_, gz := write(t, sample(), layer.Options{})
 	_, zst := write(t, sample(), layer.Options{Zstd: true})
-	assert.Equal(t, []string{"multiarch-layer-1", "4e842d5fe9c55ab6", "302a56469c1204c8", "71e1e6e1b7540a56"},
+	assert.Equal(t, []string{"multiarch-layer-2", "cb2b002f68d39720", "fac7698396d5ddd0", "25d563b98ea1343c"},
 		[]string{layer.Format, gz.DiffID.Hex[:16], gz.Digest.Hex[:16], zst.Digest.Hex[:16]},
 		"the bytes changed: give layer.Format a new number, then mend this line")
 }
@@ -182,6 +183,9 @@ func TestKeyDependsOnEverything(t *testing.T) {
 		"size":    func(e *layer.Entry) { e.Size++ },
 		"kind":    func(e *layer.Entry) { e.Kind = layer.Dir },
 		"link":    func(e *layer.Entry) { e.Link = "x" },
+		"mtime":   func(e *layer.Entry) { e.ModTime = time.Unix(1, 1) },
+		"xattr":   func(e *layer.Entry) { e.Xattrs = map[string][]byte{"security.capability": {0xfe}} },
+		"xattr 2": func(e *layer.Entry) { e.Xattrs = map[string][]byte{"security.capability": {0xff}} },
 	} {
 		entries := sample()
 		change(&entries[0])
@@ -203,6 +207,12 @@ func TestConflictsAndNonsenseAreRefused(t *testing.T) {
 		{"changed while it was read", []layer.Entry{{Path: "/a", Kind: layer.File, Size: 5, Contents: layer.Content("/a", 0, []byte("abcd")).Contents}}},
 		{"changed while it was read", []layer.Entry{{Path: "/a", Kind: layer.File, Size: 4, SHA256: "00", Contents: layer.Content("/a", 0, []byte("abcd")).Contents}}},
 		{"two different entries for /a", []layer.Entry{unread("/a", "abcd"), unread("/a", "abce")}},
+		{
+			"a directory with mode 0755 and owner 0:0 and a directory with mode 0755 and owner 7:8",
+			[]layer.Entry{{Path: "/a", Kind: layer.Dir, Mode: 0o755}, {Path: "/a", Kind: layer.Dir, Mode: 0o755, UID: 7, GID: 8}},
+		},
+		{"names that begin with .wh.", []layer.Entry{layer.Content("/a/.wh.b", 0o644, nil)}},
+		{"names that begin with .wh.", []layer.Entry{layer.Content("/.wh.a/b", 0o644, nil)}},
 	} {
 		_, err := layer.Write(t.Context(), io.Discard, c.entries, layer.Options{})
 		assert.ErrorContains(t, err, c.want)
@@ -244,6 +254,7 @@ func TestCollect(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(name), mode))
 	}
 	require.NoError(t, os.Symlink("main.py", filepath.Join(dir, "app/link")))
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "empties/one/two"), 0o755))
 	tree, err := os.OpenRoot(dir)
 	require.NoError(t, err)
 
@@ -258,6 +269,11 @@ func TestCollect(t *testing.T) {
 		{layer.Source{From: "app", To: "/", Glob: []string{"**/*.py", "!**/*_test.py"}}, []string{"file /main.py 644"}},
 		{layer.Source{From: "app", To: "/x", Glob: []string{"!*.py", "!link"}}, []string{"file /x/sub/deep/x.txt 644", "file /x/sub/run.sh 755"}},
 		{layer.Source{From: ".", To: "/all", Glob: []string{"one"}}, []string{"file /all/one 644"}},
+		{layer.Source{From: "app", To: "/x", UID: 5, GID: 6, Glob: []string{"**/*.sh"}}, []string{"dir /x 755", "dir /x/sub 755", "file /x/sub/run.sh 755"}},
+		{layer.Source{From: "app/sub/deep", To: "/state/", UID: 5}, []string{"dir /state 755", "file /state/x.txt 644"}},
+		{layer.Source{From: "app/sub/deep", To: "/state", Mode: 0o640}, []string{"dir /state 750", "file /state/x.txt 640"}},
+		{layer.Source{From: "app/sub", To: "/state", Mode: 0o4711}, []string{"dir /state 711", "dir /state/deep 711", "file /state/deep/x.txt 4711", "file /state/run.sh 4711"}},
+		{layer.Source{From: "empties", To: "/e"}, []string{"dir /e/one 755", "dir /e/one/two 755"}},
 	} {
 		entries, err := layer.Collect(tree, c.source)
 		require.NoError(t, err)
@@ -290,6 +306,12 @@ func TestWhatCannotBeCollected(t *testing.T) {
 	} {
 		require.NoError(t, os.Symlink(target, filepath.Join(dir, filepath.FromSlash(link))))
 	}
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "empty"), 0o755))
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "whiteouts/.wh.dir"), 0o755))
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "whiteouts/sub"), 0o755))
+	for _, name := range []string{"sub/.wh.x", ".wh.dir/y", "fine"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "whiteouts", name), nil, 0o644))
+	}
 	tree, err := os.OpenRoot(dir)
 	require.NoError(t, err)
 	for _, c := range []struct {
@@ -309,6 +331,10 @@ func TestWhatCannotBeCollected(t *testing.T) {
 		{from: "app/sub/deep/x", want: "app/sub/deep is a link to ../../gone, which does not exist"},
 		{from: "chain", want: "dangling is a link to app/gone, which does not exist"},
 		{from: "circle", want: "reading circle: "},
+		{from: "empty", want: "empty is an empty directory"},
+		{from: "whiteouts", want: "whiteouts/.wh.dir: names that begin with .wh."},
+		{from: "whiteouts", glob: []string{"**/y"}, want: "whiteouts/.wh.dir/y: names that begin with .wh."},
+		{from: "whiteouts", glob: []string{"**/*", "!**/.wh.*", "!**/.wh.*/**"}},
 	} {
 		_, err := layer.Collect(tree, layer.Source{From: c.from, To: "/x", Glob: c.glob})
 		checked := layer.Check(tree, layer.Source{From: c.from, To: "/x", Glob: c.glob})
@@ -361,7 +387,7 @@ func TestCollectLeavesOut(t *testing.T) {
 		hintSaying string
 	}{
 		{source: layer.Source{From: ".", Glob: []string{"!dist/**"}}, want: "/src/.github/x.yml /src/.gitignore /src/lib/a /src/theirs/index.json /src/theirs/oci-layout"},
-		{source: layer.Source{From: "web"}, want: ""},
+		{source: layer.Source{From: "web"}, wrong: "web is an empty directory", hintSaying: "directories: [{path: /src}]"},
 		{source: layer.Source{From: "lib"}, want: "/src/a"},
 		{source: layer.Source{From: ".", Glob: []string{"*"}}, want: "/src/.gitignore"},
 		{source: layer.Source{From: "theirs"}, want: "/src/index.json /src/oci-layout"},
@@ -401,7 +427,7 @@ func TestCollectLeavesTheSystemItsDirectories(t *testing.T) {
 	tree, err := os.OpenRoot(dir)
 	require.NoError(t, err)
 	for uid, want := range map[int][]string{
-		0: {"file /bin/f 644", "dir /etc 755", "file /etc/f 644", "dir /tmp 1777", "file /tmp/f 644"},
+		0: {"dir /bin 755", "file /bin/f 644", "dir /etc 755", "file /etc/f 644", "dir /tmp 1777", "file /tmp/f 644"},
 		7: {"dir /bin 755", "file /bin/f 644", "dir /etc 755", "file /etc/f 644", "dir /tmp 755", "file /tmp/f 644"},
 	} {
 		entries, err := layer.Collect(tree, layer.Source{From: ".", To: "/", UID: uid})
