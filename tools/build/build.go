@@ -79,6 +79,7 @@ type engine struct {
 
 	newCompiler func(context.Context) (*gobuild.Builder, error)
 	builder     memo.Value[*gobuild.Builder]
+	grounds     memo.Map[member, ground]
 }
 
 // compiler returns the compiler. The go command is only needed if something is compiled.
@@ -121,7 +122,7 @@ func (e *engine) run(ctx context.Context, p *plan.Plan, report func(Event)) ([]R
 		}
 		for j := range p.Images[i].Children {
 			group.Go(func() error {
-				if err := e.layersOf(ctx, p.Images[i], j, &children[i][j]); err != nil {
+				if err := e.layersOf(ctx, p, member{i, j}, &children[i][j]); err != nil {
 					return err
 				}
 				done.half(p, member{i, j})
@@ -151,19 +152,16 @@ func (e *engine) joined(ctx context.Context, i plan.Image) (v1.ImageIndex, error
 }
 
 // layersOf makes the layers of a child that need no compiler.
-func (e *engine) layersOf(ctx context.Context, i plan.Image, n int, m *made) error {
-	c := i.Children[n]
-	under, err := e.base(ctx, c)
+func (e *engine) layersOf(ctx context.Context, p *plan.Plan, m member, of *made) error {
+	g, err := e.ground(ctx, p, m)
 	if err != nil {
 		return err
 	}
-	m.base = under
-	if len(c.Files) > 0 {
-		l, err := e.layers.files(ctx, e.tree, c)
-		if err != nil {
-			return fmt.Errorf("image %s, %s: %w", i.Name, c.Platform, err)
-		}
-		m.files = l
+	of.base = g.base
+	img := p.Images[m.image]
+	c := img.Children[m.child]
+	if of.files, err = e.layers.filesLayer(ctx, c, g); err != nil {
+		return fmt.Errorf("image %s, %s: %w", img.Name, c.Platform, err)
 	}
 	return nil
 }

@@ -61,7 +61,11 @@ func (e *engine) compileUnit(ctx context.Context, p *plan.Plan, u unit, children
 				group.Go(func() error {
 					m := u.members[t]
 					img := p.Images[m.image]
-					l, err := e.layers.binary(ctx, img.Children[m.child], binary, e.recompile(builder, u.request, t))
+					under, err := e.ground(ctx, p, m)
+					if err != nil {
+						return err
+					}
+					l, err := e.layers.binary(ctx, img.Children[m.child], under, binary, e.recompile(builder, u.request, t))
 					if err != nil {
 						return fmt.Errorf("image %s, %s: %w", img.Name, u.request.Row, blame(builder, u.request, t, binary, err))
 					}

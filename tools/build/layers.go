@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path"
 
 	"github.com/multiarch-build/multiarch/tools/base"
 	"github.com/multiarch-build/multiarch/tools/cache"
@@ -16,6 +14,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/layer"
 	"github.com/multiarch-build/multiarch/tools/memo"
 	"github.com/multiarch-build/multiarch/tools/plan"
+	"github.com/multiarch-build/multiarch/tools/rootfs"
 )
 
 // layers makes layers, each once, and remembers them by what they are made of.
@@ -27,6 +26,7 @@ type layers struct {
 	made      memo.Map[string, layer.Descriptor]
 	collected memo.Map[string, []layer.Entry]
 	entries   memo.Value[[]layer.Entry] // of the static base
+	trees     memo.Map[string, *rootfs.Tree]
 }
 
 func newLayers(life context.Context, store *cache.Store, jobs int) *layers {
@@ -47,29 +47,6 @@ func (l *layers) static(ctx context.Context, c plan.Child) (*image.Layer, error)
 	return l.make(ctx, image.CreatedByBase+c.Base.Builtin, entries, optionsOf(c))
 }
 
-func (l *layers) files(ctx context.Context, tree *os.Root, c plan.Child) (*image.Layer, error) {
-	var all []layer.Entry
-	for _, f := range c.Files {
-		key := fmt.Sprintf("%q", []any{f.From, f.To, f.Glob, f.Mode, f.UID, f.GID})
-		// Platforms usually share their files: they are read once.
-		entries, err := l.collected.Get(key, func() ([]layer.Entry, error) {
-			l.slots <- struct{}{}
-			defer func() { <-l.slots }()
-			return layer.Collect(tree, layer.Source{From: f.From, To: f.To, Glob: f.Glob, Mode: f.Mode, UID: f.UID, GID: f.GID})
-		})
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, entries...)
-	}
-	for _, e := range all {
-		if c.Go != nil && e.Kind != layer.Dir && e.Path == path.Clean(c.Go.Path) {
-			return nil, &HiddenError{e.Path, e.From}
-		}
-	}
-	return l.make(ctx, image.CreatedByFiles, all, optionsOf(c))
-}
-
 // HiddenError is returned for a file at the path of the program, whose layer would hide it.
 type HiddenError struct{ Path, From string }
 
@@ -85,27 +62,27 @@ func (e *HiddenError) Hint() string {
 // recompile makes a program once more and calls use with it, for a layer that has to be written again.
 type recompile func(ctx context.Context, use func(gobuild.Binary) error) error
 
-// binary makes the layer of a compiled program.
-func (l *layers) binary(ctx context.Context, c plan.Child, b gobuild.Binary, again recompile) (*image.Layer, error) {
+// binary makes the layer of a compiled program, over the file system that its image has by then.
+func (l *layers) binary(ctx context.Context, c plan.Child, under ground, b gobuild.Binary, again recompile) (*image.Layer, error) {
 	o := optionsOf(c)
-	key := layer.Key(programEntries(c, b), o)
-	now := func() (layer.Descriptor, error) { return l.write(ctx, key, programEntries(c, b), o) }
+	entries, err := under.program(c, b)
+	if err != nil {
+		return nil, err
+	}
+	key := layer.Key(entries, o)
+	now := func() (layer.Descriptor, error) { return l.write(ctx, key, entries, o) }
 	later := func() (d layer.Descriptor, err error) {
-		err = again(l.life, func(b gobuild.Binary) (err error) {
-			entries := programEntries(c, b)
+		err = again(l.life, func(b gobuild.Binary) error {
+			entries, err := under.program(c, b)
+			if err != nil {
+				return err
+			}
 			d, err = l.write(l.life, layer.Key(entries, o), entries, o)
 			return err
 		})
 		return d, err
 	}
 	return l.kept(key, image.CreatedByProgram, now, later)
-}
-
-func programEntries(c plan.Child, b gobuild.Binary) []layer.Entry {
-	return []layer.Entry{{
-		Path: path.Clean(c.Go.Path), Kind: layer.File, Mode: 0o755, Size: b.Size, SHA256: b.SHA256,
-		Contents: func() (io.ReadCloser, error) { return os.Open(b.Path) },
-	}}
 }
 
 // make returns the layer of some entries, whose contents can be read at any time.

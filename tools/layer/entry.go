@@ -41,7 +41,7 @@ type Entry struct {
 	KeepOwner bool `json:"-"`
 	KeepMode  bool `json:"-"`
 	// Rank decides between entries of one directory: those of the highest rank count, and they must be alike.
-	Rank     Rank   `json:"-"`
+	Rank     Rank   `json:"rank,omitempty"`
 	Size     int64  `json:"size,omitempty"`   // of a file, in bytes
 	SHA256   string `json:"sha256,omitempty"` // of a file's content, in hexadecimal; "" where nobody has read it yet
 	From     string `json:"-"`                // where it comes from, for messages; "" where it comes from no file

@@ -181,6 +181,7 @@ func (b *builder) child(at config.Path, n string, row arch.Row, s config.Setting
 	for _, l := range s.Links {
 		c.Links = append(c.Links, Link{path.Clean(l.Path), l.To})
 	}
+	c.Needed = needed(s)
 	if s.Go != nil {
 		c.Go = b.gobuild(at, n, row, *s.Go, vars)
 	}
@@ -191,6 +192,18 @@ func (b *builder) child(at config.Path, n string, row arch.Row, s config.Setting
 		c.Config.Entrypoint = []string{inside(row.OS, binaryPath(row.OS, n))}
 	}
 	return c
+}
+
+// needed lists the directories that have to exist for a container to start as configured.
+func needed(s config.Settings) []string {
+	var list []string
+	for _, p := range append([]string{s.Workdir}, s.Volumes...) {
+		if p = path.Clean(p); path.IsAbs(p) && p != "/" {
+			list = append(list, p)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // user writes a user as numbers where the base is known: Kubernetes cannot tell whether a name is root (runAsNonRoot),

@@ -61,13 +61,14 @@ type Push struct {
 
 // Child becomes one image.
 type Child struct {
-	Platform arch.Platform `json:"platform"`
-	Base     Base          `json:"base"`
-	Files    []File        `json:"files,omitempty"`
-	// Directories are created, and so are those that the config names: the working directory and the volumes.
-	Directories []Directory `json:"directories,omitempty"`
-	Links       []Link      `json:"links,omitempty"`
-	Go          *Go         `json:"go,omitempty"`
+	Platform    arch.Platform `json:"platform"`
+	Base        Base          `json:"base"`
+	Files       []File        `json:"files,omitempty"`
+	Directories []Directory   `json:"directories,omitempty"`
+	Links       []Link        `json:"links,omitempty"`
+	// Needed are directories that have to exist, sorted: the working directory and the volumes.
+	Needed []string `json:"needed,omitempty"`
+	Go     *Go      `json:"go,omitempty"`
 	// Bazel is the label that bazel: gives the binary. Only a plan for the Bazel engine has it.
 	Bazel  string         `json:"bazel,omitempty"`
 	Config image.Settings `json:"config"`
