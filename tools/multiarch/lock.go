@@ -110,6 +110,9 @@ those named. Builds take bases as they are locked and ask nobody. Prints a line 
 			if err != nil {
 				return err
 			}
+			if err := a.list(cmd.Context(), o, l.hosts, found); err != nil {
+				return err
+			}
 			return a.writeLock(l, found)
 		},
 	}

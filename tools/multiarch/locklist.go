@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/multiarch-build/multiarch/tools/base/pull"
+	"github.com/multiarch-build/multiarch/tools/build"
+	"github.com/multiarch-build/multiarch/tools/lock"
+	"github.com/multiarch-build/multiarch/tools/registry"
+)
+
+// list lists the directories of bases that were just locked, so that no build has to read their layers for that. The
+// lists go to the cache; a build that does not find them there reads the layers itself.
+func (a *app) list(ctx context.Context, o outcome, hosts map[string]registry.Host, found map[string]lock.Base) error {
+	var images []string
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		if found[name].Image != nil {
+			images = append(images, name)
+		}
+	}
+	if len(images) == 0 {
+		return nil
+	}
+	cache, err := store()
+	if err != nil {
+		return err
+	}
+	client := a.client(o.insecure, o.jobs)
+	client.Hosts = hosts
+	puller := pull.NewPuller(client.Connected(), cache)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(client.Jobs, 4))
+	for _, name := range images {
+		image := found[name].Image
+		for platform, child := range image.Platforms {
+			if strings.HasPrefix(platform, "windows/") {
+				continue // builds do not need the list
+			}
+			group.Go(func() error {
+				base, err := puller.Open(ctx, name, image.Reference, child)
+				if err == nil {
+					_, err = build.Tree(cache, base.Layers)
+				}
+				return err
+			})
+		}
+	}
+	return group.Wait()
+}
