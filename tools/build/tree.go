@@ -40,9 +40,12 @@ func treeKey(layers []image.Layer) string {
 }
 
 func apply(tree *rootfs.Tree, l image.Layer) error {
+	if l.Stream != nil {
+		return l.Stream(tree.Apply) // its errors name the base
+	}
 	r, err := l.Blob()
 	if err != nil {
-		return err // it names the base
+		return err
 	}
 	if err := errors.Join(tree.Apply(r), r.Close()); err != nil {
 		return fmt.Errorf("listing the directories of %s: %w", l.Digest, err)

@@ -23,6 +23,9 @@ type Layer struct {
 	CreatedBy string
 	// Blob opens the compressed bytes. It may be nil where an image is assembled but never read.
 	Blob layer.Opener
+	// Stream calls read with the compressed bytes, which nobody keeps; it may call read again if reading fails. If it is
+	// nil, Blob is all there is.
+	Stream func(read func(io.Reader) error) error
 }
 
 // Config returns the config file of an image. The platform is written in canonical form. base is the config of the image

@@ -111,7 +111,9 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Resul
 	client := a.client(o.insecure, o.jobs)
 	client.Hosts = p.registries()
 	client = client.Connected()
-	p.bases = &bases{puller: pull.NewPuller(client, cache)}
+	puller := pull.NewPuller(client, cache)
+	puller.KeepLayers = p.output != "" // all layers are read to write the layout
+	p.bases = &bases{puller: puller}
 	progress := a.terminal.progress()
 	for _, i := range p.plan.Images {
 		progress.expect(i.Name, int64(len(i.Children)))

@@ -26,7 +26,7 @@ const (
 )
 
 // Apply lays a layer over what the tree has: a tar, compressed with gzip or zstd or not at all. It is read once, from
-// start to end.
+// start to end. If that fails, the tree stays as it was.
 func (t *Tree) Apply(layer io.Reader) error {
 	plain, err := decompress(layer)
 	if err != nil {
@@ -37,10 +37,15 @@ func (t *Tree) Apply(layer io.Reader) error {
 	if err := a.read(tar.NewReader(plain)); err != nil {
 		return err
 	}
+	// What follows the archive belongs to the layer as well: a reader that checks the digest needs all of it.
+	if _, err := io.Copy(io.Discard, plain); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, layer); err != nil {
+		return err
+	}
 	a.apply()
-	// What follows the end of the archive belongs to the layer as well: whoever hashes it wants all of it.
-	_, err = io.Copy(io.Discard, plain)
-	return err
+	return nil
 }
 
 func decompress(r io.Reader) (io.ReadCloser, error) {

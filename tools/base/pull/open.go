@@ -26,6 +26,9 @@ const maxConfig = 8 << 20
 
 // Puller reads locked bases.
 type Puller struct {
+	// KeepLayers keeps layers that are only streamed as well, for a caller that reads them afterwards.
+	KeepLayers bool
+
 	client registry.Client
 	store  *cache.Store
 	slots  chan struct{} // as many as blobs may be downloaded at a time
@@ -92,6 +95,12 @@ func (p *Puller) Open(ctx context.Context, base, reference string, c lock.Child)
 				return nil, fail(err)
 			}
 			return r, nil
+		}
+		out.Layers[n].Stream = func(read func(io.Reader) error) error {
+			if err := p.stream(ctx, repo, l, read); err != nil {
+				return fail(err)
+			}
+			return nil
 		}
 	}
 	return out, nil
