@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -132,34 +131,6 @@ func TestConcurrentBuildsShareACache(t *testing.T) {
 	wg.Wait()
 	assert.Equal(t, got[0], got[1])
 	assert.Equal(t, got[0], got[2])
-}
-
-// TestDamagedCacheIsMadeAgain damages every file of the cache in turn, in each of the ways a disk or a person would.
-func TestDamagedCacheIsMadeAgain(t *testing.T) {
-	dir, cacheDir := tree(t), t.TempDir()
-	want := digests(t, run(t, dir, cacheDir, services))
-	for what, damage := range map[string]func(string) error{
-		"flipped":   func(f string) error { return flip(f) },
-		"truncated": func(f string) error { return os.Truncate(f, 10) },
-		"emptied":   func(f string) error { return os.Truncate(f, 0) },
-		"removed":   os.Remove,
-	} {
-		for _, part := range []string{"blobs", "records", "go", ""} {
-			t.Run(what+" "+part, func(t *testing.T) {
-				n := 0
-				err := filepath.WalkDir(filepath.Join(cacheDir, part), func(p string, d fs.DirEntry, err error) error {
-					if err != nil || d.IsDir() || d.Name() == "lock" {
-						return err
-					}
-					n++
-					return damage(p)
-				})
-				require.NoError(t, err)
-				require.Positive(t, n)
-				assert.Equal(t, want, digests(t, run(t, dir, cacheDir, services)))
-			})
-		}
-	}
 }
 
 func flip(file string) error {
