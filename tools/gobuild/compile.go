@@ -284,7 +284,7 @@ func (b *Builder) remember(ctx context.Context, o *outputs, r Request, jobs []jo
 		if !complete || !b.reusable(r) {
 			inputs = nil
 		}
-		err = b.store.Put(recordKind, b.key(r, t), record{inputs, j.name, o.slot(j.target), binary.Size, binary.SHA256, j.foreign})
+		err = b.store.Put(recordKind, b.key(r, t), record{inputs, j.name, o.unit, o.slot(j.target), binary.Size, binary.SHA256, j.foreign})
 		if j.foreign != (foreign{}) {
 			err = errors.Join(err, b.store.Put(foreignKind, b.foreignKey(r, t), j.foreign))
 		}

@@ -71,7 +71,7 @@ func (b *Builder) Build(ctx context.Context, r Request, use func([]Binary) error
 	if err != nil {
 		return err
 	}
-	unlock, err := b.store.Lock(ctx, filepath.Join(folder, "lock"), "another build of "+r.Row.String())
+	unlock, err := b.store.Lock(ctx, filepath.Join(folder, lockFile), "another build of "+r.Row.String())
 	if err != nil {
 		return err
 	}
@@ -107,11 +107,15 @@ func (b *Builder) Check(r Request, t Target, got Binary) bool {
 
 const recordKind = "go"
 
+// lockFile is the lock of the folder of a request.
+const lockFile = "lock"
+
 // record is what is remembered about a target: what it was made of, and what came out.
 type record struct {
 	Inputs  []input `json:"inputs"` // none if they cannot be known
 	Name    string  `json:"name"`   // of the executable
-	Slot    string  `json:"slot"`   // the subfolder that has it
+	Unit    string  `json:"unit"`   // the folder of the request
+	Slot    string  `json:"slot"`   // the subfolder in it that has the executable
 	Size    int64   `json:"size"`
 	SHA256  string  `json:"sha256"`
 	Foreign foreign `json:"foreign"`

@@ -48,7 +48,7 @@ func (a *app) command() *cobra.Command {
 	refuseEmpty(root.PersistentFlags())
 	for _, make := range []func() *cobra.Command{
 		a.initCommand, a.planCommand, a.buildCommand, a.pushCommand, a.releaseCommand, a.loginCommand, a.loadCommand, a.archiveCommand, a.runCommand,
-		a.inspectCommand, a.verifyCommand, a.diffCommand, a.lockCommand, a.outdatedCommand, a.indexCommand, a.generateCommand, a.ciCommand, a.registryCommand, a.platformsCommand, a.schemaCommand, a.versionCommand,
+		a.inspectCommand, a.verifyCommand, a.diffCommand, a.lockCommand, a.outdatedCommand, a.cacheCommand, a.indexCommand, a.generateCommand, a.ciCommand, a.registryCommand, a.platformsCommand, a.schemaCommand, a.versionCommand,
 	} {
 		cmd := make()
 		for _, c := range append(cmd.Commands(), cmd) {

@@ -81,7 +81,8 @@ func (a *app) lockCommand() *cobra.Command {
 		Short: "Pin every base, per platform",
 		Long: `Ask registries and Debian archives what the bases of multiarch.yaml are right now, for every platform that an image
 wants, and write it to multiarch.lock, beside multiarch.yaml. What is locked stays as it is: --update asks again, for all bases or
-those named. Builds take bases as they are locked and ask nobody. Prints a line a base that has changed.`,
+those named. Builds take bases as they are locked and ask nobody. The static base is part of multiarch: its digest and versions are recorded, so
+that a change by an upgrade is noticed. Prints a line for everything that has changed.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			l, err := a.locking()

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multiarch-build/multiarch/tools/cache"
+	"github.com/multiarch-build/multiarch/tools/gobuild"
+)
+
+func (a *app) cacheCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "cache",
+		Short: "Check, measure or empty the cache",
+		Long: `The cache holds layers, base images, packages and compiled programs, in MULTIARCH_CACHE or in the cache folder of the
+user. It may be removed at any time, even during a build: whatever is missing or damaged is made again.`,
+		Example: `  multiarch cache size
+  multiarch cache check
+  MULTIARCH_CACHE=/var/cache/multiarch multiarch cache clean`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.cacheCheckCommand(), a.cacheSizeCommand(), a.cacheCleanCommand())
+	return cmd
+}
+
+func (a *app) cacheCheckCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Read the whole cache and remove what is damaged",
+		Long: `Read every entry of the cache and compare it with its digest or record. Prints the path of every damaged entry, removes
+it, and exits with 4 if there was one. Builds check what they use by themselves; this also finds damage in the rest.`,
+		Example: `  multiarch cache check`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := store()
+			if err != nil {
+				return err
+			}
+			damaged, err := s.CheckEntries(cmd.Context())
+			if err != nil {
+				return err
+			}
+			programs, err := gobuild.CheckPrograms(cmd.Context(), s)
+			if err != nil {
+				return fmt.Errorf("checking compiled programs: %w", err)
+			}
+			damaged = append(damaged, programs...)
+			for _, d := range damaged {
+				a.terminal.result("%s", d.Path)
+			}
+			if len(damaged) == 0 {
+				a.terminal.note("the cache %s is sound", s.Dir())
+				return nil
+			}
+			entries := "a damaged entry"
+			if n := len(damaged); n > 1 {
+				entries = fmt.Sprintf("%d damaged entries", n)
+			}
+			a.terminal.note("removed %s from the cache %s; builds make them again", entries, s.Dir())
+			return errDiffers
+		},
+	}
+}
+
+func (a *app) cacheSizeCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "size",
+		Short: "Print how much the cache holds",
+		Long:  `Print the size of the cache, one line per kind of entry and one for the total.`,
+		Example: `  multiarch cache size
+  multiarch cache size --json`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			s, err := store()
+			if err != nil {
+				return err
+			}
+			all, err := s.Usage()
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return a.terminal.json(all)
+			}
+			total := cache.Usage{Area: "total"}
+			for _, u := range all {
+				total.Files += u.Files
+				total.Bytes += u.Bytes
+			}
+			for _, u := range append(all, total) {
+				a.terminal.result("%-9s  %5d files  %9s", u.Area, u.Files, size(u.Bytes))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (a *app) cacheCleanCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "clean",
+		Short:   "Remove everything from the cache",
+		Long:    `Remove every entry of the cache. Other files in its folder stay. Builds that are running take longer, and do not fail.`,
+		Example: `  multiarch cache clean`,
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			s, err := store()
+			if err != nil {
+				return err
+			}
+			return s.Clean()
+		},
+	}
+}
