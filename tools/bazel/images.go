@@ -114,6 +114,11 @@ func (t *resolver) settings(image string, c plan.Child) attributes {
 	put("user", c.Config.User)
 	put("workdir", c.Config.Workdir)
 	put("stop_signal", c.Config.StopSignal)
+	var allow []string
+	for _, kind := range s.Allow {
+		allow = append(allow, string(kind))
+	}
+	putList("allow", allow)
 	return a
 }
 

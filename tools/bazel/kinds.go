@@ -24,7 +24,7 @@ const (
 func Kinds() map[string]rule.KindInfo {
 	return map[string]rule.KindInfo{
 		imageKind: kind("binary files platforms", "base entrypoint cmd env user workdir ports volumes labels annotations "+
-			"stop_signal created compression cgo overrides"),
+			"stop_signal created compression cgo allow overrides"),
 		filesKind:     kind("srcs", "to strip_prefix mode owner owned_below"),
 		debianKind:    kind("packages", "base slim"),
 		baseImageKind: kind("layouts", "base lock"),

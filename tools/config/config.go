@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/finding"
 )
 
 // Config is a whole multiarch.yaml. The yaml tags name the keys; a key without omitempty is required.
@@ -77,6 +78,8 @@ type Settings struct {
 	StopSignal  string        `yaml:"stop_signal,omitempty" jsonschema_description:"The signal that asks the program to end, such as SIGINT."`
 	Created     Created       `yaml:"created,omitempty" jsonschema_description:"The creation time to record: epoch (default), commit, or a time in RFC 3339."`
 	Compression Compression   `yaml:"compression,omitempty" jsonschema_description:"How layers are compressed: gzip (default) or zstd."`
+	// Allow is about the checks of the finished image, and changes none of its bytes.
+	Allow []finding.Kind `yaml:"allow,omitempty" jsonschema_description:"Kinds of problems with which the image is built and published nevertheless."`
 }
 
 // Go is a Go main package and how it is compiled. -trimpath is always given.

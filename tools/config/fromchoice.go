@@ -56,8 +56,8 @@ func (r *reader) checkFrom(c *Config, at Path, i Image) {
 	settings := reflect.ValueOf(i.Settings)
 	fields := fieldsOf(settings.Type())
 	for _, key := range fields.names {
-		// Annotations are those of the index.
-		if key != "annotations" && !settings.FieldByIndex(fields.byName[key].index).IsZero() {
+		// Annotations are those of the index; allow changes nothing in the images.
+		if key != "annotations" && key != "allow" && !settings.FieldByIndex(fields.byName[key].index).IsZero() {
 			r.fail(at.to(key), as, "cannot stand beside from")
 		}
 	}

@@ -29,6 +29,7 @@ func (s Settings) with(over Settings) Settings {
 	replace(&s.StopSignal, over.StopSignal)
 	replace(&s.Created, over.Created)
 	replace(&s.Compression, over.Compression)
+	replaceList(&s.Allow, over.Allow)
 	return s
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/invopop/jsonschema"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/finding"
 )
 
 // Schema returns the JSON Schema (draft 2020-12) of multiarch.yaml, derived from the types of this package.
@@ -51,6 +52,12 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 		return byPlatform(&jsonschema.Schema{Ref: "#/$defs/Settings"})
 	case reflect.TypeFor[Compression]():
 		return &jsonschema.Schema{Type: "string", Enum: []any{Gzip, Zstd}}
+	case reflect.TypeFor[finding.Kind]():
+		kinds := &jsonschema.Schema{Type: "string"}
+		for _, k := range finding.Kinds() {
+			kinds.Enum = append(kinds.Enum, k)
+		}
+		return kinds
 	case reflect.TypeFor[Created](), reflect.TypeFor[Name](), reflect.TypeFor[Duration](), reflect.TypeFor[Capabilities](), reflect.TypeFor[Pattern]():
 		return &jsonschema.Schema{Type: "string"}
 	case reflect.TypeFor[map[Name]Text](), reflect.TypeFor[map[Text]Text]():

@@ -13,14 +13,15 @@ import (
 // layerCache reads every layer once, however many children have it, and forgets it with the last of them.
 type layerCache struct {
 	source *Source
+	checks Checks
 	mu     sync.Mutex
 	// users counts the children that a layer is still needed for.
 	users  map[v1.Hash]int
 	layers memo.Map[v1.Hash, *contents]
 }
 
-func newLayerCache(s *Source, children []*childState) *layerCache {
-	c := &layerCache{source: s, users: map[v1.Hash]int{}}
+func newLayerCache(s *Source, children []*childState, with Checks) *layerCache {
+	c := &layerCache{source: s, checks: with, users: map[v1.Hash]int{}}
 	for _, child := range children {
 		for h := range child.digests() {
 			c.users[h]++
@@ -43,14 +44,30 @@ func (c *childState) digests() map[v1.Hash]bool {
 // get reads a layer of img, or waits until somebody else has.
 func (c *layerCache) get(ctx context.Context, img v1.Image, d v1.Descriptor) (*contents, error) {
 	content, err := c.layers.Get(d.Digest, func() (*contents, error) {
+		if known, ok := c.recall(d); ok {
+			return known, nil
+		}
 		e := &examiner{}
 		defer e.close()
-		return readLayer(ctx, c.source, img, d, e)
+		content, err := readLayer(ctx, c.source, img, d, e)
+		if err == nil {
+			c.keep(d, content)
+		}
+		return content, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading layer %s: %w", d.Digest, err)
 	}
 	return content, nil
+}
+
+// away tells whether a layer would have to be downloaded to know what it holds.
+func (c *layerCache) away(d v1.Descriptor) bool {
+	if c.checks.Away == nil || !c.checks.Away(d) {
+		return false
+	}
+	_, known := c.recall(d)
+	return !known
 }
 
 // done says that child needs its layers no longer.

@@ -2,11 +2,13 @@ package inspect
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/finding"
 )
 
 // verify looks at everything below the descriptor of a child.
@@ -25,13 +27,13 @@ func (c *childState) verify(ctx context.Context, s *Source, cache *layerCache) e
 		c.bytes("the config", raw, o.manifest.Config)
 	}
 	if err != nil {
-		c.problem(place{}, "%s", s.complaint("the config", err))
+		c.damage(place{}, "%s", s.complaint("the config", err))
 	}
 	if c.attests != "" {
 		return c.blobs(ctx, s)
 	}
 	if err == nil && !o.manifest.Config.MediaType.IsConfig() {
-		c.problem(place{}, "the media type of the config is %q, which is no image config", o.manifest.Config.MediaType)
+		c.damage(place{}, "the media type of the config is %q, which is no image config", o.manifest.Config.MediaType)
 		config = nil
 	}
 	if config == nil {
@@ -51,14 +53,14 @@ func (c *childState) platforms(config *v1.ConfigFile) {
 	said := arch.Canonical(config.OS, config.Architecture, config.Variant)
 	switch {
 	case config.OS == "" || config.Architecture == "":
-		c.problem(place{}, "the config says no platform")
+		c.damage(place{}, "the config says no platform")
 	case c.desc.Platform == nil:
 		c.platform = said
 		c.child = said.String()
 	case c.platform != said:
-		c.problem(place{}, "its descriptor says %s, its config %s", c.platform, said)
+		c.problem(finding.WrongPlatform, place{}, "its descriptor says %s, its config %s", c.platform, said)
 	case c.desc.Platform.OSVersion != "" && config.OSVersion != "" && c.desc.Platform.OSVersion != config.OSVersion:
-		c.problem(place{}, "its descriptor says os.version %s, its config %s", c.desc.Platform.OSVersion, config.OSVersion)
+		c.problem(finding.WrongPlatform, place{}, "its descriptor says os.version %s, its config %s", c.desc.Platform.OSVersion, config.OSVersion)
 	}
 }
 
@@ -80,19 +82,25 @@ func at(i int, d v1.Descriptor) place { return place{layer: i + 1, digest: d.Dig
 func (c *childState) layers(ctx context.Context, s *Source, cache *layerCache, config *v1.ConfigFile) (*rootfs, error) {
 	descriptors, diffIDs := c.opened.manifest.Layers, config.RootFS.DiffIDs
 	if len(descriptors) != len(diffIDs) {
-		c.problem(place{}, "the manifest has %d layers, the config %d diffIDs", len(descriptors), len(diffIDs))
+		c.damage(place{}, "the manifest has %d layers, the config %d diffIDs", len(descriptors), len(diffIDs))
+	}
+	read, err := c.readLayers(ctx, cache, config)
+	if err != nil {
+		return nil, err
 	}
 	root := &rootfs{windows: c.platform.OS == "windows"}
 	for i, d := range descriptors {
-		if !d.MediaType.IsDistributable() || len(d.URLs) > 0 {
-			// Its bytes are somewhere the image's author has chosen, and nothing is fetched from there.
+		content := read[i]
+		switch {
+		case elsewhere(d):
 			c.note(at(i, d), "comes from outside of the registry: not examined")
 			root.partial = true
 			continue
-		}
-		content, err := cache.get(ctx, c.opened.image, d)
-		if err != nil {
-			return nil, err
+		case content == nil:
+			c.note(at(i, d), "not examined: it is not downloaded, and no check depends on it")
+			c.away++
+			root.partial = true
+			continue
 		}
 		var diffID v1.Hash
 		if i < len(diffIDs) {
@@ -111,17 +119,17 @@ func (c *childState) layers(ctx context.Context, s *Source, cache *layerCache, c
 func (c *childState) stored(at place, d v1.Descriptor, got *contents) bool {
 	if got.fault != nil {
 		if missing(got.fault) {
-			c.problem(at, "the blob is missing")
+			c.damage(at, "the blob is missing")
 		} else {
-			c.problem(at, "%v", got.fault)
+			c.damage(at, "%v", got.fault)
 		}
 		return false
 	}
 	if got.size != d.Size {
-		c.problem(at, "the blob has %d bytes, the manifest says %d", got.size, d.Size)
+		c.damage(at, "the blob has %d bytes, the manifest says %d", got.size, d.Size)
 	}
 	if got.digest != d.Digest {
-		c.problem(at, "the digest of the blob is %s", got.digest)
+		c.damage(at, "the digest of the blob is %s", got.digest)
 		return false
 	}
 	return true
@@ -134,23 +142,27 @@ func (c *childState) layer(at place, d v1.Descriptor, diffID v1.Hash, got *conte
 		return false
 	}
 	if got.broken != nil {
-		c.problem(at, "cannot be decompressed: %v", got.broken)
+		c.damage(at, "cannot be decompressed: %v", got.broken)
 		return false
 	}
 	if said, known := compressionOf(d.MediaType); !known {
-		c.problem(at, "its media type %q is not that of a layer", d.MediaType)
+		c.damage(at, "its media type %q is not that of a layer", d.MediaType)
 	} else if said != got.compression {
-		c.problem(at, "its media type says %s, its bytes are %s", said, got.compression)
+		c.damage(at, "its media type says %s, its bytes are %s", said, got.compression)
 	}
 	switch {
 	case diffID == v1.Hash{}:
 	case diffID.Algorithm != got.diffID.Algorithm:
 		c.note(at, "its diffID is a %s, which is not checked", diffID.Algorithm)
 	case diffID != got.diffID:
-		c.problem(at, "its diffID is %s, the config says %s", got.diffID, diffID)
+		c.damage(at, "its diffID is %s, the config says %s", got.diffID, diffID)
+	}
+	if errors.Is(got.tarError, errCrowded) {
+		c.problem(finding.NotExamined, at, "its files are not examined: %v", got.tarError)
+		return false
 	}
 	if got.tarError != nil {
-		c.problem(at, "is no readable tar archive: %v", got.tarError)
+		c.damage(at, "is not a readable tar archive: %v", got.tarError)
 		return false
 	}
 	return true
@@ -166,12 +178,14 @@ func (c *childState) executables(root *rootfs, config *v1.ConfigFile) {
 	}
 	p := programs{
 		findings: &c.findings, root: root, row: row, platform: c.platform,
-		dir: config.Config.WorkingDir, started: map[*program]bool{}, loading: newLibraries(root, row, config.Config),
+		config: config.Config, started: map[*program]bool{}, loading: newLibraries(root, row, config.Config),
 	}
 	if c.platform.Architecture == "arm" && c.platform.Variant == "" {
-		c.problem(place{}, "%s has no variant, and means v5, v6 or v7 to different tools", c.platform)
+		c.problem(finding.WrongPlatform, place{}, "%s has no variant, and means v5, v6 or v7 to different tools", c.platform)
 	}
 	p.entrypoint(config.Config)
+	p.user(config.Config.User)
+	p.workdir(config.Config.WorkingDir)
 	for _, l := range root.layers {
 		for _, e := range l.programs {
 			p.check(l, e)
@@ -184,7 +198,7 @@ func (c *childState) executables(root *rootfs, config *v1.ConfigFile) {
 	}
 	p.summarise()
 	if root.exhausted() {
-		c.problem(place{}, "its links are too involved to be followed: not all files are examined")
+		c.problem(finding.NotExamined, place{}, "its links are too involved to be followed: not all files are examined")
 	}
 }
 

@@ -16,8 +16,11 @@ type contents struct {
 	measure
 	// fault is why the blob could not be read, where that is the image's fault. There is nothing else then.
 	fault error
-	// entries has every file by its absolute path.
+	// entries has files by their absolute paths: all but those in plain.
 	entries map[string]entry
+	plain   plainFiles
+	// folding has the plain files of a Windows file system by their names in lower case.
+	folding plainFiles
 	// gone has the paths that the layer removes from the layers below it, opaque the directories of which it shows
 	// nothing from below. Image spec, "Whiteouts".
 	gone, opaque map[string]bool
@@ -42,6 +45,8 @@ type entry struct {
 	kind fileKind
 	// executable is set where the file's mode lets anyone execute it.
 	executable bool
+	// library is set for files that are called as shared libraries are.
+	library bool
 	// implied directories have no entry of their own in the tar.
 	implied bool
 	target  string
@@ -51,19 +56,21 @@ type entry struct {
 	text *string
 }
 
-// listLimit is how much memory, in bytes and roughly, the list of a layer's files may take: 700,000 files with names
-// of ordinary length. entryCost is what a file takes besides its name.
+// listLimit is how much memory, in bytes and roughly, the list of a layer's files may take: 700,000 directories, links and
+// programs with names of ordinary length, or 4 million other files. entryCost is what an entry takes besides its name.
 const (
 	listLimit = 96 << 20
 	entryCost = 96
 )
 
-var errCrowded = errors.New("it has more files than can be examined")
+var errCrowded = errors.New("it has more than 4,000,000 files, or 700,000 directories, links and programs")
 
 // readLayer reads a layer. Without an examiner only its bytes are measured. An error means that the
 // layer could not be got hold of, and that this is not the image's fault.
 func readLayer(ctx context.Context, s *Source, img v1.Image, d v1.Descriptor, e *examiner) (*contents, error) {
-	c := &contents{entries: map[string]entry{}, gone: map[string]bool{}, opaque: map[string]bool{}, room: listLimit}
+	c := &contents{
+		entries: map[string]entry{}, plain: plainFiles{}, folding: plainFiles{}, gone: map[string]bool{}, opaque: map[string]bool{}, room: listLimit,
+	}
 	err := func() error {
 		layer, err := img.LayerByDigest(d.Digest)
 		if err != nil {
@@ -104,27 +111,24 @@ func (c *contents) visit(h *tar.Header, content io.Reader, e *examiner) error {
 	name := path.Clean("/" + h.Name)
 	dir, base := path.Split(name)
 	dir = path.Clean(dir)
-	if !c.pay(name, h.Linkname) {
-		return errCrowded
-	}
 	switch {
 	case base == opaqueName:
 		c.opaque[dir] = true
-		return nil
+		return c.pay(dir)
 	case strings.HasPrefix(base, whiteoutPrefix+whiteoutPrefix):
 		return nil // what AUFS kept for itself
 	case strings.HasPrefix(base, whiteoutPrefix):
 		if hidden := strings.TrimPrefix(base, whiteoutPrefix); hidden != "" && hidden != "." && hidden != ".." {
 			c.gone[path.Join(dir, hidden)] = true
 		}
-		return nil
+		return c.pay(name)
 	}
 	made := entry{executable: h.Mode&0o111 != 0}
 	switch h.Typeflag {
 	case tar.TypeDir:
 		made.kind = directory
 	case tar.TypeReg, tar.TypeGNUSparse:
-		made.kind = regular
+		made.kind, made.library = regular, libraryName(name)
 		if err := c.regular(&made, name, h, content, e); err != nil {
 			return err
 		}
@@ -132,7 +136,7 @@ func (c *contents) visit(h *tar.Header, content io.Reader, e *examiner) error {
 		made.kind, made.target = symlink, h.Linkname
 	case tar.TypeLink:
 		made.kind, made.target = hardlink, path.Clean("/"+h.Linkname)
-		if to, ok := c.entries[made.target]; ok && to.kind != directory {
+		if to, ok := c.at(made.target); ok && to.kind != directory {
 			made = to
 		}
 	case tar.TypeXGlobalHeader:
@@ -140,24 +144,52 @@ func (c *contents) visit(h *tar.Header, content io.Reader, e *examiner) error {
 	default:
 		made.kind = special
 	}
-	c.entries[name] = made
+	if err := c.put(name, made); err != nil {
+		return err
+	}
 	for ; dir != "/"; dir = path.Dir(dir) {
-		if _, ok := c.entries[dir]; ok {
+		if _, ok := c.at(dir); ok {
 			break
 		}
-		if !c.pay(dir) {
-			return errCrowded
+		if err := c.put(dir, entry{kind: directory, implied: true}); err != nil {
+			return err
 		}
-		c.entries[dir] = entry{kind: directory, implied: true}
 	}
 	return nil
+}
+
+// put takes note of an entry in place of an earlier one of the same name.
+func (c *contents) put(name string, e entry) error {
+	if e.plain() {
+		delete(c.entries, name)
+		c.plain.add(name, e.executable)
+		if strings.HasPrefix(name, windowsFiles) {
+			c.folding.add(strings.ToLower(name), e.executable)
+		}
+		return c.pay()
+	}
+	c.plain.remove(name)
+	c.folding.remove(strings.ToLower(name))
+	c.entries[name] = e
+	return c.pay(name, e.target)
+}
+
+// at finds an entry by its path.
+func (c *contents) at(name string) (entry, bool) {
+	if e, ok := c.entries[name]; ok {
+		return e, true
+	}
+	if executable, ok := c.plain.find(name); ok {
+		return entry{kind: regular, executable: executable}, true
+	}
+	return entry{}, false
 }
 
 // regular looks into a regular file, if it may be a program or has to do with what programs need.
 func (c *contents) regular(made *entry, name string, h *tar.Header, content io.Reader, e *examiner) error {
 	switch runs := made.executable || windowsProgram(name); {
-	case loaderFile(name):
-		if h.Size > loaderFileLimit || sparse(h) {
+	case textFile(name):
+		if h.Size > textLimit || sparse(h) {
 			return nil
 		}
 		raw, err := io.ReadAll(content)
@@ -165,18 +197,15 @@ func (c *contents) regular(made *entry, name string, h *tar.Header, content io.R
 			return err
 		}
 		text := string(raw)
-		if made.text = &text; !c.pay(text) {
-			return errCrowded
-		}
+		made.text = &text
+		return c.pay(text)
 	case runs || libraryName(name):
 		p, err := e.examine(name, h, content, runs)
 		if err != nil || p == nil || !runs && p.script() {
 			return err
 		}
-		for _, s := range p.strings() {
-			if s != "" && !c.pay(s) {
-				return errCrowded
-			}
+		if err := c.pay(p.strings()...); err != nil {
+			return err
 		}
 		made.program = p
 		if runs {
@@ -188,13 +217,18 @@ func (c *contents) regular(made *entry, name string, h *tar.Header, content io.R
 	return nil
 }
 
-// pay takes what the strings of a file cost from the room there is, and tells whether there was enough.
-func (c *contents) pay(strings ...string) bool {
-	c.room -= entryCost
+// pay takes what an entry costs from the room there is: little for a plain file, which keeps no string.
+func (c *contents) pay(strings ...string) error {
+	c.room -= plainCost
 	for _, s := range strings {
-		c.room -= len(s)
+		if s != "" {
+			c.room -= entryCost + len(s)
+		}
 	}
-	return c.room >= 0
+	if c.room < 0 {
+		return errCrowded
+	}
+	return nil
 }
 
 // windowsProgram tells whether Windows would execute a file of that name; modes mean nothing there.

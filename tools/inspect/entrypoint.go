@@ -1,11 +1,14 @@
 package inspect
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multiarch-build/multiarch/tools/finding"
 )
 
 // defaultPath is where runtimes look for programs if the image does not say.
@@ -33,7 +36,7 @@ func (p *programs) entrypoint(config v1.Config) {
 			p.start(found.program, config)
 			if len(config.Entrypoint) > 0 && len(config.Cmd) > 0 {
 				// Many entrypoints are scripts and supervisors that start the command.
-				p.start(p.executable(config.Cmd[0], config), config)
+				p.start(p.executable(config.Cmd[0]), config)
 			}
 			return
 		case !plain.found:
@@ -45,17 +48,47 @@ func (p *programs) entrypoint(config v1.Config) {
 	switch {
 	case p.root.exhausted():
 	case plain.found && plain.kind == regular:
-		p.problem(at, "the entrypoint %s is not executable", name)
+		p.problem(finding.InvalidEntrypoint, at, "the entrypoint %s is not executable", name)
 	case plain.found:
-		p.problem(at, "the entrypoint %s is no regular file", name)
-	case p.root.partial: // it may be in a layer that could not be read
+		p.problem(finding.InvalidEntrypoint, at, "the entrypoint %s is not a regular file", name)
+	case p.root.partial: // it may be in a layer that was not read
 	case len(candidates) == 0:
-		p.problem(place{}, "the entrypoint %s cannot be found: PATH is empty", name)
+		p.problem(finding.MissingEntrypoint, place{}, "the entrypoint %s cannot be found: PATH is empty%s", name, p.elsewhere(name))
 	case strings.ContainsAny(name, `/\`):
-		p.problem(place{}, "the entrypoint %s does not exist", name)
+		p.problem(finding.MissingEntrypoint, place{}, "the entrypoint %s does not exist%s", name, p.elsewhere(name))
 	default:
-		p.problem(place{}, "the entrypoint %s is in no directory of PATH", name)
+		p.problem(finding.MissingEntrypoint, place{}, "the entrypoint %s is in no directory of PATH%s", name, p.elsewhere(name))
 	}
+}
+
+// elsewhere names the programs of the image that are called like the last word of name.
+func (p *programs) elsewhere(name string) string {
+	word := func(file string) string {
+		base := path.Base(strings.ReplaceAll(file, `\`, "/"))
+		if p.root.windows {
+			base = strings.TrimSuffix(strings.ToLower(base), ".exe")
+		}
+		return base
+	}
+	var found []string
+	for _, l := range p.root.layers {
+		for _, e := range l.programs {
+			if word(e.path) != word(name) || slices.Contains(found, e.path) {
+				continue
+			}
+			if seen := p.root.resolve(e.path); seen.found && seen.program == e {
+				found = append(found, e.path)
+			}
+		}
+	}
+	const most = 3
+	switch {
+	case len(found) == 0:
+		return ""
+	case len(found) > most:
+		return fmt.Sprintf("; the image has %s and %d more", strings.Join(found[:most], ", "), len(found)-most)
+	}
+	return "; the image has " + strings.Join(found, ", ")
 }
 
 // start takes note of a program that a container starts, and of what runs it.
@@ -72,23 +105,29 @@ func (p *programs) start(e *program, config v1.Config) {
 		if !path.IsAbs(name) {
 			name = join("/", config.WorkingDir, name)
 		}
-		runner := p.executable(name, config)
-		if runner != nil && path.Base(name) == "env" && e.argument != "" {
+		runner := p.executable(name)
+		if runner != nil && path.Base(name) == env && e.argument != "" {
 			p.started[runner] = true
-			runner = p.executable(e.argument, config)
+			runner = p.executable(e.argument)
 		}
 		e = runner
 	}
 }
 
 // executable finds the program that a name stands for, nil where there is none.
-func (p *programs) executable(name string, config v1.Config) *program {
-	for _, candidate := range p.candidates(name, config) {
+func (p *programs) executable(name string) *program {
+	found, _ := p.find(name)
+	return found.program
+}
+
+// find finds the executable file that a name stands for.
+func (p *programs) find(name string) (located, bool) {
+	for _, candidate := range p.candidates(name, p.config) {
 		if found := p.root.resolve(candidate); found.found && found.kind == regular && found.executable {
-			return found.program
+			return found, true
 		}
 	}
-	return nil
+	return located{}, false
 }
 
 // starts looks at the file that is started.
@@ -100,9 +139,9 @@ func (p *programs) starts(name string, found located) {
 	case found.program == nil && p.root.windows && !windowsProgram(found.path):
 		// A batch file, which cmd.exe starts.
 	case found.program == nil:
-		p.problem(at, "the entrypoint %s is neither %s nor a script with a #! line", name, article(string(p.row.Header.Format)))
+		p.problem(finding.InvalidEntrypoint, at, "the entrypoint %s is neither %s nor a script with a #! line", name, article(string(p.row.Header.Format)))
 	case found.program.script() && p.root.windows:
-		p.problem(at, "the entrypoint %s is a script, and Windows knows no #! lines", name)
+		p.problem(finding.InvalidEntrypoint, at, "the entrypoint %s is a script, and Windows ignores #! lines", name)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/finding"
 )
 
 // libraries finds the shared libraries that the programs of an image need.
@@ -165,7 +166,7 @@ func (p *programs) libraries(at place, e *program) {
 	// Packages bring programs that need more than the package: what the image is there to start has to work.
 	report := p.note
 	if p.started[e] {
-		report = p.problem
+		report = p.missingLibrary
 	}
 	for _, l := range p.loading.look(from, e, p.started[e]) {
 		behalf := ""
@@ -174,6 +175,10 @@ func (p *programs) libraries(at place, e *program) {
 		}
 		report(at, "it needs the library %s%s, %s", l.name, behalf, p.loading.explain(l.name).text)
 	}
+}
+
+func (p *programs) missingLibrary(at place, format string, args ...any) {
+	p.problem(finding.MissingLibrary, at, format, args...)
 }
 
 // plugin looks at a library of layer l that is not executable, if the image shows it.
@@ -186,9 +191,11 @@ func (p *programs) plugin(l stacked, e *program) {
 	at.file = e.path
 	switch {
 	case e.header.Format != arch.ELF:
+	case e.cut != "":
+		p.problem(finding.IncompleteProgram, at, "is incomplete: %s", e.cut)
 	case e.header != p.row.Header:
 		p.note(at, "is %s, and %s runs %s", e.header, p.platform, p.row.Header)
-	case e.unread == nil && e.links != nil && !p.root.partial:
+	case e.unread == "" && e.links != nil && !p.root.partial:
 		p.needs(at, e)
 	}
 }

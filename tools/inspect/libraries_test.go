@@ -135,7 +135,7 @@ func TestVerifyLooksForLibraries(t *testing.T) {
 	needs := func(names ...string) file { return program(linked{interpreter: glibc, needed: names}) }
 	library := func(name string, needed ...string) file { return at(name, 0o644, linked{needed: needed}) }
 	environment := func(env ...string) func(*v1.ConfigFile) {
-		return func(c *v1.ConfigFile) { c.Config.Env, c.Config.WorkingDir = env, "/work" }
+		return func(c *v1.ConfigFile) { c.Config.Env, c.Config.WorkingDir = env, "/usr" }
 	}
 	const libraryIn = "linux/amd64: layer 1 (sha256:...): /app/hello: it needs the library libx.so.1"
 	for name, c := range map[string]struct {

@@ -11,12 +11,13 @@ import (
 // loaderCache is the index of libraries that ldconfig writes for glibc's loader, which reads no /etc/ld.so.conf.
 const loaderCache = "/etc/ld.so.cache"
 
-// loaderFileLimit is how long a file of a loader may be. The cache of a desktop is 200 KiB.
-const loaderFileLimit = 1 << 20
+// textLimit is how long a file may be whose content is kept. The loader cache of a desktop is 200 KiB.
+const textLimit = 1 << 20
 
-// loaderFile tells whether a loader reads a file to know where libraries are.
-func loaderFile(name string) bool {
-	return name == loaderCache || strings.HasPrefix(name, "/etc/ld-musl-") && strings.HasSuffix(name, ".path")
+// textFile tells whether the content of a file is needed: loaders read it to know where libraries are, or runtimes to
+// know who a user is.
+func textFile(name string) bool {
+	return name == passwdFile || name == groupFile || name == loaderCache || strings.HasPrefix(name, "/etc/ld-musl-") && strings.HasSuffix(name, ".path")
 }
 
 // libraryName tells whether a file is called as a shared library is.

@@ -2,14 +2,20 @@ package inspect
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/multiarch-build/multiarch/tools/finding"
 )
 
 // Verdict is what Verify found out.
 type Verdict struct {
 	// Children is how many images and attestations were looked at.
 	Children int `json:"children"`
+	// Away counts the layers that were not read because no check depended on them.
+	Away int `json:"away,omitempty"`
 	// Problems are what is wrong, in index order; an image without any is what it says it is.
 	Problems []Problem `json:"problems"`
 	// Notes are what could not be proved, and is not known to be wrong either.
@@ -26,7 +32,9 @@ type Problem struct {
 	Digest string `json:"digest,omitempty"`
 	// File is a path in the image.
 	File string `json:"file,omitempty"`
-	Text string `json:"problem"`
+	// Kind is what multiarch.yaml can allow; "" for damage and for notes.
+	Kind finding.Kind `json:"kind,omitempty"`
+	Text string       `json:"problem"`
 }
 
 // String is p on one line: linux/arm/v6: layer 2 (sha256:...): /app/hello: built for GOARM=7, which linux/arm/v6
@@ -54,14 +62,17 @@ func printable(s string) string {
 	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(quoted[1 : len(quoted)-1])
 }
 
-// problemLimit is how many problems and notes of one child are kept; a wrong image is often wrong in every file.
+// problemLimit is how many problems of each kind, and how many notes, are kept per child: an image that is wrong is often
+// wrong in every file.
 const problemLimit = 200
 
 // findings collects the problems of a child, or of the index.
 type findings struct {
 	child           string
 	problems, notes []Problem
-	dropped         int
+	// kinds counts the problems of each kind, with those that are not kept; noted counts the notes.
+	kinds map[finding.Kind]int
+	noted int
 }
 
 // place is where in a child something is wrong. The zero place is the child itself.
@@ -71,27 +82,36 @@ type place struct {
 	file   string
 }
 
-func (f *findings) problem(at place, format string, args ...any) {
-	f.problems = f.keep(f.problems, at, fmt.Sprintf(format, args...))
+// damage records a problem that no configuration can allow.
+func (f *findings) damage(at place, format string, args ...any) {
+	f.problem("", at, format, args...)
+}
+
+func (f *findings) problem(kind finding.Kind, at place, format string, args ...any) {
+	if f.kinds == nil {
+		f.kinds = map[finding.Kind]int{}
+	}
+	if f.kinds[kind]++; f.kinds[kind] <= problemLimit {
+		f.problems = append(f.problems, Problem{f.child, at.layer, at.digest, at.file, kind, fmt.Sprintf(format, args...)})
+	}
 }
 
 func (f *findings) note(at place, format string, args ...any) {
-	f.notes = f.keep(f.notes, at, fmt.Sprintf(format, args...))
-}
-
-func (f *findings) keep(list []Problem, at place, text string) []Problem {
-	if len(list) >= problemLimit {
-		f.dropped++
-		return list
+	if f.noted++; f.noted <= problemLimit {
+		f.notes = append(f.notes, Problem{f.child, at.layer, at.digest, at.file, "", fmt.Sprintf(format, args...)})
 	}
-	return append(list, Problem{f.child, at.layer, at.digest, at.file, text})
 }
 
 // into adds f to v.
 func (f *findings) into(v *Verdict) {
 	v.Problems = append(v.Problems, f.problems...)
 	v.Notes = append(v.Notes, f.notes...)
-	if f.dropped > 0 {
-		v.Notes = append(v.Notes, Problem{Child: f.child, Text: fmt.Sprintf("and %d more of its kind", f.dropped)})
+	for _, kind := range slices.Sorted(maps.Keys(f.kinds)) {
+		if more := f.kinds[kind] - problemLimit; more > 0 {
+			v.Problems = append(v.Problems, Problem{Child: f.child, Kind: kind, Text: fmt.Sprintf("and %d more of its kind", more)})
+		}
+	}
+	if more := f.noted - problemLimit; more > 0 {
+		v.Notes = append(v.Notes, Problem{Child: f.child, Text: fmt.Sprintf("and %d more notes", more)})
 	}
 }

@@ -29,8 +29,10 @@ type program struct {
 	links *dynamic
 	// settings are what the Go build information says about the target, nil where there is none.
 	settings map[string]string
-	// unread is why the inside of a binary could not be examined.
-	unread error
+	// cut says how it is known that the end of a binary is missing, "" for a whole one.
+	cut string
+	// unread is why the inside of a binary could not be examined, "" where it was.
+	unread string
 }
 
 func (p *program) script() bool { return p.header == arch.Header{} }
@@ -94,18 +96,21 @@ func (e *examiner) examine(name string, h *tar.Header, content io.Reader, execut
 	p := &program{path: name, header: header}
 	switch {
 	case h.Size > spoolLimit:
-		p.unread = fmt.Errorf("it has more than %d bytes", spoolLimit)
+		p.unread = fmt.Sprintf("it has more than %d bytes", spoolLimit)
 		return p, nil
 	case sparse(h):
 		// A few bytes of the archive can be any length of file.
-		p.unread = errors.New("it is stored as a sparse file")
+		p.unread = "it is stored as a sparse file"
 		return p, nil
 	}
 	inside, err := e.store(io.MultiReader(bytes.NewReader(head), content))
 	if err != nil {
 		return nil, err
 	}
-	p.unread = p.look(inside, executable)
+	p.cut = incomplete(inside, header, h.Size)
+	if err := p.look(inside, executable); err != nil {
+		p.unread = err.Error()
+	}
 	return p, nil
 }
 

@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"path"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/finding"
 )
 
 // programs checks the executables of a child.
@@ -13,8 +16,7 @@ type programs struct {
 	root     *rootfs
 	row      arch.Row
 	platform arch.Platform
-	// dir is the working directory of the image.
-	dir string
+	config   v1.Config
 	// main is the program of the entrypoint, nil where there is none.
 	main *program
 	// started are the programs that a container starts: main, what interprets it, and what the command is.
@@ -44,8 +46,8 @@ func (p *programs) check(l stacked, e *program) {
 		// Packages bring scripts for whoever may have the interpreter: examples, parts of libraries, and commands, as in
 		// images of Debian packages without a shell. What the image is there to start has to work.
 		report := p.note
-		if e == p.main {
-			report = p.problem
+		if p.started[e] {
+			report = p.missingInterpreter
 		}
 		p.interpreter(report, at, e, "its #! line asks for")
 		return
@@ -54,11 +56,18 @@ func (p *programs) check(l stacked, e *program) {
 		p.foreign(at, e)
 		return
 	}
-	if e.unread != nil {
-		p.note(at, "cannot be examined inside: %v", e.unread)
+	switch {
+	case e.cut != "":
+		p.problem(finding.IncompleteProgram, at, "is incomplete: %s", e.cut)
+		return
+	case e.unread != "" && p.started[e]:
+		p.problem(finding.NotExamined, at, "cannot be examined inside: %s", e.unread)
+		return
+	case e.unread != "":
+		p.note(at, "cannot be examined inside: %s", e.unread)
 		return
 	}
-	p.interpreter(p.problem, at, e, "its interpreter is")
+	p.interpreter(p.missingInterpreter, at, e, "its interpreter is")
 	p.libraries(at, e)
 	p.settings(at, e)
 }
@@ -67,16 +76,20 @@ func (p *programs) check(l stacked, e *program) {
 func (p *programs) foreign(at place, e *program) {
 	text := fmt.Sprintf("is %s, and %s runs %s", e.header, p.platform, p.row.Header)
 	switch {
-	case e == p.main:
-		p.problem(at, "%s", text)
+	case p.started[e]:
+		p.problem(finding.WrongPlatform, at, "%s", text)
 	case e.header.Format != p.row.Header.Format:
 		// What another system executes is data here: installers, and the PE files that .NET keeps its code in.
 		p.note(at, "%s", text)
 	case p.row.Architecture == "amd64" && e.header == i386.Header:
 		p.note(at, "%s; most kernels run it, too", text)
 	default:
-		p.problem(at, "%s", text)
+		p.problem(finding.WrongPlatform, at, "%s", text)
 	}
+}
+
+func (p *programs) missingInterpreter(at place, format string, args ...any) {
+	p.problem(finding.MissingInterpreter, at, format, args...)
 }
 
 var i386, _ = arch.Find(arch.Platform{OS: "linux", Architecture: "386"})
@@ -88,24 +101,33 @@ func (p *programs) interpreter(report func(place, string, ...any), at place, e *
 	}
 	name := e.interpreter
 	if !path.IsAbs(name) {
-		name = path.Join("/", p.dir, name)
+		name = path.Join("/", p.config.WorkingDir, name)
 	}
 	switch found := p.root.resolve(name); {
 	case p.root.exhausted():
 	case !found.found:
 		report(at, "%s %s, which the image does not have", says, e.interpreter)
 	case found.kind != regular:
-		report(at, "%s %s, which is no regular file", says, e.interpreter)
+		report(at, "%s %s, which is not a regular file", says, e.interpreter)
 	case !found.executable:
 		report(at, "%s %s, which is not executable", says, e.interpreter)
+	case found.program == nil:
+		report(at, "%s %s, which is neither %s nor a script", says, e.interpreter, article(string(p.row.Header.Format)))
+	case e.script() && path.Base(name) == env && e.argument != "":
+		if _, ok := p.find(e.argument); !ok && !p.root.exhausted() {
+			report(at, "%s %s %s, which is in no directory of PATH", says, e.interpreter, e.argument)
+		}
 	}
 }
+
+// env is the program that scripts use to look up their interpreter in PATH.
+const env = "env"
 
 // settings holds what the Go build information says against the platform.
 func (p *programs) settings(at place, e *program) {
 	goos, goarch := e.settings["GOOS"], e.settings["GOARCH"]
 	if goos != "" && goos != p.row.Go.OS || goarch != "" && goarch != p.row.Go.Arch {
-		p.problem(at, "built for %s/%s, which is not %s", goos, goarch, p.platform)
+		p.problem(finding.WrongPlatform, at, "built for %s/%s, which is not %s", goos, goarch, p.platform)
 		return
 	}
 	level := p.row.Go.Level
@@ -121,7 +143,7 @@ func (p *programs) settings(at place, e *program) {
 	default:
 		switch compareLevel(level, built) {
 		case tooHigh:
-			p.problem(at, "built for %s=%s, which %s cannot run", level.Name, built, p.platform)
+			p.problem(finding.WrongPlatform, at, "built for %s=%s, which %s cannot run", level.Name, built, p.platform)
 		case unclear:
 			p.note(at, "built for %s=%s, which is not known here: variant not proved", level.Name, built)
 		}

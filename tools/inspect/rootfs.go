@@ -60,6 +60,7 @@ func (r *rootfs) add(i int, d v1.Descriptor, c *contents) {
 func (c *contents) folded() *contents {
 	f := *c
 	f.entries, f.gone, f.opaque = fold(c.entries), fold(c.gone), fold(c.opaque)
+	f.plain = c.folding
 	return &f
 }
 
@@ -170,13 +171,13 @@ func (r *rootfs) lookup(name string, floor int) (located, int) {
 	for i := len(r.layers) - 1; i >= floor; i-- {
 		r.steps += 1 + len(name)/128 // long names take longer to look up
 		l := &r.layers[i]
-		e, ok := l.entries[name]
+		e, ok := l.at(name)
 		for _, d := range l.through {
 			if ok {
 				break
 			}
 			if below, under := strings.CutPrefix(name, d.target+"/"); under {
-				e, ok = l.entries[d.link+"/"+below]
+				e, ok = l.at(d.link + "/" + below)
 			}
 		}
 		if ok && e.kind == hardlink {
@@ -209,7 +210,7 @@ func (r *rootfs) linked(target string, i int) entry {
 	}
 	for j := i - 1; j >= 0; j-- {
 		r.steps++
-		if e, ok := r.layers[j].entries[target]; ok && e.kind != directory && e.kind != hardlink {
+		if e, ok := r.layers[j].at(target); ok && e.kind != directory && e.kind != hardlink {
 			return e
 		}
 	}

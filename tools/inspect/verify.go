@@ -15,38 +15,30 @@ import (
 
 // Verify proves that every child of s is what it says: that its descriptor, its config and its executables name the
 // same platform, that no binary needs more of the processor than the platform's variant promises, that what starts a
-// container and what interprets its programs is there, that the dynamic loader finds the shared libraries of what is
-// started, and that every digest, size and diffID is that of the bytes. It reads all of them, each layer once.
+// container and what interprets its programs is there and complete, that the dynamic loader finds the shared libraries of
+// what is started, that the user and the working directory exist, and that every digest, size and diffID is that of the
+// bytes. It reads all of them, each layer once.
 //
 // What is wrong with the image is in the verdict; an error means that Verify could not find out. A library that only
 // other programs and libraries need, and the image does not have, is a note: packages bring parts for whoever has the
 // rest.
-func Verify(ctx context.Context, s *Source) (*Verdict, error) {
-	v := &Verdict{Problems: []Problem{}, Notes: []Problem{}}
-	if err := s.verify(ctx, v); err != nil {
-		return nil, fmt.Errorf("verifying %s: %w", s.Name, err)
-	}
-	return v, nil
-}
+func Verify(ctx context.Context, s *Source) (*Verdict, error) { return Checks{}.Verify(ctx, s) }
 
-func (s *Source) verify(ctx context.Context, v *Verdict) error {
-	if err := s.check(); err != nil {
-		return err
-	}
+func (s *Source) verify(ctx context.Context, v *Verdict, with Checks) error {
 	root := &findings{}
 	all, err := s.verifyRoot(root)
 	if err != nil {
 		if !s.atFault(ctx, err) {
 			return err
 		}
-		root.problem(place{}, "%s", s.complaint("the index", err))
+		root.damage(place{}, "%s", s.complaint("the index", err))
 	}
 	root.into(v)
 	children, err := s.openAll(ctx, all)
 	if err != nil {
 		return err
 	}
-	cache := newLayerCache(s, children)
+	cache := newLayerCache(s, children, with)
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(readers)
 	for _, c := range children {
@@ -63,6 +55,7 @@ func (s *Source) verify(ctx context.Context, v *Verdict) error {
 	}
 	for _, c := range children {
 		c.into(v)
+		v.Away += c.away
 	}
 	v.Children = len(all)
 	return nil
@@ -96,15 +89,15 @@ func (s *Source) verifyRoot(f *findings) ([]listed, error) {
 		at := &findings{child: call(all, i)}
 		switch {
 		case l.desc.MediaType.IsIndex():
-			at.problem(place{}, "is an index within the index, where clients look for an image")
+			at.damage(place{}, "is an index within the index, where clients look for an image")
 		case !l.desc.MediaType.IsImage():
-			at.problem(place{}, "the index says its media type is %q, which is no image", l.desc.MediaType)
+			at.damage(place{}, "the index says its media type is %q, which is no image", l.desc.MediaType)
 		}
 		if l.attests == "" {
 			if l.desc.Platform == nil {
-				at.problem(place{}, "the index says no platform for it")
+				at.damage(place{}, "the index says no platform for it")
 			} else if j, ok := first[platformKey(l)]; ok {
-				at.problem(place{}, "is there twice: entries %d (%s) and %d (%s) of the index are for the same platform",
+				at.damage(place{}, "is there twice: entries %d (%s) and %d (%s) of the index are for the same platform",
 					j+1, all[j].desc.Digest, i+1, l.desc.Digest)
 			} else {
 				first[platformKey(l)] = i
@@ -125,16 +118,16 @@ func platformKey(l listed) string {
 // bytes compares what was read with the descriptor it was read by.
 func (f *findings) bytes(what string, raw []byte, d v1.Descriptor) {
 	if int64(len(raw)) != d.Size {
-		f.problem(place{}, "%s has %d bytes, its descriptor says %d", what, len(raw), d.Size)
+		f.damage(place{}, "%s has %d bytes, its descriptor says %d", what, len(raw), d.Size)
 	}
 	hasher, err := v1.Hasher(d.Digest.Algorithm)
 	if err != nil {
-		f.problem(place{}, "%s: %v", what, err)
+		f.damage(place{}, "%s: %v", what, err)
 		return
 	}
 	hasher.Write(raw)
 	if got := hashOf(d.Digest.Algorithm, hasher); got != d.Digest {
-		f.problem(place{}, "the digest of %s is %s, its descriptor says %s", what, got, d.Digest)
+		f.damage(place{}, "the digest of %s is %s, its descriptor says %s", what, got, d.Digest)
 	}
 }
 
@@ -148,12 +141,12 @@ func (f *findings) kind(what string, raw []byte, want types.MediaType) {
 		return // said elsewhere
 	}
 	if self.SchemaVersion != 2 {
-		f.problem(place{}, "%s is of schema version %d instead of 2", what, self.SchemaVersion)
+		f.damage(place{}, "%s is of schema version %d instead of 2", what, self.SchemaVersion)
 	}
 	// OCI manifests need not say what they are; docker's must.
 	docker := want == types.DockerManifestSchema2 || want == types.DockerManifestList
 	if self.MediaType != want && (self.MediaType != "" || docker) {
-		f.problem(place{}, "%s calls itself %q, its descriptor %q", what, self.MediaType, want)
+		f.damage(place{}, "%s calls itself %q, its descriptor %q", what, self.MediaType, want)
 	}
 }
 
@@ -163,6 +156,8 @@ type childState struct {
 	listed
 	// opened is nil where the manifest could not be read.
 	opened *opened
+	// away counts the layers that were not read because no check depends on them.
+	away int
 }
 
 // openAll reads the manifests of all children.
@@ -185,7 +180,7 @@ func (s *Source) openAll(ctx context.Context, all []listed) ([]*childState, erro
 				return fmt.Errorf("%s: %w", c.child, err)
 			}
 			if err != nil {
-				c.problem(place{}, "%s", s.complaint("the manifest", err))
+				c.damage(place{}, "%s", s.complaint("the manifest", err))
 			}
 			c.opened = o
 			return nil

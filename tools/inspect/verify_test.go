@@ -225,7 +225,7 @@ func TestVerifyNamesWhatIsWrongInAnImage(t *testing.T) {
 		},
 		"entrypoint a directory": {
 			platform: "linux/amd64", layers: []v1.Layer{layerOf(t, file{name: "app/hello/", mode: 0o755})},
-			problems: []string{"linux/amd64: layer 1 (sha256:...): /app/hello: the entrypoint /app/hello is no regular file"},
+			problems: []string{"linux/amd64: layer 1 (sha256:...): /app/hello: the entrypoint /app/hello is not a regular file"},
 		},
 		"entrypoint missing": {
 			platform: "linux/amd64", layers: []v1.Layer{shared(t)},
@@ -245,7 +245,7 @@ func TestVerifyNamesWhatIsWrongInAnImage(t *testing.T) {
 		},
 		"entrypoint not in PATH": {
 			platform: "linux/amd64", config: started("hello"), layers: []v1.Layer{app(t, amd64)},
-			problems: []string{"linux/amd64: the entrypoint hello is in no directory of PATH"},
+			problems: []string{"linux/amd64: the entrypoint hello is in no directory of PATH; the image has /app/hello"},
 		},
 		"entrypoint in the default PATH": {
 			platform: "linux/amd64", config: func(c *v1.ConfigFile) { c.Config.Env, c.Config.Entrypoint = nil, []string{"hello"} },

@@ -84,6 +84,7 @@ def multiarch_image(
         created = "",
         compression = "gzip",
         cgo = False,
+        allow = [],
         overrides = {},
         **kwargs):
     """An image index that runs on every platform it names.
@@ -115,8 +116,10 @@ def multiarch_image(
             RFC 3339.
         compression: `gzip` or `zstd`.
         cgo: whether the binary is built for a platform with cgo on, which takes a C toolchain for each architecture. Only Go needs it.
+        allow: the kinds of problems with which the image is built nevertheless, such as `missing-library`; see
+            `multiarch verify --help`.
         overrides: what differs on a platform: `{"linux/arm/v7": {"env": {"GOGC": "50"}}}`. The keys are the arguments above
-            from binary to cgo. Dicts are merged key by key, anything else replaces.
+            from binary to allow. Dicts are merged key by key, anything else replaces.
         **kwargs: visibility, tags, testonly.
     """
     settings = dict(
@@ -137,6 +140,7 @@ def multiarch_image(
         created = created,
         compression = compression,
         cgo = cgo,
+        allow = allow,
     )
     common = _problems(name, platforms, settings, overrides)
     problems = list(common)
