@@ -55,6 +55,7 @@ save writes it, with one platform (--format docker --platform linux/arm64). With
 	s.flags(cmd)
 	o.flags(cmd)
 	p.flags(cmd)
+	o.verifyFlag(cmd)
 	cmd.Flags().StringVarP(&output, "output", "o", "", "the file to write; - is stdout")
 	cmd.Flags().StringVar(&format, "format", string(publish.OCI), "oci or docker")
 	return cmd

@@ -23,6 +23,8 @@ type outcome struct {
 	insecure bool
 	metadata string
 	json     bool
+	// noVerify leaves out the checks of finished images.
+	noVerify bool
 }
 
 // effort are the flags of every command that builds, about how.
@@ -74,9 +76,6 @@ image: skopeo inspect oci:dist:hello. Prints a line an image: its name and the d
 			if err != nil {
 				return err
 			}
-			if err := project.bases.fetch(cmd.Context()); err != nil {
-				return err
-			}
 			var keep []string
 			for name := range project.config.Images {
 				keep = append(keep, name)
@@ -94,12 +93,13 @@ image: skopeo inspect oci:dist:hello. Prints a line an image: its name and the d
 	o.flags(cmd)
 	p.flags(cmd)
 	p.publishing(cmd)
+	o.verifyFlag(cmd)
 	cmd.Flags().StringVarP(&output, "output", "o", layoutDir, "the OCI layout to write; default: dist at the top of the tree")
 	cmd.Flags().BoolVar(&push, "push", false, "push instead of writing a layout, as the push command does")
 	return cmd
 }
 
-// carryOut builds a plan.
+// carryOut builds a plan and verifies what came of it.
 func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Result, error) {
 	if err := build.Check(p.config, p.plan, p.top, p.output); err != nil {
 		return nil, err
@@ -127,7 +127,21 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Resul
 		Fetched: func(base, architecture string, done, total int64) { progress.bytes(base+" "+architecture, done, total) },
 	})
 	progress.finish()
-	return results, err
+	if err != nil {
+		return nil, err
+	}
+	if p.output != "" {
+		// All of it is written below; to read it once is to read it at once.
+		if err := p.bases.fetch(cmd.Context()); err != nil {
+			return nil, err
+		}
+	}
+	if o.noVerify {
+		return results, nil
+	}
+	checks := a.newChecks(p.config, cache, len(p.selected) == 0)
+	checks.downloaded(cache, p.bases.sources())
+	return results, checks.verify(cmd.Context(), results)
 }
 
 // tables shows a person what was built.

@@ -53,6 +53,7 @@ only images get the one for their platform out of an index. In this way it is th
 	}
 	s.flags(cmd)
 	p.flags(cmd)
+	o.verifyFlag(cmd)
 	o.effort(cmd)
 	cmd.Flags().StringVar(&engine, "engine", "", "docker, podman, nerdctl or ctr; default: the first found")
 	cmd.Flags().StringVar(&input, "input", "", "build nothing and load this OCI archive; - is stdin")

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/build"
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/publish"
 )
@@ -119,10 +121,16 @@ func (a *app) prebuiltRelease(cmd *cobra.Command, s selection, o outcome, p push
 		there.file = filepath.Join(os.Getenv("BUILD_WORKSPACE_DIRECTORY"), filepath.FromSlash(built.Config))
 	}
 	if there.file == "" {
+		if err := a.checkPrebuilt(cmd.Context(), o, nil, targets); err != nil {
+			return nil, err
+		}
 		return redirected(targets, registry), nil
 	}
 	c, err := readConfig(there.file)
 	if err != nil {
+		return nil, err
+	}
+	if err := a.checkPrebuilt(cmd.Context(), o, c, targets); err != nil {
 		return nil, err
 	}
 	r := &release{hosts: hosts(c), config: c, registry: registry}
@@ -143,6 +151,22 @@ func (a *app) prebuiltRelease(cmd *cobra.Command, s selection, o outcome, p push
 		return nil, err
 	}
 	return r, nil
+}
+
+// checkPrebuilt verifies what Bazel has built, whose layers are all here. Without a cache it verifies all of it anew.
+func (a *app) checkPrebuilt(ctx context.Context, o outcome, c *config.Config, targets []publish.Target) error {
+	if o.noVerify {
+		return nil
+	}
+	var results []build.Result
+	for _, t := range targets {
+		results = append(results, build.Result{Name: t.Name, Index: t.Index})
+	}
+	cache, err := store()
+	if err != nil {
+		cache = nil
+	}
+	return a.newChecks(c, cache, true).verify(ctx, results)
 }
 
 // redirected is a release of targets that were written by hand, below another registry if one is given.

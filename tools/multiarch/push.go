@@ -89,6 +89,7 @@ their digest, and tags last, once everything they stand for is there. Prints a l
 	o.flags(cmd)
 	p.flags(cmd)
 	p.publishing(cmd)
+	o.verifyFlag(cmd)
 	return cmd
 }
 

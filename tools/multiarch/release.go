@@ -87,6 +87,7 @@ gives it, and only then do the real tags move.`,
 	o.effort(cmd)
 	p.flags(cmd)
 	p.publishing(cmd)
+	o.verifyFlag(cmd)
 	cmd.Flags().StringVar(&o.metadata, "metadata-file", "", "write image -> repository -> platform -> digest, as JSON, to this file")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the same JSON, or what would be done, instead of lines")
 	cmd.Flags().BoolVar(&p.dryRun, "dry-run", false, "build, ask the registries what they have, and print what would be uploaded and which tags would move")

@@ -106,6 +106,7 @@ func (a *app) builtImage(cmd *cobra.Command, o outcome, name, platform string) (
 	if platform != "" {
 		s.platforms = []string{platform}
 	}
+	o.noVerify = true // an image that cannot be started says so by itself
 	project, err := a.load(cmd, s, []string{name})
 	if err != nil {
 		return nil, arch.Platform{}, err
