@@ -40,7 +40,7 @@ func (c *childState) readLayers(ctx context.Context, cache *layerCache, config *
 }
 
 // decided tells whether the layers that were read prove by themselves that the image can be started: its entrypoint is a
-// complete program that needs no other file, the user is a number, and the working directory exists.
+// complete program that needs no other file, and the user is a number. Runtimes create a working directory that is missing.
 func (c *childState) decided(read []*contents, config *v1.ConfigFile) bool {
 	row, known := rowOf(c.platform)
 	if !known || row.OS != "linux" {
@@ -76,14 +76,7 @@ func (c *childState) decided(read []*contents, config *v1.ConfigFile) bool {
 	if !ok || main.kind != regular || !main.executable || main.program == nil {
 		return false
 	}
-	if main.program.script() || main.program.header != row.Header || !main.program.independent() {
-		return false
-	}
-	if dir := settings.WorkingDir; dir != "" {
-		at, ok := root.certain(dir)
-		return ok && at.kind == directory
-	}
-	return true
+	return !main.program.script() && main.program.header == row.Header && main.program.independent()
 }
 
 // independent tells whether a binary is complete and needs no interpreter and no library.

@@ -135,7 +135,7 @@ func TestVerifyLooksForLibraries(t *testing.T) {
 	needs := func(names ...string) file { return program(linked{interpreter: glibc, needed: names}) }
 	library := func(name string, needed ...string) file { return at(name, 0o644, linked{needed: needed}) }
 	environment := func(env ...string) func(*v1.ConfigFile) {
-		return func(c *v1.ConfigFile) { c.Config.Env, c.Config.WorkingDir = env, "/usr" }
+		return func(c *v1.ConfigFile) { c.Config.Env, c.Config.WorkingDir = env, "/work" }
 	}
 	const libraryIn = "linux/amd64: layer 1 (sha256:...): /app/hello: it needs the library libx.so.1"
 	for name, c := range map[string]struct {
@@ -230,7 +230,8 @@ func TestVerifyLooksForLibraries(t *testing.T) {
 			if c.platform == "" {
 				c.platform = "linux/amd64"
 			}
-			v := verifyImage(t, imageOf(t, c.platform, c.config, layerOf(t, c.files...)))
+			files := append([]file{{name: "work/"}}, c.files...)
+			v := verifyImage(t, imageOf(t, c.platform, c.config, layerOf(t, files...)))
 			notes := slices.DeleteFunc(lines(v.Notes), func(n string) bool { return strings.Contains(n, "variant not proved") })
 			assert.Equal(t, append([]string{}, c.problems...), lines(v.Problems))
 			assert.Equal(t, append([]string{}, c.notes...), notes)

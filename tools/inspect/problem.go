@@ -22,6 +22,19 @@ type Verdict struct {
 	Notes []Problem `json:"notes"`
 }
 
+// Allow turns problems of some kinds into notes.
+func (v *Verdict) Allow(kinds ...finding.Kind) {
+	kept := []Problem{}
+	for _, p := range v.Problems {
+		if p.Kind != "" && slices.Contains(kinds, p.Kind) {
+			v.Notes = append(v.Notes, p)
+		} else {
+			kept = append(kept, p)
+		}
+	}
+	v.Problems = kept
+}
+
 // Problem is one thing that is wrong, and where.
 type Problem struct {
 	// Child is the platform of the child, or its digest where it has none; "" where it is about the index.
@@ -32,7 +45,7 @@ type Problem struct {
 	Digest string `json:"digest,omitempty"`
 	// File is a path in the image.
 	File string `json:"file,omitempty"`
-	// Kind is what multiarch.yaml can allow; "" for damage and for notes.
+	// Kind is what multiarch.yaml can allow; "" for damage, and for notes that are not allowed problems.
 	Kind finding.Kind `json:"kind,omitempty"`
 	Text string       `json:"problem"`
 }

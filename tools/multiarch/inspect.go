@@ -112,54 +112,6 @@ func (a *app) inspect(ctx context.Context, sources []*inspect.Source, verbose, a
 	return nil
 }
 
-func (a *app) verifyCommand() *cobra.Command {
-	var (
-		asJSON   bool
-		insecure bool
-	)
-	cmd := &cobra.Command{
-		Use:   "verify REF",
-		Short: "Prove that descriptor, config and binaries of every child agree",
-		Long: `Read everything a reference stands for, and prove for every child that its descriptor, its config and its executables
-name the same platform, that what starts it is there, and that digests, sizes and diffIDs are those of the bytes. Prints
-what is wrong, a line a problem, and exits with 4 where anything is.`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			source, err := a.open(cmd.Context(), insecure, args[0])
-			if err != nil {
-				return err
-			}
-			defer source.Close()
-			verdict, err := inspect.Verify(cmd.Context(), source)
-			if err != nil {
-				return err
-			}
-			for _, note := range verdict.Notes {
-				a.terminal.note("note: %s", note)
-			}
-			if asJSON {
-				err = a.terminal.json(verdict)
-			} else {
-				for _, problem := range verdict.Problems {
-					a.terminal.result("%s", problem)
-				}
-			}
-			if err == nil && len(verdict.Problems) > 0 {
-				return errDiffers
-			}
-			if verdict.Children == 1 {
-				a.terminal.note("%s: 1 image is what it says it is", args[0])
-			} else {
-				a.terminal.note("%s: %d images are what they say they are", args[0], verdict.Children)
-			}
-			return err
-		},
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the verdict as JSON")
-	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow plain HTTP and unknown certificates")
-	return cmd
-}
-
 func (a *app) diffCommand() *cobra.Command {
 	var (
 		asJSON   bool

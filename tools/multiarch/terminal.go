@@ -85,12 +85,15 @@ func explain(err error) []string {
 		wrong   config.Errors
 		hinting interface{ Hint() string }
 		program *programExit
+		images  *imageErrors
 	)
 	switch {
 	case err == nil, errors.Is(err, errDiffers), errors.As(err, &program): // it has said what it had to say
 		return nil
 	case errors.As(err, &wrong):
 		return []string{wrong.Error()}
+	case errors.As(err, &images):
+		return []string{images.Error()}
 	}
 	// Only what is joined and nothing more: an error that says what was being done says it about all of it.
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {

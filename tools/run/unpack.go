@@ -14,33 +14,29 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// unpack applies the image's layers to the tree, from the first to the last.
+// unpack applies the image's layers to the tree, from the first to the last, and compares each with its digest and its
+// diffID.
 //
 // go-containerregistry's mutate.Extract is not used although it flattens layers: it goes from the last to the first,
 // so that a hard link comes before its target, and a file written through a link of a lower layer (bin -> usr/bin)
 // before the link.
 func (t *tree) unpack(ctx context.Context, img v1.Image) error {
-	layers, err := img.Layers()
+	layers, err := blobs(img)
 	if err != nil {
-		return fmt.Errorf("reading the image's layers: %w", err)
+		return err
 	}
 	for i, l := range layers {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := t.layer(ctx, l); err != nil {
+		if err := l.read(ctx, func(content io.Reader) error { return t.layer(ctx, content) }); err != nil {
 			return fmt.Errorf("unpacking layer %d of %d: %w", i+1, len(layers), err)
 		}
 	}
 	return nil
 }
 
-func (t *tree) layer(ctx context.Context, l v1.Layer) (err error) {
-	r, err := l.Uncompressed()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, r.Close()) }()
+func (t *tree) layer(ctx context.Context, r io.Reader) error {
 	c := changeset{tree: t, own: map[string]bool{}}
 	for in := tar.NewReader(r); ; {
 		h, err := in.Next()
