@@ -35,6 +35,10 @@ type blob struct {
 
 // blobs lists the layers of an image from the bottom up. The config must be the one that the manifest names.
 func blobs(img v1.Image) ([]blob, error) {
+	layers, err := img.Layers()
+	if err != nil {
+		return nil, fmt.Errorf("reading the image's layers: %w", err)
+	}
 	manifest, err := img.Manifest()
 	if err != nil {
 		return nil, fmt.Errorf("reading the image's manifest: %w", err)
@@ -51,16 +55,12 @@ func blobs(img v1.Image) ([]blob, error) {
 		return nil, fmt.Errorf("reading the image's config: %w", err)
 	}
 	diffIDs := config.RootFS.DiffIDs
-	if len(diffIDs) != len(manifest.Layers) {
+	if len(diffIDs) != len(manifest.Layers) || len(layers) != len(diffIDs) {
 		return nil, damagedf("the manifest has %d layers, the config %d diffIDs", len(manifest.Layers), len(diffIDs))
 	}
 	all := make([]blob, len(diffIDs))
 	for i, d := range manifest.Layers {
-		l, err := img.LayerByDigest(d.Digest)
-		if err != nil {
-			return nil, fmt.Errorf("opening layer %d: %w", i+1, err)
-		}
-		all[i] = blob{l, d.Digest, d.Size, diffIDs[i]}
+		all[i] = blob{layers[i], d.Digest, d.Size, diffIDs[i]}
 	}
 	return all, nil
 }
