@@ -48,7 +48,7 @@ var mayImport = map[string][]string{
 	"tools/run":                   {"tools/arch"},
 	"tools/pipeline":              {"tools/arch", "tools/nearest"},
 	"tools/smoke":                 {"tools/arch", "tools/run"},
-	"tools/bazel":                 {"tools/arch", "tools/base", "tools/config", "tools/lock", "tools/plan"},
+	"tools/bazel":                 {"tools/arch", "tools/base", "tools/config", "tools/lock", "tools/plan", "tools/reference"},
 	"tools/assemble":              {"tools/arch", "tools/base", "tools/base/debian", "tools/config", "tools/image", "tools/layer", "tools/lock"},
 	"tools/gazelle":               {"tools/bazel", "tools/config"},
 	"tools/multiarch": {"tools/arch", "tools/base", "tools/base/debian", "tools/base/pull", "tools/bazel", "tools/build", "tools/cache", "tools/config", "tools/finding", "tools/gobuild", "tools/index", "tools/inspect", "tools/lock", "tools/nearest", "tools/pipeline", "tools/plan",
