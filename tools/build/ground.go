@@ -18,10 +18,10 @@ import (
 
 // ground is what the program of an image is laid over: its base and its files.
 type ground struct {
-	base   Base
-	files  []layer.Entry // above the base, where they really go; none if hasFiles is false
-	tree   *rootfs.Tree  // with the files; nil if the base's files are not known
-	needed []layer.Entry // directories that the layer of the program creates
+	base  Base
+	files []layer.Entry // above the base, where they really go; none if hasFiles is false
+	tree  *rootfs.Tree  // with the files; nil if the base's files are not known
+	needs layer.Needs   // directories that the layer of the program creates
 	// hasFiles is whether the image has a layer of files.
 	hasFiles bool
 }
@@ -53,26 +53,16 @@ func (l *layers) ground(tree *os.Root, c plan.Child, under Base) (ground, error)
 	if err != nil {
 		return g, err
 	}
-	if g.files, g.tree, err = place(entries, below); err != nil {
-		return g, err
+	needs := layer.Needs{Paths: c.Needed, User: c.Config.User}
+	if needs.User == "" && under.Config != nil {
+		needs.User = under.Config.Config.User
 	}
-	needed := neededEntries(c, under, g.tree)
-	if g.hasFiles = len(entries) > 0 || c.Go == nil && len(needed) > 0; !g.hasFiles {
-		g.needed = needed
+	if g.hasFiles = len(entries) > 0 || c.Go == nil && len(c.Needed) > 0; !g.hasFiles {
+		g.tree, g.needs = below, needs
 		return g, nil
 	}
-	g.files, g.tree, err = place(append(entries, needed...), below)
+	g.files, g.tree, err = layer.Stack(entries, needs, below)
 	return g, err
-}
-
-// place lays entries over a file system, and returns them as they are written, and the file system that results.
-func place(entries []layer.Entry, below *rootfs.Tree) ([]layer.Entry, *rootfs.Tree, error) {
-	placed, err := layer.Place(entries, below)
-	if err != nil {
-		return nil, nil, err
-	}
-	over, err := layer.Over(below, placed)
-	return placed, over, err
 }
 
 // collect lists what goes into the layer of files.
@@ -81,7 +71,7 @@ func (l *layers) collect(tree *os.Root, c plan.Child) ([]layer.Entry, error) {
 	for _, f := range c.Files {
 		source := layer.Source{From: f.From, To: f.To, Glob: f.Glob, Mode: f.Mode, UID: f.UID, GID: f.GID}
 		var err error
-		if source.Capabilities, err = capabilities(f.Capabilities); err != nil {
+		if source.Capabilities, err = layer.Capabilities(f.Capabilities); err != nil {
 			return nil, err
 		}
 		// Platforms usually share their files: they are read once.
@@ -96,51 +86,12 @@ func (l *layers) collect(tree *os.Root, c plan.Child) ([]layer.Entry, error) {
 		all = append(all, entries...)
 	}
 	for _, d := range c.Directories {
-		e := layer.Entry{
-			Path: d.Path, Kind: layer.Dir, Mode: cmp.Or(d.Mode, 0o755), KeepMode: d.Mode == 0, KeepOwner: d.Owner == nil, Rank: layer.RankExplicit,
-		}
-		if d.Owner != nil {
-			e.UID, e.GID = d.Owner.UID, d.Owner.GID
-		}
-		all = append(all, e)
+		all = append(all, layer.ExplicitDir(d.Path, d.Mode, (*layer.Owner)(d.Owner)))
 	}
-	for _, s := range c.Links {
-		all = append(all, layer.Entry{Path: s.Path, Kind: layer.Symlink, Mode: 0o777, Link: s.To, Rank: layer.RankExplicit})
+	for _, link := range c.Links {
+		all = append(all, layer.ExplicitLink(link.Path, link.To))
 	}
 	return all, nil
-}
-
-// capabilities returns the value of the attribute for a text of multiarch.yaml; nil for none.
-func capabilities(text string) ([]byte, error) {
-	if text == "" {
-		return nil, nil
-	}
-	set, err := filecap.Parse(text)
-	if err != nil {
-		return nil, err
-	}
-	return set.Encode(), nil
-}
-
-// neededEntries are the directories that have to exist. They belong to the user of the image, or to root if nobody knows
-// who that is.
-func neededEntries(c plan.Child, under Base, tree *rootfs.Tree) []layer.Entry {
-	if tree == nil {
-		return nil // they may be in the base, whose own attributes would be lost
-	}
-	user := c.Config.User
-	if user == "" && under.Config != nil {
-		user = under.Config.Config.User
-	}
-	uid, gid, ok := tree.Owner(user)
-	if !ok {
-		uid, gid = 0, 0
-	}
-	var all []layer.Entry
-	for _, p := range c.Needed {
-		all = append(all, layer.Needed(p, uid, gid))
-	}
-	return all
 }
 
 // filesLayer makes the layer of files of a child; nil if there is none.
@@ -168,12 +119,13 @@ func (g ground) program(c plan.Child, b gobuild.Binary) ([]layer.Entry, error) {
 		Path: path.Clean(c.Go.Path), Kind: layer.File, Mode: 0o755, Size: b.Size, SHA256: b.SHA256,
 		Contents: func() (io.ReadCloser, error) { return os.Open(b.Path) },
 	}
-	attribute, err := capabilities(c.Go.Capabilities)
+	attribute, err := layer.Capabilities(c.Go.Capabilities)
 	if err != nil {
 		return nil, err
 	}
 	if attribute != nil {
 		e.Xattrs = map[string][]byte{filecap.Attribute: attribute}
 	}
-	return layer.Place(append([]layer.Entry{e}, g.needed...), g.tree)
+	placed, _, err := layer.Stack([]layer.Entry{e}, g.needs, g.tree)
+	return placed, err
 }

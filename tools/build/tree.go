@@ -68,7 +68,7 @@ func (l *layers) treeOf(c plan.Child, under Base) (*rootfs.Tree, error) {
 			if err != nil {
 				return nil, err
 			}
-			return layer.Over(rootfs.New(), entries)
+			return layer.Tree(entries)
 		}
 		return Tree(l.store, under.Layers)
 	})

@@ -8,11 +8,20 @@ import (
 
 // checkDirectories checks the directories and links of an image or of its overrides.
 func (r *reader) checkDirectories(at Path, s Settings) {
+	first := map[string]Path{}
+	once := func(at Path, p string) {
+		r.checkCreated(at, p)
+		if other, twice := first[path.Clean(p)]; twice && p != "" {
+			r.fail(at, "remove one of them", "%q is in %s already", p, other)
+			return
+		}
+		first[path.Clean(p)] = at
+	}
 	for i, d := range s.Directories {
-		r.checkCreated(at.to("directories", i, "path"), d.Path)
+		once(at.to("directories", i, "path"), d.Path)
 	}
 	for i, l := range s.Links {
-		r.checkCreated(at.to("links", i, "path"), l.Path)
+		once(at.to("links", i, "path"), l.Path)
 		if strings.HasSuffix(l.Path, "/") {
 			r.fail(at.to("links", i, "path"), "write it without the slash at its end", "%q is not the path of a link", l.Path)
 		}

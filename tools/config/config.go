@@ -63,8 +63,8 @@ type Image struct {
 type Settings struct {
 	Go          *Go           `yaml:"go,omitempty" jsonschema_description:"A Go main package to compile and put in."`
 	Files       []File        `yaml:"files,omitempty" jsonschema_description:"Files and directories to put in."`
-	Directories []Directory   `yaml:"directories,omitempty" jsonschema_description:"Directories to create, such as those for data. Those of overrides are added."`
-	Links       []Link        `yaml:"links,omitempty" jsonschema_description:"Symbolic links to create. Those of overrides are added."`
+	Directories []Directory   `yaml:"directories,omitempty" jsonschema_description:"Directories to create, such as those for data. Those of overrides are added, and replace one of the same path."`
+	Links       []Link        `yaml:"links,omitempty" jsonschema_description:"Symbolic links to create. Those of overrides are added, and replace one of the same path."`
 	Base        BaseChoice    `yaml:"base,omitempty" jsonschema_description:"The name of a base, or names by platform: {default: static, windows/amd64: nano}; default: static."`
 	Entrypoint  []string      `yaml:"entrypoint,omitempty" jsonschema_description:"The program to run, and its first arguments; default: the Go binary, at /app/<image>."`
 	Cmd         []string      `yaml:"cmd,omitempty" jsonschema_description:"Arguments that a user of the image can replace."`

@@ -272,24 +272,12 @@ func (s Source) destination() []Entry {
 	return nil
 }
 
-// directory is the entry of a directory of the tree. Without an owner and a mode, it is what Place makes of missing
-// parents, so that the bytes are those of the same files given one by one.
+// directory is the entry of a directory of the tree. Without an owner and a mode, the bytes are those of the same files
+// given one by one.
 func (s Source) directory(from, to string) Entry {
-	e := newDirectory(to)
-	if s.explicit() {
-		e.Mode, e.UID, e.GID = 0o755, s.UID, s.GID
-	}
-	if s.Mode != 0 {
-		e.Mode = searchable(s.Mode)
-	}
+	e := TreeDir(to, s.Mode, s.UID, s.GID)
 	e.From = from
 	return e
-}
-
-// searchable makes the mode of a directory of that of files: whoever can read it can search it, and bits that mean
-// something else for directories are left out.
-func searchable(mode uint32) uint32 {
-	return (mode | mode>>2&0o111) & 0o777
 }
 
 func (s Source) file(tree *os.Root, from, to string, info fs.FileInfo) (Entry, error) {

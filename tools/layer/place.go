@@ -2,12 +2,8 @@ package layer
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/multiarch-build/multiarch/tools/rootfs"
@@ -92,20 +88,6 @@ func inherited(e Entry, base *rootfs.Node) Entry {
 	return e
 }
 
-// newDirectory is the entry of a directory that nothing is said about.
-func newDirectory(p string) Entry {
-	e := conventional[p]
-	e.Path, e.Kind, e.Mode = p, Dir, cmp.Or(e.Mode, 0o755)
-	e.KeepMode, e.KeepOwner = true, true
-	return e
-}
-
-// Needed is the entry of a directory that has to exist, such as the working directory. If nothing else creates it and the
-// base does not have it, it belongs to the given owner.
-func Needed(p string, uid, gid int) Entry {
-	return Entry{Path: p, Kind: Dir, Mode: 0o755, UID: uid, GID: gid, KeepMode: true, KeepOwner: true, Rank: RankNeeded}
-}
-
 // from says which source an error is about.
 func (e Entry) from(err error) error {
 	if e.From == "" {
@@ -160,51 +142,4 @@ func (e Entry) check() error {
 		return &WhiteoutError{Path: e.Path, From: e.From}
 	}
 	return nil
-}
-
-// Over returns the file system of a base with placed entries over it. A nil base stays nil.
-func Over(base *rootfs.Tree, placed []Entry) (*rootfs.Tree, error) {
-	if base == nil {
-		return nil, nil
-	}
-	t := base.Clone()
-	sorted := slices.Clone(placed)
-	// Of two entries of a directory, the one that counts comes last.
-	slices.SortStableFunc(sorted, func(a, b Entry) int { return cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.Rank, b.Rank)) })
-	for _, e := range sorted {
-		n := rootfs.Node{Mode: e.Mode, UID: e.UID, GID: e.GID, ModTime: e.ModTime}
-		switch e.Kind {
-		case Dir:
-			n.Kind = rootfs.Dir
-			for _, name := range slices.Sorted(maps.Keys(e.Xattrs)) {
-				if n.Xattrs == nil {
-					n.Xattrs = map[string]string{}
-				}
-				n.Xattrs[name] = string(e.Xattrs[name])
-			}
-		case Symlink:
-			n = rootfs.Node{Kind: rootfs.Symlink, Link: e.Link}
-		case File:
-			n = rootfs.Node{}
-			if rootfs.IsUserList(e.Path) {
-				content, err := e.content()
-				if err != nil {
-					return nil, err
-				}
-				n.Content = content
-			}
-		}
-		t.Put(e.Path, n)
-	}
-	return t, nil
-}
-
-// content reads a small file.
-func (e Entry) content() (string, error) {
-	r, err := e.Open()
-	if err != nil {
-		return "", err
-	}
-	content, err := io.ReadAll(io.LimitReader(r, rootfs.MaxUserList))
-	return string(content), errors.Join(err, r.Close())
 }

@@ -52,9 +52,7 @@ func TestPlace(t *testing.T) {
 	dir := func(path string) layer.Entry {
 		return layer.Entry{Path: path, Kind: layer.Dir, Mode: 0o750, UID: 7, GID: 8, KeepMode: true, KeepOwner: true}
 	}
-	explicit := func(path string, keepMode, keepOwner bool) layer.Entry {
-		return layer.Entry{Path: path, Kind: layer.Dir, Mode: 0o711, UID: 5, GID: 6, KeepMode: keepMode, KeepOwner: keepOwner, Rank: layer.RankExplicit}
-	}
+	owner := &layer.Owner{UID: 5, GID: 6}
 	link := func(path, to string, rank layer.Rank) layer.Entry {
 		return layer.Entry{Path: path, Kind: layer.Symlink, Mode: 0o777, Link: to, Rank: rank}
 	}
@@ -89,11 +87,9 @@ func TestPlace(t *testing.T) {
 		{entry: dir("/srv/new"), want: []string{"srv/ 755 0:0 old", "srv/new/ 750 7:8"}},
 		{entry: dir("/app"), want: []string{"opt/ 755 0:0", "opt/app/ 2755 0:0 old"}},
 		{entry: dir("/flink"), wrong: "/file is a file in the base"},
-		{entry: explicit("/srv/pg", false, false), want: []string{"srv/ 755 0:0 old", "srv/pg/ 711 5:6 old user.x"}},
-		{entry: explicit("/srv/pg", true, false), want: []string{"srv/ 755 0:0 old", "srv/pg/ 700 5:6 old user.x"}},
-		{entry: explicit("/srv/pg", false, true), want: []string{"srv/ 755 0:0 old", "srv/pg/ 711 999:998 old user.x"}},
-		{entry: layer.Needed("/app", 7, 8), want: []string{"opt/ 755 0:0", "opt/app/ 2755 0:0 old"}},
-		{entry: layer.Needed("/work/here", 7, 8), want: []string{"work/ 755 0:0", "work/here/ 755 7:8"}},
+		{entry: layer.ExplicitDir("/srv/pg", 0o711, owner), want: []string{"srv/ 755 0:0 old", "srv/pg/ 711 5:6 old user.x"}},
+		{entry: layer.ExplicitDir("/srv/pg", 0, owner), want: []string{"srv/ 755 0:0 old", "srv/pg/ 700 5:6 old user.x"}},
+		{entry: layer.ExplicitDir("/srv/pg", 0o711, nil), want: []string{"srv/ 755 0:0 old", "srv/pg/ 711 999:998 old user.x"}},
 	} {
 		cases++
 		placed, err := layer.Place([]layer.Entry{c.entry}, tree)
@@ -132,9 +128,9 @@ func TestPlaceFindsConflictsBehindLinks(t *testing.T) {
 
 func TestRanks(t *testing.T) {
 	files := layer.Entry{Path: "/d", Kind: layer.Dir, Mode: 0o755, UID: 1, GID: 1}
-	explicit := layer.Entry{Path: "/d", Kind: layer.Dir, Mode: 0o700, UID: 2, GID: 2, Rank: layer.RankExplicit}
+	explicit := layer.ExplicitDir("/d", 0o700, &layer.Owner{UID: 2, GID: 2})
 	link := layer.Entry{Path: "/d", Kind: layer.Symlink, Mode: 0o777, Link: "e"}
-	needed := layer.Needed("/d", 3, 3)
+	needed := layer.Entry{Path: "/d", Kind: layer.Dir, Mode: 0o755, UID: 3, GID: 3, Rank: layer.RankNeeded}
 	for _, c := range []struct {
 		entries []layer.Entry
 		want    string
@@ -161,29 +157,38 @@ func TestRanks(t *testing.T) {
 	}
 }
 
-// TestOver lays a second layer over a first: owners and links of the first count for it.
-func TestOver(t *testing.T) {
-	files, err := layer.Place([]layer.Entry{
+// TestStack lays a second layer over a first: owners, links and users of the first count for it.
+func TestStack(t *testing.T) {
+	_, over, err := layer.Stack([]layer.Entry{
 		{Path: "/srv/state", Kind: layer.Dir, Mode: 0o700, UID: 5, GID: 5},
-		{Path: "/cmd", Kind: layer.Symlink, Mode: 0o777, Link: "app/cmd"},
+		layer.ExplicitLink("/cmd", "app/cmd"),
 		layer.Content("/etc/passwd", 0o644, []byte("me:x:12:13::/:/bin/sh\n")),
-	}, base(t))
+	}, layer.Needs{Paths: []string{"/cmd", "/var/run/me", "/srv/pg"}, User: "me"}, base(t))
 	require.NoError(t, err)
-	over, err := layer.Over(base(t), files)
+	entries := []layer.Entry{layer.Content("/srv/state/f", 0o644, nil), layer.Content("/cmd/f", 0o644, nil)}
+	placed, _, err := layer.Stack(entries, layer.Needs{Paths: []string{"/work/here", "/run/me"}, User: "me:7"}, over)
 	require.NoError(t, err)
-	uid, gid, ok := over.Owner("me")
-	assert.Equal(t, []any{12, 13, true}, []any{uid, gid, ok})
-	placed, err := layer.Place([]layer.Entry{layer.Content("/srv/state/f", 0o644, nil), layer.Content("/cmd/f", 0o644, nil)}, over)
-	require.NoError(t, err)
-	got := map[string]layer.Entry{}
+	got := map[string]string{}
 	for _, e := range placed {
-		got[e.Path] = e
+		got[e.Path] = fmt.Sprintf("%o %d:%d", e.Mode, e.UID, e.GID)
 	}
-	assert.Equal(t, []int{0o700, 5}, []int{int(got["/srv/state"].Mode), got["/srv/state"].UID})
+	assert.Equal(t, "700 5:5", got["/srv/state"])
+	assert.Equal(t, "755 0:0", got["/work"])
+	assert.Equal(t, "755 12:7", got["/work/here"])
+	assert.Equal(t, "755 12:13", got["/run/me"], "as the first layer has it")
 	assert.Contains(t, got, "/opt/app/cmd/f")
-	nothing, err := layer.Over(nil, files)
+	assert.Equal(t, uint32(0o700), over.Lstat("/srv/pg").Mode)
+	assert.Equal(t, rootfs.Symlink, over.Lstat("/cmd").Kind)
+
+	placed, nothing, err := layer.Stack(entries, layer.Needs{Paths: []string{"/work"}}, nil)
 	assert.NoError(t, err)
 	assert.Nil(t, nothing)
+	assert.Equal(t, len(entries), len(placed), "nothing is known of the base")
+	placed, _, err = layer.Stack(nil, layer.Needs{Paths: []string{"/file/x"}}, base(t))
+	assert.ErrorContains(t, err, "/file is a file in the base", placed)
+	placed, _, err = layer.Stack(nil, layer.Needs{Paths: []string{"/work"}, User: "nobody-knows"}, base(t))
+	require.NoError(t, err)
+	assert.Zero(t, placed[0].UID)
 }
 
 func TestCapabilities(t *testing.T) {

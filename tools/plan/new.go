@@ -176,10 +176,10 @@ func (b *builder) child(at config.Path, n string, row arch.Row, s config.Setting
 		})
 	}
 	for _, d := range s.Directories {
-		c.Directories = append(c.Directories, Directory{path.Clean(d.Path), uint32(d.Mode), d.Owner})
+		c.Directories = replaced(c.Directories, Directory{path.Clean(d.Path), uint32(d.Mode), d.Owner}, func(d Directory) string { return d.Path })
 	}
 	for _, l := range s.Links {
-		c.Links = append(c.Links, Link{path.Clean(l.Path), l.To})
+		c.Links = replaced(c.Links, Link{path.Clean(l.Path), l.To}, func(l Link) string { return l.Path })
 	}
 	c.Needed = needed(s)
 	if s.Go != nil {
@@ -192,6 +192,16 @@ func (b *builder) child(at config.Path, n string, row arch.Row, s config.Setting
 		c.Config.Entrypoint = []string{inside(row.OS, binaryPath(row.OS, n))}
 	}
 	return c
+}
+
+// replaced returns a list with one more element, instead of the one of the same path if there is one: that of an image
+// gives way to the one of its overrides.
+func replaced[T any](list []T, with T, path func(T) string) []T {
+	if n := slices.IndexFunc(list, func(t T) bool { return path(t) == path(with) }); n >= 0 {
+		list[n] = with
+		return list
+	}
+	return append(list, with)
 }
 
 // needed lists the directories that have to exist for a container to start as configured.
