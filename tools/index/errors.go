@@ -74,6 +74,41 @@ func (e *DuplicateError) Hint() string {
 	return "leave one of them out, or choose of an index what is wanted: SOURCE=PLATFORM"
 }
 
+// MissingError is returned for an image, or an attestation, that an index lists and that does not exist where the index
+// is.
+type MissingError struct {
+	Source string
+	Image  v1.Hash
+	// Platform is what the index says of it, "" if it says nothing.
+	Platform string
+	Err      error
+}
+
+func (e *MissingError) what() string {
+	if e.Platform == "" {
+		return fmt.Sprintf("%s: %s", e.Source, e.Image)
+	}
+	return fmt.Sprintf("%s: %s (%s)", e.Source, e.Platform, e.Image)
+}
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("%s is listed, but is not there: %v", e.what(), e.Err)
+}
+func (e *MissingError) Unwrap() error { return e.Err }
+
+// Hint says how to do without it.
+func (e *MissingError) Hint() string {
+	return "--ignore-missing leaves out what is not there; SOURCE=PLATFORM chooses one platform"
+}
+
+// DockerError is returned for what a docker manifest list cannot have.
+type DockerError struct{ What string }
+
+func (e *DockerError) Error() string { return "a docker manifest list cannot have " + e.What }
+
+// Hint says what to do about it.
+func (e *DockerError) Hint() string { return "leave out --docker: an OCI index can" }
+
 // AbsentError is returned for a platform that was asked for and is not there.
 type AbsentError struct {
 	// Source is where it was looked for, "" for all sources.

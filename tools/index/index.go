@@ -6,14 +6,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/image"
+	"github.com/multiarch-build/multiarch/tools/indexjson"
 )
 
 // Source is an image, or an index, whose images go into another index. Exactly one of Image and Index is set.
@@ -27,87 +26,118 @@ type Source struct {
 	// those that are for this platform. An index with one image is like that image, since that is what buildx pushes for
 	// one platform: the image and its attestation.
 	Platform *v1.Platform
+	// Sparse is that Index lists more than is there, as the archives of docker save do: that is left out.
+	Sparse bool
 }
 
 // Options say what else becomes of the index.
 type Options struct {
-	// Onto is an index that the sources are added to; nil begins an empty one. Platforms that are no row of the
-	// architecture table stay in it, and so do its annotations.
+	// Onto is an index that the sources are added to; nil begins an empty one. What it has stays byte for byte, and in its
+	// order, unless it is replaced or removed.
 	Onto *Source
-	// Remove are platforms whose images are taken out of Onto. Each has to be there. OSVersion, where it is set, has to be
-	// that of the image.
+	// Remove are platforms whose images are taken out of Onto, with their attestations. Each has to be there. OSVersion,
+	// if it is set, has to be that of the image.
 	Remove []v1.Platform
-	// Replace lets a source take the place of an image of Onto that is for the same platform.
+	// Replace lets a source take the place of all images of Onto that are for the same platform.
 	Replace bool
-	// Only, where it is not empty, are the platforms that are wanted of the sources. Each has to be there; images for
-	// others are left out.
+	// Only, if it is not empty, are the platforms that are wanted of the sources. Each has to be there; images for others
+	// are left out.
 	Only []arch.Platform
-	// Annotations of the index.
-	Annotations map[string]string
+	// Annotations of the index, of the entries for images, and of the images themselves.
+	Annotations         map[string]string
+	EntryAnnotations    []PlatformAnnotation
+	ManifestAnnotations []PlatformAnnotation
+	// Copy takes a single index over as it is, if nothing else is to become of it.
+	Copy bool
+	// NoAttestations leaves out the attestations of the sources.
+	NoAttestations bool
+	// Docker makes a docker manifest list, which has neither attestations nor annotations.
+	Docker bool
+	// IgnoreMissing leaves out what an index lists and does not have. Missing reports whether that is what an error says.
+	IgnoreMissing bool
+	Missing       func(error) bool
+}
+
+// PlatformAnnotation is an annotation for the images of a platform, for all if Platform is nil.
+type PlatformAnnotation struct {
+	Platform   *v1.Platform
+	Key, Value string
 }
 
 // Joined is an index and where its images are from.
 type Joined struct {
-	// Index is of OCI types, whatever its images are.
+	// Index is an OCI index unless it is a copy, was made of another kind, or Options.Docker is set.
 	Index v1.ImageIndex
-	// Children are in the order of the index: that of the architecture table, then of Windows versions.
+	// Children are the entries in the order of the index: images in that of the architecture table, then of Windows
+	// versions, and attestations behind them. Those of Options.Onto stay where they are.
 	Children []Child
+	// Present are the digests of the entries that are as they were in Options.Onto, and so where that is.
+	Present map[string]bool
 	// Notes are what a person should know about: what was left out, what says something else about itself.
 	Notes []string
 }
 
-// Child is an image of a joined index.
+// Child is an entry of a joined index.
 type Child struct {
 	// Source is the number of the source it is from, -1 for Options.Onto.
 	Source     int
 	Descriptor v1.Descriptor
-	Image      v1.Image
+	// Image is nil for entries of Options.Onto that did not have to be opened.
+	Image v1.Image
 
-	name string // of the source
+	name     string          // of the source
+	from     indexjson.Entry // in the source
+	attests  string          // the digest of the image that it is an attestation of
+	platform *v1.Platform    // of an image, also if Descriptor does not say it
+	explicit bool            // an index says the platform
+	missing  func(error) bool
 }
 
 // Platform is the canonical platform of the child.
-func (c Child) Platform() arch.Platform { return canonical(c.Descriptor.Platform) }
-
-// key is what no two images of an index share: Windows runs no image of another version.
-type key struct {
-	arch.Platform
-	version string
-}
-
-func (c Child) key() key {
-	k := key{Platform: c.Platform()}
-	if k.OS == "windows" {
-		k.version = c.Descriptor.Platform.OSVersion
+func (c Child) Platform() arch.Platform {
+	if p := c.image(); p != nil {
+		return canonical(p)
 	}
-	return k
+	if c.Descriptor.Platform == nil {
+		return arch.Platform{}
+	}
+	return canonical(c.Descriptor.Platform)
 }
 
-// Join makes an index of the images of the sources. Manifests stay byte for byte what they are, of docker or of OCI
-// types, so their digests do not move. Entries of source indexes that no runtime could start, such as BuildKit's
-// attestations, are left out.
+// image is the platform of an image, nil for other entries.
+func (c Child) image() *v1.Platform {
+	switch {
+	case c.attests != "" || !runs(c.Descriptor):
+		return nil
+	case c.platform != nil:
+		return c.platform
+	}
+	return c.Descriptor.Platform
+}
+
+// Join makes an index of the images of the sources and their attestations. Manifests stay byte for byte what they are,
+// of docker or of OCI types, so that their digests do not move. Other entries of source indexes are left out.
 //
-// The platform is that of the image's config, in canonical form; where the index that the image is from says a variant or
+// The platform is that of the image's config, in canonical form; if the index that the image is from says a variant or
 // a Windows version too, that counts. An image is read as far as its manifest and config. One image given twice is there
-// once; two images for a platform are a *DuplicateError, an image without a platform, or with one that is no row of the
-// architecture table, is a *PlatformError, and a platform asked for that is not there is an *AbsentError. Errors about
-// several sources are joined.
+// once; two images for a platform are a *DuplicateError, unless one index has both and tells them apart. An image
+// without a platform, or with an unknown one that only its config says, is a *PlatformError, a platform that is wanted and
+// not there an *AbsentError, an image that an index lists and that is not there a *MissingError. Errors about several
+// sources are joined.
 func Join(sources []Source, o Options) (*Joined, error) {
-	all := make([]contribution, len(sources)+1)
+	all := make([]contribution, len(sources))
 	var group errgroup.Group
 	group.SetLimit(8)
 	for i, s := range sources {
 		group.Go(func() error {
-			all[i+1] = contribute(s, i, len(o.Only) == 0) // what is not wanted may be anything
+			all[i] = contribute(s, i, o)
 			return nil
 		})
 	}
-	if o.Onto != nil {
-		all[0] = contribute(*o.Onto, -1, false)
-	}
+	b, err := openBase(o)
 	_ = group.Wait()
 	j := &Joined{}
-	var wrong []error
+	wrong := []error{err}
 	for _, c := range all {
 		j.Notes = append(j.Notes, c.notes...)
 		wrong = append(wrong, c.err)
@@ -115,92 +145,95 @@ func Join(sources []Source, o Options) (*Joined, error) {
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
-
-	base, annotations := all[0].children, maps.Clone(all[0].annotations)
-	for _, p := range o.Remove {
-		if !slices.ContainsFunc(base, func(c Child) bool { return suits(c.Descriptor.Platform, p) }) {
-			return nil, &AbsentError{o.Onto.name(), written(p), names(base)}
-		}
+	if o.copies(sources, all) {
+		return copied(j, sources[0], all[0])
 	}
-	base = slices.DeleteFunc(base, func(c Child) bool {
-		return slices.ContainsFunc(o.Remove, func(p v1.Platform) bool { return suits(c.Descriptor.Platform, p) })
-	})
+	if err := b.remove(o.Remove); err != nil {
+		return nil, err
+	}
 	var added []Child
-	for _, c := range all[1:] {
+	for _, c := range all {
 		added = append(added, c.children...)
 	}
-	added, err := only(added, o.Only)
-	if err != nil {
+	if added, err = only(added, o.Only); err != nil {
 		return nil, err
 	}
-	if j.Children, err = merge(base, added, o.Replace); err != nil {
+	if err := b.merge(added, o.Replace, j); err != nil {
 		return nil, err
 	}
-	if len(j.Children) == 0 {
+	if !slices.ContainsFunc(b.children, func(c Child) bool { return c.attests == "" && runs(c.Descriptor) }) {
 		return nil, errNothing
 	}
-	slices.SortStableFunc(j.Children, func(a, b Child) int {
-		x, y := a.key(), b.key()
-		return cmp.Or(cmp.Compare(arch.Order(x.Platform), arch.Order(y.Platform)), compareVersions(x.version, y.version), cmp.Compare(x.String(), y.String()))
-	})
-
-	if annotations == nil && len(o.Annotations) > 0 {
-		annotations = map[string]string{}
+	if err := b.annotate(o, j); err != nil {
+		return nil, err
 	}
-	maps.Copy(annotations, o.Annotations)
-	images := map[v1.Hash]v1.Image{}
-	var descriptors []v1.Descriptor
-	for _, c := range j.Children {
-		images[c.Descriptor.Digest] = c.Image
-		descriptors = append(descriptors, c.Descriptor)
+	j.Children = b.children
+	if j.Index, err = b.write(o, sources); err != nil {
+		return nil, err
 	}
-	j.Index, err = image.Join(descriptors, images, annotations)
-	return j, err
+	j.Present = b.present()
+	return j, nil
 }
 
-// only leaves the images for the platforms wanted; none means all.
+// only leaves the images for the platforms wanted, and their attestations; none means all.
 func only(children []Child, want []arch.Platform) ([]Child, error) {
 	if len(want) == 0 {
 		return children, nil
 	}
 	for _, p := range want {
-		if !slices.ContainsFunc(children, func(c Child) bool { return c.Platform() == p }) {
+		if !slices.ContainsFunc(children, func(c Child) bool { return c.image() != nil && c.Platform() == p }) {
 			return nil, &AbsentError{"", p.String(), names(children)}
 		}
 	}
-	return slices.DeleteFunc(children, func(c Child) bool { return !slices.Contains(want, c.Platform()) }), nil
-}
-
-// merge adds images to those of base, which only yield to others where replace allows it.
-func merge(base, added []Child, replace bool) ([]Child, error) {
-	var all []Child
-	var wrong []error
-	at := map[key]int{}
-	for i, c := range slices.Concat(base, added) {
-		j, taken := at[c.key()]
-		switch {
-		case !taken:
-			at[c.key()] = len(all)
-			all = append(all, c)
-		case all[j].Descriptor.Digest == c.Descriptor.Digest:
-		case replace && i >= len(base) && all[j].Source < 0:
-			all[j] = c
-		default:
-			wrong = append(wrong, &DuplicateError{c.Platform(), all[j].name, c.name, all[j].Source < 0})
+	gone := map[string]bool{}
+	for _, c := range children {
+		if c.image() != nil && !slices.Contains(want, c.Platform()) {
+			gone[c.Descriptor.Digest.String()] = true
 		}
 	}
-	return all, errors.Join(wrong...)
+	return slices.DeleteFunc(children, func(c Child) bool {
+		if c.attests != "" {
+			return gone[c.attests]
+		}
+		return gone[c.Descriptor.Digest.String()]
+	}), nil
 }
 
 // names lists the platforms of children, each once.
 func names(children []Child) []string {
 	var all []string
 	for _, c := range children {
-		if name := written(*c.Descriptor.Platform); !slices.Contains(all, name) {
-			all = append(all, name)
+		if p := c.image(); p != nil {
+			all = append(all, written(*p))
 		}
 	}
-	return all
+	return unique(all)
+}
+
+// clash reports whether a runtime would take either of two images.
+func clash(a, b Child) bool {
+	p, q := a.image(), b.image()
+	if p == nil || q == nil || canonical(p) != canonical(q) || p.OSVersion != q.OSVersion {
+		return false
+	}
+	return len(p.OSFeatures) == 0 || len(q.OSFeatures) == 0 || slices.Equal(sorted(p.OSFeatures), sorted(q.OSFeatures))
+}
+
+func sorted(list []string) []string { return slices.Sorted(slices.Values(list)) }
+
+// compare orders images by the architecture table, then by Windows versions; what is no image comes last.
+func compare(a, b Child) int {
+	p, q := a.image(), b.image()
+	switch {
+	case p == nil && q == nil:
+		return 0
+	case p == nil:
+		return 1
+	case q == nil:
+		return -1
+	}
+	x, y := canonical(p), canonical(q)
+	return cmp.Or(cmp.Compare(arch.Order(x), arch.Order(y)), compareVersions(p.OSVersion, q.OSVersion), cmp.Compare(x.String(), y.String()))
 }
 
 func (s *Source) name() string {
@@ -210,5 +243,5 @@ func (s *Source) name() string {
 	return s.Name
 }
 
-// errNothing is what is left where the last image has been removed.
+// errNothing is what is left if the last image has been removed.
 var errNothing = fmt.Errorf("an image index needs at least one image, and none would be left")

@@ -2,6 +2,7 @@ package index
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -15,13 +16,13 @@ import (
 // configLimit is how many bytes long a config may be, which is read into memory.
 const configLimit = 8 << 20
 
-// choose applies what is said about the platform of a source.
-func choose(s Source, found []candidate) ([]candidate, error) {
+// choose applies what is said about the platform of a source. listed are the platforms that its index lists.
+func choose(s Source, found []candidate, listed []string) ([]candidate, error) {
 	p := s.Platform
 	switch {
 	case p == nil:
 		return found, nil
-	case len(found) == 1:
+	case len(found) == 1 && len(listed) <= 1:
 		given := *p
 		if own := found[0].own; own != nil {
 			found[0].said = own
@@ -35,15 +36,26 @@ func choose(s Source, found []candidate) ([]candidate, error) {
 		if f.own == nil {
 			return true
 		}
-		if name := written(*f.own); !slices.Contains(have, name) {
-			have = append(have, name)
+		if f.said == nil || f.said.OS == "" {
+			have = append(have, written(*f.own))
 		}
 		return !suits(f.own, *p)
 	})
 	if len(chosen) == 0 {
-		return nil, &AbsentError{s.Name, written(*p), have}
+		return nil, &AbsentError{s.Name, written(*p), unique(append(slices.Clone(listed), have...))}
 	}
 	return chosen, nil
+}
+
+// unique is list with each word once.
+func unique(list []string) []string {
+	var all []string
+	for _, word := range list {
+		if !slices.Contains(all, word) {
+			all = append(all, word)
+		}
+	}
+	return all
 }
 
 // inherit takes from a platform what p leaves open.
@@ -62,16 +74,40 @@ func inherit(p, from *v1.Platform) {
 	}
 }
 
-// resolve finds out the platform of an image. That there is none is no error yet, since it may be given.
-func (c *candidate) resolve(listed bool) error {
+// resolve opens an image and finds out its platform. That there is none is no error yet, since it may be given; neither
+// is that the image is missing.
+func (c *candidate) resolve() error {
 	digest := c.Descriptor.Digest
+	absent := func(err error) bool {
+		if c.missing == nil || !c.missing(err) {
+			return false
+		}
+		c.err = &MissingError{Source: c.name, Image: digest, Err: err}
+		if c.said != nil && c.said.OS != "unknown" {
+			c.err = &MissingError{Source: c.name, Image: digest, Platform: written(*c.said), Err: err}
+		}
+		return true
+	}
+	var err error
+	if c.Image, err = c.open(); err != nil {
+		if absent(err) {
+			return nil
+		}
+		return fmt.Errorf("opening the image %s: %w", digest, err)
+	}
 	raw, err := c.Image.RawManifest()
 	if err != nil {
+		if absent(err) {
+			return nil
+		}
 		return fmt.Errorf("reading the manifest %s: %w", digest, err)
 	}
 	// What damage makes of a manifest can still look like one.
-	if h, size, _ := v1.SHA256(bytes.NewReader(raw)); h != digest || size != c.Descriptor.Size {
+	if h, size, err := sum(digest.Algorithm, raw); err != nil || h != digest || size != c.Descriptor.Size {
 		return fmt.Errorf("the manifest %s is damaged: what is there is %s", digest, h)
+	}
+	if c.attests != "" {
+		return nil
 	}
 	m, err := v1.ParseManifest(bytes.NewReader(raw))
 	if err != nil {
@@ -84,16 +120,30 @@ func (c *candidate) resolve(listed bool) error {
 		}
 		config, err := c.Image.ConfigFile()
 		if err != nil {
+			if absent(err) {
+				return nil
+			}
 			return fmt.Errorf("reading the config of %s: %w", digest, err)
 		}
 		own = &v1.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant, OSVersion: config.OSVersion, OSFeatures: config.OSFeatures}
 	}
 	var wrong *PlatformError
+	c.explicit = c.said != nil && c.said.OS != "" && c.said.Architecture != ""
 	if c.own, wrong = settle(own, c.said); wrong != nil {
-		c.err = c.blame(wrong, listed)
+		c.err = c.blame(wrong, c.listed)
 	}
-	c.said, c.listed = nil, listed
+	c.said = nil
 	return nil
+}
+
+// sum is the digest of a manifest by the algorithm that its descriptor uses.
+func sum(algorithm string, raw []byte) (v1.Hash, int64, error) {
+	hasher, err := v1.Hasher(algorithm)
+	if err != nil {
+		return v1.Hash{}, 0, err
+	}
+	hasher.Write(raw)
+	return v1.Hash{Algorithm: algorithm, Hex: hex.EncodeToString(hasher.Sum(nil))}, int64(len(raw)), nil
 }
 
 // blame says whose platform it is that is wrong.
@@ -128,13 +178,14 @@ func settle(own, said *v1.Platform) (*v1.Platform, *PlatformError) {
 	return normal(p), nil
 }
 
-// known refuses a platform that is no row of the architecture table: it may be a misspelling, which every runtime would
-// pass by.
+// known refuses a platform that only a config says and that may be a misspelling, which every runtime would pass by. What
+// a person or an index says is taken as it is.
 func known(c candidate) error {
-	if _, ok := arch.Find(canonical(c.own)); !ok {
-		return c.blame(&PlatformError{Platform: canonical(c.own)}, c.listed)
+	p := canonical(c.own)
+	if c.explicit || arch.Plausible(p) {
+		return nil
 	}
-	return nil
+	return c.blame(&PlatformError{Platform: p}, c.listed)
 }
 
 func canonical(p *v1.Platform) arch.Platform { return arch.Canonical(p.OS, p.Architecture, p.Variant) }
