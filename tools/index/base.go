@@ -160,3 +160,26 @@ func (b *base) mediaType(o Options) (types.MediaType, error) {
 	}
 	return old, nil
 }
+
+// Superseded reports whether the images that a join put in the place of others have been replaced again in now, by images
+// that onto, which they were added to, did not have. They are lost, rather, if now has what onto had.
+func Superseded(j *Joined, onto, now *Source) bool {
+	before, err1 := openBase(Options{Onto: onto})
+	after, err2 := openBase(Options{Onto: now})
+	if err1 != nil || err2 != nil {
+		return false
+	}
+	has := func(b *base, h v1.Hash) bool {
+		return slices.ContainsFunc(b.children, func(c Child) bool { return c.Descriptor.Digest == h })
+	}
+	for _, c := range j.Children {
+		if c.Source < 0 || c.image() == nil || has(after, c.Descriptor.Digest) {
+			continue
+		}
+		replaced := slices.ContainsFunc(after.children, func(other Child) bool { return clash(other, c) && !has(before, other.Descriptor.Digest) })
+		if !replaced {
+			return false
+		}
+	}
+	return true
+}

@@ -17,6 +17,8 @@ import (
 type contribution struct {
 	children []Child // images, then attestations of them
 	notes    []string
+	// platforms are those of all images, also of those that are not wanted.
+	platforms []string
 	// others is that the source has entries that the children do not stand for.
 	others bool
 	err    error
@@ -82,6 +84,7 @@ func contribute(s Source, number int, o Options) contribution {
 	if len(c.children) == 0 && len(o.Only) == 0 || total == 0 {
 		return contribution{err: fmt.Errorf("%s: has no image that runs", s.Name)}
 	}
+	c.platforms = unique(append(w.platforms, names(c.children)...))
 	c.others = w.left > 0 || len(c.children) != total || number >= 0 && (o.NoAttestations || o.Docker) && len(w.attestations) > 0
 	if err := w.attest(&c); err != nil {
 		return contribution{err: fmt.Errorf("%s: %w", s.Name, err)}

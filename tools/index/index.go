@@ -152,10 +152,11 @@ func Join(sources []Source, o Options) (*Joined, error) {
 		return nil, err
 	}
 	var added []Child
+	var have []string
 	for _, c := range all {
-		added = append(added, c.children...)
+		added, have = append(added, c.children...), append(have, c.platforms...)
 	}
-	if added, err = only(added, o.Only); err != nil {
+	if added, err = only(added, o.Only, unique(have)); err != nil {
 		return nil, err
 	}
 	if err := b.merge(added, o.Replace, j); err != nil {
@@ -175,14 +176,15 @@ func Join(sources []Source, o Options) (*Joined, error) {
 	return j, nil
 }
 
-// only leaves the images for the platforms wanted, and their attestations; none means all.
-func only(children []Child, want []arch.Platform) ([]Child, error) {
+// only leaves the images for the platforms wanted, and their attestations; none means all. have is what error messages
+// list.
+func only(children []Child, want []arch.Platform, have []string) ([]Child, error) {
 	if len(want) == 0 {
 		return children, nil
 	}
 	for _, p := range want {
 		if !slices.ContainsFunc(children, func(c Child) bool { return c.image() != nil && c.Platform() == p }) {
-			return nil, &AbsentError{"", p.String(), names(children)}
+			return nil, &AbsentError{"", p.String(), have}
 		}
 	}
 	gone := map[string]bool{}

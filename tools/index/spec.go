@@ -133,7 +133,7 @@ func (r *specReader) platform(n *yaml.Node) *v1.Platform {
 	}
 	asked := arch.Asked(p.OS, p.Architecture, p.Variant)
 	p.OS, p.Architecture, p.Variant = asked.OS, asked.Architecture, asked.Variant
-	if _, ok := arch.Find(asked); !ok {
+	if _, err := arch.ParseAny(asked.String()); err != nil {
 		r.fail(n, nearest.Hint(canonical(&p).String(), arch.Names()), "unknown platform %q", canonical(&p))
 	}
 	return &p

@@ -132,7 +132,13 @@ func (f *archiveFile) IsDir() bool                { return false }
 func (f *archiveFile) Sys() any                   { return nil }
 
 // asLayout lists an OCI archive.
-func (a *archive) asLayout() (*collection, error) { return readLayout(a, a.name) }
+func (a *archive) asLayout() (*collection, error) {
+	c, err := readLayout(a, a.name)
+	if err == nil {
+		c.sparse = a.has("manifest.json") // docker save
+	}
+	return c, err
+}
 
 // asDocker lists a docker archive. Its images have no manifests of their own: these are made up, with gzipped layers, so
 // that their digests say nothing about digests in a registry.

@@ -179,6 +179,14 @@ func missing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
 }
 
+// IsMissing reports whether an error says that what was to be opened or read does not exist: a registry, a layout or an
+// archive does not have it. A registry that does not say so because of missing permissions is another matter.
+func IsMissing(err error) bool {
+	var entry *EntryError
+	var place *PlaceError
+	return missing(err) || errors.As(err, &entry) && entry.Name != "" || errors.As(err, &place) && place.absent
+}
+
 // atFault tells whether err is something that is wrong with s, as opposed to the way to it: a network, a disk, a
 // user who has lost patience.
 func (s *Source) atFault(ctx context.Context, err error) bool {

@@ -13,6 +13,7 @@ import (
 type collection struct {
 	place   string // the directory or file, for messages
 	entries []item
+	sparse  bool         // see Source.Sparse
 	close   func() error // nil if there is nothing to close
 }
 
@@ -112,6 +113,7 @@ func (c *collection) open(entries []item) ([]*Source, error) {
 		if err != nil {
 			return nil, errors.Join(err, c.release())
 		}
+		s.sparse = c.sparse
 		s.close = func() error {
 			if users.Add(-1) != 0 {
 				return nil

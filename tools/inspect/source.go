@@ -35,6 +35,7 @@ type Source struct {
 
 	// remote is set where the bytes come over a network: then a stream that breaks off may be the network's fault.
 	remote bool
+	sparse bool
 	close  func() error
 }
 
@@ -48,6 +49,10 @@ func (s *Source) Close() error {
 
 // Remote tells whether the source is in a registry.
 func (s *Source) Remote() bool { return s.remote }
+
+// Sparse reports whether the source lists more images than there are, which is not an error: docker save writes whole
+// indexes, but only the images of a platform.
+func (s *Source) Sparse() bool { return s.sparse }
 
 // The forms of a reference, as skopeo and the other tools around containers/image write them (containers-transports(5)).
 const (
@@ -130,7 +135,7 @@ func find(ctx context.Context, c registry.Client, ref string) (found, error) {
 		if given, ok := strings.CutPrefix(ref, form); ok {
 			place, name, _ := strings.Cut(given, ":")
 			if place == "" {
-				return found{}, &PlaceError{"a path is required after " + form, "such as oci:dist:hello, oci-archive:images.tar:hello, docker-archive:image.tar"}
+				return found{}, &PlaceError{what: "a path is required after " + form, hint: "such as oci:dist:hello, oci-archive:images.tar:hello, docker-archive:image.tar"}
 			}
 			all, err := in(place)
 			return found{all: all, form: form, name: name}, err
@@ -157,7 +162,7 @@ func findBare(ctx context.Context, c registry.Client, ref string) (found, error)
 	case err != nil && !isFile:
 		return openRemote(ctx, c, ref, "")
 	case errors.Is(err, fs.ErrNotExist):
-		return found{}, &PlaceError{ref + " does not exist", ""}
+		return found{}, &PlaceError{what: ref + " does not exist", absent: true}
 	case err != nil:
 		return found{}, err
 	case info.Mode().IsRegular() && isFile:
@@ -175,14 +180,14 @@ func findBare(ctx context.Context, c registry.Client, ref string) (found, error)
 		if len(known) == 1 {
 			name = known[0]
 		}
-		return found{}, &PlaceError{ref + " is an OCI layout", fmt.Sprintf("did you mean %s%s:%s? it holds %s", layoutForm, ref, name, cmp.Or(strings.Join(known, ", "), "no image"))}
+		return found{}, &PlaceError{what: ref + " is an OCI layout", hint: fmt.Sprintf("did you mean %s%s:%s? it holds %s", layoutForm, ref, name, cmp.Or(strings.Join(known, ", "), "no image"))}
 	}
 	what := "is a folder here, and no OCI layout"
 	if !info.IsDir() {
 		what = "is a file here, and no archive by its name: those end in .tar"
 	}
 	if isPath {
-		return found{}, &PlaceError{ref + " " + what, "name an OCI layout as oci:DIR:NAME, or an archive"}
+		return found{}, &PlaceError{what: ref + " " + what, hint: "name an OCI layout as oci:DIR:NAME, or an archive"}
 	}
 	return openRemote(ctx, c, ref, ref+" "+what)
 }
@@ -248,7 +253,10 @@ func (e *UnavailableError) Error() string {
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
 // PlaceError is returned for a reference to a file or folder that is not there, or is something else.
-type PlaceError struct{ what, hint string }
+type PlaceError struct {
+	what, hint string
+	absent     bool // there is nothing
+}
 
 func (e *PlaceError) Error() string { return e.what }
 

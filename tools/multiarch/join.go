@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -19,13 +21,14 @@ import (
 // existing is an image or index to be joined, in any form that inspect opens.
 type existing struct {
 	reference string
-	platform  *v1.Platform // nil where it says so itself
+	opened    string       // the reference that is opened, if it is another one
+	platform  *v1.Platform // nil if it says so itself
 }
 
 // joined is an index of existing images.
 type joined struct {
 	*index.Joined
-	// sources says where the blobs of the images stand, as far as they are in registries.
+	// sources says where the blobs of the images are, as far as they are in registries.
 	sources map[v1.Hash]name.Repository
 }
 
@@ -46,49 +49,83 @@ func (e *sourceError) Hint() string {
 	return e.hint
 }
 
-// join opens existing images and joins them. Everything that cannot be opened is in the error. Archives stay open for as
-// long as somebody may read them: until this process ends. The first notes are which digests the references stand for.
+// join opens existing images and joins them.
 func join(ctx context.Context, client registry.Client, wanted []existing, o index.Options) (*joined, error) {
+	o.Missing = inspect.IsMissing
+	sources, err := openExisting(ctx, client, wanted, o)
+	if err != nil {
+		return nil, err
+	}
+	return sources.join(o)
+}
+
+// existingSources are images and indexes that have been opened to be joined.
+type existingSources struct {
+	client registry.Client
+	wanted []existing
+	opened []*inspect.Source
+	notes  []string
+}
+
+// openExisting opens existing images. Everything that cannot be opened is in the error. Archives stay open for as long as
+// they may be read: until this process ends.
+func openExisting(ctx context.Context, client registry.Client, wanted []existing, o index.Options) (*existingSources, error) {
 	opened := make([]*inspect.Source, len(wanted))
 	failed := make([]error, len(wanted))
 	var group errgroup.Group
 	group.SetLimit(max(client.Jobs, 8))
 	for i, w := range wanted {
 		group.Go(func() (err error) {
-			if opened[i], err = inspect.Open(ctx, client, w.reference); err != nil {
+			if opened[i], err = inspect.Open(ctx, client, cmp.Or(w.opened, w.reference)); err != nil {
 				failed[i] = &sourceError{err, "check the name, the tag and the login"}
 			}
 			return nil
 		})
 	}
 	_ = group.Wait()
-	if err := errors.Join(failed...); err != nil {
-		return nil, err
-	}
-	var notes []string
-	sources := make([]index.Source, len(wanted))
+	all := &existingSources{client: client}
+	var wrong []error
 	for i, w := range wanted {
-		s := opened[i]
-		sources[i] = index.Source{Name: w.reference, Image: s.Image, Index: s.Index, Platform: w.platform}
-		notes = append(notes, fmt.Sprintf("%s is %s", w.reference, s.Root.Digest))
+		switch err := failed[i]; {
+		case err == nil:
+			all.wanted, all.opened = append(all.wanted, w), append(all.opened, opened[i])
+			all.notes = append(all.notes, fmt.Sprintf("%s is %s", w.reference, opened[i].Root.Digest))
+		case o.IgnoreMissing && inspect.IsMissing(err):
+			all.notes = append(all.notes, fmt.Sprintf("left out %s, which does not exist: %v", w.reference, err))
+		default:
+			wrong = append(wrong, err)
+		}
+	}
+	if len(wrong) == 0 && len(wanted) > 0 && len(all.opened) == 0 {
+		wrong = failed // none of them exists
+	}
+	return all, errors.Join(wrong...)
+}
+
+// join joins the images. The first notes are which digests the references have.
+func (s *existingSources) join(o index.Options) (*joined, error) {
+	sources := make([]index.Source, len(s.wanted))
+	for i, w := range s.wanted {
+		from := s.opened[i]
+		sources[i] = index.Source{Name: w.reference, Image: from.Image, Index: from.Index, Platform: w.platform, Sparse: from.Sparse()}
 	}
 	result, err := index.Join(sources, o)
 	if err != nil {
 		return nil, err
 	}
-	result.Notes = append(notes, result.Notes...)
+	result.Notes = append(slices.Clone(s.notes), result.Notes...)
 	j := &joined{result, map[v1.Hash]name.Repository{}}
 	for _, c := range result.Children {
-		if c.Source < 0 || !opened[c.Source].Remote() {
+		if c.Source < 0 || c.Image == nil || !s.opened[c.Source].Remote() {
 			continue
 		}
-		ref, err := client.Parse(wanted[c.Source].reference)
+		ref, err := s.client.Parse(s.wanted[c.Source].reference)
 		if err != nil {
 			return nil, err
 		}
 		m, err := c.Image.Manifest()
 		if err != nil {
-			return nil, fmt.Errorf("reading %s: %w", wanted[c.Source].reference, err)
+			return nil, fmt.Errorf("reading %s: %w", s.wanted[c.Source].reference, err)
 		}
 		for _, d := range append(m.Layers, m.Config) {
 			j.sources[d.Digest] = ref.Context()

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/indexjson"
 )
 
 // content is all that an image consists of, each digest once. Nothing in it has been opened.
@@ -53,7 +54,7 @@ type file struct {
 // contentOf lists what image consists of. Layers that are fetched from elsewhere by their URL (non-distributable
 // ones; image spec, "Non-Distributable Layers") are no part of it.
 func contentOf(image Image) (content, error) {
-	w := walk{seen: map[v1.Hash]bool{}}
+	w := walk{seen: map[v1.Hash]bool{}, present: image.Present}
 	d, err := describe(image.Index, image.Name)
 	if err != nil {
 		return content{}, err
@@ -117,7 +118,8 @@ func (b blob) open() (io.ReadCloser, error) {
 
 type walk struct {
 	content
-	seen map[v1.Hash]bool
+	seen    map[v1.Hash]bool
+	present map[string]bool // entries of indexes that are left alone
 }
 
 // once tells whether h is met for the first time.
@@ -131,12 +133,22 @@ func (w *walk) index(index v1.ImageIndex, self v1.Descriptor, where string) erro
 	if !w.once(self.Digest) {
 		return nil
 	}
-	list, err := index.IndexManifest()
+	raw, err := index.RawManifest()
 	if err != nil {
 		return fmt.Errorf("%s: reading the index: %w", where, err)
 	}
-	for _, d := range list.Manifests {
-		if err := w.child(index, d, childName(where, d)); err != nil {
+	list, err := indexjson.Parse(raw)
+	if err != nil {
+		return fmt.Errorf("%s: reading the index: %w", where, err)
+	}
+	for _, e := range list.Entries {
+		if w.present[e.Digest] {
+			continue
+		}
+		if e.Err != nil {
+			return fmt.Errorf("%s: reading the entry for %s: %w", where, e.Digest, e.Err)
+		}
+		if err := w.child(index, e.Descriptor, childName(where, e.Descriptor)); err != nil {
 			return err
 		}
 	}
@@ -159,9 +171,19 @@ func (w *walk) child(index v1.ImageIndex, d v1.Descriptor, where string) error {
 			return fmt.Errorf("%s: opening the image: %w", where, err)
 		}
 		return w.image(child, d, where)
-	default:
+	}
+	// Other things are blobs, such as the layers in the index of a BuildKit cache. This is how go-containerregistry opens
+	// them.
+	others, ok := index.(interface {
+		Layer(h v1.Hash) (v1.Layer, error)
+	})
+	if !ok {
 		return fmt.Errorf("%s: %s is neither an image nor an index but %q", where, d.Digest, d.MediaType)
 	}
+	if w.once(d.Digest) {
+		w.blobs = append(w.blobs, blob{d.Digest, d.Size, where, func() (v1.Layer, error) { return others.Layer(d.Digest) }})
+	}
+	return nil
 }
 
 func (w *walk) image(img v1.Image, self v1.Descriptor, where string) error {

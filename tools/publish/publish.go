@@ -14,6 +14,9 @@ import (
 type Image struct {
 	Name  string
 	Index v1.ImageIndex
+	// Present are the digests, as they are written, of entries of Index that are where it goes already. They are neither
+	// opened nor checked: they may be anything that other tools list.
+	Present map[string]bool
 	// Annotations are those of its entry in a layout.
 	Annotations map[string]string
 }

@@ -89,7 +89,7 @@ func (p *push) lookAgain(ctx context.Context) error {
 	}
 	for _, d := range p.all {
 		for _, t := range d.tags {
-			if t.onto != (v1.Hash{}) && t.before != t.onto && t.state != already {
+			if (t.onto != (v1.Hash{}) || t.new) && t.before != t.onto && t.state != already {
 				return fmt.Errorf("%s: %w", d.describe(), &ChangedError{t.change(), t.onto})
 			}
 		}
@@ -117,7 +117,11 @@ func (e *ChangedError) Error() string {
 	if e.Tag.Before != (v1.Hash{}) {
 		now = "stands for " + e.Tag.Before.String()
 	}
-	return fmt.Sprintf("%s has been changed by somebody else meanwhile: it stood for %s, and %s", e.Tag.Reference, e.Onto, now)
+	then := "stood for " + e.Onto.String()
+	if e.Onto == (v1.Hash{}) {
+		then = "did not exist"
+	}
+	return fmt.Sprintf("%s has been changed by somebody else meanwhile: it %s, and %s", e.Tag.Reference, then, now)
 }
 
 // Hint says what to do about it.

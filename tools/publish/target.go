@@ -31,6 +31,10 @@ type Target struct {
 	// Onto is what the first of Tags stood for when Index was made of that; it is not moved if it stands for something else
 	// by now. Zero for whatever it may be.
 	Onto v1.Hash
+	// New is that the first of Tags did not exist when Index was made: it is not moved if it does by now.
+	New bool
+	// Present are entries of Index that the repository has; see Image.
+	Present map[string]bool
 	// Immutable are patterns, as path.Match has them, of tags that are not moved once they exist, those of single images
 	// included.
 	Immutable []string
@@ -88,6 +92,8 @@ type pointer struct {
 	state     tagState
 	// onto is what it has to stand for until it moves, zero for whatever it may be.
 	onto v1.Hash
+	// new is that it must not exist until it moves.
+	new bool
 	// before is what it stood for when that was asked, zero where it did not exist. hidden is that the registry would
 	// not say.
 	before v1.Hash
@@ -153,7 +159,7 @@ func (t Target) deliveries(client registry.Client, owner int) ([]delivery, error
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.Name, err)
 	}
-	c, err := contentOf(Image{Name: t.Name, Index: t.Index})
+	c, err := contentOf(Image{Name: t.Name, Index: t.Index, Present: t.Present})
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +175,7 @@ func (t Target) deliveries(client registry.Client, owner int) ([]delivery, error
 		}
 	}
 	if len(index.tags) > 0 {
-		index.tags[0].onto = t.Onto
+		index.tags[0].onto, index.tags[0].new = t.Onto, t.New
 	}
 	all := []delivery{index}
 	for _, p := range t.PerPlatform {

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/spf13/cobra"
+
+	"github.com/multiarch-build/multiarch/tools/build"
+	"github.com/multiarch-build/multiarch/tools/index"
+	"github.com/multiarch-build/multiarch/tools/inspect"
+	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/registry"
+)
+
+const (
+	// mergeAttempts is how often a change is made again because others have changed the index meanwhile. All of them
+	// cannot fail at once: in each round, one of those who write at the same time comes last.
+	mergeAttempts = 50
+	// A registry moves a tag without asking what it was, so that another process may still overwrite it that has looked
+	// before. How long that takes is not known; what this one took is a measure of it.
+	shortestPause = 100 * time.Millisecond
+	longestPause  = 3 * time.Second
+)
+
+// indexChange is one run of index create.
+type indexChange struct {
+	*app
+	cmd     *cobra.Command
+	flags   indexFlags
+	client  registry.Client
+	request *request
+	sources *existingSources
+}
+
+// create writes an index, whatever TARGET is.
+func (c *indexChange) create(j *joined) error {
+	c.note(j)
+	if c.flags.dry {
+		return c.dryIndex(c.request, j)
+	}
+	references, err := c.write(j, nil)
+	if err != nil {
+		return err
+	}
+	return c.result(j, references)
+}
+
+func (c *indexChange) note(j *joined) {
+	for _, note := range j.Notes {
+		c.terminal.note("%s", note)
+	}
+}
+
+func (c *indexChange) result(j *joined, references []string) error {
+	name := c.request.target.repository
+	if c.request.target.dir != "" {
+		name = c.request.target.name
+	}
+	return c.report(c.flags.outcome, []build.Result{{Name: name, Index: j.Index}}, map[string][]string{name: references})
+}
+
+// change adds to the index that TARGET is, or removes from it. It merges with what others do at the same time.
+func (c *indexChange) change() error {
+	moves := c.request.target.dir != "" || slices.Contains(c.request.tags, c.request.target.tag)
+	var noted bool
+	for attempt := 1; ; attempt++ {
+		onto, err := c.current()
+		if err != nil {
+			return err
+		}
+		j, err := c.merge(onto, attempt > 1)
+		if err != nil {
+			return err
+		}
+		if !noted {
+			c.note(j)
+			noted = true
+		}
+		if c.flags.dry {
+			return c.dryIndex(c.request, j)
+		}
+		begin := time.Now()
+		expected := onto
+		if !moves {
+			expected = nil // another tag moves
+		}
+		references, err := c.write(j, expected)
+		pause := min(max(time.Since(begin), shortestPause), longestPause)
+		switch overtaken := isOvertaken(err); {
+		case err != nil && (!overtaken || attempt == mergeAttempts):
+			return err
+		case !overtaken:
+			lasting := !moves || c.request.target.dir != ""
+			if !lasting {
+				if lasting, err = c.lasts(j, onto, pause); err != nil {
+					return err
+				}
+			}
+			if lasting {
+				return c.result(j, references)
+			}
+			if attempt == mergeAttempts {
+				return &pushError{fmt.Errorf("%s: overwritten by other processes %d times", c.request.target.given, attempt)}
+			}
+		}
+		c.terminal.note("%s has been changed by another process meanwhile; merging with that", c.request.target.given)
+		if err := sleep(c.cmd.Context(), rand.N(pause*time.Duration(min(attempt, 5)))); err != nil {
+			return err
+		}
+	}
+}
+
+// isOvertaken reports whether an index was not written, or not for long, because another process came between.
+func isOvertaken(err error) bool {
+	var changed *publish.ChangedError
+	return errors.As(err, &changed)
+}
+
+// standingIndex is what TARGET is.
+type standingIndex struct {
+	source *index.Source // nil if it does not exist
+	digest v1.Hash
+	close  func() error
+}
+
+// current opens what TARGET is.
+func (c *indexChange) current() (*standingIndex, error) {
+	s, err := inspect.Open(c.cmd.Context(), c.client, c.request.target.given)
+	if err != nil {
+		if c.flags.create && (inspect.IsMissing(err) || c.request.target.isNewLayout()) {
+			return &standingIndex{}, nil
+		}
+		hint := "--append and --remove change an index that is there; --append --create makes a new one of it"
+		return nil, &sourceError{fmt.Errorf("the index to change: %w", err), hint}
+	}
+	return &standingIndex{&index.Source{Name: c.request.target.given, Image: s.Image, Index: s.Index}, s.Root.Digest, s.Close}, nil
+}
+
+// isNewLayout reports whether t is a layout that does not exist.
+func (t target) isNewLayout() bool {
+	if t.dir == "" {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(t.dir, "oci-layout"))
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// merge makes the change. If it is made again, platforms to remove may be gone already.
+func (c *indexChange) merge(onto *standingIndex, again bool) (*joined, error) {
+	options := c.request.options
+	options.Onto, options.Copy = onto.source, false
+	for {
+		j, err := c.sources.join(options)
+		var absent *index.AbsentError
+		if !again || !errors.As(err, &absent) || absent.Source == "" {
+			return j, err
+		}
+		n := len(options.Remove)
+		options.Remove = slices.DeleteFunc(slices.Clone(options.Remove), func(p v1.Platform) bool { return index.Written(p) == absent.Platform })
+		if len(options.Remove) == n {
+			return nil, err
+		}
+	}
+}
+
+// write writes the index. onto is what it was made from, nil for whatever TARGET is.
+func (c *indexChange) write(j *joined, onto *standingIndex) ([]string, error) {
+	digest, err := j.Index.Digest()
+	if err != nil {
+		return nil, err
+	}
+	t := c.request.target
+	if t.dir != "" {
+		image := publish.Image{Name: t.name, Index: j.Index, Present: j.Present, Annotations: c.request.entryAnnotations}
+		if onto == nil {
+			err = publish.AddToLayout(c.cmd.Context(), t.dir, []publish.Image{image})
+		} else {
+			err = publish.ReplaceInLayout(c.cmd.Context(), t.dir, image, onto.digest)
+		}
+		return []string{t.given + "@" + digest.String()}, err
+	}
+	goal := publish.Target{Name: t.repository, Index: j.Index, Repository: t.repository, Tags: slices.Clone(c.request.tags), Sources: j.sources, Present: j.Present}
+	if onto != nil {
+		goal.Onto, goal.New = onto.digest, onto.source == nil
+		at := slices.Index(goal.Tags, t.tag)
+		goal.Tags[0], goal.Tags[at] = goal.Tags[at], goal.Tags[0] // Onto is about the first tag
+	}
+	pushed, err := c.transfer(c.cmd, c.flags.outcome, c.client.Hosts, []publish.Target{goal})
+	var references []string
+	for _, one := range pushed {
+		references = append(references, full(one))
+	}
+	return references, err
+}
+
+// lasts reads TARGET twice, after a while each time, and reports whether the change is still in it.
+func (c *indexChange) lasts(j *joined, onto *standingIndex, pause time.Duration) (bool, error) {
+	for range 2 {
+		if err := sleep(c.cmd.Context(), pause/2+rand.N(pause)); err != nil {
+			return false, &pushError{fmt.Errorf("%s was pushed; waiting for others who change it: %w", c.request.target.given, err)}
+		}
+		now, err := c.current()
+		if err != nil {
+			return false, &pushError{fmt.Errorf("%s was pushed; reading it back: %w", c.request.target.given, err)}
+		}
+		if now.source == nil {
+			return false, nil
+		}
+		holds, err := c.holds(j, onto, now)
+		if err = errors.Join(err, now.close()); err != nil || !holds {
+			return holds, err
+		}
+	}
+	return true, nil
+}
+
+// holds reports whether the index that TARGET is now has the change in it.
+func (c *indexChange) holds(j *joined, onto, now *standingIndex) (bool, error) {
+	digest, err := j.Index.Digest()
+	if err != nil || now.digest == digest {
+		return err == nil, err
+	}
+	again, err := c.merge(now, true)
+	if err != nil {
+		var twice *index.DuplicateError
+		if errors.As(err, &twice) {
+			return false, nil // the next attempt says so
+		}
+		return false, err
+	}
+	if same, err := again.Index.Digest(); err != nil || same == now.digest {
+		return err == nil, err
+	}
+	return c.flags.replace && len(c.request.options.Remove) == 0 && index.Superseded(j.Joined, onto.source, now.source), nil
+}
+
+// sleep waits, unless ctx ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// dryIndex prints what would be pushed.
+func (a *app) dryIndex(r *request, j *joined) error {
+	digest, err := j.Index.Digest()
+	if err != nil {
+		return err
+	}
+	manifest, err := j.Index.IndexManifest()
+	if err != nil {
+		return err
+	}
+	a.terminal.note("%s would be %s", r.target.given, digest)
+	return a.terminal.json(manifest)
+}

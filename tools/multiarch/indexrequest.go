@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/index"
+	"github.com/multiarch-build/multiarch/tools/inspect"
+	"github.com/multiarch-build/multiarch/tools/registry"
+)
+
+// request is what index create was asked for.
+type request struct {
+	target  target
+	wanted  []existing
+	options index.Options
+	tags    []string // all that are moved; those of -t replace the target's own and the spec's
+	// entryAnnotations are those of the entry in a layout.
+	entryAnnotations map[string]string
+}
+
+// indexRequest understands what was typed.
+func (a *app) indexRequest(f indexFlags, client registry.Client, args []string) (*request, error) {
+	r := &request{tags: f.tags, options: index.Options{
+		Replace: f.replace, Annotations: map[string]string{}, Copy: true, NoAttestations: f.noAttestations, Docker: f.docker,
+		IgnoreMissing: f.ignoreMissing, Missing: inspect.IsMissing,
+	}}
+	to, sources := "", args
+	if f.spec == "" || len(args) > 0 {
+		if len(args) == 0 {
+			return nil, usagef("multiarch index create TARGET SRC...", "TARGET is missing")
+		}
+		to, sources = args[0], args[1:]
+	}
+	if f.spec != "" {
+		if len(sources) > 0 {
+			return nil, usagef("name the images in "+f.spec+", or all here", "--spec and SRC exclude each other")
+		}
+		content, err := os.ReadFile(f.spec)
+		if err != nil {
+			return nil, fmt.Errorf("reading the spec: %w", err)
+		}
+		spec, err := index.ParseSpec(f.spec, content)
+		if err != nil {
+			return nil, err
+		}
+		if to == "" {
+			to = spec.Image
+		}
+		if len(f.tags) == 0 {
+			r.tags = spec.Tags
+		}
+		maps.Copy(r.options.Annotations, spec.Annotations) // those of flags come later, and win
+		for _, m := range spec.Manifests {
+			r.wanted = append(r.wanted, existing{reference: m.Image, platform: m.Platform})
+		}
+	}
+	for _, s := range sources {
+		w, err := parseSource(s)
+		if err == nil {
+			w.opened, err = a.fromProject(w.reference)
+		}
+		if err != nil {
+			return nil, err
+		}
+		r.wanted = append(r.wanted, w)
+	}
+	for _, name := range f.remove {
+		// Any word may be in an index that others have made; what is not there is said with what is.
+		p, err := v1.ParsePlatform(name)
+		if err != nil || p.Architecture == "" {
+			return nil, usagef("such as linux/arm/v7", "--remove: %q is not a platform", name)
+		}
+		r.options.Remove = append(r.options.Remove, *p)
+	}
+	for _, text := range f.annotations {
+		if err := r.annotate(text); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if r.target, err = a.parseTarget(client, to); err != nil {
+		return nil, err
+	}
+	switch {
+	case r.target.dir != "" && len(r.tags) > 0:
+		return nil, usagef("give the index a name only: oci:DIR:NAME", "tags are for registries, and %s is a layout", r.target.given)
+	case r.target.dir == "" && len(r.entryAnnotations) > 0:
+		return nil, usagef("annotate the index itself, index:KEY=VALUE", "index-descriptor: is for layouts: a registry keeps no descriptor of %s", r.target.given)
+	case f.docker && len(f.annotations) > 0:
+		return nil, usagef("leave out --docker: an OCI index has annotations", "--docker and --annotation exclude each other: a docker manifest list has no annotations")
+	case f.create && !f.append:
+		return nil, usagef("without --append the index is a new one anyway", "--create is for --append")
+	case f.create && len(r.wanted) == 0:
+		return nil, usagef("multiarch index create TARGET --append --create SRC...", "SRC is missing: what %s is made of", r.target.given)
+	case f.replace && !f.append && len(f.remove) == 0:
+		return nil, usagef("without --append the index is a new one anyway", "--replace is for --append")
+	case len(r.wanted) == 0 && len(f.remove) == 0 && len(f.annotations) == 0:
+		return nil, usagef("multiarch index create TARGET SRC...", "SRC is missing: what %s is made of", r.target.given)
+	case len(r.wanted) == 0 && !f.append && len(f.remove) == 0:
+		return nil, usagef("add --append to annotate the index there is", "SRC is missing: what %s is made of", r.target.given)
+	}
+	if r.target.dir == "" && len(f.tags) == 0 {
+		r.tags = append([]string{r.target.tag}, r.tags...)
+	}
+	return r, nil
+}
+
+// parseSource reads SRC[=PLATFORM], where a platform of Windows may be followed by its version, as docker and
+// containerd's tools write it: windows/amd64:10.0.20348.169.
+func parseSource(s string) (existing, error) {
+	at := strings.LastIndex(s, "=")
+	if at < 0 {
+		return existing{reference: s}, nil
+	}
+	name, version, _ := strings.Cut(s[at+1:], ":")
+	p, err := arch.Parse(name)
+	if err != nil {
+		return existing{}, usageOf(fmt.Errorf("%s: %w", s, err))
+	}
+	if version != "" && p.OS != "windows" {
+		return existing{}, usagef("write "+s[:at]+"="+name, "%s: only Windows has versions", s)
+	}
+	return existing{reference: s[:at], platform: &v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant, OSVersion: version}}, nil
+}
