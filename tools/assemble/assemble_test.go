@@ -144,9 +144,9 @@ images:
 					if platform == "linux/arm/v7" {
 						env, annotations = []string{"A=1", "B=3"}, map[string]string{"n": "m", "o": "p"}
 					}
-					of := settingsFile{image.Settings{
+					of := settingsFile{Settings: image.Settings{
 						Entrypoint: []string{"/etc/hello/run"}, Cmd: []string{"x"}, Env: env, User: "65532", Ports: []string{"8080/tcp"}, Labels: map[string]string{"l": "v"},
-					}, annotations}
+					}, Annotations: annotations}
 					content, err := json.Marshal(of)
 					require.NoError(t, err)
 					w.write(out+".settings.json", strings.Replace(string(content), "0001-01-01", "1970-01-01", 1))
@@ -238,7 +238,7 @@ func TestWhatIsRefused(t *testing.T) {
 		"twice a platform":         {with(index, with(child, child...)...), 1, []string{"image hello: two images for linux/amd64 in one index", "hint: "}},
 		"a file in two layers":     {with(index, with(child, "-layer", "files.json", "-layer", "program.json")...), 1, []string{"image hello, linux/amd64: /app/hello is in two layers, of multiarch: files and of multiarch: program", "hint: "}},
 		"no child":                 {[]string{"index", "-image", "hello", "-index", "blob", "-descriptor", "descriptor", "-digest", "digest"}, 1, []string{"image hello: an image index needs at least one image", "hint: "}},
-		"no commit":                {with(tags, "-template", "{{.Git.ShortCommit}}"), 1, []string{`image hello: tag "{{.Git.ShortCommit}}" needs STABLE_GIT_COMMIT`, "--workspace_status_command"}},
+		"no commit":                {with(tags, "-template", "{{.Git.ShortCommit}}"), 1, []string{`image hello: template "{{.Git.ShortCommit}}": needs STABLE_GIT_COMMIT`, "--workspace_status_command"}},
 		"no tag":                   {with(tags, "-template", "a b"), 1, []string{`tag "a b"`, "hint: "}},
 		"unknown word":             {with(tags, "-template", "{{.Commit}}"), 1, []string{"image hello: template", "hint: "}},
 		"unknown command":          {[]string{"bake"}, 2, []string{`unknown command "bake": there are base, layer, image, index, layout, status and tags`}},

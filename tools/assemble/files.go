@@ -10,8 +10,6 @@ import (
 	"os"
 	"path/filepath"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"github.com/multiarch-build/multiarch/tools/image"
 	"github.com/multiarch-build/multiarch/tools/layer"
 )
@@ -30,14 +28,15 @@ type layerFile struct {
 
 // baseFile is what is known of a base that is an image, without its layers.
 type baseFile struct {
-	Config *v1.ConfigFile `json:"config"`
-	Layers []layerFile    `json:"layers"`
+	Config *image.BaseConfig `json:"config"`
+	Layers []layerFile       `json:"layers"`
 }
 
 // settingsFile is what a rule says about an image.
 type settingsFile struct {
 	Settings    image.Settings    `json:"settings"`
 	Annotations map[string]string `json:"annotations,omitempty"`
+	Healthcheck *healthcheckFile  `json:"healthcheck,omitempty"`
 }
 
 // entryFlag is a file of a layer, as -entry gives it.

@@ -21,6 +21,7 @@ import (
 type imageFlags struct {
 	subject
 	settings, under, commit      string
+	status, tagPrefix            string
 	layers                       list
 	manifest, config, descriptor string
 }
@@ -28,12 +29,14 @@ type imageFlags struct {
 func parseImage(flags *flag.FlagSet, args []string) (imageFlags, error) {
 	var f imageFlags
 	f.flags(flags)
+	flags.StringVar(&f.tagPrefix, "tag-prefix", "", "the prefix of the git tags that are about the image")
 	flags.StringVar(&f.settings, "settings", "", "JSON: settings of the config, annotations of the manifest")
 	flags.StringVar(&f.under, "base", "", "JSON about the image it stands on")
 	flags.Var(&f.layers, "layer", "JSON about a layer, from the bottom up")
 	flags.StringVar(&f.manifest, "manifest", "", "the manifest to write")
 	flags.StringVar(&f.config, "config", "", "the config to write")
 	flags.StringVar(&f.descriptor, "descriptor", "", "the descriptor of the manifest to write")
+	flags.StringVar(&f.status, "status", "", "a workspace status file, for templates")
 	flags.StringVar(&f.commit, "commit-time-from", "", "a workspace status file: the image was made when the commit was")
 	return f, parse(flags, args, "platform", "settings", "manifest", "config", "descriptor")
 }
@@ -66,6 +69,14 @@ func (f imageFlags) make() (madeImage, error) {
 	if err := readJSON(f.settings, &of); err != nil {
 		return madeImage{}, err
 	}
+	if err := f.fill(p, &of); err != nil {
+		return madeImage{}, err
+	}
+	if of.Healthcheck != nil {
+		if of.Settings.Healthcheck, err = of.Healthcheck.settings(); err != nil {
+			return madeImage{}, err
+		}
+	}
 	if err := canonical(&of.Settings); err != nil {
 		return madeImage{}, err
 	}
@@ -93,8 +104,7 @@ func (f imageFlags) make() (madeImage, error) {
 	}
 	var layers []image.Layer
 	for _, l := range all {
-		of.Settings = of.Settings.WithEnv(l.Env)
-		layers = append(layers, image.Layer{Descriptor: l.Descriptor, CreatedBy: l.CreatedBy})
+		layers = append(layers, image.Layer{Descriptor: l.Descriptor, CreatedBy: l.CreatedBy, Env: l.Env})
 	}
 	config, err := image.Config(p, of.Settings, on.Config, layers)
 	if err != nil {
@@ -152,7 +162,7 @@ func commitTime(file string) (time.Time, error) {
 	}
 	value, ok := status["STABLE_GIT_COMMIT_TIME"]
 	if !ok {
-		return time.Time{}, missingKey("created = \"commit\"", "STABLE_GIT_COMMIT_TIME")
+		return time.Time{}, fmt.Errorf("created = \"commit\": %w", missingKey("STABLE_GIT_COMMIT_TIME"))
 	}
 	t, err := time.Parse(time.RFC3339, value)
 	if err != nil {
@@ -168,6 +178,8 @@ func writeIndex(_ context.Context, flags *flag.FlagSet, args []string) error {
 	var s subject
 	s.flags(flags)
 	annotations := flags.String("annotations", "", "JSON: the annotations of the index")
+	status := flags.String("status", "", "a workspace status file, for templates in them")
+	prefix := flags.String("tag-prefix", "", "the prefix of the git tags that are about the image")
 	index := flags.String("index", "", "the image index to write")
 	descriptor := flags.String("descriptor", "", "its descriptor to write")
 	digest := flags.String("digest", "", "a file to write with its digest")
@@ -195,6 +207,13 @@ func writeIndex(_ context.Context, flags *flag.FlagSet, args []string) error {
 	var notes map[string]string
 	if *annotations != "" {
 		if err := readJSON(*annotations, &notes); err != nil {
+			return s.wrap(err)
+		}
+		vars, err := varsOf(s.image, *prefix, *status)
+		if err != nil {
+			return s.wrap(err)
+		}
+		if err := fillValues("annotation", notes, vars); err != nil {
 			return s.wrap(err)
 		}
 	}

@@ -139,7 +139,7 @@ func TestALayoutLacksNothing(t *testing.T) {
 
 func TestTagsThatWouldSaySomethingElse(t *testing.T) {
 	for template, want := range map[string][]string{
-		"v{{.Git.Tag}}":         {`tag "v{{.Git.Tag}}" needs STABLE_GIT_TAG`, "--workspace_status_command"},
+		"v{{.Git.Tag}}":         {`template "v{{.Git.Tag}}": needs STABLE_GIT_TAG`, "--workspace_status_command"},
 		"t{{.Git.CommitTime}}":  {"needs STABLE_GIT_COMMIT_TIME"},
 		"{{.Git.Dirty}}":        {"needs STABLE_GIT_DIRTY"},
 		"{{.Git.Branch}}":       {`tag "feature/x" of template "{{.Git.Branch}}" is not a tag`, "hint: use letters"},

@@ -1,6 +1,7 @@
 package bazel
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +17,15 @@ import (
 var stamps = map[string]string{
 	"Commit": "STABLE_GIT_COMMIT", "ShortCommit": "STABLE_GIT_SHORT_COMMIT", "Branch": "STABLE_GIT_BRANCH", "Tag": "STABLE_GIT_TAG",
 	"Describe": "STABLE_GIT_DESCRIBE", "CommitTime": "STABLE_GIT_COMMIT_TIME", "Dirty": "STABLE_GIT_DIRTY",
+}
+
+// stampKey is the key for a word of {{.Git}}, of an image whose git tags have a prefix.
+func stampKey(word, prefix string) (string, bool) {
+	key, ok := stamps[word]
+	if word == "Tag" || word == "Describe" {
+		key += config.StatusSuffix(prefix)
+	}
+	return key, ok
 }
 
 // Around the key of a stamp, until braces of the value itself have been looked for: no text of YAML holds them.
@@ -51,7 +61,8 @@ func (t *resolver) flags(at config.Path, i plan.Image, c plan.Child) (f flags, o
 	}
 	f.tags = c.Go.Tags
 	f.given = src.Ldflags != nil
-	vars := config.Vars{Image: i.Name, Registry: t.project.Config.RegistryOf(i.Push.Repository, i.Push.Registry), Repository: i.Push.Repository, Platform: config.PlatformVarsOf(row)}
+	vars := config.Vars{Image: i.Name, Registry: t.project.Config.RegistryOf(i.Push.Repository, i.Push.Registry), Repository: i.Push.Repository, Platform: config.PlatformVarsOf(row),
+		TagPrefix: t.project.Config.TagPrefix(i.Name)}
 	var joined []string
 	for n, flag := range src.Ldflags {
 		value, err := stamped(flag, vars)
@@ -93,15 +104,14 @@ func (t *resolver) flags(at config.Path, i plan.Image, c plan.Child) (f flags, o
 
 // stamped fills a template, save for what it says about the checkout: that becomes keys of the workspace status.
 func stamped(flag config.PlatformTemplate, vars config.Vars) (string, error) {
-	text, err := withStamps(string(flag))
+	text, err := withStamps(string(flag), vars.TagPrefix)
 	if err != nil {
 		return "", err
 	}
-	asked := false
-	vars.Checkout = func() *config.Git { asked = true; return nil }
+	vars.Checkout = noCheckout{}
 	value, err := config.PlatformTemplate(text).Expand(vars)
 	switch {
-	case asked:
+	case errors.Is(err, errAsked):
 		return "", fmt.Errorf("template %q does more with {{.Git}} than say what it is, which a stamp cannot", flag)
 	case err != nil:
 		return "", fmt.Errorf("%w (generated files do not depend on who generates them)", err)
@@ -110,7 +120,7 @@ func stamped(flag config.PlatformTemplate, vars config.Vars) (string, error) {
 }
 
 // withStamps replaces every {{.Git.Word}}.
-func withStamps(text string) (string, error) {
+func withStamps(text, prefix string) (string, error) {
 	if !strings.Contains(text, "{{") {
 		return text, nil
 	}
@@ -122,7 +132,7 @@ func withStamps(text string) (string, error) {
 		return text, nil
 	}
 	for n, node := range parsed.Root.Nodes {
-		if key, ok := stampOf(node); ok {
+		if key, ok := stampOf(node, prefix); ok {
 			parsed.Root.Nodes[n] = &parse.TextNode{NodeType: parse.NodeText, Text: []byte(stampOpen + key + stampClose)}
 		}
 	}
@@ -130,7 +140,7 @@ func withStamps(text string) (string, error) {
 }
 
 // stampOf recognises {{.Git.Word}}.
-func stampOf(n parse.Node) (string, bool) {
+func stampOf(n parse.Node, prefix string) (string, bool) {
 	action, ok := n.(*parse.ActionNode)
 	if !ok || len(action.Pipe.Decl) > 0 || len(action.Pipe.Cmds) != 1 || len(action.Pipe.Cmds[0].Args) != 1 {
 		return "", false
@@ -139,8 +149,7 @@ func stampOf(n parse.Node) (string, bool) {
 	if !ok || len(field.Ident) != 2 || field.Ident[0] != "Git" {
 		return "", false
 	}
-	key, ok := stamps[field.Ident[1]]
-	return key, ok
+	return stampKey(field.Ident[1], prefix)
 }
 
 // fieldsOf splits linker flags as the go command does: at blanks, where a field may stand in quotes.

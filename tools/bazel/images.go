@@ -19,8 +19,11 @@ func (t *resolver) image(i plan.Image) {
 	at := config.Path{"images", i.Name}
 	children := make([]attributes, len(i.Children))
 	for n, c := range i.Children {
-		children[n] = t.settings(i.Name, c)
 		row, _ := arch.Find(c.Platform) // plans hold platforms of the table
+		vars := t.varsOf(i)
+		vars.Platform = config.PlatformVarsOf(row)
+		children[n] = t.settings(i, c, vars)
+		i.Children[n].Annotations = t.values(append(slices.Clone(at), "annotations"), c.Annotations, vars)
 		if _, err := Constraints(row, t.ws.repo); err != nil {
 			t.fail(append(at, "platforms"), "", "%w", err)
 		}
@@ -31,6 +34,7 @@ func (t *resolver) image(i plan.Image) {
 	}
 	t.files(i, children)
 
+	i.Annotations = t.values(append(slices.Clone(at), "annotations"), i.Annotations, t.varsOf(i))
 	common, overrides := share(children)
 	t.annotations(i, common, overrides)
 	r := rule.NewRule(imageKind, i.Name)
@@ -46,6 +50,9 @@ func (t *resolver) image(i plan.Image) {
 		} else {
 			r.SetAttr(k, value{expr(common[k])})
 		}
+	}
+	if prefix := t.project.Config.TagPrefix(i.Name); prefix != "" {
+		r.SetAttr("tag_prefix", prefix)
 	}
 	if o, ok := overridesOf(i.Children, overrides); ok {
 		r.SetAttr("overrides", o)
@@ -67,7 +74,7 @@ func targetsOf(i plan.Image) []string {
 }
 
 // settings are the arguments that a child gives, without those that say what would be so anyway.
-func (t *resolver) settings(image string, c plan.Child) attributes {
+func (t *resolver) settings(i plan.Image, c plan.Child, vars config.Vars) attributes {
 	a := attributes{}
 	put := func(key, v string) {
 		if v != "" {
@@ -84,7 +91,7 @@ func (t *resolver) settings(image string, c plan.Child) attributes {
 			a[key] = v
 		}
 	}
-	s := t.project.Config.Images[image].On(c.Platform)
+	s := t.project.Config.Images[i.Name].On(c.Platform)
 	if s.Entrypoint != nil && (len(s.Entrypoint) > 0 || c.Go != nil || c.Bazel != "" || c.Base.Image != nil) {
 		a["entrypoint"] = s.Entrypoint
 	}
@@ -106,8 +113,12 @@ func (t *resolver) settings(image string, c plan.Child) attributes {
 		name, v, _ := strings.Cut(e, "=")
 		env[name] = v
 	}
-	putDict("env", env)
-	putDict("labels", c.Config.Labels)
+	at := config.Path{"images", i.Name}
+	putDict("env", t.values(append(slices.Clone(at), "env"), env, vars))
+	putDict("labels", t.values(append(slices.Clone(at), "labels"), c.Config.Labels, vars))
+	if h := c.Config.Healthcheck; h != nil {
+		a["healthcheck"] = healthcheck(*h)
+	}
 	putList("cmd", c.Config.Cmd)
 	putList("ports", c.Config.Ports)
 	putList("volumes", c.Config.Volumes)

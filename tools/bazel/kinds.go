@@ -24,11 +24,11 @@ const (
 func Kinds() map[string]rule.KindInfo {
 	return map[string]rule.KindInfo{
 		imageKind: kind("binary files platforms", "base entrypoint cmd env user workdir ports volumes labels annotations "+
-			"stop_signal created compression cgo allow overrides"),
+			"stop_signal healthcheck created compression cgo allow overrides tag_prefix"),
 		filesKind:     kind("srcs", "to strip_prefix mode owner owned_below"),
 		debianKind:    kind("packages", "base slim"),
 		baseImageKind: kind("layouts", "base lock"),
-		tagsKind:      kind("image", "repository templates platform"),
+		tagsKind:      kind("image", "repository templates platform tag_prefix"),
 		pushKind:      kind("images", "config"),
 		ociPushKind:   kind("image", "remote_tags repository"),
 		ociLoadKind:   kind("image", "format loader repo_tags"),

@@ -1,6 +1,7 @@
 package bazel
 
 import (
+	"errors"
 	"path"
 	"path/filepath"
 	"strings"
@@ -69,6 +70,9 @@ func (t *resolver) destination(i plan.Image, target, platform, repository string
 		templates = append(templates, string(tag))
 	}
 	tags.SetAttr("templates", list(templates...))
+	if prefix := t.project.Config.TagPrefix(i.Name); prefix != "" {
+		tags.SetAttr("tag_prefix", prefix)
+	}
 	if platform != "" {
 		tags.SetAttr("platform", platform)
 	}
@@ -90,11 +94,10 @@ func (t *resolver) imageLabel(target string) string { return label.New("", t.pkg
 // intermediate names the repository of one platform's image, as `multiarch push` does when it pushes.
 func (t *resolver) intermediate(template config.PlatformTemplate, registry string, vars config.Vars) (string, error) {
 	const hint = "name it by .Repository, .Image and .Platform; tags may say what is checked out"
-	asked := false
-	vars.Checkout = func() *config.Git { asked = true; return nil }
+	vars.Checkout = noCheckout{}
 	repository, err := template.Expand(vars)
 	switch {
-	case asked:
+	case errors.Is(err, errAsked):
 		return "", hinted(hint, "a repository cannot depend on what is checked out in Bazel: template %q", template)
 	case err != nil:
 		return "", hinted(hint, "%w (generated files do not depend on who generates them)", err)

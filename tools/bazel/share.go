@@ -9,12 +9,12 @@ import (
 	"github.com/multiarch-build/multiarch/tools/plan"
 )
 
-// attributes are arguments of multiarch_image: a string, a list of strings, a dictionary of strings, or true.
+// attributes are arguments of multiarch_image: a string, a list of strings, a dictionary of strings, a healthcheck, or true.
 type attributes map[string]any
 
 // share finds what to say once for all platforms: the value that most of them have, provided that none is without one
 // (an override can say something else, but not nothing). What differs from it is returned by platform. Dictionaries
-// are shared key by key, since overrides are merged into them so.
+// are shared key by key, since overrides are merged into them so, and files as far as all begin with the same.
 func share(children []attributes) (common attributes, overrides []attributes) {
 	common, overrides = attributes{}, make([]attributes, len(children))
 	keys := map[string]bool{}
@@ -32,8 +32,12 @@ func share(children []attributes) (common attributes, overrides []attributes) {
 			_, one := c[k].(map[string]string)
 			isDict = isDict || one
 		}
-		if isDict {
+		switch {
+		case isDict:
 			shareDict(k, values, common, overrides)
+			continue
+		case k == "files":
+			shareFiles(values, common, overrides)
 			continue
 		}
 		most := mostFrequent(values)
@@ -47,6 +51,27 @@ func share(children []attributes) (common attributes, overrides []attributes) {
 		}
 	}
 	return common, overrides
+}
+
+// shareFiles shares the files that all platforms begin with: overrides add to them.
+func shareFiles(values []any, common attributes, overrides []attributes) {
+	shared, _ := values[0].([]string)
+	for _, v := range values[1:] {
+		files, _ := v.([]string)
+		n := 0
+		for n < min(len(shared), len(files)) && shared[n] == files[n] {
+			n++
+		}
+		shared = shared[:n]
+	}
+	if len(shared) > 0 {
+		common["files"] = shared
+	}
+	for i, v := range values {
+		if files, _ := v.([]string); len(files) > len(shared) {
+			overrides[i]["files"] = files[len(shared):]
+		}
+	}
 }
 
 func shareDict(name string, values []any, common attributes, overrides []attributes) {
@@ -120,6 +145,8 @@ func expr(v any) bzl.Expr {
 		return texts(v).expr
 	case string:
 		return text(v)
+	case healthcheck:
+		return v.expr()
 	case bool:
 		if v {
 			return &bzl.Ident{Name: "True"}

@@ -44,7 +44,7 @@ type Options struct {
 
 // Base is an image that others continue: its config, and its layers, whose bytes nobody reads unless somebody asks.
 type Base struct {
-	Config *v1.ConfigFile // nil where it is no image
+	Config *image.BaseConfig // nil where it is no image
 	Env    []string       // that programs find where their image does not say otherwise
 	Layers []image.Layer
 }
@@ -202,12 +202,14 @@ func assemble(p *plan.Plan, children [][]made, joined []v1.ImageIndex) ([]Result
 			settings := c.Config
 			under := children[i][j].base
 			layers := slices.Clone(under.Layers)
+			if len(layers) > 0 {
+				layers[0].Env = under.Env
+			}
 			for _, l := range []*image.Layer{children[i][j].files, children[i][j].binary} {
 				if l != nil {
 					layers = append(layers, *l)
 				}
 			}
-			settings = settings.WithEnv(under.Env)
 			one, err := image.New(c.Platform, settings, under.Config, layers, c.Annotations)
 			if err != nil {
 				return nil, fmt.Errorf("assembling %s for %s: %w", img.Name, c.Platform, err)

@@ -128,6 +128,7 @@ func (r *reader) checkImage(c *Config, at Path, n string) {
 	platforms := c.PlatformsOf(n)
 	r.checkEmpty(at, i, platforms)
 	r.checkSettings(c, at, i.Settings, platforms)
+	r.checkIndexAnnotations(at.to("annotations"), i.Annotations)
 
 	for _, p := range slices.SortedFunc(maps.Keys(i.Overrides), byTable) {
 		if p != (arch.Platform{}) && !slices.Contains(platforms, p) {
@@ -171,7 +172,9 @@ var (
 	userPattern   = lazy(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?$`)
 	signalPattern = lazy(`^(SIG[A-Z0-9]+([+-][0-9]+)?|[0-9]{1,2})$`)
 	tagPattern    = lazy(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
-	placeholder   = lazy(`\{[^}]*\}`)
+	// git check-ref-format, without what patterns of git describe give a meaning.
+	tagPrefixPattern = lazy(`^[A-Za-z0-9_@+-]+([./][A-Za-z0-9_@+-]+)*[./]?$`)
+	placeholder      = lazy(`\{[^}]*\}`)
 )
 
 // decided are the variables of the go command that the platform, or cgo:, stands for. Set otherwise, they would make a
@@ -202,25 +205,17 @@ func (r *reader) checkSettings(c *Config, at Path, s Settings, platforms []arch.
 		r.fail(at.to("user"), "write a name or uid, then :group or :gid if wanted, such as nonroot or 65532:65532", "%q is not a user", s.User)
 	}
 	if s.Workdir != "" {
-		r.checkInside(at.to("workdir"), s.Workdir)
+		r.checkImagePath(at.to("workdir"), s.Workdir, platforms)
 	}
 	for i, v := range s.Volumes {
-		r.checkInside(at.to("volumes", i), v)
+		r.checkImagePath(at.to("volumes", i), v, platforms)
 	}
-	r.checkNoTemplates(at.to("labels"), s.Labels)
-	r.checkNoTemplates(at.to("annotations"), s.Annotations)
+	r.checkNames(at.to("env"), s.Env, platforms)
+	if s.Healthcheck != nil {
+		r.checkHealth(at.to("healthcheck"), *s.Healthcheck)
+	}
 	if s.StopSignal != "" && !signalPattern().MatchString(s.StopSignal) {
 		r.fail(at.to("stop_signal"), "write it as SIGTERM, SIGRTMIN+3 or 15", "%q is not a signal", s.StopSignal)
-	}
-}
-
-// checkNoTemplates refuses templates where other tools take them and none is filled here: images would say {{.Git.Commit}}.
-// An image with the commit in it would be another one for every commit, on both engines.
-func (r *reader) checkNoTemplates(at Path, values map[Text]Text) {
-	for _, k := range slices.Sorted(maps.Keys(values)) {
-		if strings.Contains(string(values[k]), "{{") || strings.Contains(string(k), "{{") {
-			r.fail(at.to(string(k)), "write the value itself; templates are for push: {tags, per_platform} and go: {ldflags}, such as -X main.commit={{.Git.Commit}}", "takes no template, and no {{ at all")
-		}
 	}
 }
 
@@ -273,6 +268,9 @@ func (r *reader) checkPush(at Path, p Push) {
 	r.checkImmutable(at.to("immutable"), p.Immutable)
 	if p.Tags != nil && len(p.Tags) == 0 {
 		r.fail(at.to("tags"), "remove the key for latest, or name a tag", "has no tag")
+	}
+	if p.TagPrefix != "" && !tagPrefixPattern().MatchString(p.TagPrefix) {
+		r.fail(at.to("tag_prefix"), "write what the tags of the image begin with, such as server/ or server-", "%q is not a prefix of git tags", p.TagPrefix)
 	}
 	seen := map[Template]bool{}
 	for i, t := range p.Tags {

@@ -61,23 +61,24 @@ type Image struct {
 // Settings are the fields of an image that a platform may override. The zero value of each means that it was not given;
 // an empty list that was given is not nil.
 type Settings struct {
-	Go          *Go           `yaml:"go,omitempty" jsonschema_description:"A Go main package to compile and put in."`
-	Files       []File        `yaml:"files,omitempty" jsonschema_description:"Files and directories to put in."`
-	Directories []Directory   `yaml:"directories,omitempty" jsonschema_description:"Directories to create, such as those for data. Those of overrides are added, and replace one of the same path."`
-	Links       []Link        `yaml:"links,omitempty" jsonschema_description:"Symbolic links to create. Those of overrides are added, and replace one of the same path."`
-	Base        BaseChoice    `yaml:"base,omitempty" jsonschema_description:"The name of a base, or names by platform: {default: static, windows/amd64: nano}; default: static."`
-	Entrypoint  []string      `yaml:"entrypoint,omitempty" jsonschema_description:"The program to run, and its first arguments; default: the Go binary, at /app/<image>."`
-	Cmd         []string      `yaml:"cmd,omitempty" jsonschema_description:"Arguments that a user of the image can replace."`
-	Env         map[Name]Text `yaml:"env,omitempty" jsonschema_description:"Environment variables."`
-	User        Text          `yaml:"user,omitempty" jsonschema_description:"The user to run as: name or uid, then :group or :gid if wanted."`
-	Workdir     string        `yaml:"workdir,omitempty" jsonschema_description:"The directory to start in."`
-	Ports       []Port        `yaml:"ports,omitempty" jsonschema_description:"Ports the program listens on, such as 8080/tcp."`
-	Volumes     []string      `yaml:"volumes,omitempty" jsonschema_description:"Directories meant to be mounted."`
-	Labels      map[Text]Text `yaml:"labels,omitempty" jsonschema_description:"Labels in the image config. They take no templates."`
-	Annotations map[Text]Text `yaml:"annotations,omitempty" jsonschema_description:"Annotations on each manifest and on the index. They take no templates."`
-	StopSignal  string        `yaml:"stop_signal,omitempty" jsonschema_description:"The signal that asks the program to end, such as SIGINT."`
-	Created     Created       `yaml:"created,omitempty" jsonschema_description:"The creation time to record: epoch (default), commit, or a time in RFC 3339."`
-	Compression Compression   `yaml:"compression,omitempty" jsonschema_description:"How layers are compressed: gzip (default) or zstd."`
+	Go          *Go                    `yaml:"go,omitempty" jsonschema_description:"A Go main package to compile and put in."`
+	Files       []File                 `yaml:"files,omitempty" jsonschema_description:"Files and directories to put in."`
+	Directories []Directory            `yaml:"directories,omitempty" jsonschema_description:"Directories to create, such as those for data. Those of overrides are added, and replace one of the same path."`
+	Links       []Link                 `yaml:"links,omitempty" jsonschema_description:"Symbolic links to create. Those of overrides are added, and replace one of the same path."`
+	Base        BaseChoice             `yaml:"base,omitempty" jsonschema_description:"The name of a base, or names by platform: {default: static, windows/amd64: nano}; default: static."`
+	Entrypoint  []string               `yaml:"entrypoint,omitempty" jsonschema_description:"The program to run, and its first arguments; default: the Go binary, at /app/<image>."`
+	Cmd         []string               `yaml:"cmd,omitempty" jsonschema_description:"Arguments that a user of the image can replace."`
+	Env         map[Name]ValueTemplate `yaml:"env,omitempty" jsonschema_description:"Environment variables, with templates such as {{.Git.Describe}}. $NAME and ${NAME} are those of the base, such as PATH: /extra/bin:$PATH; $$ is a dollar sign."`
+	User        Text                   `yaml:"user,omitempty" jsonschema_description:"The user to run as: name or uid, then :group or :gid if wanted."`
+	Workdir     string                 `yaml:"workdir,omitempty" jsonschema_description:"The directory to start in."`
+	Ports       []Port                 `yaml:"ports,omitempty" jsonschema_description:"Ports the program listens on, such as 8080/tcp."`
+	Volumes     []string               `yaml:"volumes,omitempty" jsonschema_description:"Directories meant to be mounted."`
+	Labels      map[Text]ValueTemplate `yaml:"labels,omitempty" jsonschema_description:"Labels in the image config, with templates such as {{.Git.Commit}}; any other {{ is literal."`
+	Annotations map[Text]ValueTemplate `yaml:"annotations,omitempty" jsonschema_description:"Annotations on each manifest and on the index, with templates such as {{.Git.Commit}}; any other {{ is literal."`
+	StopSignal  string                 `yaml:"stop_signal,omitempty" jsonschema_description:"The signal that asks the program to end, such as SIGINT."`
+	Healthcheck *Healthcheck           `yaml:"healthcheck,omitempty" jsonschema_description:"How a container runtime finds out whether a container works; default: as the base says. In overrides it is merged key by key."`
+	Created     Created                `yaml:"created,omitempty" jsonschema_description:"The creation time to record: epoch (default), commit, or a time in RFC 3339."`
+	Compression Compression            `yaml:"compression,omitempty" jsonschema_description:"How layers are compressed: gzip (default) or zstd."`
 	// Allow is about the checks of the finished image, and changes none of its bytes.
 	Allow []finding.Kind `yaml:"allow,omitempty" jsonschema_description:"Kinds of problems with which the image is built and published nevertheless."`
 }
@@ -120,8 +121,9 @@ type Link struct {
 // Push is where an image index goes, and under which names.
 type Push struct {
 	Repository  Repositories     `yaml:"repository,omitempty" jsonschema_description:"One, or a list. Under the registry; a full reference (its first part has a dot, a colon or is localhost) stands alone; default: the image's name."`
-	Tags        []Template       `yaml:"tags,omitempty" jsonschema_description:"Tags, with templates; one that comes out empty is left out, as {{.Git.Tag}} does for a commit that bears no tag; default: latest."`
+	Tags        []Template       `yaml:"tags,omitempty" jsonschema_description:"Tags, with templates; one that is empty is left out, such as {{.Git.Tag}} of a commit that has no tag; default: latest."`
 	PerPlatform PlatformTemplate `yaml:"per_platform,omitempty" jsonschema_description:"Push every platform's image as a repository of its own as well, named by this template."`
+	TagPrefix   string           `yaml:"tag_prefix,omitempty" jsonschema_description:"The prefix of the git tags that are about this image, such as server/ in a monorepo. {{.Git.Tag}} and {{.Git.Describe}} look at no others, and leave the prefix out."`
 	Immutable   Immutable        `yaml:"immutable,omitempty" jsonschema_description:"Tags that are never moved once they exist: true for all, or a list of patterns such as v*."`
 }
 
@@ -138,6 +140,9 @@ func (i Image) On(p arch.Platform) Settings {
 		s = s.with(over)
 	}
 	s.Base = BaseChoice{Name: s.Base.On(p)}
+	if p.OS == windowsOS {
+		s = s.onWindows(i.Env, i.Overrides[p].Env)
+	}
 	return s
 }
 

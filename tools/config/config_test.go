@@ -64,7 +64,7 @@ func TestParse(t *testing.T) {
 	c := parse(t, "testdata/good.yaml")
 	hello := c.Images["hello"]
 	assert.Equal(t, []config.Port{"8080/tcp", "53/udp", "9090/tcp"}, hello.Ports)
-	assert.Equal(t, map[config.Name]config.Text{"GOGC": "100", "VERSION": "1.10", "DEBUG": "yes"}, hello.Env, "as written")
+	assert.Equal(t, map[config.Name]config.ValueTemplate{"GOGC": "100", "VERSION": "1.10", "DEBUG": "yes"}, hello.Env, "as written")
 	assert.Equal(t, time.Date(2026, 1, 31, 11, 0, 0, 0, time.UTC), hello.Created.Time)
 	assert.Equal(t, config.Zstd, hello.Compression)
 	mixed := c.Images["mixed"]
@@ -74,11 +74,11 @@ func TestParse(t *testing.T) {
 	assert.Equal(t, config.Text("linux/arm"), c.Bases["bare"].Platforms[platform(t, "linux/arm/v7")])
 
 	arm := hello.On(platform(t, "linux/arm/v7"))
-	assert.Equal(t, map[config.Name]config.Text{"GOGC": "50", "VERSION": "1.10", "DEBUG": "yes"}, arm.Env, "maps are merged")
+	assert.Equal(t, map[config.Name]config.ValueTemplate{"GOGC": "50", "VERSION": "1.10", "DEBUG": "yes"}, arm.Env, "maps are merged")
 	assert.Equal(t, []string{}, arm.Cmd, "an empty list that is given is not nil")
 	assert.Equal(t, []string{"small"}, arm.Go.Tags, "lists replace")
 	assert.Equal(t, "./app/hello", arm.Go.Package)
-	assert.Equal(t, config.Text("100"), hello.On(platform(t, "linux/arm64")).Env["GOGC"], "the image itself is not changed")
+	assert.Equal(t, config.ValueTemplate("100"), hello.On(platform(t, "linux/arm64")).Env["GOGC"], "the image itself is not changed")
 
 	assert.Equal(t, []arch.Platform{platform(t, "linux/amd64"), platform(t, "linux/arm64"), platform(t, "linux/arm/v7")}, c.PlatformsOf("hello"))
 	assert.Equal(t, "registry.example.com/onap/hello", c.Repositories("hello", c.Registry)[0])
@@ -181,24 +181,6 @@ func TestPositions(t *testing.T) {
 	err := c.Errorf(config.Path{"bases", "python"}, "try another", "no %s", "luck")
 	assert.EqualError(t, err, "testdata/good.yaml:7:11: bases.python: no luck")
 	assert.Equal(t, "try another", err.Hint())
-}
-
-func TestTemplates(t *testing.T) {
-	vars := config.Vars{Repository: "r/hello", Checkout: func() *config.Git { return &config.Git{ShortCommit: "abc1234"} }, Env: map[string]string{"A": "b"}}
-	got, err := config.Template("{{.Git.ShortCommit}}-{{.Env.A}}").Expand(vars)
-	require.NoError(t, err)
-	assert.Equal(t, "abc1234-b", got)
-
-	row, _ := arch.Find(platform(t, "linux/arm/v7"))
-	vars.Platform = config.PlatformVarsOf(row)
-	got, err = config.PlatformTemplate("{{.Repository}}-{{.Platform.Official}}").Expand(vars)
-	require.NoError(t, err)
-	assert.Equal(t, "r/hello-arm32v7", got)
-
-	_, err = config.Template("{{.Env.UNSET}}").Expand(vars)
-	assert.ErrorContains(t, err, "UNSET")
-	_, err = config.Template("{{.Git.Tag}}").Expand(config.Vars{})
-	assert.ErrorContains(t, err, "no git checkout")
 }
 
 // TestSchema holds what the parser accepts against the schema, and the schema against what the parser refuses.

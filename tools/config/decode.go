@@ -91,6 +91,8 @@ func (r *reader) decode(n *yaml.Node, path Path, v reflect.Value) {
 	case v.Kind() == reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		r.decode(n, path, v.Elem())
+	case n.Kind == yaml.ScalarNode && IsTemplate(n.Value) && !takesTemplates(v.Type()):
+		r.refuseTemplate(n, path)
 	case v.Addr().Type().Implements(textUnmarshaler):
 		if r.is(n, yaml.ScalarNode, path, v) {
 			if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(n.Value)); err != nil {
@@ -105,6 +107,8 @@ func (r *reader) decode(n *yaml.Node, path Path, v reflect.Value) {
 		r.decodeRepositories(n, path, v)
 	case v.Type() == reflect.TypeFor[Immutable]():
 		r.decodeImmutable(n, path, v)
+	case v.Type() == reflect.TypeFor[HealthTest]():
+		r.decodeHealthTest(n, path, v)
 	case v.Kind() == reflect.Struct:
 		if r.is(n, yaml.MappingNode, path, v) {
 			r.decodeStruct(n, path, v)
@@ -125,6 +129,11 @@ func (r *reader) decode(n *yaml.Node, path Path, v reflect.Value) {
 			r.decodeScalar(n, path, v)
 		}
 	}
+}
+
+// takesTemplates tells whether values of a type are expanded.
+func takesTemplates(t reflect.Type) bool {
+	return t == reflect.TypeFor[Template]() || t == reflect.TypeFor[PlatformTemplate]() || t == reflect.TypeFor[ValueTemplate]()
 }
 
 func (r *reader) decodeScalar(n *yaml.Node, path Path, v reflect.Value) {
@@ -182,6 +191,9 @@ func (r *reader) decodeMap(n *yaml.Node, path Path, v reflect.Value) {
 		at := path.to(key.Value)
 		k, e := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
 		before := len(r.errs)
+		if IsTemplate(key.Value) {
+			r.refuseTemplate(key, at)
+		}
 		if k.Kind() == reflect.String && !k.Addr().Type().Implements(textUnmarshaler) {
 			k.SetString(key.Value)
 		} else if err := k.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(key.Value)); err != nil {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// with lays over on top of s: files, directories and links are added, maps are merged key by key, the go section field by field, anything else
+// with lays over on top of s: files, directories and links are added, maps are merged key by key, go and healthcheck field by field, anything else
 // replaces.
 func (s Settings) with(over Settings) Settings {
 	if over.Go != nil {
@@ -27,6 +27,9 @@ func (s Settings) with(over Settings) Settings {
 	merge(&s.Labels, over.Labels)
 	merge(&s.Annotations, over.Annotations)
 	replace(&s.StopSignal, over.StopSignal)
+	if over.Healthcheck != nil {
+		s.Healthcheck = s.Healthcheck.with(*over.Healthcheck)
+	}
 	replace(&s.Created, over.Created)
 	replace(&s.Compression, over.Compression)
 	replaceList(&s.Allow, over.Allow)

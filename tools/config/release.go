@@ -299,3 +299,11 @@ func (c *Config) RegistryOf(repository, registry string) string {
 	}
 	return registry
 }
+
+// TagPrefix returns the prefix of the git tags that are about an image.
+func (c *Config) TagPrefix(image string) string {
+	if p := c.Images[image].Push; p != nil {
+		return p.TagPrefix
+	}
+	return ""
+}

@@ -156,6 +156,8 @@ type hintError struct {
 
 func (e hintError) Hint() string { return e.hint }
 
+func (e hintError) Unwrap() error { return e.error }
+
 // lazy is a pattern that is compiled when it is first asked for: the program that Bazel starts for every action needs none.
 func lazy(pattern string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })

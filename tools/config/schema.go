@@ -41,6 +41,8 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 	case reflect.TypeFor[FromChoice]():
 		list := &jsonschema.Schema{Type: "array", Items: &jsonschema.Schema{Type: "string"}}
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{byPlatform(&jsonschema.Schema{Type: "string"}), list}}
+	case reflect.TypeFor[HealthTest]():
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string"}, {Type: "array", Items: scalar()}}}
 	case reflect.TypeFor[Repositories]():
 		text := &jsonschema.Schema{Type: "string"}
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{text, {Type: "array", Items: text}}}
@@ -58,9 +60,9 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 			kinds.Enum = append(kinds.Enum, k)
 		}
 		return kinds
-	case reflect.TypeFor[Created](), reflect.TypeFor[Name](), reflect.TypeFor[Duration](), reflect.TypeFor[Capabilities](), reflect.TypeFor[Pattern]():
+	case reflect.TypeFor[Created](), reflect.TypeFor[Name](), reflect.TypeFor[Duration](), reflect.TypeFor[HealthDuration](), reflect.TypeFor[Capabilities](), reflect.TypeFor[Pattern]():
 		return &jsonschema.Schema{Type: "string"}
-	case reflect.TypeFor[map[Name]Text](), reflect.TypeFor[map[Text]Text]():
+	case reflect.TypeFor[map[Name]Text](), reflect.TypeFor[map[Name]ValueTemplate](), reflect.TypeFor[map[Text]ValueTemplate]():
 		return &jsonschema.Schema{Type: "object", AdditionalProperties: scalar()}
 	case reflect.TypeFor[Text](), reflect.TypeFor[Port](), reflect.TypeFor[Mode](), reflect.TypeFor[Owner](),
 		reflect.TypeFor[Template](), reflect.TypeFor[PlatformTemplate]():

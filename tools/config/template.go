@@ -19,38 +19,14 @@ type Vars struct {
 	Image      string // the image's name in multiarch.yaml
 	Registry   string // where images go: see Config.RegistryOf
 	Repository string // the image's repository, in full
-	// Checkout finds out what {{.Git}} says. It is called only for a template that asks, since asking git takes time;
-	// where it is nil or returns nil, there is no checkout with a commit.
-	Checkout func() *Git
+	// Checkout finds out what {{.Git}} says; nil means that there is no checkout.
+	Checkout Checkout
+	// TagPrefix selects the git tags that are about the image.
+	TagPrefix string
 	// Env is the environment. A variable that is not set is an error.
 	Env map[string]string
-	// Platform is nil where a template speaks of the whole index.
+	// Platform is nil if a template is about the whole index.
 	Platform *PlatformVars
-}
-
-// Git is what templates call it by. Outside a checkout it is an error.
-func (v Vars) Git() (*Git, error) {
-	if v.Checkout != nil {
-		if g := v.Checkout(); g != nil {
-			return g, nil
-		}
-	}
-	return nil, hinted(errors.New("there is no git checkout with a commit"), "commit first, or do without {{.Git}} and created: commit")
-}
-
-// Git is what is checked out.
-type Git struct {
-	Commit      string // 40 hexadecimal digits
-	ShortCommit string // the first seven of them
-	Branch      string // "" where no branch is checked out
-	// Tag is the tag that the commit itself bears, "" where it bears none: an older one would name what it is not. Of
-	// several it is the one that the CI system builds, or else the highest version.
-	Tag string
-	// Describe is for versions: the tag, or the nearest one before with how far that is away, v1.0.0-3-gabcdef1, or the
-	// short commit where there is none; with -dirty where something is not committed.
-	Describe   string
-	CommitTime string // RFC 3339, in UTC
-	Dirty      bool   // something is not committed
 }
 
 // PlatformVars is a platform in a template.
@@ -140,8 +116,7 @@ func loops(n parse.Node) bool {
 
 // checkTemplate fills the template with a sample. The environment is not known yet, so any variable is taken to be set.
 func checkTemplate(text string, platform bool) error {
-	git := &Git{Commit: strings.Repeat("0", 40), ShortCommit: "0000000", Branch: "main", Tag: "v1.0.0", Describe: "v1.0.0", CommitTime: "1970-01-01T00:00:00Z"}
-	sample := Vars{Image: "image", Registry: "registry.example.com", Repository: "registry.example.com/image", Checkout: func() *Git { return git }}
+	sample := Vars{Image: "image", Registry: "registry.example.com", Repository: "registry.example.com/image", Checkout: sampleCheckout{}}
 	if platform {
 		sample.Platform = PlatformVarsOf(arch.Table()[0])
 	}
@@ -153,16 +128,19 @@ func checkTemplate(text string, platform bool) error {
 var position = lazy(`^template: :[0-9]+(:[0-9]+)?: (executing "" at )?`)
 
 func templateError(text string, err error) error {
-	known := append(vocabulary("", reflect.TypeFor[Vars]()), vocabulary(".Git", reflect.TypeFor[Git]())...)
-	var own hintError
+	known := append(vocabulary("", reflect.TypeFor[Vars]()), vocabulary(".Git", reflect.TypeFor[*Git]())...)
 	message := position().ReplaceAllString(err.Error(), "")
+	var hinting interface {
+		error
+		Hint() string
+	}
 	switch {
-	case errors.As(err, &own):
-		return hinted(fmt.Errorf("template %q: %w", text, own.error), own.hint)
+	case errors.As(err, &hinting):
+		return hinted(fmt.Errorf("template %q: %w", text, hinting), hinting.Hint())
 	case strings.Contains(message, "nil pointer evaluating *config.PlatformVars"):
-		return hinted(fmt.Errorf("template %q speaks of one platform, but stands for the whole index", text), "use it in per_platform or ldflags, or leave .Platform out")
+		return hinted(fmt.Errorf("template %q uses .Platform, which is not available for a whole index", text), "use it in per_platform, ldflags, labels, env or annotations of overrides, or leave .Platform out")
 	case strings.Contains(message, "map has no entry for key"):
-		return hinted(fmt.Errorf("template %q: %s", text, message), "set the environment variable")
+		return hinted(&UnavailableError{fmt.Errorf("template %q: %s", text, message)}, "set the environment variable")
 	}
 	field := regexp.MustCompile(`<([^>]*)>`).FindStringSubmatch(message)
 	if field == nil {
@@ -171,15 +149,30 @@ func templateError(text string, err error) error {
 	return hinted(fmt.Errorf("template %q: %s", text, message), nearest.Hint(field[1], known))
 }
 
-// vocabulary lists the fields of Vars as templates say them.
+// UnavailableError is returned for a template that is sound, but asks for what this machine does not have: a checkout or
+// an environment variable.
+type UnavailableError struct{ error }
+
+// Unwrap returns what is not there.
+func (e *UnavailableError) Unwrap() error { return e.error }
+
+// vocabulary lists the fields of Vars, and the methods of Git, as templates say them.
 func vocabulary(prefix string, t reflect.Type) []string {
 	var names []string
+	for m := range t.Methods() {
+		if prefix != "" {
+			names = append(names, prefix+"."+m.Name)
+		}
+	}
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	for f := range t.Fields() {
 		name := prefix + "." + f.Name
 		switch {
-		case f.Type.Kind() == reflect.Func:
+		case !f.IsExported() || f.Name == "Checkout" || f.Name == "TagPrefix":
 		case f.Type.Kind() == reflect.Pointer:
-			names = append(names, vocabulary(name, f.Type.Elem())...)
+			names = append(names, vocabulary(name, f.Type)...)
 		case f.Type.Kind() == reflect.Map:
 			names = append(names, name+".NAME")
 		default:

@@ -1,34 +1,66 @@
 package image
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
-// on returns the config that s makes of the one of its base: what s says, and where it says nothing what the base says,
-// as `docker build` does it. A new entrypoint drops the base's arguments, which were for another program.
-func (s Settings) on(base v1.Config) v1.Config {
-	c := *base.DeepCopy()
+// on returns the config that s makes of the one of its base: what s sets, and what it does not set from the base, as
+// `docker build` does it. A new entrypoint drops the base's arguments, which were for another program. defaults are the
+// environment of a base that is no image. The second result are the fields that v1.Config does not have.
+func (s Settings) on(p arch.Platform, base *BaseConfig, defaults []string) (v1.Config, map[string]json.RawMessage, error) {
+	var c v1.Config
+	others := map[string]json.RawMessage{}
+	if base != nil {
+		c, others = *base.Config.DeepCopy(), base.more()
+	}
 	if s.Entrypoint != nil {
 		c.Entrypoint, c.Cmd = s.Entrypoint, nil
 	}
 	if s.Cmd != nil {
 		c.Cmd = s.Cmd
 	}
-	c.Env = s.WithEnv(c.Env).Env
+	if s.Entrypoint != nil || s.Cmd != nil {
+		c.ArgsEscaped = false // it is about the base's command line, which was one for Windows already
+	}
+	var err error
+	under := environment{slices.Concat(defaults, c.Env), p.OS == windows}
+	if c.Env, err = under.with(s.Env); err != nil {
+		return c, nil, err
+	}
+	workdir, volumes := s.Workdir, slices.Clone(s.Volumes)
+	if p.OS == windows {
+		if workdir != "" {
+			workdir = windowsPath(workdir)
+		}
+		for n := range volumes {
+			volumes[n] = windowsPath(volumes[n])
+		}
+	}
 	replace(&c.User, s.User)
-	replace(&c.WorkingDir, s.Workdir)
+	replace(&c.WorkingDir, workdir)
 	replace(&c.StopSignal, s.StopSignal)
 	c.ExposedPorts = merged(c.ExposedPorts, set(s.Ports))
-	c.Volumes = merged(c.Volumes, set(s.Volumes))
+	c.Volumes = merged(c.Volumes, set(volumes))
 	c.Labels = merged(c.Labels, s.Labels)
+	c.Healthcheck = nil // it is among the others
+	if s.Healthcheck != nil {
+		if others[healthcheckField], err = s.Healthcheck.on(others[healthcheckField]); err != nil {
+			return c, nil, err
+		}
+	}
 	// Build instructions of a Dockerfile are not for us, and neither is what depends on the machine.
 	c.OnBuild, c.Image, c.Hostname, c.Domainname = nil, "", "", ""
-	return c
+	return c, others, nil
 }
+
+// windows is the operating system on which names have no case and paths have drives.
+const windows = "windows"
 
 func replace(field *string, by string) {
 	if by != "" {
@@ -47,7 +79,7 @@ func merged[V any](under, over map[string]V) map[string]V {
 
 // history is the history of an image: the base's own, then an entry for each layer above. A base whose history does not
 // speak of each of its layers gets an entry a layer as well, since tools match the two by counting.
-func history(base *v1.ConfigFile, layers []Layer, created v1.Time) []v1.History {
+func history(base *BaseConfig, layers []Layer, created v1.Time) []v1.History {
 	var all []v1.History
 	under := 0
 	if base != nil {
@@ -63,17 +95,4 @@ func history(base *v1.ConfigFile, layers []Layer, created v1.Time) []v1.History 
 		all = append(all, v1.History{Created: created, CreatedBy: l.CreatedBy})
 	}
 	return all
-}
-
-// WithEnv returns s with the defaults of its base in front of its environment, those that it does not set itself.
-func (s Settings) WithEnv(defaults []string) Settings {
-	var env []string
-	for _, d := range defaults {
-		name, _, _ := strings.Cut(d, "=")
-		if !slices.ContainsFunc(s.Env, func(e string) bool { return strings.HasPrefix(e, name+"=") }) {
-			env = append(env, d)
-		}
-	}
-	s.Env = append(env, s.Env...)
-	return s
 }

@@ -21,6 +21,8 @@ type Layer struct {
 	layer.Descriptor
 	// CreatedBy is the layer's entry in the image's history.
 	CreatedBy string
+	// Env is the environment that a layer of a base brings along; values of the image may refer to it.
+	Env []string
 	// Blob opens the compressed bytes. It may be nil where an image is assembled but never read.
 	Blob layer.Opener
 	// Stream calls read with the compressed bytes, which nobody keeps; it may call read again if reading fails. If it is
@@ -30,23 +32,33 @@ type Layer struct {
 
 // Config returns the config file of an image. The platform is written in canonical form. base is the config of the image
 // that the lowest layers are from, nil where they are from none.
-func Config(p arch.Platform, s Settings, base *v1.ConfigFile, layers []Layer) ([]byte, error) {
+func Config(p arch.Platform, s Settings, base *BaseConfig, layers []Layer) ([]byte, error) {
 	file := v1.ConfigFile{
 		OS: p.OS, Architecture: p.Architecture, Variant: p.Variant,
 		Created: v1.Time{Time: s.Created},
 		RootFS:  v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{}},
 		History: history(base, layers, v1.Time{Time: s.Created}),
 	}
-	under := v1.Config{}
 	if base != nil {
-		under = base.Config
 		file.OSVersion, file.OSFeatures = base.OSVersion, base.OSFeatures
 	}
-	file.Config = s.on(under)
+	var defaults []string
 	for _, l := range layers {
 		file.RootFS.DiffIDs = append(file.RootFS.DiffIDs, l.DiffID)
+		defaults = append(defaults, l.Env...)
 	}
-	return marshal("image config", file)
+	var (
+		others map[string]json.RawMessage
+		err    error
+	)
+	if file.Config, others, err = s.on(p, base, defaults); err != nil {
+		return nil, err
+	}
+	out, err := marshalConfig(file, others)
+	if err != nil {
+		return nil, fmt.Errorf("writing the image config: %w", err)
+	}
+	return out, nil
 }
 
 // Manifest returns the manifest that joins a config and its layers.
@@ -65,7 +77,7 @@ func Manifest(config []byte, layers []Layer, annotations map[string]string) ([]b
 }
 
 // New assembles an image. base is as for Config.
-func New(p arch.Platform, s Settings, base *v1.ConfigFile, layers []Layer, annotations map[string]string) (v1.Image, error) {
+func New(p arch.Platform, s Settings, base *BaseConfig, layers []Layer, annotations map[string]string) (v1.Image, error) {
 	config, err := Config(p, s, base, layers)
 	if err != nil {
 		return nil, err

@@ -106,7 +106,7 @@ func TestIndex(t *testing.T) {
 
 func TestOnABase(t *testing.T) {
 	under := layerOf(t, "base")
-	base := &v1.ConfigFile{
+	base := &image.BaseConfig{ConfigFile: v1.ConfigFile{
 		OS: "windows", OSVersion: "10.0.20348.1", OSFeatures: []string{"win32k"}, Author: "somebody", Container: "x",
 		RootFS:  v1.RootFS{DiffIDs: []v1.Hash{under.DiffID}},
 		History: []v1.History{{CreatedBy: "COPY"}, {CreatedBy: "ENV", EmptyLayer: true}},
@@ -115,8 +115,8 @@ func TestOnABase(t *testing.T) {
 			ExposedPorts: map[string]struct{}{"1/tcp": {}}, Labels: map[string]string{"b": "b", "l": "b"}, Hostname: "h",
 			Healthcheck: &v1.HealthConfig{Test: []string{"NONE"}}, OnBuild: []string{"RUN x"},
 		},
-	}
-	before := *base.DeepCopy()
+	}}
+	before := image.BaseConfig{ConfigFile: *base.DeepCopy()}
 	p := arch.Platform{OS: "windows", Architecture: "amd64"}
 	img, err := image.New(p, settings, base, []image.Layer{under, layerOf(t, "own")}, nil)
 	require.NoError(t, err)
@@ -124,8 +124,8 @@ func TestOnABase(t *testing.T) {
 	config, err := img.ConfigFile()
 	require.NoError(t, err)
 	assert.Equal(t, v1.Config{
-		Entrypoint: []string{"/x"}, Cmd: []string{"a"}, Env: []string{"PATH=/bin", "A=b"}, User: "65532", WorkingDir: "/w",
-		ExposedPorts: map[string]struct{}{"1/tcp": {}, "80/tcp": {}, "53/udp": {}}, Volumes: map[string]struct{}{"/data": {}},
+		Entrypoint: []string{"/x"}, Cmd: []string{"a"}, Env: []string{"PATH=/bin", "A=b"}, User: "65532", WorkingDir: `C:\w`,
+		ExposedPorts: map[string]struct{}{"1/tcp": {}, "80/tcp": {}, "53/udp": {}}, Volumes: map[string]struct{}{`C:\data`: {}},
 		Labels: map[string]string{"b": "b", "l": "v"}, StopSignal: "SIGINT", Healthcheck: &v1.HealthConfig{Test: []string{"NONE"}},
 	}, config.Config)
 	assert.Equal(t, "10.0.20348.1", config.OSVersion)

@@ -17,10 +17,18 @@ type Child struct {
 
 // Platform is p as a descriptor says it. base is as for Config: images on a Windows base say its version, since Windows
 // starts no image of another.
-func Platform(p arch.Platform, base *v1.ConfigFile) *v1.Platform {
+func Platform(p arch.Platform, base *BaseConfig) *v1.Platform {
+	if base == nil {
+		return descriptorPlatform(p, nil)
+	}
+	return descriptorPlatform(p, &base.ConfigFile)
+}
+
+// descriptorPlatform is p with the version of Windows of a config, which may be nil.
+func descriptorPlatform(p arch.Platform, config *v1.ConfigFile) *v1.Platform {
 	d := &v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}
-	if base != nil {
-		d.OSVersion, d.OSFeatures = base.OSVersion, base.OSFeatures
+	if config != nil {
+		d.OSVersion, d.OSFeatures = config.OSVersion, config.OSFeatures
 	}
 	return d
 }
@@ -71,7 +79,7 @@ func Index(children []Child, annotations map[string]string) (v1.ImageIndex, erro
 			return nil, fmt.Errorf("reading the config for %s: %w", c.Platform, err)
 		}
 		d := describe(types.OCIManifestSchema1, raw)
-		d.Platform = Platform(c.Platform, config)
+		d.Platform = descriptorPlatform(c.Platform, config)
 		descriptors = append(descriptors, d)
 		images[d.Digest] = c.Image
 	}

@@ -13,8 +13,8 @@ import (
 // Under takes an image apart that others stand on: its config, as config has it in JSON, and its layers, which the
 // manifest describes, from the bottom up. base is its name in their history. Nobody has opened the layers yet: Blob is
 // nil.
-func Under(base string, config []byte, layers []v1.Descriptor) (*v1.ConfigFile, []Layer, error) {
-	file := &v1.ConfigFile{}
+func Under(base string, config []byte, layers []v1.Descriptor) (*BaseConfig, []Layer, error) {
+	file := &BaseConfig{}
 	if err := json.Unmarshal(config, file); err != nil {
 		return nil, nil, fmt.Errorf("reading its config: %w", err)
 	}

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +18,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/base"
 	"github.com/multiarch-build/multiarch/tools/cache"
 	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/git"
 	"github.com/multiarch-build/multiarch/tools/lock"
 	"github.com/multiarch-build/multiarch/tools/plan"
 	"github.com/multiarch-build/multiarch/tools/registry"
@@ -196,7 +196,9 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 	if opts.Epoch, err = epoch(); err != nil {
 		return nil, err
 	}
-	p.vars = config.Vars{Env: environment(), Checkout: sync.OnceValue(func() *config.Git { return checkout(cmd.Context(), p.top) })}
+	p.vars = config.Vars{Env: environment(), Checkout: git.Open(cmd.Context(), p.top, os.Getenv, func(warning string) {
+		a.terminal.note("multiarch: %s", warning)
+	})}
 	opts.Vars, p.selected, p.registry = p.vars, opts.Platforms, opts.Registry
 	p.plan, err = plan.New(c, opts)
 	return p, err

@@ -85,7 +85,11 @@ func (b *builder) fail(at config.Path, hint, format string, args ...any) {
 func (b *builder) image(n string) Image {
 	src, at := b.c.Images[n], config.Path{"images", n}
 	registry := cmp.Or(b.opts.Registry, b.c.Registry)
-	i := Image{Name: n, Annotations: plain(src.Annotations), Push: b.push(n, registry), Smoke: src.Smoke}
+	i := Image{Name: n, Push: b.push(n, registry), Smoke: src.Smoke}
+	vars := b.opts.Vars
+	vars.Image, vars.Registry, vars.Repository = n, b.c.RegistryOf(i.Push.Repository, registry), i.Push.Repository
+	vars.TagPrefix = b.c.TagPrefix(n)
+	i.Annotations = b.values(n, nil, "annotations", src.Annotations, vars, b.opts.Bazel && vars.Checkout == nil)
 	if src.Push != nil {
 		i.Push.PerPlatform = src.Push.PerPlatform
 		i.Push.Immutable = src.Push.Immutable.Patterns()
@@ -93,8 +97,6 @@ func (b *builder) image(n string) Image {
 	if !src.From.IsZero() {
 		return b.from(i, src.From, registry)
 	}
-	vars := b.opts.Vars
-	vars.Image, vars.Registry, vars.Repository = n, b.c.RegistryOf(i.Push.Repository, registry), i.Push.Repository
 	for _, p := range b.platforms(n) {
 		row, _ := arch.Find(p)
 		vars.Platform = config.PlatformVarsOf(row)
@@ -149,19 +151,20 @@ func (b *builder) child(at config.Path, n string, row arch.Row, s config.Setting
 	c := Child{
 		Platform:    row.Platform,
 		Base:        src,
-		Annotations: plain(s.Annotations),
+		Annotations: b.values(n, &row.Platform, "annotations", s.Annotations, vars, b.opts.Bazel),
 		Compression: cmp.Or(s.Compression, config.Gzip),
 		Epoch:       b.epoch(),
 		Config: image.Settings{
-			Entrypoint: s.Entrypoint,
-			Cmd:        s.Cmd,
-			Env:        environ(s.Env),
-			User:       b.user(at, src, string(s.User)),
-			Workdir:    s.Workdir,
-			Volumes:    slices.Compact(slices.Sorted(slices.Values(s.Volumes))),
-			Labels:     plain(s.Labels),
-			StopSignal: s.StopSignal,
-			Created:    b.created(at, s.Created),
+			Entrypoint:  s.Entrypoint,
+			Cmd:         s.Cmd,
+			Env:         b.env(n, row.Platform, s.Env, vars),
+			User:        b.user(at, src, string(s.User)),
+			Workdir:     s.Workdir,
+			Volumes:     slices.Compact(slices.Sorted(slices.Values(s.Volumes))),
+			Labels:      b.values(n, &row.Platform, "labels", s.Labels, vars, b.opts.Bazel),
+			StopSignal:  s.StopSignal,
+			Created:     b.created(at, s.Created),
+			Healthcheck: b.healthcheck(at, src, s),
 		},
 	}
 	for _, p := range s.Ports {
@@ -315,24 +318,4 @@ func inside(os, p string) string {
 		return `C:` + strings.ReplaceAll(path.Clean(p), "/", `\`)
 	}
 	return p
-}
-
-func environ(env map[config.Name]config.Text) []string {
-	var list []string
-	for k, v := range env {
-		list = append(list, string(k)+"="+string(v))
-	}
-	slices.Sort(list)
-	return list
-}
-
-func plain(m map[config.Text]config.Text) map[string]string {
-	if len(m) == 0 {
-		return nil
-	}
-	out := make(map[string]string, len(m))
-	for k, v := range m {
-		out[string(k)] = string(v)
-	}
-	return out
 }

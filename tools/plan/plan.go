@@ -157,12 +157,13 @@ type Options struct {
 	Lock *lock.File
 	// Static is the static base that this multiarch makes. If the lock records another one, the plan fails.
 	Static *lock.Static
-	// Vars fill the templates of compiler flags, and Checkout `created: commit`. Image, Registry, Repository and
-	// Platform are filled in by the plan.
+	// Vars fill the templates of compiler flags, labels, annotations and environments, and `created: commit`. Image,
+	// Registry, Repository, TagPrefix and Platform are filled in by the plan.
 	Vars config.Vars
 	// Bazel plans for the Bazel engine: images of a Bazel label alone are let through, and what is only known when
-	// something is built stays open (compiler flags are the templates as written, `created: commit` is the epoch), so
-	// that a plan needs neither a checkout nor an environment.
+	// something is built stays open (templates stay as written, `created: commit` is the epoch), so that a plan needs
+	// neither a checkout nor an environment. If Vars has a Checkout, annotations of indexes are filled all the same: what
+	// Bazel has built may be joined.
 	Bazel bool
 }
 

@@ -47,8 +47,18 @@ images:
     push: {repository: other.example.com/job, tags: [v1]}
 `
 
+// checkout is a config.Checkout at tag v2.
+type checkout struct{}
+
+func (checkout) Head() (config.Head, error) {
+	return config.Head{Commit: "0123456789abcdef", Branch: "a$b", Time: "2026-01-02T03:04:05Z"}, nil
+}
+func (checkout) Tag(prefix string) (string, error)      { return prefix + "v2", nil }
+func (checkout) Describe(prefix string) (string, error) { return prefix + "v2-1-g0123456", nil }
+func (checkout) Dirty() (bool, error)                   { return false, nil }
+
 func vars() config.Vars {
-	return config.Vars{Checkout: func() *config.Git { return &config.Git{Tag: "v2", CommitTime: "2026-01-02T03:04:05Z"} }}
+	return config.Vars{Checkout: checkout{}}
 }
 
 func TestNew(t *testing.T) {

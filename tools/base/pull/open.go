@@ -44,7 +44,7 @@ func NewPuller(client registry.Client, store *cache.Store) *Puller {
 // Image is a base for one platform. Layers are downloaded when they are read, and not before: pushing to the registry
 // that has them needs none of their bytes.
 type Image struct {
-	Config *v1.ConfigFile
+	Config *image.BaseConfig
 	Layers []image.Layer
 	// Repository is where the layers stand.
 	Repository name.Repository

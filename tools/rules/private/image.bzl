@@ -129,13 +129,18 @@ def _image_impl(ctx):
         layers.append(_program_layer(ctx, program))
 
     settings = ctx.actions.declare_file(ctx.label.name + ".settings.json")
-    ctx.actions.write(settings, json.encode({"settings": _settings(ctx), "annotations": ctx.attr.annotations}))
+    of = {"settings": _settings(ctx), "annotations": ctx.attr.annotations}
+    if ctx.attr.healthcheck:
+        of["healthcheck"] = json.decode(ctx.attr.healthcheck)
+    ctx.actions.write(settings, json.encode(of))
     recipe = RecipeInfo(
         platform = ctx.attr.platform,
         settings = settings,
         base = base if base and base.config else None,
         layers = layers,
         commit_time = ctx.file._git_status if ctx.attr.created == "commit" else None,
+        status = ctx.file._git_status if ctx.attr.uses_git else None,
+        tag_prefix = ctx.attr.tag_prefix,
     )
 
     args = arguments(ctx, "image")
@@ -186,6 +191,9 @@ image = rule(
         "stop_signal": attr.string(doc = "Of the config."),
         "created": attr.string(doc = "Of the config: empty for the epoch, commit, or a time in RFC 3339."),
         "annotations": attr.string_dict(doc = "Of the manifest."),
+        "healthcheck": attr.string(doc = "Of the config, in JSON; empty for the base's."),
+        "tag_prefix": attr.string(doc = "The prefix of the git tags that templates look at."),
+        "uses_git": attr.bool(doc = "Whether templates of env, labels or annotations are about the checkout."),
         "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
     } | ASSEMBLE | GIT_STATUS,
     provides = [ImageInfo, LayoutInfo, RecipeInfo],

@@ -4,6 +4,7 @@ load(":layer.bzl", "ASSEMBLE", "arguments", "assemble")
 load(":layout.bzl", "layout_of")
 load(":manifest.bzl", "manifest_of")
 load(":providers.bzl", "ImageInfo", "IndexInfo", "LayoutInfo", "RecipeInfo")
+load(":status.bzl", "GIT_STATUS")
 
 def _index_impl(ctx):
     if ctx.attr.problems:
@@ -19,6 +20,11 @@ def _index_impl(ctx):
         ctx.actions.write(annotations, json.encode(ctx.attr.annotations))
         args.add("-annotations", annotations)
         inputs.append(annotations)
+        if ctx.attr.uses_git:
+            args.add("-status", ctx.file._git_status)
+            inputs.append(ctx.file._git_status)
+        if ctx.attr.tag_prefix:
+            args.add("-tag-prefix", ctx.attr.tag_prefix)
     args.add("-index", index)
     args.add("-descriptor", descriptor)
     args.add("-digest", ctx.outputs.digest)
@@ -59,8 +65,10 @@ index = rule(
     attrs = {
         "images": attr.label_list(providers = [ImageInfo, RecipeInfo], doc = "One image a platform."),
         "annotations": attr.string_dict(doc = "Of the index."),
+        "tag_prefix": attr.string(doc = "The prefix of the git tags that templates look at."),
+        "uses_git": attr.bool(doc = "Whether templates of annotations are about the checkout."),
         "digest": attr.output(mandatory = True, doc = "The file that has its digest."),
         "problems": attr.string_list(doc = "What the macro found wrong."),
-    } | ASSEMBLE,
+    } | ASSEMBLE | GIT_STATUS,
     provides = [IndexInfo, LayoutInfo],
 )

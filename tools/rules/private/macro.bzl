@@ -16,14 +16,31 @@ _COMPRESSIONS = ["gzip", "zstd"]
 # own descriptor, so that no second place has to know it.
 _DICTS = ["annotations", "env", "labels"]
 
+# Other spellings of platforms, as multiarch.yaml accepts them.
+_SPELLINGS = {"linux/amd64/v1": "linux/amd64", "linux/arm": "linux/arm/v7", "linux/arm64/v8": "linux/arm64"}
+
+_HEALTHCHECK = ["interval", "retries", "start_interval", "start_period", "test", "timeout"]
+
 def _slug(platform):
     return platform.replace("/", "_")
 
 def _merged(settings, override):
     out = dict(settings)
     for key, value in override.items():
-        out[key] = out[key] | value if key in _DICTS else value
+        if key in _DICTS:
+            out[key] = out[key] | value
+        elif key == "files":
+            out[key] = out[key] + value
+        else:
+            out[key] = value
     return out
+
+def _uses_git(values):
+    """Tells whether texts are templates about the checkout, which only then is an input of the image."""
+    for value in values:
+        if "{{" in value and ".Git" in value:
+            return True
+    return False
 
 def _problems(name, platforms, settings, overrides):
     """Returns what is wrong with the arguments, as sentences."""
@@ -60,6 +77,9 @@ def _problems_on(name, platform, settings):
         found.append(where + "unknown compression \"{}\"; known: {}".format(settings["compression"], ", ".join(_COMPRESSIONS)))
     if settings["cgo"] and platform in PLATFORMS and not PLATFORMS[platform].cgo:
         found.append(where + "no platform has cgo on there; override cgo with False for that platform")
+    for key in settings["healthcheck"]:
+        if key not in _HEALTHCHECK:
+            found.append(where + "unknown key \"{}\" of healthcheck; known: {}".format(key, ", ".join(_HEALTHCHECK)))
     if not settings["binary"] and not settings["files"] and base == "scratch":
         found.append(where + "nothing is in it; give binary, files or a base")
     return found
@@ -81,11 +101,13 @@ def multiarch_image(
         labels = {},
         annotations = {},
         stop_signal = "",
+        healthcheck = {},
         created = "",
         compression = "gzip",
         cgo = False,
         allow = [],
         overrides = {},
+        tag_prefix = "",
         **kwargs):
     """An image index that runs on every platform it names.
 
@@ -95,7 +117,7 @@ def multiarch_image(
 
     Args:
         name: of the image.
-        platforms: OCI platforms in canonical form, such as `linux/amd64` and `linux/arm/v7`.
+        platforms: OCI platforms, such as `linux/amd64` and `linux/arm/v7`.
         binary: label of the program, of any language. It is built for each platform through a transition on `--platforms`.
             Its runfiles go beside it, below `binary_path` and `.runfiles`.
         binary_path: where the program goes; by default `/app/` and the image's name (with `.exe` on windows).
@@ -104,7 +126,9 @@ def multiarch_image(
             `multiarch_base_image`, which has to have all the platforms.
         entrypoint: by default the program, or without one what the base says.
         cmd: the arguments, by default those that the base says, unless there is another entrypoint.
-        env: the environment, a dict.
+        env: the environment, a dict. `$NAME` and `${NAME}` are variables of the base, `$$` is a dollar sign. As in labels and
+            annotations, values may be templates such as `{{.Git.Describe}}`, which are filled in from the workspace status;
+            any other `{{` is literal.
         user: who runs the program, such as `65532`.
         workdir: the working directory.
         ports: the ports it listens on, such as `8080/tcp`.
@@ -112,6 +136,9 @@ def multiarch_image(
         labels: the labels of the config, a dict.
         annotations: the annotations of the manifests and of the index, a dict.
         stop_signal: the signal that stops it.
+        healthcheck: how a container runtime finds out whether a container works, a dict of `test` (a list: `CMD` and arguments,
+            `CMD-SHELL` and a command, or `NONE`; without it the base's), `interval`, `timeout`, `start_period`,
+            `start_interval` (such as `30s`) and `retries`. By default as the base says.
         created: when the image says it was made: empty for the epoch, `commit` (from the workspace status), or a time in
             RFC 3339.
         compression: `gzip` or `zstd`.
@@ -119,7 +146,9 @@ def multiarch_image(
         allow: the kinds of problems with which the image is built nevertheless, such as `missing-library`; see
             `multiarch verify --help`.
         overrides: what differs on a platform: `{"linux/arm/v7": {"env": {"GOGC": "50"}}}`. The keys are the arguments above
-            from binary to allow. Dicts are merged key by key, anything else replaces.
+            from binary to allow. Files are added, the dicts env, labels and annotations are merged key by key, anything else
+            replaces.
+        tag_prefix: the prefix of the git tags that `{{.Git.Tag}}` and `{{.Git.Describe}}` look at, such as `server/`.
         **kwargs: visibility, tags, testonly.
     """
     settings = dict(
@@ -137,11 +166,14 @@ def multiarch_image(
         labels = labels,
         annotations = annotations,
         stop_signal = stop_signal,
+        healthcheck = healthcheck,
         created = created,
         compression = compression,
         cgo = cgo,
         allow = allow,
     )
+    platforms = [_SPELLINGS.get(p, p) for p in platforms]
+    overrides = {_SPELLINGS.get(p, p): override for p, override in overrides.items()}
     common = _problems(name, platforms, settings, overrides)
     problems = list(common)
     images = []
@@ -151,7 +183,7 @@ def multiarch_image(
         wrong = common + _problems_on(name, platform, child)
         child_name = "{}_{}".format(name, _slug(platform))
         images.append(child_name)
-        _one(name, child_name, platform, child, wrong, shared, kwargs)
+        _one(name, child_name, platform, child, wrong, shared, tag_prefix, kwargs)
         _layout(name = child_name + ".layout", image = child_name, **kwargs)
         problems = problems + [w for w in wrong if w not in problems]
 
@@ -159,6 +191,8 @@ def multiarch_image(
         name = name,
         images = [] if problems else images,
         annotations = annotations,
+        tag_prefix = tag_prefix,
+        uses_git = _uses_git(annotations.values()),
         digest = name + ".digest",
         problems = problems,
         **kwargs
@@ -173,7 +207,7 @@ def multiarch_image(
         **{k: v for k, v in kwargs.items() if k != "testonly"}
     )
 
-def _one(image, name, platform, child, problems, shared, kwargs):
+def _one(image, name, platform, child, problems, shared, tag_prefix, kwargs):
     """Declares the image of a platform, and the layer of files, unless another platform has the same one."""
     row = PLATFORMS.get(platform)
     os = row.os if row else "linux"
@@ -228,5 +262,8 @@ def _one(image, name, platform, child, problems, shared, kwargs):
         stop_signal = child["stop_signal"],
         created = child["created"],
         annotations = child["annotations"],
+        healthcheck = json.encode(child["healthcheck"]) if child["healthcheck"] else "",
+        tag_prefix = tag_prefix,
+        uses_git = _uses_git(child["annotations"].values() + child["env"].values() + child["labels"].values()),
         **kwargs
     )

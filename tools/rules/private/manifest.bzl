@@ -30,6 +30,11 @@ def manifest_of(ctx, name, recipe, args):
     if recipe.commit_time:
         args.add("-commit-time-from", recipe.commit_time)
         inputs.append(recipe.commit_time)
+    if recipe.status:
+        args.add("-status", recipe.status)
+        inputs.append(recipe.status)
+    if recipe.tag_prefix:
+        args.add("-tag-prefix", recipe.tag_prefix)
     image = ImageInfo(
         platform = recipe.platform,
         manifest = manifest,

@@ -43,6 +43,8 @@ RecipeInfo = provider(
         "base": "BaseInfo of an image from a registry, whose layers are below the others; None where there is none",
         "layers": "list of LayerInfo, from the bottom up",
         "commit_time": "File: the workspace status that says when the image was made; None where it says nothing about it",
+        "status": "File: the workspace status for templates about the checkout; None if there are none",
+        "tag_prefix": "string: the prefix of the git tags that templates look at, or empty",
     },
 )
 

@@ -12,6 +12,8 @@ def _tags_impl(ctx):
         args.add("-platform", ctx.attr.platform)
     if ctx.attr.repository:
         args.add("-repository", ctx.attr.repository)
+    if ctx.attr.tag_prefix:
+        args.add("-tag-prefix", ctx.attr.tag_prefix)
     args.add_all(ctx.attr.templates, before_each = "-template")
 
     # Tags are not part of any image: they may depend on the commit without a rebuild of anything else.
@@ -44,6 +46,7 @@ _tags = rule(
         "image": attr.label(mandatory = True, providers = [LayoutInfo], doc = "An image index, or one image of it."),
         "repository": attr.string(doc = "The repository with its registry."),
         "templates": attr.string_list(mandatory = True, doc = "The tags."),
+        "tag_prefix": attr.string(doc = "The prefix of the git tags that templates look at."),
         "platform": attr.string(doc = "The platform, where image is one image of an index."),
         "out": attr.output(mandatory = True, doc = "The tags, one a line."),
         "references": attr.output(mandatory = True, doc = "The references, repository:tag, one a line."),
@@ -51,7 +54,7 @@ _tags = rule(
     provides = [DestinationInfo],
 )
 
-def multiarch_tags(name, image, templates, repository = "", platform = "", **kwargs):
+def multiarch_tags(name, image, templates, repository = "", platform = "", tag_prefix = "", **kwargs):
     """Says where an image goes: which repository, and which tags there.
 
     `:name` is a file with a tag a line, as `remote_tags` of rules_oci's `oci_push` wants it; `:name.references` has
@@ -63,9 +66,11 @@ def multiarch_tags(name, image, templates, repository = "", platform = "", **kwa
         templates: the tags. They may say `{{.Git.Commit}}`, `{{.Git.ShortCommit}}`, `{{.Git.Branch}}`, `{{.Git.Tag}}`, and
             what else multiarch.yaml allows; it is filled in from the workspace status (`--workspace_status_command`), whose
             keys are STABLE_GIT_COMMIT, STABLE_GIT_BRANCH, STABLE_GIT_TAG, STABLE_GIT_DESCRIBE, STABLE_GIT_COMMIT_TIME and
-            STABLE_GIT_DIRTY. A tag that comes out empty is left out, as `{{.Git.Tag}}` is for a commit that bears no tag.
+            STABLE_GIT_DIRTY. A tag that is empty is left out, such as `{{.Git.Tag}}` of a commit that has no tag.
         repository: the repository with its registry. Without it, references begin with the image's name.
         platform: the OCI platform, where image is one image of an index.
+        tag_prefix: the prefix of the git tags that `{{.Git.Tag}}` and `{{.Git.Describe}}` look at, such as `server/`. The keys
+            of the workspace status are then STABLE_GIT_TAG_SERVER_2F and STABLE_GIT_DESCRIBE_SERVER_2F.
         **kwargs: visibility, tags, testonly.
     """
     _tags(
@@ -74,6 +79,7 @@ def multiarch_tags(name, image, templates, repository = "", platform = "", **kwa
         templates = templates,
         repository = repository,
         platform = platform,
+        tag_prefix = tag_prefix,
         out = name + ".tags.txt",
         references = name + ".references.txt",
         **kwargs

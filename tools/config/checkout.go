@@ -1,0 +1,86 @@
+package config
+
+import (
+	"errors"
+	"strings"
+)
+
+// Checkout finds out what is checked out. Each answer is found when a template asks for it, and no sooner.
+type Checkout interface {
+	// Head describes the commit that is checked out.
+	Head() (Head, error)
+	// Tag returns the tag that the commit itself has, "" if it has none: an older one would name what it is not. Of
+	// several it is the one that the CI system builds, else the highest semantic version. Only tags with the prefix
+	// count, and it is cut off.
+	Tag(prefix string) (string, error)
+	// Describe returns a version: the tag, or the nearest one before with the distance to it, v1.0.0-3-gabcdef1, or the
+	// short commit if there is none; with -dirty if something is not committed.
+	Describe(prefix string) (string, error)
+	// Dirty tells whether something is not committed.
+	Dirty() (bool, error)
+}
+
+// Head is the commit that is checked out.
+type Head struct {
+	Commit string // hexadecimal
+	Branch string // "" if no branch is checked out
+	Time   string // of the commit, RFC 3339, in UTC
+}
+
+// Git is what templates know as .Git.
+type Git struct {
+	Commit      string // 40 hexadecimal digits, 64 in a SHA-256 repository
+	ShortCommit string // the first seven of them
+	Branch      string // "" if no branch is checked out
+	CommitTime  string // RFC 3339, in UTC
+
+	checkout Checkout
+	prefix   string
+}
+
+// Tag is {{.Git.Tag}}; see Checkout.
+func (g *Git) Tag() (string, error) {
+	tag, err := g.checkout.Tag(g.prefix)
+	return tag, unavailable(err)
+}
+
+// Describe is {{.Git.Describe}}; see Checkout.
+func (g *Git) Describe() (string, error) {
+	version, err := g.checkout.Describe(g.prefix)
+	return version, unavailable(err)
+}
+
+// Dirty is {{.Git.Dirty}}; see Checkout.
+func (g *Git) Dirty() (bool, error) {
+	dirty, err := g.checkout.Dirty()
+	return dirty, unavailable(err)
+}
+
+func unavailable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return hinted(&UnavailableError{err}, hintOf(err))
+}
+
+// Git is what templates call it by. It is an error without a checkout.
+func (v Vars) Git() (*Git, error) {
+	if v.Checkout == nil {
+		return nil, hinted(&UnavailableError{errors.New("there is no git checkout with a commit")}, "commit first, or do without {{.Git}} and created: commit")
+	}
+	head, err := v.Checkout.Head()
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return &Git{head.Commit, head.Commit[:min(7, len(head.Commit))], head.Branch, head.Time, v.Checkout, v.TagPrefix}, nil
+}
+
+// sampleCheckout is what templates are checked with before anything is known.
+type sampleCheckout struct{}
+
+func (sampleCheckout) Head() (Head, error) {
+	return Head{strings.Repeat("0", 40), "main", "1970-01-01T00:00:00Z"}, nil
+}
+func (sampleCheckout) Tag(string) (string, error)      { return "v1.0.0", nil }
+func (sampleCheckout) Describe(string) (string, error) { return "v1.0.0", nil }
+func (sampleCheckout) Dirty() (bool, error)            { return false, nil }
