@@ -252,6 +252,9 @@ func (e *UnavailableError) Error() string {
 // Unwrap returns the reason.
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
+// Hint says what to do about it; it may be "".
+func (e *UnavailableError) Hint() string { return registry.Hint(e.Err, registry.Reading) }
+
 // PlaceError is returned for a reference to a file or folder that is not there, or is something else.
 type PlaceError struct {
 	what, hint string

@@ -42,11 +42,10 @@ func (e *sourceError) Unwrap() error { return e.error }
 
 // Hint says what could be wrong.
 func (e *sourceError) Hint() string {
-	var inner interface{ Hint() string }
-	if errors.As(e.error, &inner) {
-		return inner.Hint()
+	if fault := registry.Classify(e.error); fault == registry.NotFound || fault == registry.NoRepository {
+		return e.hint
 	}
-	return e.hint
+	return cmp.Or(registry.Hint(e.error, registry.Reading), e.hint)
 }
 
 // join opens existing images and joins them.

@@ -2,12 +2,10 @@ package main
 
 import (
 	"bufio"
-	"crypto/tls"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"strings"
 
@@ -15,10 +13,11 @@ import (
 	"github.com/docker/cli/cli/config/types"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/spf13/cobra"
 
 	"github.com/multiarch-build/multiarch/tools/reference"
+
+	"github.com/multiarch-build/multiarch/tools/registry"
 )
 
 func (a *app) loginCommand() *cobra.Command {
@@ -110,21 +109,11 @@ func (e *loginError) Unwrap() error { return e.error }
 // Hint says what to do about it.
 func (e *loginError) Hint() string { return e.hint }
 
-// loginHint says what may be wrong where a registry does not take a login.
+// loginHint says what may be wrong if a registry does not take a login.
 func loginHint(host name.Registry, err error) string {
-	var (
-		answer      *transport.Error
-		certificate *tls.CertificateVerificationError
-		dial        *net.OpError
-	)
-	switch {
-	case errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
-		return "see that name and password are right; many registries want a token that may push where a password is asked for"
-	case answer != nil: // to a request over plain HTTP, it may be, which came after one that was not
-	case errors.As(err, &certificate), errors.Is(err, http.ErrSchemeMismatch):
-		return "--insecure allows plain HTTP, and certificates nobody vouches for, and so does insecure: true for this host in registries: of multiarch.yaml"
-	case errors.As(err, &dial) && dial.Op == "dial":
-		return "see that the registry is spelt right, runs and can be reached from here"
+	if registry.Classify(err) == registry.LoginNeeded {
+		return "check the name and the password; many registries want a token that may push instead of a password"
 	}
-	return fmt.Sprintf("see that %s is a registry: those answer at /v2/", host.RegistryStr())
+	return cmp.Or(registry.Hint(err, registry.Purpose{Again: "try again", Host: host.RegistryStr()}),
+		fmt.Sprintf("check that %s is a registry: those answer at /v2/", host.RegistryStr()))
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/reference"
+	"github.com/multiarch-build/multiarch/tools/registry"
 )
 
 // terminal is the only place that talks to a person. Results go to out, which a script may read; everything else goes
@@ -63,7 +64,7 @@ func (t *terminal) json(v any) error {
 // note says something that is not a result.
 func (t *terminal) note(format string, args ...any) {
 	if !t.quiet {
-		fmt.Fprintln(t.err, reference.RedactText(fmt.Sprintf(format, args...)))
+		fmt.Fprintln(t.err, registry.Printable(reference.RedactText(fmt.Sprintf(format, args...))))
 	}
 }
 
@@ -74,7 +75,7 @@ func (t *terminal) exit(err error) int {
 		err = t.out.failed
 	}
 	for _, line := range explain(err) {
-		fmt.Fprintln(t.err, reference.RedactText(line))
+		fmt.Fprintln(t.err, registry.Printable(reference.RedactText(line)))
 	}
 	return exitCode(err)
 }

@@ -31,6 +31,8 @@ type manifest struct {
 	where    string
 	// blobs are what an image consists of, none for an index.
 	blobs []v1.Hash
+	// foreign is that it has layers which are fetched from elsewhere by their URLs.
+	foreign bool
 	remote.Taggable
 }
 
@@ -152,7 +154,7 @@ func (w *walk) index(index v1.ImageIndex, self v1.Descriptor, where string) erro
 			return err
 		}
 	}
-	w.manifests = append(w.manifests, manifest{self.Digest, self.Size, arch.Platform{}, where, nil, index})
+	w.manifests = append(w.manifests, manifest{self.Digest, self.Size, arch.Platform{}, where, nil, false, index})
 	return nil
 }
 
@@ -194,12 +196,13 @@ func (w *walk) image(img v1.Image, self v1.Descriptor, where string) error {
 	if err != nil {
 		return fmt.Errorf("%s: reading the manifest: %w", where, err)
 	}
-	blobs := []v1.Hash{m.Config.Digest}
+	foreign, blobs := false, []v1.Hash{m.Config.Digest}
 	if w.once(m.Config.Digest) {
 		w.blobs = append(w.blobs, configOf(img, m, where))
 	}
 	for i, d := range m.Layers {
 		if !d.MediaType.IsDistributable() {
+			foreign = true
 			continue
 		}
 		blobs = append(blobs, d.Digest)
@@ -207,7 +210,7 @@ func (w *walk) image(img v1.Image, self v1.Descriptor, where string) error {
 			w.blobs = append(w.blobs, layerOf(img, m, i, where))
 		}
 	}
-	w.manifests = append(w.manifests, manifest{self.Digest, self.Size, platformOf(self), where, blobs, img})
+	w.manifests = append(w.manifests, manifest{self.Digest, self.Size, platformOf(self), where, blobs, foreign, img})
 	return nil
 }
 

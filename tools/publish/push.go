@@ -167,6 +167,9 @@ func (p *push) put(ctx context.Context, r *record) error {
 		return nil
 	}
 	err := p.client.Retry(ctx, func(ctx context.Context) error { return p.pusher.Put(ctx, r.ref, r.Taggable) })
+	if answer := statusOf(err); r.foreign && answer >= 400 && !hidden(err) {
+		err = &registry.ForeignLayerError{Err: err}
+	}
 	if err != nil {
 		return fmt.Errorf("%s: putting its manifest to %s: %w", r.where, r.ref, err)
 	}

@@ -2,14 +2,12 @@ package publish
 
 import (
 	"cmp"
+	"context"
 	"errors"
-	"fmt"
-	"net"
 	"slices"
 
-	"github.com/google/go-containerregistry/pkg/name"
-
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/registry"
 )
 
 // PushError is a Push that failed on the way. It says exactly what is in the registries.
@@ -109,27 +107,18 @@ func (e *PushError) Unwrap() error { return e.Err }
 
 // Hint says what to do about it.
 func (e *PushError) Hint() string {
-	var hinted interface{ Hint() string }
-	if errors.As(e.Err, &hinted) {
-		return hinted.Hint()
-	}
-	again := "push again: what is there is not sent a second time"
+	purpose := registry.Pushing
 	if e.Preview {
-		again = "ask again"
-	}
-	var unreachable *net.OpError
-	if errors.As(e.Err, &unreachable) && unreachable.Op == "dial" {
-		return "see that the registry is spelt right, runs and can be reached from here, then " + again
+		purpose.Again = "ask again"
 	}
 	var at *locatedError
-	if hidden(e.Err) && errors.As(e.Err, &at) {
-		host := at.registry
-		if host == name.DefaultRegistry {
-			host = "docker.io" // as everybody else calls it
-		}
-		return fmt.Sprintf("log in with multiarch login %s (or docker login %s) as somebody who may %s, then %s", host, host, at.may, again)
+	if errors.As(e.Err, &at) {
+		purpose.Host, purpose.Verb = at.registry, at.may
 	}
-	return again
+	if errors.Is(e.Err, context.Canceled) && registry.Classify(e.Err) == registry.Unknown {
+		return purpose.Again
+	}
+	return registry.Hint(e.Err, purpose)
 }
 
 // locatedError is an error about a registry. The request that failed may have been one to another host, such as that of

@@ -107,7 +107,7 @@ func TestPushHintNamesTheRegistry(t *testing.T) {
 	dockerConfig(t, "{}")
 	_, err := push(t, quick, target(closed, hello, "latest"))
 	assert.ErrorContains(t, err, "GET "+elsewhere+"/token", "that is who refuses")
-	assert.Equal(t, login(closed.host)+" as somebody who may push, then push again: what is there is not sent a second time", hint(err))
+	assert.Equal(t, login(closed.host)+" as a user who may push", hint(err))
 
 	// What is copied from there is not a matter of the registry that it is sent to.
 	dockerConfig(t, fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, closed.host, base64.StdEncoding.EncodeToString([]byte(user+":"+secret))))
@@ -124,5 +124,5 @@ func TestPushHintNamesTheRegistry(t *testing.T) {
 	closed.Choose(func(faulty.Request) faulty.Fault { return faulty.Status(http.StatusForbidden) })
 	open := newLoopback(t, nil)
 	_, err = push(t, quick, target(open, copied, "latest"))
-	assert.Contains(t, hint(err), login(closed.host)+" as somebody who may read")
+	assert.Contains(t, hint(err), login(closed.host)+" as a user who may read")
 }

@@ -134,7 +134,7 @@ func (c Client) transport() http.RoundTripper {
 	paced := &pace{inner: within, most: backoff.Most, until: map[string]time.Time{}}
 	// Nobody waits for another attempt, but everybody for Retry-After, in a slot of the limit.
 	narrow := sizes{limited{paced, c.JobsOf, cmp.Or(c.Limits, &Limits{})}}
-	return answerMissing{&pings{inner: retryReads{narrow, backoff}, known: map[string]*ping{}}}
+	return answerMissing{&pings{inner: retryReads{answers{narrow}, backoff}, known: map[string]*ping{}}}
 }
 
 // guard refuses plain HTTP to anything but loopback and the hosts for which it is allowed. go-containerregistry by

@@ -214,7 +214,7 @@ func TestRetry(t *testing.T) {
 		{status(http.StatusNotImplemented), false},
 		{io.ErrUnexpectedEOF, true},
 		{&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}, true},
-		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, false},
+		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, true},
 		{&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, true},
 		{&net.DNSError{IsNotFound: true}, false},
 		{&net.DNSError{IsTemporary: true}, true},

@@ -47,6 +47,18 @@ func (b Backoff) Pause() time.Duration {
 	return first + rand.N(first+1)
 }
 
+// refusals is how often a connection that is refused is tried in all: a registry that restarts is back soon, and one that
+// is not there will not come.
+const refusals = 4
+
+// attempts is how often something that failed is tried in all.
+func (b Backoff) attempts(err error) int {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return min(b.Attempts, refusals)
+	}
+	return b.Attempts
+}
+
 // wait sleeps after the failed attempt of the given number, counted from one, or until ctx ends.
 func (b Backoff) wait(ctx context.Context, attempt int) error {
 	d := b.First
@@ -69,7 +81,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // Retry runs op until it succeeds, fails for good or has been tried often enough, and returns its last error. What is
-// tried again: 408, 429 and 5xx answers, uploads the registry has lost track of, timeouts and connections that break.
+// tried again: 408, 429 and 5xx answers, uploads the registry has lost track of, timeouts, connections that break or,
+// fewer times, are refused.
 // op may be run again after it has been half done, so it has to begin from the start, with the context it is given.
 //
 // A read through Options is retried without this; Retry is for what takes several requests, or sends something.
@@ -77,7 +90,7 @@ func (c Client) Retry(ctx context.Context, op func(context.Context) error) error
 	backoff := c.Backoff.withDefaults()
 	for attempt := 1; ; attempt++ {
 		err := op(Once(ctx))
-		if err == nil || attempt == backoff.Attempts || ctx.Err() != nil || !temporary(err) {
+		if err == nil || attempt >= backoff.attempts(err) || ctx.Err() != nil || !temporary(err) {
 			return err
 		}
 		if stopped := backoff.wait(ctx, attempt); stopped != nil {
@@ -110,7 +123,7 @@ func (t retryReads) RoundTrip(req *http.Request) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
 		resp, err := t.inner.RoundTrip(req)
 		again := err != nil && temporary(err) || err == nil && temporaryStatus(resp.StatusCode)
-		if !again || attempt == t.backoff.Attempts || ctx.Err() != nil {
+		if !again || attempt >= t.backoff.attempts(err) || ctx.Err() != nil {
 			return resp, err
 		}
 		if resp != nil {
@@ -126,7 +139,7 @@ func (t retryReads) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func temporaryStatus(code int) bool {
 	return code == http.StatusRequestTimeout || code == http.StatusTooManyRequests ||
-		code >= 500 && code != http.StatusNotImplemented && code != http.StatusHTTPVersionNotSupported
+		code >= 500 && code != http.StatusNotImplemented && code != http.StatusHTTPVersionNotSupported && code != http.StatusInsufficientStorage
 }
 
 // forgotten tells whether a registry does not know the upload any more that a request goes on with, and does not say so
@@ -140,6 +153,10 @@ func forgotten(answer *transport.Error) bool {
 func temporary(err error) bool {
 	var answer *transport.Error
 	if errors.As(err, &answer) {
+		if answer.StatusCode < 500 && answer.StatusCode != http.StatusTooManyRequests &&
+			(largeWords.MatchString(answer.Error()) || quotaWords.MatchString(answer.Error())) {
+			return false // whatever code it has
+		}
 		return temporaryStatus(answer.StatusCode) || forgotten(answer) || slices.ContainsFunc(answer.Errors, func(d transport.Diagnostic) bool {
 			// The upload has been committed by a request whose answer was lost, or has been forgotten. Either way a
 			// fresh start finds out.
@@ -148,6 +165,7 @@ func temporary(err error) bool {
 	}
 	for _, broken := range []error{
 		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE,
+		syscall.ECONNREFUSED, // while it restarts
 	} {
 		if errors.Is(err, broken) {
 			return true

@@ -3,11 +3,10 @@
 package pull
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 
@@ -37,11 +36,12 @@ func (e *UnavailableError) Unwrap() error { return e.Err }
 
 // Hint says what to do next.
 func (e *UnavailableError) Hint() string {
-	var unreachable *net.OpError
-	if errors.As(e.Err, &unreachable) && unreachable.Op == "dial" {
-		return "see that the registry is spelt right, runs and can be reached from here"
+	general := registry.Hint(e.Err, registry.Purpose{Verb: registry.Reading.Verb, Again: "run it again"})
+	switch registry.Classify(e.Err) {
+	case registry.Unknown, registry.NotFound, registry.NoRepository:
+		return cmp.Or(e.hint, general) // which knows about locks
 	}
-	return e.hint
+	return general
 }
 
 // child is an image of a base, as its index lists it.

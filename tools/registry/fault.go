@@ -1,0 +1,252 @@
+package registry
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// Fault is why a registry did not do what it was asked to.
+type Fault int
+
+// The faults that are told apart. Those of Temporary may pass by themselves.
+const (
+	Unknown Fault = iota
+	Unavailable
+	RateLimited
+	ConnectionRefused
+	HostNotFound
+	LoginNeeded
+	NotFound
+	NoRepository
+	ImmutableTag
+	TooLarge
+	QuotaExceeded
+	UnsupportedType
+	ForeignLayer
+	UnknownCA
+	InvalidCertificate
+	NotARegistry
+)
+
+// Temporary tells whether trying again may help.
+func (f Fault) Temporary() bool {
+	return f == Unavailable || f == RateLimited || f == ConnectionRefused
+}
+
+// The words of registries for what has no error code of its own.
+var (
+	immutableWords   = regexp.MustCompile(`(?i)immutab|cannot be overwritten|can't be overwritten|overwriting .*not allowed|tag.{0,200}already exists`)
+	quotaWords       = regexp.MustCompile(`(?i)quota|storage (limit|space|capacity)|insufficient storage|exceed the configured upper limit|no space left|out of (disk )?space|disk full`)
+	largeWords       = regexp.MustCompile(`(?i)too large|too big|exceeds? (the )?(max|size|limit)|larger than|maximum (allowed )?size`)
+	foreignWords     = regexp.MustCompile(`(?i)foreign|non-?distributable|url on layer`)
+	unsupportedWords = regexp.MustCompile(`(?i)(media|content|config|manifest|artifact) ?types?\b.{0,200}\b(not|un|in)[ -]?(supported|allowed|known|accepted|valid|recognized)|` +
+		`(unsupported|unknown|unrecognized|invalid|disallowed) (media|content|config|manifest|artifact|schema)|schema ?version`)
+	repositoryWords = regexp.MustCompile(`(?i)(repository|project|namespace|organi[sz]ation)\b.{0,200}\b(not (be )?found|not exist|unknown)`)
+)
+
+// Classify finds out why a request to a registry failed. It is the one place that knows the answers of registries:
+// what is tried again, and what people are told to do, follow from it.
+func Classify(err error) Fault {
+	var (
+		answer    *transport.Error
+		html      *ContentTypeError
+		foreign   *ForeignLayerError
+		authority x509.UnknownAuthorityError
+		verify    *tls.CertificateVerificationError
+		dns       *net.DNSError
+	)
+	switch {
+	case err == nil:
+		return Unknown
+	case errors.As(err, &foreign):
+		return ForeignLayer
+	case errors.As(err, &html):
+		return NotARegistry
+	case errors.As(err, &answer):
+		return classifyAnswer(answer)
+	case errors.As(err, &authority):
+		return UnknownCA
+	case errors.As(err, &verify):
+		return InvalidCertificate
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return ConnectionRefused
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return HostNotFound
+	case temporary(err):
+		return Unavailable
+	}
+	return Unknown
+}
+
+func classifyAnswer(answer *transport.Error) Fault {
+	code, text := answer.StatusCode, answer.Error()
+	if answer.Request != nil { // whose URL may contain any word
+		_, text, _ = strings.Cut(text, answer.Request.URL.Redacted())
+	}
+	method, path := "", ""
+	if answer.Request != nil {
+		method, path = answer.Request.Method, answer.Request.URL.Path
+	}
+	writes := method == http.MethodPut || method == http.MethodPost || method == http.MethodPatch
+	manifest := strings.Contains(path, "/manifests/")
+	tag := method == http.MethodPut && manifest && !strings.Contains(path, "/manifests/sha256:")
+	switch {
+	case code == http.StatusTooManyRequests || has(answer, transport.TooManyRequestsErrorCode):
+		return RateLimited
+	case tag && (immutableWords.MatchString(text) || code == http.StatusConflict):
+		return ImmutableTag
+	case code == http.StatusInsufficientStorage, code == http.StatusPaymentRequired, writes && quotaWords.MatchString(text):
+		return QuotaExceeded
+	case code == http.StatusRequestEntityTooLarge, has(answer, transport.SizeInvalidErrorCode), writes && code < 500 && largeWords.MatchString(text):
+		return TooLarge
+	case writes && manifest && code < 500 && foreignWords.MatchString(text):
+		return ForeignLayer
+	case code == http.StatusUnsupportedMediaType, has(answer, transport.UnsupportedErrorCode) && writes,
+		writes && manifest && code < 500 && (unsupportedWords.MatchString(text) || has(answer, transport.ManifestInvalidErrorCode)):
+		return UnsupportedType
+	case has(answer, transport.NameUnknownErrorCode), code == http.StatusNotFound && repositoryWords.MatchString(text),
+		code == http.StatusNotFound && method == http.MethodPost:
+		return NoRepository
+	case code == http.StatusUnauthorized, code == http.StatusForbidden:
+		return LoginNeeded
+	case temporary(answer):
+		return Unavailable
+	case code == http.StatusNotFound:
+		return NotFound
+	}
+	return Unknown
+}
+
+func has(answer *transport.Error, code transport.ErrorCode) bool {
+	for _, d := range answer.Errors {
+		if d.Code == code {
+			return true
+		}
+	}
+	return false
+}
+
+// Purpose is what a request was for.
+type Purpose struct {
+	// Verb is what a login has to allow: push or read.
+	Verb string
+	// Again says how to try again.
+	Again string
+	// Host is the registry, if it is known; tokens may be those of another host.
+	Host string
+}
+
+// What requests are for.
+var (
+	Pushing = Purpose{Verb: "push", Again: "push again: what is there is not sent a second time"}
+	Reading = Purpose{Verb: "read", Again: "try again"}
+)
+
+// At is the same purpose in a registry.
+func (p Purpose) At(host string) Purpose {
+	p.Host = host
+	return p
+}
+
+// Hint says what to do about a request that failed; it is "" if the reason is not known. Only a fault that may pass by
+// itself is worth another attempt.
+func Hint(err error, p Purpose) string {
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		if hint := hinted.Hint(); hint != "" {
+			return hint
+		}
+	}
+	host := cmp.Or(p.Host, hostOf(err), "the registry")
+	if host == name.DefaultRegistry {
+		host = "docker.io" // as everybody else calls it
+	}
+	switch fault := Classify(err); fault {
+	case RateLimited:
+		return fmt.Sprintf("%s limits requests: wait, log in for a higher limit, or send fewer at a time "+
+			"(registries: {%q: {jobs: 4}} in multiarch.yaml), then %s", host, host, p.Again)
+	case ConnectionRefused:
+		return fmt.Sprintf("nothing listens at %s: check the host and port, and that the registry runs and can be reached from here, then %s", host, p.Again)
+	case HostNotFound:
+		return fmt.Sprintf("check the spelling of %s, and that it can be reached from here", host)
+	case Unavailable:
+		if unreachable := new(net.OpError); errors.As(err, &unreachable) && unreachable.Op == "dial" {
+			return fmt.Sprintf("check that %s is spelt right, runs and can be reached from here, then %s", host, p.Again)
+		}
+		return p.Again
+	case LoginNeeded:
+		return fmt.Sprintf("log in with multiarch login %s (or docker login %s) as a user who may %s", host, host, p.Verb)
+	default:
+		return fault.remedy(host, p)
+	}
+}
+
+// remedy says what to do about a fault that does not pass by itself.
+func (f Fault) remedy(host string, p Purpose) string {
+	reading := p.Verb == Reading.Verb
+	switch f {
+	case NotFound:
+		if reading {
+			return "check the name, the tag and the login"
+		}
+	case NoRepository:
+		if reading {
+			return fmt.Sprintf("check the name: %s has no such repository, or does not show it to this login", host)
+		}
+		return fmt.Sprintf("create the repository or its project in %s first, or check its name: this registry does not create it by itself", host)
+	case ImmutableTag:
+		return fmt.Sprintf("publish under another tag (--tag): %s does not move this one", host)
+	case TooLarge:
+		return fmt.Sprintf("raise the limit of %s, or of the proxy in front of it (client_max_body_size in nginx), or make the image smaller", host)
+	case QuotaExceeded:
+		return fmt.Sprintf("free space in %s, or raise its quota", host)
+	case UnsupportedType:
+		if reading {
+			return ""
+		}
+		return fmt.Sprintf("%s may not support the type of this manifest (OCI image indexes need a registry that implements OCI distribution 1.0): update it, or publish elsewhere", host)
+	case ForeignLayer:
+		return fmt.Sprintf("the image has a layer that is fetched from elsewhere by its URL: allow that in %s, or use a base without such layers", host)
+	case UnknownCA:
+		return fmt.Sprintf("add the CA of %s to those of this machine, or name its file with SSL_CERT_FILE; --insecure, or registries: {%q: {insecure: true}}, accepts any certificate", host, host)
+	case InvalidCertificate:
+		return fmt.Sprintf("check the name of %s and the clock of this machine; --insecure, or registries: {%q: {insecure: true}}, accepts any certificate", host, host)
+	}
+	return ""
+}
+
+// hostOf is the host that a failed request was for, "" if it is not known.
+func hostOf(err error) string {
+	var answer *transport.Error
+	if errors.As(err, &answer) && answer.Request != nil {
+		return answer.Request.URL.Host
+	}
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		if u, err := url.Parse(failed.URL); err == nil {
+			return u.Host
+		}
+	}
+	return ""
+}
+
+// ForeignLayerError is returned for a manifest that a registry refuses and that has layers which are fetched from
+// elsewhere by their URLs. Many registries do not say that this is the reason.
+type ForeignLayerError struct{ Err error }
+
+func (e *ForeignLayerError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the registry's answer.
+func (e *ForeignLayerError) Unwrap() error { return e.Err }
