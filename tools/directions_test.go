@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"tools/memo":                  {},
 	"tools/finding":               {"tools/nearest"},
 	"tools/filecap":               {"tools/nearest"},
+	"tools/validate":              {"tools/finding", "tools/inspect"},
 	"tools/nearest":               {},
 	"tools/reference":             {},
 	"tools/arch":                  {"tools/nearest"},

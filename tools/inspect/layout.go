@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 
@@ -54,6 +53,17 @@ func readLayout(files fs.FS, place string) (*collection, error) {
 		c.entries = append(c.entries, l.item(entry))
 	}
 	return c, nil
+}
+
+// OpenBlobs opens the image or index that root describes. Its blobs are in files, under the names of an OCI layout. name
+// is for messages.
+func OpenBlobs(files fs.FS, root v1.Descriptor, name string) (*Source, error) {
+	s, err := sourceOf(layout{files}, root)
+	if err != nil {
+		return nil, err
+	}
+	s.Name = name
+	return s, nil
 }
 
 // item reads an entry of index.json. If it cannot be understood, that is an error for those who name it only.
@@ -240,7 +250,7 @@ func (b layoutBlob) Compressed() (io.ReadCloser, error)  { return b.open(blobPat
 
 // InLayout reports whether the OCI layout in dir has an entry called name.
 func InLayout(dir, name string) bool {
-	c, err := readLayout(os.DirFS(dir), dir)
+	c, err := readRooted(dir)
 	if err != nil {
 		return false
 	}

@@ -61,9 +61,13 @@ const (
 	dockerArchiveForm = "docker-archive:"
 )
 
+// linkedForm is layoutForm for layouts whose files are links to other directories, as in the sandboxes of Bazel.
+const linkedForm = "oci-linked:"
+
 // Open finds what ref names:
 //
 //	oci:DIR[:NAME]              an OCI layout; NAME is an entry's org.opencontainers.image.ref.name, or its digest
+//	oci-linked:DIR[:NAME]       an OCI layout, of which symbolic links may lead out
 //	oci-archive:FILE[:NAME]     a tar of an OCI layout
 //	docker-archive:FILE[:NAME]  what docker save writes; NAME is one of its tags
 //	FILE.tar, or a path         either kind of archive; a path begins with /, ./ or ../
@@ -128,7 +132,8 @@ type found struct {
 
 func find(ctx context.Context, c registry.Client, ref string) (found, error) {
 	for form, in := range map[string]func(place string) (*collection, error){
-		layoutForm:        func(dir string) (*collection, error) { return readLayout(os.DirFS(dir), dir) },
+		layoutForm:        readRooted,
+		linkedForm:        func(dir string) (*collection, error) { return readLayout(os.DirFS(dir), dir) },
 		ociArchiveForm:    func(file string) (*collection, error) { return openArchive(ctx, file, (*archive).asLayout) },
 		dockerArchiveForm: func(file string) (*collection, error) { return openArchive(ctx, file, (*archive).asDocker) },
 	} {
@@ -194,7 +199,10 @@ func findBare(ctx context.Context, c registry.Client, ref string) (found, error)
 
 // layoutNames are those of the entries of an OCI layout; false if dir is none.
 func layoutNames(dir string) ([]string, bool) {
-	files := os.DirFS(dir)
+	files, err := openRooted(dir)
+	if err != nil {
+		return nil, false
+	}
 	if _, err := fs.Stat(files, "oci-layout"); err != nil {
 		return nil, false
 	}

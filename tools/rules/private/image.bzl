@@ -7,6 +7,7 @@ load(":manifest.bzl", "manifest_of")
 load(":providers.bzl", "BaseInfo", "ImageInfo", "LayerInfo", "LayoutInfo", "RecipeInfo")
 load(":status.bzl", "GIT_STATUS")
 load(":transition.bzl", "to_platform")
+load(":validate.bzl", "VALIDATE", "validate")
 
 _MEND = "give a binary target that follows --platforms, such as a go_binary or a cc_binary, or one prebuilt file"
 
@@ -160,6 +161,7 @@ def _image_impl(ctx):
             config = depset([image.config]),
             descriptor = depset([image.descriptor]),
             layers = depset([l.blob for l in layers]),
+            _validation = depset([validate(ctx, image, ctx.attr.allow)]),
         ),
         recipe,
         image,
@@ -194,7 +196,8 @@ image = rule(
         "healthcheck": attr.string(doc = "Of the config, in JSON; empty for the base's."),
         "tag_prefix": attr.string(doc = "The prefix of the git tags that templates look at."),
         "uses_git": attr.bool(doc = "Whether templates of env, labels or annotations are about the checkout."),
+        "allow": attr.string_list(doc = "The kinds of problems that the image may have."),
         "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
-    } | ASSEMBLE | GIT_STATUS,
+    } | ASSEMBLE | VALIDATE | GIT_STATUS,
     provides = [ImageInfo, LayoutInfo, RecipeInfo],
 )

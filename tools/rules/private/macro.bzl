@@ -178,8 +178,10 @@ def multiarch_image(
     problems = list(common)
     images = []
     shared = {}
+    permitted = {}
     for platform in {p: None for p in platforms}:
         child = _merged(settings, {k: v for k, v in overrides.get(platform, {}).items() if k in settings})
+        permitted = permitted | {kind: None for kind in child["allow"]}
         wrong = common + _problems_on(name, platform, child)
         child_name = "{}_{}".format(name, _slug(platform))
         images.append(child_name)
@@ -202,7 +204,7 @@ def multiarch_image(
         name = name + "_test",
         size = "small",
         image = name,
-        args = ["verify", "oci:$(rootpath :%s.layout):%s" % (name, name)],
+        args = ["verify", "oci-linked:$(rootpath :%s.layout):%s" % (name, name)] + ["--allow=" + kind for kind in permitted],
         data = [name + ".layout"],
         **{k: v for k, v in kwargs.items() if k != "testonly"}
     )
@@ -265,5 +267,6 @@ def _one(image, name, platform, child, problems, shared, tag_prefix, kwargs):
         healthcheck = json.encode(child["healthcheck"]) if child["healthcheck"] else "",
         tag_prefix = tag_prefix,
         uses_git = _uses_git(child["annotations"].values() + child["env"].values() + child["labels"].values()),
+        allow = child["allow"],
         **kwargs
     )

@@ -11,7 +11,8 @@ def _ours(env):
             continue
         by.setdefault(action.mnemonic, []).append(action)
         asserts.equals(env, {}, action.env)
-        asserts.true(env, action.argv[0].split("/")[-1].startswith("assemble"), "no shell, but " + action.argv[0])
+        program = "validate" if action.mnemonic == "MultiarchVerify" else "assemble"
+        asserts.true(env, action.argv[0].split("/")[-1].startswith(program), "no shell, but " + action.argv[0])
     return by
 
 def _reads_no_blob(env, action):
@@ -21,11 +22,13 @@ def _reads_no_blob(env, action):
 def _image_actions_impl(ctx):
     env = analysistest.begin(ctx)
     by = _ours(env)
-    asserts.equals(env, ["MultiarchImage", "MultiarchLayer", "MultiarchLayout"], sorted(by))
+    asserts.equals(env, ["MultiarchImage", "MultiarchLayer", "MultiarchLayout", "MultiarchVerify"], sorted(by))
     asserts.equals(env, 1, len(by["MultiarchImage"]))
     asserts.equals(env, 1, len(by["MultiarchLayer"]), "only the program's layer is the image's own")
     _reads_no_blob(env, by["MultiarchImage"][0])
-    image = analysistest.target_under_test(env)[ImageInfo]
+    target = analysistest.target_under_test(env)
+    asserts.equals(env, by["MultiarchVerify"][0].outputs.to_list(), target[OutputGroupInfo]._validation.to_list())
+    image = target[ImageInfo]
     asserts.equals(env, ["static_gzip", "plain.files", ctx.attr.program], [l.blob.basename[:-len(".tar.gz")] for l in image.layers])
     return analysistest.end(env)
 
