@@ -264,7 +264,10 @@ func (b *Builder) remember(ctx context.Context, o *outputs, r Request, jobs []jo
 				complete = false // a package imported for the first time: next time it will be known beforehand
 				continue
 			}
-			if inputs[n].Digest = b.files.digest(in); after.digest(in) != inputs[n].Digest {
+			inputs[n].Digest = b.files.digest(in)
+			if now := after.digest(in); in.written() {
+				inputs[n].Digest = now
+			} else if now != inputs[n].Digest {
 				b.store.Forget(recordKind, b.key(r, t))
 				return &ChangedError{string(in.Path)}
 			}

@@ -90,6 +90,10 @@ func (f *files) known() func(input) bool {
 	return func(in input) bool { return read[string(in.Kind)+string(in.Path)] }
 }
 
+// written reports whether the go command adds to a file by itself. Checksums decide whether something can be compiled,
+// and not what comes out.
+func (in input) written() bool { return in.Kind == file && strings.HasSuffix(string(in.Path), ".sum") }
+
 func (in input) read() string {
 	switch in.Kind {
 	case sources:

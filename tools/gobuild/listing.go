@@ -20,6 +20,7 @@ type pkg struct {
 	Name          string
 	Dir           string
 	Standard      bool
+	Match         []string // the patterns that name it
 	Imports       []string
 	EmbedPatterns []string
 	Module        *struct {
@@ -33,7 +34,7 @@ type pkg struct {
 }
 
 // listFields are the fields of pkg, so that the go command computes no others.
-const listFields = "-json=ImportPath,Name,Dir,Standard,Imports,EmbedPatterns,Module," +
+const listFields = "-json=ImportPath,Name,Dir,Standard,Match,Imports,EmbedPatterns,Module," +
 	"CgoFiles,CFiles,CXXFiles,MFiles,HFiles,FFiles,SFiles,SwigFiles,SwigCXXFiles," +
 	"CgoCPPFLAGS,CgoCFLAGS,CgoCXXFLAGS,CgoFFLAGS,CgoLDFLAGS,CgoPkgConfig"
 
@@ -81,11 +82,9 @@ func (b *Builder) list(ctx context.Context, r Request, stale []int) (listing, er
 	}
 	for target := range wanted {
 		path := target
-		if strings.HasPrefix(target, ".") {
-			for _, p := range l.packages {
-				if p.Name == "main" && same(p.Dir, filepath.Join(b.dir, target)) {
-					path = p.ImportPath
-				}
+		for _, p := range l.packages {
+			if slices.Contains(p.Match, target) {
+				path = p.ImportPath
 			}
 		}
 		p := l.packages[path]
