@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -196,17 +195,4 @@ func decide(a, b Entry) (Entry, bool) {
 	}
 	gives := b.Kind == Dir || b.Kind == Symlink && a.Rank == RankNeeded
 	return b, a.Kind == Dir && a.Rank < b.Rank && gives
-}
-
-// Key identifies what Write would write: equal keys mean equal bytes. It costs no reading of files, so that every file
-// has to come with its digest.
-func Key(entries []Entry, o Options) string {
-	sorted := slices.Clone(entries)
-	slices.SortStableFunc(sorted, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
-	h := sha256.New()
-	encoder := json.NewEncoder(h)
-	// Neither can fail: the types are plain, and a hash takes everything.
-	_ = encoder.Encode([]any{Format, gzipLevel, o.OS == windows, o.Zstd, o.Epoch.Unix()})
-	_ = encoder.Encode(sorted)
-	return hex.EncodeToString(h.Sum(nil))
 }
