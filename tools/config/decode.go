@@ -171,7 +171,7 @@ func (r *reader) decodeStruct(n *yaml.Node, path Path, v reflect.Value) {
 	r.pairs(n, path, func(key, value *yaml.Node) {
 		f, ok := fields.byName[key.Value]
 		if !ok {
-			r.failAt(key, path.to(key.Value), hinted(errors.New("unknown key"), nearest.Hint(key.Value, fields.names)))
+			r.failAt(key, path.to(key.Value), hinted(errors.New("unknown key"), unknownKeyHint(v.Type(), key.Value, fields.names)))
 			return
 		}
 		given[key.Value] = true
@@ -182,6 +182,15 @@ func (r *reader) decodeStruct(n *yaml.Node, path Path, v reflect.Value) {
 			r.failAt(r.keyOf(n, path), path.to(name), hinted(errors.New("is missing"), "give "+shape(v.FieldByIndex(fields.byName[name].index).Type())))
 		}
 	}
+}
+
+// unknownKeyHint says which key is meant: one that another tool calls so, or a similar one.
+func unknownKeyHint(t reflect.Type, key string, known []string) string {
+	hint := nearest.Hint(key, known)
+	if foreign := foreignHint(t, key); foreign != "" {
+		hint = foreign + "; known: " + strings.Join(known, ", ")
+	}
+	return hint
 }
 
 // decodeMap reads a mapping with keys of the file's own.

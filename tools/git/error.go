@@ -24,8 +24,11 @@ func (e *Error) Error() string {
 	}
 	message, _, _ := strings.Cut(e.Stderr, "\n") // remedies are below
 	message = strings.TrimPrefix(strings.TrimPrefix(message, "fatal: "), "error: ")
-	if message == "" {
+	switch {
+	case message == "":
 		message = e.err.Error()
+	case e.absent():
+		return "there is no git checkout: " + message
 	}
 	return fmt.Sprintf("git %s: %s", e.Command, message)
 }
@@ -45,13 +48,16 @@ func (e *Error) Hint() string {
 		return "install git, " + noCheck
 	case remedy != "":
 		return "run: " + strings.TrimSpace(remedy)
-	case strings.Contains(e.Stderr, "not a git repository"):
+	case e.absent():
 		return "run: git init, and commit; " + noCheck
 	case e.unborn():
 		return "commit first, " + noCheck
 	}
 	return ""
 }
+
+// absent tells whether there is no repository.
+func (e *Error) absent() bool { return strings.Contains(e.Stderr, "not a git repository") }
 
 // unborn tells whether HEAD names no commit.
 func (e *Error) unborn() bool { return strings.Contains(e.Stderr, "Needed a single revision") }

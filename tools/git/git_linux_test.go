@@ -390,7 +390,7 @@ func TestErrorsOfGit(t *testing.T) {
 	none := repository{t, t.TempDir()}
 	t.Setenv("GIT_CEILING_DIRECTORIES", filepath.Dir(none.dir))
 	_, err := none.ask("")
-	assert.ErrorContains(t, err, "git rev-parse: not a git repository")
+	assert.ErrorContains(t, err, "there is no git checkout: not a git repository")
 	assert.Contains(t, hintOf(err), "run: git init")
 
 	_, err = r.ask("")
