@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -138,6 +139,7 @@ type job struct {
 	target  int // its number in the request
 	name    string
 	foreign foreign
+	salts   salts
 	// renew is that the go command must not take anything from its own cache.
 	renew bool
 	// last is the record of the last time, if there is one.
@@ -146,7 +148,7 @@ type job struct {
 
 // foreign identifies what a program is made of and the go command does not look at.
 type foreign struct {
-	Salt     string `json:"salt,omitempty"`     // native inputs: see Builder.salt
+	Salt     string `json:"salt,omitempty"`     // native inputs
 	Compiler string `json:"compiler,omitempty"` // the C compiler, and the libraries of the system
 }
 
@@ -169,17 +171,18 @@ func (b *Builder) jobsOf(ctx context.Context, l listing, r Request, stale []int,
 		}
 		if listed {
 			main := l.main(t)
-			j.foreign.Salt = b.salt(ctx, l, main, b.files)
-			var before foreign
-			known := b.store.Get(foreignKind, b.foreignKey(r, t), &before)
+			j.salts = b.salts(ctx, l, main, b.files)
+			j.foreign.Salt = j.salts.identity()
 			if r.Cgo {
 				var err error
 				if j.foreign.Compiler, err = b.compilerIdentity(ctx, r, l.systemLibraries(ctx, b, main)); err != nil {
 					return nil, err
 				}
-				j.renew = known && before.Compiler != j.foreign.Compiler // the go command is told about the salt
+				var before foreign
+				known := b.store.Get(foreignKind, b.foreignKey(r, t), &before)
+				j.renew = known && before.Compiler != j.foreign.Compiler
 			} else {
-				j.renew = j.foreign.Salt != "" && j.foreign.Salt != before.Salt
+				j.renew = j.salts.macro != "" // which reaches C compilers only
 			}
 		}
 		jobs = append(jobs, j)
@@ -192,16 +195,13 @@ func (b *Builder) jobsOf(ctx context.Context, l listing, r Request, stale []int,
 func (b *Builder) goBuild(ctx context.Context, o *outputs, r Request, jobs []job) (stderr string, err error) {
 	type setting struct {
 		slot  string
-		salt  string
+		macro string
 		renew bool
 	}
 	var order []setting
 	groups := map[setting][]job{}
 	for _, j := range jobs {
-		s := setting{o.slot(j.target), "", j.renew}
-		if r.Cgo {
-			s.salt = j.foreign.Salt
-		}
+		s := setting{o.slot(j.target), j.salts.macro, j.renew}
 		if groups[s] == nil {
 			order = append(order, s)
 		}
@@ -219,13 +219,22 @@ func (b *Builder) goBuild(ctx context.Context, o *outputs, r Request, jobs []job
 		if s.renew {
 			args = append(args, "-a")
 		}
+		added := map[string]string{}
 		for _, j := range groups[s] {
+			maps.Copy(added, j.salts.files)
 			if flags := r.Targets[j.target].Ldflags; len(flags) > 0 {
 				args = append(args, "-ldflags="+r.Targets[j.target].Package+"="+strings.Join(flags, " "))
 			}
 			if j.last != nil && !j.renew && !b.reusable(r) && j.last.Foreign == j.foreign {
 				o.seed(j.target, *j.last)
 			}
+		}
+		if len(added) > 0 {
+			flag, err := o.overlay(added)
+			if err != nil {
+				return "", err
+			}
+			args = append(args, flag)
 		}
 		args = append(args, "--")
 		for _, j := range groups[s] {
@@ -235,10 +244,8 @@ func (b *Builder) goBuild(ctx context.Context, o *outputs, r Request, jobs []job
 		if missing != nil {
 			return "", missing
 		}
-		if s.salt != "" {
-			// The go command's cache does not look at headers and libraries, but at these flags. A macro that nothing
-			// uses makes no difference to what is compiled, and with -trimpath the flags are not recorded in the binary.
-			flags := b.tool.setting(r, "CGO_CPPFLAGS") + " -DMULTIARCH_NATIVE_INPUTS=0x" + s.salt[:16]
+		if s.macro != "" {
+			flags := b.tool.setting(r, "CGO_CPPFLAGS") + " -DMULTIARCH_NATIVE_INPUTS=0x" + s.macro
 			cmd.Env = append(cmd.Env, "CGO_CPPFLAGS="+strings.TrimSpace(flags))
 		}
 		_, said, failed := run(cmd)
@@ -272,7 +279,7 @@ func (b *Builder) remember(ctx context.Context, o *outputs, r Request, jobs []jo
 				return &ChangedError{string(in.Path)}
 			}
 		}
-		if salt := b.salt(ctx, l, l.main(t), after); salt != j.foreign.Salt {
+		if b.salts(ctx, l, l.main(t), after).identity() != j.foreign.Salt {
 			if !listed {
 				return errNotListed
 			}

@@ -84,7 +84,7 @@ func (b *Builder) scan(ctx context.Context, r Request, p pkg, files []string) na
 		}
 	}
 	if s.computed {
-		s.everyHeader(b.dir)
+		s.everyFile(b.dir)
 	}
 	return s.result()
 }
@@ -116,29 +116,6 @@ func (b *Builder) pkgConfig(ctx context.Context, r Request, p pkg) (cflags, libs
 		return b.output(ctx, p.Dir, cmd.Env, slices.Concat(program, []string{what}, options, []string{"--"}, names))
 	}
 	return ask("--cflags"), ask("--libs")
-}
-
-// salt identifies the native inputs of the closure of a main package: "" if there are none. It does not depend on where
-// the tree is. read reads files, each once.
-func (b *Builder) salt(ctx context.Context, l listing, main pkg, read *files) string {
-	facts := map[string]bool{}
-	for _, path := range l.closure(main) {
-		n := l.native(ctx, b, l.packages[path])
-		if n.flags != "" {
-			facts[path+" "+n.flags] = true
-		}
-		for _, used := range n.files {
-			name := filepath.Base(used)
-			if rel, err := filepath.Rel(b.dir, used); err == nil && within(b.dir, used) {
-				name = filepath.ToSlash(rel)
-			}
-			facts[name+" "+read.digest(input{Kind: file, Path: rawPath(used)})] = true
-		}
-	}
-	if len(facts) == 0 {
-		return ""
-	}
-	return digest(slices.Sorted(maps.Keys(facts)))
 }
 
 // systemLibraries are the libraries of the closure of a main package that the C compiler finds by itself.
@@ -329,8 +306,8 @@ func (s *scanner) include(dir, name string) {
 	}
 }
 
-// everyHeader takes all files that could be included from the directories in the tree, because a macro names one.
-func (s *scanner) everyHeader(tree string) {
+// everyFile takes all files of the include directories in the tree, because a macro names one of them.
+func (s *scanner) everyFile(tree string) {
 	for _, dir := range append([]string{s.dir}, s.includes...) {
 		dir = s.absolute(dir)
 		if !within(tree, dir) {
@@ -342,16 +319,12 @@ func (s *scanner) everyHeader(tree string) {
 				return nil
 			case d.IsDir() && p != dir && strings.HasPrefix(d.Name(), "."):
 				return filepath.SkipDir
-			case !d.IsDir() && header(p):
+			case d.Type().IsRegular():
 				s.candidate(p)
 			}
 			return nil
 		})
 	}
-}
-
-func header(file string) bool {
-	return tracked(file) || slices.Contains([]string{".inc", ".inl", ".ipp", ".tcc", ".def", ".tbl", ".i", ".hxx"}, filepath.Ext(file))
 }
 
 func (s *scanner) result() native {

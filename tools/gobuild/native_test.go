@@ -52,7 +52,6 @@ func TestNativeInputsAreNoticed(t *testing.T) {
 	needGCC(t)
 	w := project(t, map[string]string{"go.mod": "module example.com/native\n\ngo 1.24\n", "a/main.go": nativeProgram})
 	t.Setenv("GOFLAGS", "")
-	t.Setenv("GOCACHE", t.TempDir())
 	row, ok := arch.Find(arch.Canonical("linux", runtime.GOARCH, ""))
 	require.True(t, ok)
 	enum := func(file, name string) func(int) {
@@ -109,7 +108,7 @@ func TestNativeInputsAreNoticed(t *testing.T) {
 	require.Equal(t, first, again)
 	for i := range set {
 		for n, empty := range []bool{false, true} {
-			if empty && i > 1 && os.Getenv("MULTIARCH_TEST_MATRIX") != "full" {
+			if empty != (i%2 == 0) && os.Getenv("MULTIARCH_TEST_MATRIX") != "full" {
 				continue
 			}
 			t.Run(names[i], func(t *testing.T) {
@@ -144,7 +143,6 @@ func TestIncludesOfAssemblyAreNoticed(t *testing.T) {
 		"other/x.txt": "",
 	})
 	t.Setenv("GOFLAGS", "")
-	t.Setenv("GOCACHE", t.TempDir())
 	for _, step := range []struct {
 		value int
 		empty bool
