@@ -19,9 +19,7 @@ type contribution struct {
 	notes    []string
 	// platforms are those of all images, also of those that are not wanted.
 	platforms []string
-	// others is that the source has entries that the children do not stand for.
-	others bool
-	err    error
+	err       error
 }
 
 // candidate is an image of a source.
@@ -85,7 +83,6 @@ func contribute(s Source, number int, o Options) contribution {
 		return contribution{err: fmt.Errorf("%s: has no image that runs", s.Name)}
 	}
 	c.platforms = unique(append(w.platforms, names(c.children)...))
-	c.others = w.left > 0 || len(c.children) != total || number >= 0 && (o.NoAttestations || o.Docker) && len(w.attestations) > 0
 	if err := w.attest(&c); err != nil {
 		return contribution{err: fmt.Errorf("%s: %w", s.Name, err)}
 	}
@@ -137,7 +134,6 @@ func (w *walk) attest(c *contribution) error {
 		switch {
 		case errors.As(err, &absent) && (w.options.IgnoreMissing || w.source.Sparse):
 			c.notes = append(c.notes, fmt.Sprintf("%s: left out, because it is not there", absent.what()))
-			c.others = true
 		case err != nil:
 			return err
 		default:

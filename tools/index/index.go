@@ -125,6 +125,11 @@ func (c Child) image() *v1.Platform {
 // not there an *AbsentError, an image that an index lists and that is not there a *MissingError. Errors about several
 // sources are joined.
 func Join(sources []Source, o Options) (*Joined, error) {
+	if o.mayCopy(sources) {
+		if j, err := copied(sources[0], o); j != nil || err != nil {
+			return j, err
+		}
+	}
 	all := make([]contribution, len(sources))
 	var group errgroup.Group
 	group.SetLimit(8)
@@ -144,9 +149,6 @@ func Join(sources []Source, o Options) (*Joined, error) {
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
-	}
-	if o.copies(sources, all) {
-		return copied(j, sources[0], all[0])
 	}
 	if err := b.remove(o.Remove); err != nil {
 		return nil, err

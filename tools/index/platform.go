@@ -28,7 +28,7 @@ func choose(s Source, found []candidate, listed []string) ([]candidate, error) {
 			found[0].said = own
 			inherit(&given, own)
 		}
-		found[0].own, found[0].err = normal(given), nil
+		found[0].own, found[0].err, found[0].explicit = normal(given), nil, true
 		return found, nil
 	}
 	var have []string
@@ -74,40 +74,48 @@ func inherit(p, from *v1.Platform) {
 	}
 }
 
+// absent reports whether err says that the image is missing, and remembers that.
+func (c *candidate) absent(err error) bool {
+	if c.missing == nil || !c.missing(err) {
+		return false
+	}
+	e := &MissingError{Source: c.name, Image: c.Descriptor.Digest, Err: err}
+	if c.said != nil && c.said.OS != "unknown" {
+		e.Platform = written(*c.said)
+	}
+	c.err = e
+	return true
+}
+
+// load opens an image and reads its manifest. That it is missing is no error yet.
+func (c *candidate) load() (raw []byte, err error) {
+	digest := c.Descriptor.Digest
+	if c.Image, err = c.open(); err != nil {
+		if c.absent(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("opening the image %s: %w", digest, err)
+	}
+	if raw, err = c.Image.RawManifest(); err != nil {
+		if c.absent(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("reading the manifest %s: %w", digest, err)
+	}
+	// What damage makes of a manifest can still look like one.
+	if h, size, err := sum(digest.Algorithm, raw); err != nil || h != digest || size != c.Descriptor.Size {
+		return nil, fmt.Errorf("the manifest %s is damaged: what is there is %s", digest, h)
+	}
+	return raw, nil
+}
+
 // resolve opens an image and finds out its platform. That there is none is no error yet, since it may be given; neither
 // is that the image is missing.
 func (c *candidate) resolve() error {
 	digest := c.Descriptor.Digest
-	absent := func(err error) bool {
-		if c.missing == nil || !c.missing(err) {
-			return false
-		}
-		c.err = &MissingError{Source: c.name, Image: digest, Err: err}
-		if c.said != nil && c.said.OS != "unknown" {
-			c.err = &MissingError{Source: c.name, Image: digest, Platform: written(*c.said), Err: err}
-		}
-		return true
-	}
-	var err error
-	if c.Image, err = c.open(); err != nil {
-		if absent(err) {
-			return nil
-		}
-		return fmt.Errorf("opening the image %s: %w", digest, err)
-	}
-	raw, err := c.Image.RawManifest()
-	if err != nil {
-		if absent(err) {
-			return nil
-		}
-		return fmt.Errorf("reading the manifest %s: %w", digest, err)
-	}
-	// What damage makes of a manifest can still look like one.
-	if h, size, err := sum(digest.Algorithm, raw); err != nil || h != digest || size != c.Descriptor.Size {
-		return fmt.Errorf("the manifest %s is damaged: what is there is %s", digest, h)
-	}
-	if c.attests != "" {
-		return nil
+	raw, err := c.load()
+	if err != nil || c.err != nil || c.attests != "" {
+		return err
 	}
 	m, err := v1.ParseManifest(bytes.NewReader(raw))
 	if err != nil {
@@ -120,7 +128,7 @@ func (c *candidate) resolve() error {
 		}
 		config, err := c.Image.ConfigFile()
 		if err != nil {
-			if absent(err) {
+			if c.absent(err) {
 				return nil
 			}
 			return fmt.Errorf("reading the config of %s: %w", digest, err)

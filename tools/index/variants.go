@@ -22,9 +22,11 @@ func distinct(children []Child) error {
 	return errors.Join(wrong...)
 }
 
-// sameEntry reports whether two entries differ in nothing that a runtime or tool could choose by.
+// sameEntry reports whether two entries, as their index has them, differ in nothing that a runtime or tool could choose
+// by.
 func sameEntry(a, b Child) bool {
-	return reflect.DeepEqual(a.Descriptor.Platform, b.Descriptor.Platform) && maps.Equal(a.Descriptor.Annotations, b.Descriptor.Annotations)
+	x, y := a.from.Descriptor, b.from.Descriptor
+	return reflect.DeepEqual(x.Platform, y.Platform) && maps.Equal(x.Annotations, y.Annotations)
 }
 
 // compression is the media type of the last layer of an image, which says how it is compressed: the first ones may be

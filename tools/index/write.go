@@ -12,45 +12,6 @@ import (
 	"github.com/multiarch-build/multiarch/tools/indexjson"
 )
 
-// copies reports whether the index is a copy of its only source.
-func (o Options) copies(sources []Source, all []contribution) bool {
-	if !o.Copy || len(sources) != 1 || sources[0].Index == nil || sources[0].Platform != nil || len(o.Only) > 0 || o.Onto != nil {
-		return false
-	}
-	if len(o.Annotations)+len(o.EntryAnnotations)+len(o.ManifestAnnotations) > 0 {
-		return false
-	}
-	if o.NoAttestations || o.Docker || o.IgnoreMissing || sources[0].Sparse {
-		mediaType, err := sources[0].Index.MediaType()
-		return err == nil && !all[0].others && (!o.Docker || mediaType == types.DockerManifestList)
-	}
-	return true
-}
-
-// copied takes an index over with everything that it has.
-func copied(j *Joined, s Source, c contribution) (*Joined, error) {
-	j.Index, j.Notes = s.Index, nil
-	raw, err := s.Index.RawManifest()
-	if err != nil {
-		return nil, fmt.Errorf("%s: reading the index: %w", s.Name, err)
-	}
-	list, err := indexjson.Parse(raw)
-	if err != nil {
-		return nil, fmt.Errorf("%s: reading the index: %w", s.Name, err)
-	}
-	opened := map[v1.Hash]v1.Image{}
-	for _, child := range c.children {
-		opened[child.Descriptor.Digest] = child.Image
-	}
-	for _, e := range list.Entries {
-		if e.Err != nil {
-			return nil, fmt.Errorf("%s: reading the entry for %s: %w", s.Name, e.Digest, e.Err)
-		}
-		j.Children = append(j.Children, Child{Descriptor: e.Descriptor, Image: opened[e.Descriptor.Digest], name: s.Name, from: e, attests: attests(e.Descriptor)})
-	}
-	return j, nil
-}
-
 // write makes the index.
 func (b *base) write(o Options, sources []Source) (v1.ImageIndex, error) {
 	mediaType, err := b.mediaType(o)

@@ -120,8 +120,11 @@ func (c *indexChange) change() error {
 
 // isOvertaken reports whether an index was not written, or not for long, because another process came between.
 func isOvertaken(err error) bool {
-	var changed *publish.ChangedError
-	return errors.As(err, &changed)
+	var (
+		changed   *publish.ChangedError
+		overtaken *publish.OvertakenError
+	)
+	return errors.As(err, &changed) || errors.As(err, &overtaken)
 }
 
 // standingIndex is what TARGET is.

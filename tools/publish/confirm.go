@@ -37,7 +37,7 @@ func (p *push) confirm(ctx context.Context) error {
 				mu.Lock()
 				defer mu.Unlock()
 				e.Tags = append(e.Tags, Overtaken{t.Pushed, now})
-				if t.onto != (v1.Hash{}) {
+				if t.onto != (v1.Hash{}) || t.new {
 					change := t.change()
 					change.Before = now
 					e.changed = &ChangedError{change, t.onto}
