@@ -1,25 +1,27 @@
 """Fetching Debian packages: multiarch.lock in, repositories out, every package by its SHA-256."""
 
-_MIRROR = "https://deb.debian.org/debian"
-
-_ENV = "MULTIARCH_DEBIAN_MIRROR"
+load(":archives.bzl", "archives", "package_urls")
 
 def _packages_impl(rctx):
     packages = json.decode(rctx.attr.packages)
+    origins = json.decode(rctx.attr.origins)
 
-    # What the base says in multiarch.yaml comes first, then what this machine says.
-    mirrors = [rctx.attr.mirror] if rctx.attr.mirror else (rctx.getenv(_ENV) or _MIRROR).split(" ")
-    pending = [
-        rctx.download(
-            url = [m.rstrip("/") + "/" + p["path"].replace("%", "%25").replace("+", "%2B") for m in mirrors if m],
+    # What multiarch.yaml gives the base comes first, then what this machine gives.
+    where = archives(rctx.attr.mirror, rctx.attr.security, rctx.attr.keyring, rctx.getenv)
+    pending = []
+    for p in packages:
+        urls = package_urls(p, origins[p.get("archive", "")], where)
+        pending.append((p, urls, rctx.download(
+            url = urls,
             output = p["sha256"] + ".deb",
             sha256 = p["sha256"],
+            allow_fail = True,
             block = False,
-        )
-        for p in packages
-    ]
-    for download in pending:
-        download.wait()
+        )))
+    lost = ["package {} {} ({}): not to be had from {}".format(p["name"], p["version"], p["path"], ", ".join(urls)) for p, urls, download in pending if not download.wait().success]
+    if lost:
+        # What each of them has answered is in the warnings before.
+        fail("\n".join(lost) + "\nhint: see that the mirrors can be reached, or take the packages of today instead; run: multiarch lock --update")
     rctx.file("packages.json", rctx.attr.packages)
     rctx.file("BUILD.bazel", """load("{rules}", "debian_packages")
 
@@ -36,7 +38,10 @@ _packages = repository_rule(
     doc = "The packages of a base on one Debian architecture.",
     attrs = {
         "packages": attr.string(mandatory = True, doc = "JSON: the packages, as they stand in multiarch.lock."),
+        "origins": attr.string(mandatory = True, doc = "JSON: the Releases that the packages are from, by the names that packages have of them."),
         "mirror": attr.string(doc = "The mirror that multiarch.yaml gives the base."),
+        "security": attr.string(doc = "The mirror of security updates that multiarch.yaml gives the base."),
+        "keyring": attr.string(doc = "The file of the archive's keys that multiarch.yaml gives the base."),
     },
 )
 
@@ -79,11 +84,15 @@ def _bases_impl(mctx):
                 if not debian:
                     continue
                 bases[base] = sorted(debian["architectures"])
+                security = debian.get("security")
                 for architecture, packages in debian["architectures"].items():
                     _packages(
                         name = _repo(tag.name, base, architecture),
                         packages = json.encode(packages),
+                        origins = json.encode({"": debian["release"]} | debian.get("archives", {})),
                         mirror = debian.get("mirror", ""),
+                        security = security if type(security) == "string" else "",
+                        keyring = debian.get("keyring", ""),
                     )
             _hub(name = tag.name, hub = tag.name, bases = bases)
 
