@@ -125,6 +125,8 @@ type selection struct {
 	registry  string
 	// elsewhere is that nothing is compiled here, so that images which only Bazel can build are no error.
 	elsewhere bool
+	// share is the runner whose part of the plan is wanted.
+	share share
 }
 
 func (s *selection) flags(cmd *cobra.Command) {
@@ -200,7 +202,13 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 		a.terminal.note("multiarch: %s", warning)
 	})}
 	opts.Vars, p.selected, p.registry = p.vars, opts.Platforms, opts.Registry
+	if err := s.share.check(); err != nil {
+		return nil, err
+	}
 	p.plan, err = plan.New(c, opts)
+	if err == nil {
+		s.share.of(p.plan)
+	}
 	return p, err
 }
 

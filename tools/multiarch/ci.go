@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -82,6 +81,9 @@ func (a *app) pipeline(cmd *cobra.Command, f ciFlags, system pipeline.System) er
 	if err := project.destined(); err != nil {
 		return err
 	}
+	for _, name := range project.fixedTags() {
+		a.terminal.note("multiarch: %s: no tag depends on git, so that every release replaces the one before\nhint: such as push: {tags: [latest, \"{{.Git.Tag}}\"]}", name)
+	}
 	root := repository(project.top)
 	o, err := project.pipeline(a, f, system, root)
 	if err != nil {
@@ -90,7 +92,11 @@ func (a *app) pipeline(cmd *cobra.Command, f ciFlags, system pipeline.System) er
 	if f.registry != "" && o.Engine == pipeline.Bazel {
 		return usagef("give registry: in multiarch.yaml, and run multiarch generate", "--registry and MULTIARCH_REGISTRY are not for Bazel, whose targets say where images go")
 	}
-	o.System, o.Registry, o.Command = system, f.registry, f.command(system, root)+o.Command
+	command := f.command(system, root)
+	if f.output != "-" {
+		o.Check = command
+	}
+	o.System, o.Registry, o.Command = system, f.registry, command+o.Command
 	content, err := pipeline.Write(o)
 	if err != nil {
 		return usageOf(err)
@@ -181,7 +187,7 @@ func (f ciFlags) command(system pipeline.System, root string) string {
 	words := []string{string(system)}
 	flag := func(name, value string) {
 		if value != "" {
-			words = append(words, name, quoted(value))
+			words = append(words, name, pipeline.Quote(value))
 		}
 	}
 	if f.split {
@@ -214,15 +220,4 @@ func from(dir, file string) string {
 		}
 	}
 	return file
-}
-
-// plainWord is what a shell takes for one word as it stands.
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9@%+=:,./_-]+$`)
-
-// quoted is one word for a shell. A quote stands in quotes of the other kind, for pipelines take no backslashes.
-func quoted(word string) string {
-	if plainWord.MatchString(word) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'"'"'`) + "'"
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -140,6 +141,13 @@ func runPipeline(t *testing.T, c pipelineCase) {
 	m.run("git init -q && multiarch ci" + flags + " && multiarch ci" + flags + " --check")
 	text := string(must(os.ReadFile(filepath.Join(m.dir, "pipeline"))))
 	assert.Contains(t, text, "login registry.example.com")
+	assert.NotRegexp(t, `\b(hello|tool|linux/|legacy)\b`, strings.ReplaceAll(text, "no login for", ""), "neither images nor platforms")
+	// ci --check compares with this configuration, and not with one whose registry is on loopback.
+	pristine := t.TempDir()
+	m.run("cp -r . " + pristine)
+	checks := regexp.MustCompile(`(?m)^(\s*)(multiarch (?:-f \S+ )?ci .* --check)$`)
+	assert.Regexp(t, checks, text)
+	text = checks.ReplaceAllString(text, "$1(cd "+pristine+" && $2)")
 	assert.Contains(t, text, "lock --check")
 
 	config := strings.NewReplacer("BASES", bases, "registry.example.com", host).Replace(wanted)
@@ -240,6 +248,18 @@ func runPipeline(t *testing.T, c pipelineCase) {
 	}
 	assert.NotEqual(t, digest("team/hello:v1.0.0"), digest("team/hello:v1.1.0"))
 	assert.Equal(t, digest("team/hello:v1.1.1"), digest("team/hello:v1.1.0"))
+
+	// An image that is added later is released by the pipeline as it is.
+	added := "  added: {go: {package: .}, platforms: [linux/386, linux/arm64, linux/s390x], push: {tags: [latest]}}\n"
+	m.write(t, file, config+added)
+	m.run("cd " + pristine + " && cat >>" + file + " && multiarch ci" + flags + " --check" + " <<'EOF'\n" + added + "EOF\n")
+	if c.engine == "bazel" {
+		m.run("multiarch generate")
+	}
+	m.commit()
+	m.run("git tag v3.0.0")
+	release("v3.0.0")
+	assert.NotEmpty(t, digest("team/added:latest"))
 
 	if c.from {
 		m.triesLegacy(jobs, digest)

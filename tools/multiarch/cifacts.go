@@ -29,20 +29,11 @@ func (p *project) pipeline(a *app, f ciFlags, system pipeline.System, root strin
 		Engine: pipeline.Engine(f.engine), Split: f.split, Runners: f.runners, Bazelisk: f.bazelisk,
 		Lock: len(lock.Wants(p.config, nil)) > 0,
 	}
-	file, err := a.find()
+	near, err := a.nearRoot(root)
 	if err != nil {
 		return o, err
 	}
-	if file, err = filepath.Abs(file); err != nil {
-		return o, err
-	}
-	near, err := filepath.Rel(root, file)
-	if near = filepath.ToSlash(near); err != nil || !plainPath.MatchString(near) {
-		return o, usagef("use letters, digits and ._/- in its path", "a pipeline cannot name %s", file)
-	}
-	if o.Package = path.Dir(near); o.Package == "." {
-		o.Package = ""
-	}
+	o.Package = packageOf(near)
 	o.Multiarch, o.GoVersion = f.multiarch, ownGo
 	content, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -67,10 +58,7 @@ func (p *project) pipeline(a *app, f ciFlags, system pipeline.System, root strin
 		o.Multiarch += o.Command
 	}
 	for _, i := range p.plan.Images {
-		image := pipeline.Image{Name: i.Name, Repository: i.Push.Repository, Smoke: i.Smoke != nil}
-		if i.Smoke != nil {
-			image.Skip = i.Smoke.Skip
-		}
+		image := pipeline.Image{Name: i.Name, Smoke: i.Smoke != nil}
 		for _, c := range i.Children {
 			image.Platforms = append(image.Platforms, c.Platform)
 		}
@@ -90,6 +78,33 @@ func (p *project) pipeline(a *app, f ciFlags, system pipeline.System, root strin
 	}
 	o.Registries, err = f.registries(o.Registries)
 	return o, err
+}
+
+// nearRoot returns the path of the configuration from the top of the repository.
+func (a *app) nearRoot(root string) (string, error) {
+	file, err := a.find()
+	if err != nil {
+		return "", err
+	}
+	if file, err = filepath.Abs(file); err != nil {
+		return "", err
+	}
+	if root, err = filepath.Abs(root); err != nil {
+		return "", err
+	}
+	near, err := filepath.Rel(root, file)
+	if near = filepath.ToSlash(near); err != nil || !plainPath.MatchString(near) || near[0] == '-' {
+		return "", usagef("use letters, digits and ._/- in its path", "a pipeline cannot name %q", file)
+	}
+	return near, nil
+}
+
+// packageOf is the Bazel package of a configuration.
+func packageOf(near string) string {
+	if dir := path.Dir(near); dir != "." {
+		return dir
+	}
+	return ""
 }
 
 // registries are where to log in: those of the images and of --login, without those of --no-login.

@@ -35,11 +35,13 @@ test) ;;
 run) while [ "$1" != -- ]; do shift; done; shift; exec multiarch release "$@" ;;
 build)
   shift
-  for label; do
-    case "$label" in --*) continue ;; esac
+  for option; do
+    case "$option" in --target_pattern_file=*) file=${option#*=} ;; esac
+  done
+  while read -r label; do
     label=${label#//:}; image=${label%%_*}; platform=${label#*_}; platform=${platform%.layout}
-    multiarch build -q --platform "${platform//_//}" --output "bazel-bin/$label" "$image"
-  done ;;
+    multiarch build -q --platform "${platform//_//}" --output "bazel-bin/$label" "$image" </dev/null
+  done <"$file" ;;
 *) exit 2 ;;
 esac
 `,
@@ -58,7 +60,7 @@ func newPipelineMachine(t *testing.T, c pipelineCase) pipelineMachine {
 	m := pipelineMachine{t, services{t.TempDir(), ""}, c, t.TempDir(), t.TempDir(), t.TempDir()}
 	m.write(t, "go.mod", "module example.com/hello\n\ngo 1.24\n")
 	m.write(t, "MODULE.bazel", "module(name = \"hello\")\n")
-	m.write(t, ".gitignore", "bazel-bin\nrelease.json\n")
+	m.write(t, ".gitignore", "bazel-bin\nbazel-targets.txt\nrelease.json\n")
 	m.program("hello")
 	for name, script := range standIns {
 		require.NoError(t, os.WriteFile(filepath.Join(m.bin, name), []byte(script), 0o755))

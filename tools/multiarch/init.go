@@ -169,7 +169,7 @@ images:
 		if m[1] == "." {
 			below = "."
 		}
-		fmt.Fprintf(&s, "  %s:\n    go: {package: %s}\n    user: nonroot\n", m[0], below)
+		fmt.Fprintf(&s, "  %s:\n    go: {package: %s}\n    user: nonroot\n    push: {tags: [latest, \"{{.Git.Tag}}\"]}\n", m[0], below)
 	}
 	return s.String()
 }

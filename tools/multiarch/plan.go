@@ -16,6 +16,7 @@ func (a *app) planCommand() *cobra.Command {
 	var (
 		s      selection
 		asJSON bool
+		labels bool
 	)
 	cmd := &cobra.Command{
 		Use:               "plan [IMAGE...]",
@@ -23,6 +24,9 @@ func (a *app) planCommand() *cobra.Command {
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, images []string) error {
+			if labels {
+				return a.layoutLabels(cmd, s, images)
+			}
 			project, err := a.load(cmd, s, images)
 			if err != nil {
 				return err
@@ -38,8 +42,27 @@ func (a *app) planCommand() *cobra.Command {
 		},
 	}
 	s.flags(cmd)
+	s.share.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the plan as JSON")
+	cmd.Flags().BoolVar(&labels, "labels", false, "print the Bazel labels of the layouts of all images, for --target_pattern_file")
 	return cmd
+}
+
+// layoutLabels prints the labels of the layouts that Bazel builds, one per line.
+func (a *app) layoutLabels(cmd *cobra.Command, s selection, images []string) error {
+	s.elsewhere = true
+	project, err := a.load(cmd, s, images)
+	if err != nil {
+		return err
+	}
+	near, err := a.nearRoot(repository(project.top))
+	if err != nil {
+		return err
+	}
+	for _, label := range layoutLabels(project.plan, packageOf(near)) {
+		a.terminal.result("%s", label)
+	}
+	return nil
 }
 
 // contents prints what each image consists of, a line a platform.

@@ -29,6 +29,8 @@ type pushFlags struct {
 	part string
 	// join are tags under which parts of every image are in its repository already.
 	join []string
+	// layouts is the folder of the layouts that Bazel has built for a part.
+	layouts string
 	// dryRun is that nothing is sent, so that images need no tags.
 	dryRun bool
 	// fewer allows the configured tags to lose platforms.
@@ -140,6 +142,9 @@ func (a *app) made(cmd *cobra.Command, s selection, o outcome, p pushFlags, imag
 		if err := project.join(cmd.Context(), client, p.join); err != nil {
 			return nil, nil, err
 		}
+	}
+	if p.layouts != "" {
+		fromLayouts(project.plan, p.layouts)
 	}
 	results, err := a.carryOut(cmd, project, o)
 	if err != nil {

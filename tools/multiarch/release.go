@@ -36,7 +36,7 @@ func (a *app) releaseCommand() *cobra.Command {
 		s     selection
 		o     outcome
 		p     pushFlags
-		smoke bool
+		smoke smokeMode
 	)
 	cmd := &cobra.Command{
 		Use:   "release [IMAGE...]",
@@ -48,7 +48,8 @@ uploads only what is missing. Prints a line a tag: its reference and digest.
 
 With --join nothing is built. Other machines have released some platforms each, as parts under tags of their own
 (--platform and --part): these are joined as index create does, each image has to have all platforms that multiarch.yaml
-gives it, and only then do the real tags move.`,
+gives it, and only then do the real tags move. With --runner and --runners, a part is what a pipeline's runner of that
+architecture builds.`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, images []string) error {
@@ -64,8 +65,12 @@ gives it, and only then do the real tags move.`,
 			if err != nil {
 				return err
 			}
-			if smoke {
-				if err := a.smoke(cmd.Context(), r); err != nil {
+			if s.share.runner != "" && len(r.targets) == 0 {
+				a.terminal.note("multiarch: the runner for %s builds nothing", s.share.runner)
+				return nil
+			}
+			if smoke != "" {
+				if err := a.smoke(cmd.Context(), r, smoke, s.share.runner == ""); err != nil {
 					return err
 				}
 			}
@@ -84,6 +89,7 @@ gives it, and only then do the real tags move.`,
 		},
 	}
 	s.flags(cmd)
+	s.share.flags(cmd)
 	o.effort(cmd)
 	p.flags(cmd)
 	p.publishing(cmd)
@@ -91,9 +97,11 @@ gives it, and only then do the real tags move.`,
 	cmd.Flags().StringVar(&o.metadata, "metadata-file", "", "write image -> repository -> platform -> digest, as JSON, to this file")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the same JSON, or what would be done, instead of lines")
 	cmd.Flags().BoolVar(&p.dryRun, "dry-run", false, "build, ask the registries what they have, and print what would be uploaded and which tags would move")
-	cmd.Flags().BoolVar(&smoke, "smoke", false, "before anything is sent, run every platform's image as its smoke: says")
+	cmd.Flags().Var(&smoke, "smoke", "before anything is sent, run every platform's image as its smoke: says; =existing runs only images that join existing ones")
+	cmd.Flags().Lookup("smoke").NoOptDefVal = string(smokeAll)
 	cmd.Flags().StringVar(&p.part, "part", "", "release under this tag, to each image's first repository and nowhere else, for a later --join")
 	cmd.Flags().StringSliceVar(&p.join, "join", nil, "build nothing; join the parts under these tags")
+	cmd.Flags().StringVar(&p.layouts, "layouts", "", "with --part: build nothing; take the layouts that Bazel has built in this folder, such as bazel-bin/images")
 	checkFlag(cmd.Flags(), "part", publish.CheckTag)
 	checkFlag(cmd.Flags(), "join", publish.CheckTag)
 	cmd.Flags().StringVar(&p.prebuilt, "prebuilt", "", "publish what this file names and build nothing; //tools/rules writes it for bazel run")
@@ -114,8 +122,10 @@ func (a *app) prepare(cmd *cobra.Command, s selection, o outcome, p pushFlags, i
 			return nil, usagef("the real tags are those of the release that joins the parts", "--part excludes --join and --tag")
 		}
 		p.tags = []string{p.part} // so that it may have few platforms
+	} else if s.share.runner != "" || p.layouts != "" {
+		return nil, usagef("such as --part ci-$RUN-amd64", "--runner and --layouts are for a --part of a release")
 	}
-	s.elsewhere = len(p.join) > 0
+	s.elsewhere = len(p.join) > 0 || p.layouts != ""
 	project, targets, err := a.made(cmd, s, o, p, images)
 	if err != nil {
 		return nil, err

@@ -17,9 +17,38 @@ import (
 	"github.com/multiarch-build/multiarch/tools/smoke"
 )
 
+// smokeMode says which images of a release are tried out; "" means none.
+type smokeMode string
+
+const (
+	smokeAll smokeMode = "all"
+	// smokeExisting is for images that join existing ones, which no machine of a pipeline has built.
+	smokeExisting smokeMode = "existing"
+)
+
+// Set reads the value of a flag.
+func (m *smokeMode) Set(s string) error {
+	switch s {
+	case "true":
+		*m = smokeAll
+	case "false":
+		*m = ""
+	case string(smokeAll), string(smokeExisting):
+		*m = smokeMode(s)
+	default:
+		return errors.New("want all or existing")
+	}
+	return nil
+}
+
+func (m *smokeMode) String() string { return string(*m) }
+
+// Type names the values in help texts.
+func (*smokeMode) Type() string { return "all|existing" }
+
 // smoke runs every child of a release as its image's smoke: says, and names all that fail. One that cannot be run on this
-// machine has failed, unless the configuration leaves it out.
-func (a *app) smoke(ctx context.Context, r *release) error {
+// machine has failed, unless the configuration skips it. It fails if there is none and needed is true.
+func (a *app) smoke(ctx context.Context, r *release, mode smokeMode, needed bool) error {
 	var (
 		group    errgroup.Group
 		mu       sync.Mutex
@@ -37,6 +66,9 @@ func (a *app) smoke(ctx context.Context, r *release) error {
 		var entry *config.Smoke
 		if r.config != nil {
 			entry = r.config.Images[t.Name].Smoke
+		}
+		if mode == smokeExisting && (r.config == nil || r.config.Images[t.Name].From.IsZero()) {
+			continue
 		}
 		if entry == nil {
 			a.terminal.note("multiarch: %s has no smoke: and was not tried out", t.Name)
@@ -73,7 +105,7 @@ func (a *app) smoke(ctx context.Context, r *release) error {
 		return err
 	}
 	slices.SortFunc(failures, func(x, y error) int { return strings.Compare(x.Error(), y.Error()) })
-	if tried == 0 {
+	if tried == 0 && needed && mode == smokeAll {
 		return usagef("say in multiarch.yaml how an image is tried out, such as smoke: {args: [--version]}", "--smoke has nothing to run")
 	}
 	return errors.Join(failures...)

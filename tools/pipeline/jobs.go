@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,10 +51,15 @@ type runner struct {
 	arch, label string
 }
 
+var errNoRunner = errors.New("a pipeline needs a runner")
+
 // jobs are a preview of every proposed change and, for a version, a release: of one job, or of one for each runner and a
 // last one.
 func (o Options) jobs() ([]job, error) {
 	runners := o.runners()
+	if len(runners) == 0 {
+		return nil, errNoRunner
+	}
 	first := runners[0]
 	if !o.Split && o.Runners == nil && o.System != GitHub {
 		first.label = ""
@@ -67,11 +73,9 @@ func (o Options) jobs() ([]job, error) {
 	} else {
 		all = []job{preview}
 		var parts []string
-		for _, r := range runners {
-			build, any := o.build(runners, r)
-			if !any {
-				continue
-			}
+		building := o.building(runners)
+		for _, r := range building {
+			build := o.build(building, r)
 			parts = append(parts, "ci-$RUN-"+r.arch)
 			all = append(all, job{ID: "build-" + r.arch, Runner: r.label, On: onTag, Part: true, Writes: true, Steps: append(o.prepare(), o.login(), build)})
 		}
@@ -122,13 +126,28 @@ func (o Options) runners() []runner {
 	return all
 }
 
-// on is the runner that builds a platform: the one whose processor runs its programs, else the first, for whose compilers
-// all platforms are alike.
-func on(runners []runner, p arch.Platform) runner {
+// building are the runners that build something now. Only these have jobs: what is added later is built by one of them.
+func (o Options) building(runners []runner) []runner {
+	var all []string
+	for _, r := range runners {
+		all = append(all, r.arch)
+	}
+	used := map[string]bool{}
+	for _, i := range o.Images {
+		for _, p := range i.Platforms {
+			used[RunnerOf(all, p)] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(runners), func(r runner) bool { return !used[r.arch] })
+}
+
+// RunnerOf returns which of the runners, by their architectures, builds a platform: the one whose processor runs its
+// programs, or else the first.
+func RunnerOf(runners []string, p arch.Platform) string {
 	native := map[string]string{"386": "amd64", "arm": "arm64"}
 	for _, want := range []string{p.Architecture, native[p.Architecture]} {
-		if i := slices.IndexFunc(runners, func(r runner) bool { return r.arch == want }); i >= 0 {
-			return runners[i]
+		if slices.Contains(runners, want) {
+			return want
 		}
 	}
 	return runners[0]

@@ -15,6 +15,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/nearest"
+	"github.com/multiarch-build/multiarch/tools/reference"
 )
 
 // System is what runs a pipeline.
@@ -64,6 +65,8 @@ type Options struct {
 	Package string
 	// GoVersion is a version of Go such as 1.26; on GitHub "" takes that of go.mod.
 	GoVersion string
+	// Check are the arguments of ci that, with --check, tell whether the file is up to date; "" if there is no file.
+	Check string
 	// Command is what writes this file again, for people who read it.
 	Command string
 }
@@ -71,13 +74,10 @@ type Options struct {
 // Image is an image of the configuration.
 type Image struct {
 	Name string
-	// Repository is its first repository, with the registry.
-	Repository string
 	// Platforms are those it is built for; none where it is joined from images that were built elsewhere.
 	Platforms []arch.Platform
-	// Smoke is that it has a smoke test, Skip the platforms that this leaves out.
+	// Smoke is that it has a smoke test.
 	Smoke bool
-	Skip  []arch.Platform
 }
 
 // Marker is in the first line of every file, so that a file by somebody else is not taken for one.
@@ -108,10 +108,13 @@ func Write(o Options) ([]byte, error) {
 	if err := o.checkLogins(); err != nil {
 		return nil, err
 	}
-	for _, command := range []string{o.Multiarch, o.Bazelisk, o.Command} {
+	for _, command := range []string{o.Multiarch, o.Bazelisk, o.Command, o.Check} {
 		if notInCommands.MatchString(command) {
 			return nil, &CommandError{command}
 		}
+	}
+	if err := o.checkValues(); err != nil {
+		return nil, err
 	}
 	jobs, err := o.jobs()
 	if err != nil {
@@ -123,6 +126,9 @@ func Write(o Options) ([]byte, error) {
 		"indent": func(n int, lines []string) string { return strings.Join(lines, "\n"+strings.Repeat(" ", n)) },
 		"join":   strings.Join,
 		"action": action,
+		"yaml":   yamlString,
+		"groovy": groovyString,
+		"script": groovyText,
 		"nested": func(n int, name string, data any) (string, error) {
 			var out bytes.Buffer
 			err := t.ExecuteTemplate(&out, name, data)
@@ -165,9 +171,41 @@ func (o Options) checkRunners() error {
 	return nil
 }
 
-// notInCommands is what would end a line, a script of a Jenkinsfile or its strings, and what GitHub fills in before a shell
-// sees it.
-var notInCommands = regexp.MustCompile("[\\x00-\\x1f\\x7f\\\\]|'''|\\$\\{\\{")
+// notInCommands is what would end a line, a script of a Jenkinsfile or its strings, and what GitHub and GitLab fill in
+// before a shell sees it. Some of the line ends are only YAML's.
+var notInCommands = regexp.MustCompile("[\\x00-\\x1f\\x7f\\x{85}\\x{2028}\\x{2029}\\x{feff}\\\\]|'''|\\$\\{\\{|\\$\\[\\[")
+
+var (
+	// plainPackage is a Bazel package that is a path as well.
+	plainPackage = regexp.MustCompile(`^([A-Za-z0-9._][A-Za-z0-9._/-]*)?$`)
+	plainVersion = regexp.MustCompile(`^([0-9]+(\.[0-9]+)*((rc|beta)[0-9]+)?)?$`)
+)
+
+// checkValues refuses values that could mean something else in a pipeline. They are quoted there all the same.
+func (o Options) checkValues() error {
+	hosts := slices.Clone(o.Registries)
+	if o.Registry != "" {
+		host, path := reference.Split(o.Registry + "/image")
+		if host != "" {
+			hosts = append(hosts, host)
+		}
+		if err := reference.CheckPath(path); err != nil {
+			return err
+		}
+	}
+	for _, host := range hosts {
+		if err := reference.CheckHost(host); err != nil {
+			return err
+		}
+	}
+	if !plainPackage.MatchString(o.Package) {
+		return fmt.Errorf("invalid Bazel package %q", o.Package)
+	}
+	if !plainVersion.MatchString(o.GoVersion) {
+		return fmt.Errorf("invalid version of Go %q", o.GoVersion)
+	}
+	return nil
+}
 
 // CommandError is returned for a command that would mean something else in a pipeline.
 type CommandError struct{ Command string }
@@ -178,7 +216,7 @@ func (e *CommandError) Error() string {
 
 // Hint says what commands look like.
 func (e *CommandError) Hint() string {
-	return "write it in one line, without backslashes, ''' and ${{, or put it into a script of the repository"
+	return "write it in one line, without backslashes, ''', ${{ and $[[, or put it into a script of the repository"
 }
 
 // LabelError is returned for a label of a runner that would mean something else in a pipeline.

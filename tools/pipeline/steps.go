@@ -30,6 +30,9 @@ func (o Options) prepare() []step {
 	if o.Engine == Bazel {
 		check.Lines = append(check.Lines, o.Multiarch+" generate --check")
 	}
+	if o.Check != "" {
+		check.Lines = append(check.Lines, o.Multiarch+" ci "+o.Check+" --check")
+	}
 	return []step{o.emulators(), check}
 }
 
@@ -57,14 +60,9 @@ func (o Options) emulators() step {
 func (o Options) preview() step {
 	s := step{Name: "Build, verify, and say what a release would do"}
 	if o.Engine == Bazel {
-		s.Lines = append(s.Lines, o.bazel("test", "//"+o.Package+":all"))
+		s.Lines = append(s.Lines, o.bazel("test", Quote("//"+o.Package+":all")))
 	} else {
-		s.Lines = append(s.Lines, o.Multiarch+" build --output dist")
-		for _, i := range o.Images {
-			if len(i.Platforms) > 0 { // others are joined from images that were built elsewhere
-				s.Lines = append(s.Lines, o.Multiarch+" verify oci:dist:"+i.Name)
-			}
-		}
+		s.Lines = append(s.Lines, o.Multiarch+" build --output dist", o.Multiarch+" verify oci:dist")
 	}
 	s.Lines = append(s.Lines, o.releases("--dry-run"+o.smoke()))
 	return s
@@ -77,7 +75,7 @@ func (o Options) release() step {
 // releases is the command that releases, with flags.
 func (o Options) releases(flags string) string {
 	if o.Engine == Bazel {
-		return o.bazel("run", "//"+path.Join(o.Package, "push")+" -- "+flags)
+		return o.bazel("run", Quote("//"+path.Join(o.Package, "push"))+" -- "+flags)
 	}
 	return o.releasing() + " " + flags
 }
@@ -85,7 +83,7 @@ func (o Options) releases(flags string) string {
 // releasing is the command of the embedded engine that releases.
 func (o Options) releasing() string {
 	if o.Registry != "" {
-		return o.Multiarch + " release --registry " + o.Registry
+		return o.Multiarch + " release --registry " + Quote(o.Registry)
 	}
 	return o.Multiarch + " release"
 }
@@ -95,11 +93,9 @@ func (o Options) Smoke() bool {
 	return slices.ContainsFunc(o.Images, func(i Image) bool { return i.Smoke })
 }
 
-func (o Options) smoke() string { return smokeIf(o.Smoke()) }
-
-// smokeIf is the flag that tries images out, which fails where there is nothing to try out.
-func smokeIf(any bool) string {
-	if any {
+// smoke is the flag that tries images out, which fails if there is nothing to try out.
+func (o Options) smoke() string {
+	if o.Smoke() {
 		return " --smoke"
 	}
 	return ""
@@ -117,7 +113,7 @@ func (o Options) login() step {
 }
 
 func (o Options) logsIn(l login) string {
-	return `printf '%s' "$` + l.Password + `" | ` + o.Multiarch + " login " + l.Host + ` --username "$` + l.Username + `" --password-stdin`
+	return `printf '%s' "$` + l.Password + `" | ` + o.Multiarch + " login " + Quote(l.Host) + ` --username "$` + l.Username + `" --password-stdin`
 }
 
 // mayLogin logs in where a proposed change is given passwords: those from forks are not. Without a login, what a registry
@@ -128,7 +124,7 @@ func (o Options) mayLogin() step {
 		l := loginOf(host)
 		s.Logins = append(s.Logins, l)
 		s.Lines = append(s.Lines, `if [ -n "${`+l.Password+`:-}" ]; then`, "  "+o.logsIn(l),
-			"else", `  echo "no login for `+host+`, as for proposals from forks: what it keeps to itself looks new"`, "fi")
+			"else", "  echo "+Quote("no login for "+host+", as for proposals from forks: what it keeps to itself looks new"), "fi")
 	}
 	s.Lines = o.apart(s.Lines)
 	return s
@@ -179,73 +175,42 @@ func (e *LoginError) Hint() string {
 	return fmt.Sprintf("write one of them with its port wherever it is named, such as %s:443", e.Other)
 }
 
-// build builds what a runner is for, and puts it under a tag that nobody uses.
-func (o Options) build(runners []runner, r runner) (step, bool) {
+// build builds what a runner is for, and puts it under a tag that nobody uses. Which images and platforms these are is
+// worked out when the pipeline runs.
+func (o Options) build(runners []runner, r runner) step {
 	s := step{Name: "Build for " + r.arch + ", under a tag of this run", Run: true}
-	tag := `"ci-$RUN-` + r.arch + `"`
-	var labels, joins []string
-	groups := map[string][]string{} // images by their platforms
-	smoke := map[string]bool{}      // the groups with something to try out
-	var order []string
-	for _, i := range o.Images {
-		var names, layouts []string
-		tried := false
-		for _, p := range i.Platforms {
-			if on(runners, p) != r {
-				continue
-			}
-			names = append(names, p.String())
-			tried = tried || i.Smoke && !slices.Contains(i.Skip, p)
-			target := i.Name + "_" + p.Slug() + ".layout"
-			labels = append(labels, "//"+o.Package+":"+target)
-			layouts = append(layouts, "oci:"+path.Join("bazel-bin", o.Package, target))
-		}
-		if len(names) == 0 {
-			continue
-		}
-		platforms := strings.Join(names, ",")
-		if groups[platforms] == nil {
-			order = append(order, platforms)
-		}
-		groups[platforms] = append(groups[platforms], i.Name)
-		smoke[platforms] = smoke[platforms] || tried
-		joins = append(joins, o.Multiarch+" index create "+i.Repository+`:"ci-$RUN-`+r.arch+`" `+strings.Join(layouts, " "))
+	var all []string
+	for _, one := range runners {
+		all = append(all, one.arch)
 	}
+	share := " --runner " + r.arch + " --runners " + strings.Join(all, ",")
+	part := o.releasing() + o.smoke() + share + ` --part "ci-$RUN-` + r.arch + `"`
 	if o.Engine == Bazel {
-		s.Lines = append([]string{o.bazel("build", strings.Join(labels, " "))}, joins...)
-		return s, len(labels) > 0
+		s.Lines = append(s.Lines, o.Multiarch+" plan --labels"+share+" >"+targets, o.bazel("build", "--target_pattern_file="+targets))
+		part += " --layouts " + Quote(path.Join("bazel-bin", o.Package))
 	}
-	for _, platforms := range order {
-		s.Lines = append(s.Lines, o.releasing()+smokeIf(smoke[platforms])+" --platform "+platforms+" --part "+tag+" "+strings.Join(groups[platforms], " "))
-	}
-	return s, len(order) > 0
+	s.Lines = append(s.Lines, part)
+	return s
 }
 
-// join moves the tags, once all parts are there.
+// targets is the file with the labels of what Bazel builds.
+const targets = "bazel-targets.txt"
+
+// join moves the tags, once all parts are there. Parts have been tried out where they were built, as natively as can be;
+// images that join existing ones have not.
 func (o Options) join(parts []string) []step {
 	s := step{Name: "Join what was built, and release it", Run: true}
 	command := o.releasing() + ` --join "` + strings.Join(parts, ",") + `"`
-	if o.Engine == Bazel {
-		// Nobody has tried out yet what Bazel has built.
-		s.Lines = []string{command + o.smoke() + ` --metadata-file "$PWD/release.json"`}
-		return []step{o.emulators(), o.login(), s}
+	var all []step
+	if o.smokesExisting() {
+		all = append(all, o.emulators())
+		command += " --smoke=existing"
 	}
 	s.Lines = []string{command + ` --metadata-file "$PWD/release.json"`}
-	elsewhere := o.elsewhere()
-	if len(elsewhere) == 0 {
-		return []step{o.login(), s}
-	}
-	// The others were tried out where they were built, as natively as can be, and are not once more.
-	try := step{Name: "Try out what no job has built", Lines: []string{o.releasing() + " --dry-run --smoke " + strings.Join(elsewhere, " ")}}
-	return []step{o.emulators(), o.login(), try, s}
+	return append(all, o.login(), s)
 }
 
-// elsewhere are the images with smoke tests that are joined from images which were built elsewhere.
-func (o Options) elsewhere() (names []string) {
-	for _, i := range o.Images {
-		if i.Smoke && len(i.Platforms) == 0 {
-			names = append(names, i.Name)
-		}
-	}
-	return names
+// smokesExisting reports whether images that join existing ones have smoke tests.
+func (o Options) smokesExisting() bool {
+	return slices.ContainsFunc(o.Images, func(i Image) bool { return i.Smoke && len(i.Platforms) == 0 })
 }

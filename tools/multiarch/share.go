@@ -1,0 +1,80 @@
+package main
+
+import (
+	"path"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/pipeline"
+	"github.com/multiarch-build/multiarch/tools/plan"
+)
+
+// share selects what one of several runners of a pipeline builds. It is worked out when the pipeline runs, so that the
+// pipeline names neither images nor platforms.
+type share struct {
+	runner  string
+	runners []string
+}
+
+func (s *share) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.runner, "runner", "", "only what the runner of this architecture builds of --runners, such as arm64")
+	cmd.Flags().StringSliceVar(&s.runners, "runners", nil, "the architectures of all runners, such as amd64,arm64; the first also builds for all others")
+}
+
+func (s share) check() error {
+	if s.runner == "" && s.runners == nil {
+		return nil
+	}
+	if !slices.Contains(s.runners, s.runner) {
+		return usagef("such as --runner arm64 --runners amd64,arm64", "--runner has to be one of --runners")
+	}
+	var known []string
+	for _, row := range arch.Table() {
+		known = append(known, row.Architecture)
+	}
+	for _, r := range s.runners {
+		if !slices.Contains(known, r) {
+			return usagef(hintOf(r, known), "--runners: unknown architecture %q", r)
+		}
+	}
+	return nil
+}
+
+// of removes from a plan what other runners build, and images that nobody builds.
+func (s share) of(p *plan.Plan) {
+	if s.runner == "" {
+		return
+	}
+	for n := range p.Images {
+		i := &p.Images[n]
+		i.Children = slices.DeleteFunc(i.Children, func(c plan.Child) bool { return pipeline.RunnerOf(s.runners, c.Platform) != s.runner })
+	}
+	p.Images = slices.DeleteFunc(p.Images, func(i plan.Image) bool { return len(i.Children) == 0 })
+}
+
+// fromLayouts makes every image of a plan one that is joined from the layouts that Bazel has built, one per platform.
+func fromLayouts(p *plan.Plan, dir string) {
+	for n := range p.Images {
+		i := &p.Images[n]
+		for _, c := range i.Children {
+			i.From = append(i.From, plan.From{Reference: "oci:" + path.Join(dir, layoutTarget(i.Name, c.Platform)), Platform: c.Platform})
+			i.Platforms = append(i.Platforms, c.Platform)
+		}
+		i.Children = nil
+	}
+}
+
+// layoutTarget is the Bazel target of the layout of one image.
+func layoutTarget(image string, p arch.Platform) string { return image + "_" + p.Slug() + ".layout" }
+
+// layoutLabels are the Bazel labels of all layouts of a plan.
+func layoutLabels(p *plan.Plan, pkg string) (labels []string) {
+	for _, i := range p.Images {
+		for _, c := range i.Children {
+			labels = append(labels, "//"+pkg+":"+layoutTarget(i.Name, c.Platform))
+		}
+	}
+	return labels
+}
