@@ -159,9 +159,10 @@ func CheckRegistry(s string) error {
 	}
 	path = strings.TrimSuffix(strings.TrimSuffix(path, "image"), "/")
 	if path != "" {
-		if wrong := reference.CheckPath(path); wrong != nil && strings.ToLower(path) != path {
-			return hinted(err, hintOf(wrong))
-		} else if wrong != nil {
+		if hint := lowerCaseHint(s, path); hint != "" {
+			return hinted(err, hint)
+		}
+		if reference.CheckPath(path) != nil {
 			return hinted(err, registryHint)
 		}
 	}
@@ -170,6 +171,15 @@ func CheckRegistry(s string) error {
 		return hinted(err, registryHint)
 	}
 	return nil
+}
+
+// lowerCaseHint says how to write a full name, which ends in path, if upper-case letters are all that is wrong with it.
+func lowerCaseHint(full, path string) string {
+	lower := strings.ToLower(path)
+	if lower == path || reference.CheckPath(lower) != nil {
+		return ""
+	}
+	return fmt.Sprintf("repositories are lower case: write %q", strings.TrimSuffix(full, path)+lower)
 }
 
 const registryHint = "write a host with an optional path, such as registry.example.com/team"
@@ -220,7 +230,9 @@ func repositoryHint(repository string) string {
 		return hintOf(reference.CheckHost(host))
 	case strings.HasSuffix(repository, "/"):
 		return slashHint
-	case wrong != nil && (!full || reference.CheckPath(strings.ToLower(path)) == nil):
+	case lowerCaseHint(repository, path) != "":
+		return lowerCaseHint(repository, path)
+	case wrong != nil && !full:
 		return hintOf(wrong)
 	case full && (wrong != nil || err != nil):
 		return "write it as registry.example.com/team/image, without a tag"

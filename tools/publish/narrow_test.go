@@ -2,16 +2,25 @@ package publish_test
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/publish"
 	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
+	"github.com/multiarch-build/multiarch/tools/registry"
+	"github.com/multiarch-build/multiarch/tools/registry/registrytest"
 )
 
 // TestNarrowedTags moves tags of each former content to indexes of each platform.
@@ -161,6 +170,59 @@ func TestUnreadableTags(t *testing.T) {
 			requireWhole(t, l, hello)
 		})
 	}
+}
+
+// TestTagWithABrokenLink is what a crash of distribution leaves: a link without a digest in it.
+func TestTagWithABrokenLink(t *testing.T) {
+	hello, older := service(t, "hello", nil, amd64, arm64), service(t, "older", nil, amd64, arm64)
+	for _, kind := range registrytest.Kinds() {
+		t.Run(kind, func(t *testing.T) {
+			server := registrytest.Start(t, kind)
+			if server.Dir == "" {
+				t.Skip("it is in memory")
+			}
+			goal := func(image publish.Image) publish.Target {
+				return publish.Target{Name: "hello", Index: image.Index, Repository: server.Host + "/team/hello", Tags: []string{"latest", "v1"}, KeepPlatforms: true}
+			}
+			_, err := push(t, quick, goal(older))
+			require.NoError(t, err)
+			link := filepath.Join(server.Dir, "docker/registry/v2/repositories/team/hello/_manifests/tags/latest/current/link")
+			require.FileExists(t, link)
+			require.NoError(t, os.Truncate(link, 0))
+			immutable := goal(hello)
+			immutable.Immutable = []string{"latest"}
+			_, err = push(t, quick, immutable)
+			require.Error(t, err)
+			_, err = push(t, quick, goal(hello))
+			require.NoError(t, err)
+			ref, err := registry.Client{}.Parse(server.Host + "/team/hello:latest")
+			require.NoError(t, err)
+			index, err := remote.Index(ref, remote.WithContext(t.Context()))
+			require.NoError(t, err)
+			assert.Equal(t, digestOf(t, hello.Index), digestOf(t, index))
+			require.NoError(t, validate.Index(index))
+		})
+	}
+}
+
+// TestForeignLayersAreSuspected if a registry refuses a manifest that has one, for whatever reason it gives.
+func TestForeignLayersAreSuspected(t *testing.T) {
+	foreign, err := mutate.Append(newImage(t, amd64, newLayer(t, "x", 100)), mutate.Addendum{
+		Layer: newLayer(t, "away", 100), MediaType: types.OCIUncompressedRestrictedLayer, URLs: []string{"https://example.com/layer"},
+	})
+	require.NoError(t, err)
+	index := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex), mutate.IndexAddendum{
+		Add: foreign, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}},
+	})
+	image := publish.Image{Name: "hello", Index: index}
+	l := newLoopback(t, nil)
+	l.Choose(faulty.Every("PUT /v2/hello/manifests/"+digestOf(t, foreign).String(), faulty.Status(http.StatusBadRequest)))
+	_, err = push(t, quick, target(l, image, "latest"))
+	var partial *publish.PushError
+	require.ErrorAs(t, err, &partial)
+	assert.Equal(t, registry.ForeignLayer, registry.Classify(err))
+	assert.Contains(t, partial.Hint(), "fetched from elsewhere by its URL")
+	assert.NotContains(t, partial.Hint(), "again")
 }
 
 // TestUnreadableTagIsNotDeleted when another tag cannot be moved: what it stood for is not known.

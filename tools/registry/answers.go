@@ -30,8 +30,13 @@ func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	isManifest := strings.HasPrefix(req.URL.Path, "/v2/") && strings.Contains(req.URL.Path, "/manifests/")
+	ofRegistry := strings.HasPrefix(req.URL.Path, "/v2/") // and not of its tokens
+	isManifest := ofRegistry && strings.Contains(req.URL.Path, "/manifests/")
+	reads := req.Method == http.MethodGet || req.Method == http.MethodHead
 	switch {
+	case ofRegistry && !reads && resp.StatusCode < http.StatusMultipleChoices && plainType(resp) == "text/html":
+		_ = resp.Body.Close()
+		return nil, &ContentTypeError{req.URL.Host, "text/html"}
 	case isManifest && req.Method == http.MethodHead && headUseless(resp):
 		_ = resp.Body.Close()
 		return a.headByGet(req)
@@ -133,14 +138,14 @@ func isManifestType(kind string) bool {
 	return t.IsIndex() || t.IsImage() || t.IsSchema1()
 }
 
-// ContentTypeError is returned for a manifest that is none, but a page of a proxy, say.
+// ContentTypeError is returned for an answer that is not one of a registry, but a page of a proxy, say.
 type ContentTypeError struct{ Host, Type string }
 
 func (e *ContentTypeError) Error() string {
 	if e.Type == "" {
-		return fmt.Sprintf("%s answers with something that is not a manifest", e.Host)
+		return fmt.Sprintf("%s does not answer as a registry: its answer is not a manifest", e.Host)
 	}
-	return fmt.Sprintf("%s answers with %s, which is not a manifest", e.Host, Printable(e.Type))
+	return fmt.Sprintf("%s does not answer as a registry, but with %s", e.Host, Printable(e.Type))
 }
 
 // Hint says what to do about it.

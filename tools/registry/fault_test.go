@@ -83,6 +83,7 @@ func TestAnswersOfRegistries(t *testing.T) {
 		"502, a proxy":         {"PUT", 502, "<!DOCTYPE html><title>502 Bad\nGateway</title>" + strings.Repeat("<p>x", 5000), registry.Unavailable, again},
 		"503, read":            {"GET", 503, "", registry.Unavailable, again},
 		"unknown":              {"PUT", 418, "", registry.Unknown, ""},
+		"a web page, write":    {"POST", 200, "<html>please log in</html>", registry.NotARegistry, "no proxy or login page"},
 		"a web page":           {"GET", 200, "<html>please log in</html>", registry.NotARegistry, "no proxy or login page"},
 		"something else":       {"GET", 200, `{"hello": 1}`, registry.NotARegistry, "is a registry"},
 	} {

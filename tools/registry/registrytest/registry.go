@@ -30,6 +30,8 @@ func Full() bool { return os.Getenv("MULTIARCH_TEST_MATRIX") == "full" }
 type Server struct {
 	// Host is its name in references.
 	Host string
+	// Dir is where distribution keeps its files, "" if the registry is in memory.
+	Dir string
 
 	t       testing.TB
 	handler http.Handler // of a registry in this process
@@ -43,7 +45,8 @@ func Start(t testing.TB, kind string) *Server {
 	t.Helper()
 	s := &Server{t: t, Host: free(t)}
 	if name, ok := programs[kind]; ok {
-		s.program = configure(t, name, s.Host)
+		s.Dir = t.TempDir()
+		s.program = configure(t, name, s.Host, s.Dir)
 	} else {
 		s.handler = registry.New("")
 	}
@@ -63,7 +66,7 @@ func free(t testing.TB) string {
 	return l.Addr().String()
 }
 
-func configure(t testing.TB, program, address string) []string {
+func configure(t testing.TB, program, address, dir string) []string {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
@@ -72,13 +75,12 @@ func configure(t testing.TB, program, address string) []string {
 		}
 		t.Skipf("%s is missing", program)
 	}
-	dir := t.TempDir()
-	file := filepath.Join(dir, "config.yml")
+	file := filepath.Join(t.TempDir(), "config.yml")
 	config := fmt.Sprintf(`version: 0.1
 log: {level: error, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}, maintenance: {uploadpurging: {enabled: false}}}
 http: {addr: %q}
-`, filepath.Join(dir, "data"), address)
+`, dir, address)
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
