@@ -80,6 +80,7 @@ func exitCode(err error) int {
 		pushing   *pushError
 		program   *programExit
 		existing  *sourceError
+		absent    *index.MissingError
 		spec      *index.SpecError
 		locked    *lock.BrokenError
 	)
@@ -100,7 +101,7 @@ func exitCode(err error) int {
 		return exitCompile
 	case errors.As(err, &base), errors.As(err, &archive), errors.As(err, &signature), errors.As(err, &packages), errors.As(err, &suite),
 		errors.As(err, &another), errors.As(err, &checksum), errors.As(err, &expired), errors.As(err, &companion), errors.As(err, &lost),
-		errors.As(err, &existing):
+		errors.As(err, &existing), errors.As(err, &absent):
 		return exitBase
 	case errors.As(err, &program):
 		return program.code

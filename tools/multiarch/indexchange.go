@@ -25,9 +25,9 @@ const (
 	// cannot fail at once: in each round, one of those who write at the same time comes last.
 	mergeAttempts = 50
 	// A registry moves a tag without asking what it was, so that another process may still overwrite it that has looked
-	// before. How long that takes is not known; what this one took is a measure of it.
+	// before. How long that takes is not known; what this one took, of which that is the last part, is a measure of it.
 	shortestPause = 100 * time.Millisecond
-	longestPause  = 3 * time.Second
+	longestPause  = 2 * time.Second
 )
 
 // indexChange is one run of index create.
@@ -93,7 +93,7 @@ func (c *indexChange) change() error {
 			expected = nil // another tag moves
 		}
 		references, err := c.write(j, expected)
-		pause := min(max(time.Since(begin), shortestPause), longestPause)
+		pause := min(max(time.Since(begin)/3, shortestPause), longestPause)
 		switch overtaken := isOvertaken(err); {
 		case err != nil && (!overtaken || attempt == mergeAttempts):
 			return err

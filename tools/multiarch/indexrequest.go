@@ -119,11 +119,11 @@ func parseSource(s string) (existing, error) {
 		return existing{reference: s}, nil
 	}
 	name, version, _ := strings.Cut(s[at+1:], ":")
-	p, err := arch.Parse(name)
+	p, err := arch.ParseAny(name)
 	if err != nil {
 		return existing{}, usageOf(fmt.Errorf("%s: %w", s, err))
 	}
-	if version != "" && p.OS != "windows" {
+	if version != "" && p.OS == "linux" {
 		return existing{}, usagef("write "+s[:at]+"="+name, "%s: only Windows has versions", s)
 	}
 	return existing{reference: s[:at], platform: &v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant, OSVersion: version}}, nil

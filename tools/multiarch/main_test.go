@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 			}
 			return err == nil, nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "damage": damage, "sameentries": sameEntries},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "damage": damage, "sameentries": sameEntries, "foreign": foreign, "sameraw": sameRaw},
 	})
 }
 
