@@ -53,7 +53,7 @@ var mayImport = map[string][]string{
 	"tools/bazel":                 {"tools/arch", "tools/base", "tools/config", "tools/image", "tools/lock", "tools/plan", "tools/reference"},
 	"tools/assemble":              {"tools/arch", "tools/base", "tools/base/debian", "tools/config", "tools/image", "tools/layer", "tools/lock"},
 	"tools/gazelle":               {"tools/bazel", "tools/config"},
-	"tools/multiarch": {"tools/arch", "tools/base", "tools/base/debian", "tools/base/pull", "tools/bazel", "tools/build", "tools/cache", "tools/config", "tools/finding", "tools/git", "tools/gobuild", "tools/index", "tools/inspect", "tools/lock", "tools/nearest", "tools/pipeline", "tools/plan",
+	"tools/multiarch": {"tools/arch", "tools/base", "tools/base/debian", "tools/base/pull", "tools/bazel", "tools/build", "tools/cache", "tools/config", "tools/finding", "tools/git", "tools/gobuild", "tools/image", "tools/index", "tools/inspect", "tools/lock", "tools/nearest", "tools/pipeline", "tools/plan",
 		"tools/publish", "tools/reference", "tools/registry", "tools/run", "tools/smoke"},
 	"tools/bench":                     {},
 	"tools/reference/referencetest":   {},

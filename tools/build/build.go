@@ -13,6 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/base"
 	"github.com/multiarch-build/multiarch/tools/base/debian"
 	"github.com/multiarch-build/multiarch/tools/cache"
@@ -45,7 +46,7 @@ type Options struct {
 // Base is an image that others continue: its config, and its layers, whose bytes nobody reads unless somebody asks.
 type Base struct {
 	Config *image.BaseConfig // nil where it is no image
-	Env    []string       // that programs find where their image does not say otherwise
+	Env    []string          // that programs find where their image does not say otherwise
 	Layers []image.Layer
 }
 
@@ -160,6 +161,9 @@ func (e *engine) layersOf(ctx context.Context, p *plan.Plan, m member, of *made)
 	of.base = g.base
 	img := p.Images[m.image]
 	c := img.Children[m.child]
+	if err := c.Config.Check(c.Platform, g.base.Config, g.base.Env); err != nil {
+		return &SettingsError{img.Name, c.Platform, err}
+	}
 	if of.files, err = e.layers.filesLayer(ctx, c, g); err != nil {
 		return fmt.Errorf("image %s, %s: %w", img.Name, c.Platform, err)
 	}
@@ -189,6 +193,20 @@ func (e *engine) base(ctx context.Context, c plan.Child) (Base, error) {
 	return Base{}, nil
 }
 
+// SettingsError is returned for settings that do not suit the base of an image.
+type SettingsError struct {
+	Image    string
+	Platform arch.Platform
+	Err      error
+}
+
+func (e *SettingsError) Error() string {
+	return fmt.Sprintf("image %s, %s: %v", e.Image, e.Platform, e.Err)
+}
+
+// Unwrap returns what is wrong.
+func (e *SettingsError) Unwrap() error { return e.Err }
+
 // assemble joins what was made. What existed is joined already.
 func assemble(p *plan.Plan, children [][]made, joined []v1.ImageIndex) ([]Result, error) {
 	var results []Result
@@ -212,7 +230,7 @@ func assemble(p *plan.Plan, children [][]made, joined []v1.ImageIndex) ([]Result
 			}
 			one, err := image.New(c.Platform, settings, under.Config, layers, c.Annotations)
 			if err != nil {
-				return nil, fmt.Errorf("assembling %s for %s: %w", img.Name, c.Platform, err)
+				return nil, &SettingsError{img.Name, c.Platform, err}
 			}
 			members = append(members, image.Child{Platform: c.Platform, Image: one})
 		}

@@ -75,12 +75,19 @@ func (v Vars) Git() (*Git, error) {
 	return &Git{head.Commit, head.Commit[:min(7, len(head.Commit))], head.Branch, head.Time, v.Checkout, v.TagPrefix}, nil
 }
 
-// sampleCheckout is what templates are checked with before anything is known.
-type sampleCheckout struct{}
+// SampleCheckout is a Checkout with made-up answers, for checks before anything is known.
+type SampleCheckout struct{}
 
-func (sampleCheckout) Head() (Head, error) {
+// Head is a commit of zeros on main.
+func (SampleCheckout) Head() (Head, error) {
 	return Head{strings.Repeat("0", 40), "main", "1970-01-01T00:00:00Z"}, nil
 }
-func (sampleCheckout) Tag(string) (string, error)      { return "v1.0.0", nil }
-func (sampleCheckout) Describe(string) (string, error) { return "v1.0.0", nil }
-func (sampleCheckout) Dirty() (bool, error)            { return false, nil }
+
+// Tag is v1.0.0.
+func (SampleCheckout) Tag(string) (string, error) { return "v1.0.0", nil }
+
+// Describe is v1.0.0.
+func (SampleCheckout) Describe(string) (string, error) { return "v1.0.0", nil }
+
+// Dirty is false.
+func (SampleCheckout) Dirty() (bool, error) { return false, nil }

@@ -25,6 +25,26 @@ func (c *Config) FilePath(image string, p arch.Platform, n int) Path {
 	return Path{"images", image, "files", n}
 }
 
+// ValuePath leads to a value of env, labels or annotations that an image has on a platform: the one of overrides, if they
+// have the key. p is nil for the image itself.
+func (c *Config) ValuePath(image string, p *arch.Platform, field, key string) Path {
+	if p != nil {
+		over, has := c.Images[image].Overrides[*p], false
+		switch field {
+		case "labels":
+			_, has = over.Labels[Text(key)]
+		case "annotations":
+			_, has = over.Annotations[Text(key)]
+		case "env":
+			_, has = over.Env[Name(key)]
+		}
+		if has {
+			return Path{"images", image, "overrides", p.String(), field, key}
+		}
+	}
+	return Path{"images", image, field, key}
+}
+
 // Errorf makes an error about the value at path, for whoever finds it wrong after reading: a base that cannot be had,
 // an image that nobody can build. Where hint is "", it is that of the error wrapped with %w, if there is one.
 func (c *Config) Errorf(path Path, hint, format string, args ...any) *Error {

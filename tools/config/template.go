@@ -116,7 +116,7 @@ func loops(n parse.Node) bool {
 
 // checkTemplate fills the template with a sample. The environment is not known yet, so any variable is taken to be set.
 func checkTemplate(text string, platform bool) error {
-	sample := Vars{Image: "image", Registry: "registry.example.com", Repository: "registry.example.com/image", Checkout: sampleCheckout{}}
+	sample := Vars{Image: "image", Registry: "registry.example.com", Repository: "registry.example.com/image", Checkout: SampleCheckout{}}
 	if platform {
 		sample.Platform = PlatformVarsOf(arch.Table()[0])
 	}

@@ -59,6 +59,13 @@ func (s Settings) on(p arch.Platform, base *BaseConfig, defaults []string) (v1.C
 	return c, others, nil
 }
 
+// Check tells whether an image with these settings can be assembled on a base, before its layers are made. env is the
+// environment of a base that is no image.
+func (s Settings) Check(p arch.Platform, base *BaseConfig, env []string) error {
+	_, _, err := s.on(p, base, env)
+	return err
+}
+
 // windows is the operating system on which names have no case and paths have drives.
 const windows = "windows"
 

@@ -13,6 +13,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/base/debian"
 	"github.com/multiarch-build/multiarch/tools/base/pull"
 	"github.com/multiarch-build/multiarch/tools/build"
+	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/image"
 	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/publish"
 )
@@ -128,7 +130,7 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Resul
 	})
 	progress.finish()
 	if err != nil {
-		return nil, err
+		return nil, placed(p.config, err)
 	}
 	if p.output != "" {
 		// All of it is written below; to read it once is to read it at once.
@@ -142,6 +144,18 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Resul
 	checks := a.newChecks(p.config, cache, len(p.selected) == 0)
 	checks.downloaded(cache, p.bases.sources())
 	return results, checks.verify(cmd.Context(), results)
+}
+
+// placed finds the place in the configuration of a value that does not suit the base of its image.
+func placed(c *config.Config, err error) error {
+	var (
+		of  *build.SettingsError
+		env *image.EnvError
+	)
+	if !errors.As(err, &of) || !errors.As(err, &env) {
+		return err
+	}
+	return config.Errors{c.Errorf(c.ValuePath(of.Image, &of.Platform, "env", env.Name), env.Hint(), "%s: %s", of.Platform, env.What)}
 }
 
 // tables shows a person what was built.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -29,6 +30,9 @@ func (a *app) planCommand() *cobra.Command {
 			}
 			project, err := a.load(cmd, s, images)
 			if err != nil {
+				return err
+			}
+			if err := a.checkGoals(*project); err != nil {
 				return err
 			}
 			if asJSON {
@@ -63,6 +67,28 @@ func (a *app) layoutLabels(cmd *cobra.Command, s selection, images []string) err
 		a.terminal.result("%s", label)
 	}
 	return nil
+}
+
+// checkGoals refuses names that push refuses. What this machine cannot know, such as what is checked out, is a note only,
+// and collisions are then looked for with made-up answers.
+func (a *app) checkGoals(p project) error {
+	targets, err := a.targets(&p, pushFlags{})
+	if all := (config.Errors)(nil); errors.As(err, &all) {
+		for _, one := range all {
+			if missing := (*config.UnavailableError)(nil); !errors.As(one, &missing) {
+				return err
+			}
+		}
+		a.terminal.note("multiarch: push would fail here: %v", all[0])
+		p.vars.Checkout = config.SampleCheckout{}
+		if targets, err = a.targets(&p, pushFlags{}); err != nil {
+			return nil // it asks for the environment as well
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return p.distinct(targets, false)
 }
 
 // contents prints what each image consists of, a line a platform.

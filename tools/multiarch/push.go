@@ -299,6 +299,7 @@ func (a *app) targets(p *project, flags pushFlags) ([]publish.Target, error) {
 		first := publish.Target{Name: i.Name, Repository: i.Push.Repository, Tags: flags.tags, Immutable: i.Push.Immutable, KeepPlatforms: flags.keepPlatforms()}
 		vars := p.vars
 		vars.Image, vars.Registry, vars.Repository = i.Name, p.config.RegistryOf(i.Push.Repository, i.Push.Registry), i.Push.Repository
+		vars.TagPrefix = p.config.TagPrefix(i.Name)
 		expand := func(at config.Path, fill func(config.Vars) (string, error), vars config.Vars) string {
 			value, err := fill(vars)
 			if err != nil {

@@ -12,13 +12,14 @@ import (
 // has to be at once: machines are gone before the five minutes that it waits by itself.
 const diskCache = "--experimental_disk_cache_gc_max_size=3G --experimental_disk_cache_gc_idle_delay=0"
 
-// bazel is a command of Bazel, which keeps the outputs of actions between runs.
+// bazel is a command of Bazel, which keeps the outputs of actions between runs. All builds are release builds, which are
+// stamped, so that a preview tries out what a release publishes, and a release builds nothing again.
 func (o Options) bazel(command, rest string) string {
 	folder := "$HOME/.cache/multiarch-bazel"
 	if o.System == GitLab {
 		folder = "$CI_PROJECT_DIR/.cache/bazel" // GitLab caches nothing outside
 	}
-	return o.Bazelisk + " " + command + ` --disk_cache="` + folder + `" ` + diskCache + " " + rest
+	return o.Bazelisk + " " + command + ` --config=release --disk_cache="` + folder + `" ` + diskCache + " " + rest
 }
 
 // prepare is what comes first wherever something is built.

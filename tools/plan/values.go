@@ -23,7 +23,7 @@ func (b *builder) values(n string, p *arch.Platform, field string, of map[config
 			value, err = of[key].Expand(vars)
 		}
 		if err != nil {
-			b.fail(b.valuePath(n, p, field, string(key)), "", "%w", err)
+			b.fail(b.c.ValuePath(n, p, field, string(key)), "", "%w", err)
 		}
 		all[string(key)] = value
 	}
@@ -39,31 +39,12 @@ func (b *builder) env(n string, p arch.Platform, of map[config.Name]config.Value
 			value, err = template.ExpandEnv(vars)
 		}
 		if err != nil {
-			b.fail(b.valuePath(n, &p, "env", string(name)), "", "%w", err)
+			b.fail(b.c.ValuePath(n, &p, "env", string(name)), "", "%w", err)
 		}
 		all = append(all, string(name)+"="+value)
 	}
 	slices.Sort(all)
 	return all
-}
-
-// valuePath leads to a value of a map: the one of overrides, if they have the key.
-func (b *builder) valuePath(n string, p *arch.Platform, field, key string) config.Path {
-	if p != nil {
-		over, has := b.c.Images[n].Overrides[*p], false
-		switch field {
-		case "labels":
-			_, has = over.Labels[config.Text(key)]
-		case "annotations":
-			_, has = over.Annotations[config.Text(key)]
-		case "env":
-			_, has = over.Env[config.Name(key)]
-		}
-		if has {
-			return config.Path{"images", n, "overrides", p.String(), field, key}
-		}
-	}
-	return config.Path{"images", n, field, key}
 }
 
 // healthcheck plans how a container is checked, nil if as the base says.
