@@ -116,6 +116,7 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Resul
 	puller := pull.NewPuller(client, cache)
 	puller.KeepLayers = p.output != "" // all layers are read to write the layout
 	p.bases = &bases{puller: puller}
+	a.noteWithoutSecurity(p)
 	progress := a.terminal.progress()
 	for _, i := range p.plan.Images {
 		progress.expect(i.Name, int64(len(i.Children)))

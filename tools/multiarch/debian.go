@@ -73,3 +73,18 @@ func lockPackages(ctx context.Context, w lock.Want, top string, p *progress) (*l
 	}
 	return l.Lock(ctx, w)
 }
+
+// noteWithoutSecurity reports bases that an earlier version of multiarch has locked, from their suites alone.
+func (a *app) noteWithoutSecurity(p *project) {
+	noted := map[string]bool{}
+	for _, i := range p.plan.Images {
+		for _, c := range i.Children {
+			name := c.Base.Name
+			if d := c.Base.Debian; d == nil || noted[name] || d.Locked.Security != nil || p.config.Bases[name].Debian.Security.Off {
+				continue
+			}
+			noted[name] = true
+			a.terminal.note("bases.%s: was locked without the security updates of its suite; run: multiarch lock", name)
+		}
+	}
+}

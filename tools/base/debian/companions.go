@@ -18,8 +18,8 @@ type suite struct {
 	broken  atomic.Bool // an index of it was not to be had
 }
 
-// suites returns the suite under the name that was asked for and under its codename, the newer one first. On mirrors,
-// either can lag behind the other.
+// suites returns the suite under the name that was asked for, and under its codename: on a mirror that is being updated,
+// one of the two can be whole while the other is not, or has expired.
 func (a *Archive) suites(ctx context.Context) ([]*suite, error) {
 	var (
 		found   []*suite
@@ -41,14 +41,10 @@ func (a *Archive) suites(ctx context.Context) ([]*suite, error) {
 	}
 	named := *a
 	named.Suite = codename
-	switch newer, failed := named.Release(ctx); {
-	case failed != nil && err != nil:
-		return nil, err
-	case failed != nil: // that the mirror has it under one name is enough
-	case r == nil || newer.Date.After(r.Date):
-		found = slices.Insert(found, 0, &suite{Archive: named, release: newer})
+	if r, failed := named.Release(ctx); failed == nil {
+		return append(found, &suite{Archive: named, release: r}), nil
 	}
-	return found, nil
+	return found, err // that the mirror has it under one name is enough
 }
 
 func validSuite(name string) bool {
@@ -284,5 +280,5 @@ func (e *CompanionError) Hint() string {
 	case errors.As(e.Err, &hinting):
 		hint = hinting.Hint()
 	}
-	return hint + "; security: false locks the suite without its security updates"
+	return hint + "; security: false locks the suite alone, without security updates"
 }

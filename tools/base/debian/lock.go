@@ -50,15 +50,15 @@ func (l *Locker) Lock(ctx context.Context, w lock.Want) (*lock.Debian, error) {
 	if err != nil {
 		return nil, fmt.Errorf("base %s: %w", w.Name, err)
 	}
-	// All architectures come from one signed Release, so that it is another one for all if an index of the newest is not
-	// to be had: a mirror that is being updated.
+	// All architectures come from one signed Release, so that it is another one for all if an index of the first is not to
+	// be had: a mirror that is being updated.
 	for i, s := range suites {
 		locked, again := l.lock(ctx, w, s, s.companions(mirrors.Security, w.Base.Debian.Security.Off))
 		if again == nil {
 			return locked, nil
 		}
 		if err == nil {
-			err = again // that of the newest
+			err = again // that of the name that was asked for
 		}
 		if i+1 < len(suites) && s.failed() && ctx.Err() == nil {
 			top.notify("%s; taking dists/%s of %s instead", oneLine(again), suites[i+1].Suite, suites[i+1].release.Date.Format(time.DateOnly))

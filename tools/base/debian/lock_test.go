@@ -156,29 +156,21 @@ func TestLockOfAllArchives(t *testing.T) {
 				all["main"].at = "/debian/dists/stable"
 			}, want: usual,
 		},
-		"an alias that lags behind": {
+		"an alias before its codename": {
 			change: func(all map[string]*dist, b *config.Debian) {
 				b.Suite = "stable"
-				older := *all["main"]
-				older.at, older.date, older.packages = "/debian/dists/stable", old, everywhere("app 0.9: Depends: lib\nlib 0.9\nzone 2025a")
-				all["older"] = &older
-			}, want: usual,
+				asked := *all["main"]
+				asked.at, asked.date, asked.packages = "/debian/dists/stable", old, everywhere("app 0.9: Depends: lib\nlib 0.9\nzone 2025a")
+				all["asked"] = &asked
+			}, want: "app 0.9, lib 1.0+deb13u1 (trixie-security), zone 2026b (trixie-updates)",
 		},
-		"a codename that lags behind": {
+		"an alias that is being updated": {
 			change: func(all map[string]*dist, b *config.Debian) {
 				b.Suite = "stable"
-				newer := *all["main"]
-				newer.at, newer.packages = "/debian/dists/stable", everywhere("app 1.1: Depends: lib\nlib 0.9\nzone 2025a")
-				all["main"].date, all["newer"] = old, &newer
-			}, want: "app 1.1, lib 1.0+deb13u1 (trixie-security), zone 2026b (trixie-updates)",
-		},
-		"a codename that is being updated": {
-			change: func(all map[string]*dist, b *config.Debian) {
-				b.Suite = "stable"
-				older := *all["main"]
-				older.at, older.date, all["main"].changed = "/debian/dists/stable", old, true
-				all["older"] = &older
-			}, want: usual, notes: "taking dists/stable of",
+				asked := *all["main"]
+				asked.at, asked.date, asked.changed = "/debian/dists/stable", old, true
+				all["asked"] = &asked
+			}, want: usual, notes: "taking dists/trixie of",
 		},
 		"a suite that is being updated": {
 			change: func(all map[string]*dist, b *config.Debian) { all["main"].changed = true }, err: "is not what was signed",
