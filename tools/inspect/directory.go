@@ -15,6 +15,9 @@ type rooted struct{ root *os.Root }
 // reference.
 func openRooted(dir string) (fs.FS, error) {
 	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &PlaceError{what: dir + " is not an OCI layout: it does not exist", absent: true}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -77,6 +77,10 @@ func (c *indexChange) change() error {
 			return err
 		}
 		j, err := c.merge(onto, attempt > 1)
+		var listed *index.MissingError // of a source
+		if c.request.target.dir != "" && inspect.IsMissing(err) && !errors.As(err, &listed) && attempt < mergeAttempts {
+			continue // another process has replaced it and removed its blob since it was opened
+		}
 		if err != nil {
 			return err
 		}
