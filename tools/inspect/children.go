@@ -31,7 +31,9 @@ type listed struct {
 	platform arch.Platform
 	// attests is the digest of the image that this entry is an attestation for, "" for an image.
 	attests string
-	open    func() (v1.Image, error)
+	// listed is that an index lists it.
+	listed bool
+	open   func() (v1.Image, error)
 }
 
 // The annotations by which BuildKit marks the entries that are no images:
@@ -62,12 +64,14 @@ func (s *Source) parts() ([]listed, error) {
 	}
 	var all []listed
 	for _, d := range index.Manifests {
-		all = append(all, list(d, func() (v1.Image, error) {
+		entry := list(d, func() (v1.Image, error) {
 			if !d.MediaType.IsImage() {
 				return nil, &KindError{d.MediaType}
 			}
 			return s.Index.Image(d.Digest)
-		}))
+		})
+		entry.listed = true
+		all = append(all, entry)
 	}
 	return all, nil
 }

@@ -182,3 +182,23 @@ func TestOpenReadsCompressedArchives(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, left)
 }
+
+// docker save lists all platforms of an image, and has one of them.
+func TestReportOfASparseIndex(t *testing.T) {
+	dir := writeLayout(t, goodIndex(t, "linux/amd64", "linux/arm64"))
+	whole, err := inspect.NewReport(t.Context(), open(t, "oci:"+dir))
+	require.NoError(t, err)
+	gone := whole.Children[1].Digest
+	require.NoError(t, os.Remove(filepath.Join(dir, "blobs", "sha256", gone.Hex)))
+	report, err := inspect.NewReport(t.Context(), open(t, "oci:"+dir))
+	require.NoError(t, err)
+	assert.True(t, report.Children[1].Missing)
+	assert.Equal(t, 1, report.Totals.Platforms)
+	assert.Equal(t, whole.Children[0].Size, report.Totals.Bytes)
+	var table bytes.Buffer
+	require.NoError(t, report.Table(&table))
+	assert.Regexp(t, `linux/arm64 +`+gone.String()+` +missing`, table.String())
+	v, err := inspect.Verify(t.Context(), open(t, "oci:"+dir))
+	require.NoError(t, err)
+	assert.NotEmpty(t, v.Problems)
+}

@@ -27,9 +27,12 @@ type Child struct {
 	// Platform is what the descriptor says, or else the config; it is zero for attestations.
 	Platform arch.Platform `json:"platform,omitzero"`
 	// AttestationOf is the digest of the image that BuildKit attests something of here, "" for an image.
-	AttestationOf string          `json:"attestationOf,omitempty"`
-	MediaType     types.MediaType `json:"mediaType"`
-	Digest        v1.Hash         `json:"digest"`
+	AttestationOf string `json:"attestationOf,omitempty"`
+	// Missing is that the index lists it, but that it is not there, as in the archives of docker save. Nothing but its
+	// descriptor is known, and it counts in no total.
+	Missing   bool            `json:"missing,omitempty"`
+	MediaType types.MediaType `json:"mediaType"`
+	Digest    v1.Hash         `json:"digest"`
 	// ManifestSize is the length of the manifest; Size is that of everything: manifest, config and layers.
 	ManifestSize int64   `json:"manifestSize"`
 	Size         int64   `json:"size"`
@@ -103,6 +106,10 @@ func (l listed) report() (Child, error) {
 		return c, nil // an index within the index, or something that is no image: its media type says so
 	}
 	o, err := l.intact()
+	if err != nil && missing(err) && d.Digest != (v1.Hash{}) && l.listed {
+		c.Missing, c.Size = true, 0
+		return c, nil
+	}
 	if err != nil {
 		return Child{}, err
 	}
@@ -142,6 +149,9 @@ func (r *Report) sum() {
 		}
 	}
 	for i, c := range r.Children {
+		if c.Missing {
+			continue
+		}
 		r.Totals.Bytes += c.Size
 		config := c.Size - c.ManifestSize
 		once(c.Digest, c.ManifestSize)

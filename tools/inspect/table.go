@@ -19,6 +19,10 @@ func (r *Report) Table(w io.Writer) error {
 	t := tabwriter.NewWriter(&out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(t, "PLATFORM\tDIGEST\tSIZE\tLAYERS\tSHARED")
 	for _, c := range r.Children {
+		if c.Missing {
+			fmt.Fprintf(t, "%s\t%s\tmissing\t-\t-\n", r.title(c), c.Digest)
+			continue
+		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", r.title(c), c.Digest, bytesOf(c.Size), len(c.Layers), c.shared())
 	}
 	if err := t.Flush(); err != nil {
