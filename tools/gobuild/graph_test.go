@@ -14,28 +14,13 @@ import (
 	"github.com/multiarch-build/multiarch/tools/gobuild"
 )
 
-// proxy serves modules from a folder: example.com/dep v1.0.0 and v1.1.0, which print their version.
+// proxy serves example.com/dep v1.0.0 and v1.1.0, which print their version.
 func proxy(t *testing.T) {
 	t.Helper()
-	dir := t.TempDir()
-	for _, version := range []string{"v1.0.0", "v1.1.0"} {
-		at := filepath.Join(dir, "example.com/dep/@v")
-		require.NoError(t, os.MkdirAll(at, 0o755))
-		mod := "module example.com/dep\n\ngo 1.24\n"
-		require.NoError(t, os.WriteFile(filepath.Join(at, version+".info"), []byte(`{"Version":"`+version+`"}`), 0o644))
-		require.NoError(t, os.WriteFile(filepath.Join(at, version+".mod"), []byte(mod), 0o644))
-		prefix := "example.com/dep@" + version + "/"
-		zipFile(t, filepath.Join(at, version+".zip"), map[string]string{
-			prefix + "go.mod": mod, prefix + "dep.go": "package dep\n\nconst Text = \"" + version + "\"\n",
-		})
-	}
-	modCache := t.TempDir()
-	t.Cleanup(func() { makeWritable(modCache) })
-	for name, value := range map[string]string{
-		"GOPROXY": "file://" + dir, "GONOSUMDB": "*", "GONOSUMCHECK": "1", "GOFLAGS": "-mod=mod", "GOSUMDB": "off", "GOMODCACHE": modCache,
-	} {
-		t.Setenv(name, value)
-	}
+	serveModules(t, map[string]string{
+		"example.com/dep":        "package dep\n\nconst Text = \"v1.0.0\"\n",
+		"example.com/dep@v1.1.0": "package dep\n\nconst Text = \"v1.1.0\"\n",
+	})
 }
 
 // project is a tree of files with one program in ./a, which prints the version of example.com/dep.

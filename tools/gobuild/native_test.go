@@ -159,3 +159,31 @@ func TestIncludesOfAssemblyAreNoticed(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, commands, "what is included is known, so the go command has nothing to do")
 }
+
+// TestHeaderOfAModuleIsNoticed changes a header in the tree that a package in the module cache includes: such a package
+// cannot be overlaid.
+func TestHeaderOfAModuleIsNoticed(t *testing.T) {
+	needGCC(t)
+	serveModules(t, map[string]string{
+		"example.com/native": "package native\n\n// #include <answer.h>\nimport \"C\"\n\nconst Answer = C.answer\n",
+	})
+	w := project(t, map[string]string{
+		"go.mod":    "module example.com/top\n\ngo 1.24\n\nrequire example.com/native v1.0.0\n",
+		"a/main.go": "package main\n\nimport \"example.com/native\"\n\nfunc main() { println(native.Answer) }\n",
+	})
+	row, ok := arch.Find(arch.Canonical("linux", runtime.GOARCH, ""))
+	require.True(t, ok)
+	w.request = gobuild.Request{
+		Row: row, Cgo: true, Env: []string{"CGO_CFLAGS=-g -O2 -I" + filepath.Join(w.dir, "include")},
+		Targets: []gobuild.Target{{Name: "native", Package: "./a"}},
+	}
+	for n := range 3 {
+		w.write("include/answer.h", fmt.Sprintf("enum { answer = %d };\n", n))
+		if n == 2 {
+			require.NoError(t, os.RemoveAll(w.cacheDir))
+		}
+		binary, _, err := w.build()
+		require.NoError(t, err)
+		assert.Equal(t, fmt.Sprint(n), says(t, binary))
+	}
+}
