@@ -55,7 +55,7 @@ func (c Checks) Verify(ctx context.Context, s *Source) (*Verdict, error) {
 
 // known finds the verdict on an image or index that was verified before.
 func (c Checks) known(s *Source, v *Verdict) bool {
-	if c.Memory == nil || !s.intact() {
+	if c.Memory == nil || !s.Intact() {
 		return false
 	}
 	if c.Memory.Get(verdictKind, c.verdictKey(s, false), v) {
@@ -74,7 +74,7 @@ func (c Checks) verdictKey(s *Source, away bool) string {
 
 // remember keeps a verdict that depends on nothing but the digest: damage can be gone the next time.
 func (c Checks) remember(s *Source, v *Verdict) {
-	if c.Memory == nil || !s.intact() {
+	if c.Memory == nil || !s.Intact() {
 		return
 	}
 	for _, p := range v.Problems {
@@ -86,8 +86,8 @@ func (c Checks) remember(s *Source, v *Verdict) {
 	_ = c.Memory.Put(verdictKind, c.verdictKey(s, v.Away > 0), v)
 }
 
-// intact tells whether the manifest of s is the one that its digest is for.
-func (s *Source) intact() bool {
+// Intact tells whether the manifest of s is the one that its digest is for.
+func (s *Source) Intact() bool {
 	var raw []byte
 	var err error
 	if s.Index != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -21,13 +22,24 @@ func (a *app) runCommand() *cobra.Command {
 	var (
 		platform string
 		env      []string
+		ports    []string
+		volumes  []string
 		o        outcome
+		options  run.Options
 	)
 	cmd := &cobra.Command{
 		Use:   "run IMAGE|REF [--platform P] [--env K=V] [-- ARGS...]",
 		Short: "Start an image under qemu-user, or natively where it can",
 		Long: `Build one image for one platform, or take it from REF (a registry, oci:DIR:NAME, an archive; see inspect), and start
-its program in a private root, natively where this machine can, else under qemu-user. The network is the machine's. ARGS replace the image's cmd. The exit code is the program's.`,
+its program in a private root, natively if this machine can, else under qemu-user. ARGS replace the image's cmd. The exit
+code is the program's. Every layer is compared with its digest and its diffID before the program starts.
+
+The network is the machine's, in which ports below 1024 need root. With --publish the program has a network of its own, in
+which it can open any port, but reaches nothing else.`,
+		Example: `  multiarch run hello
+  multiarch run hello --platform linux/arm64 --env PORT=8123
+  multiarch run web --publish 8080:80 --volume ./data:/var/lib/web
+  multiarch run oci:dist:tools -- --version`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -39,7 +51,8 @@ its program in a private root, natively where this machine can, else under qemu-
 			if err != nil {
 				return err
 			}
-			options := run.Options{Image: img, Platform: on, Env: env, Stdin: a.stdin, Stdout: a.terminal.out.Writer, Stderr: a.terminal.err}
+			options.Image, options.Platform, options.Env = img, on, env
+			options.Stdin, options.Stdout, options.Stderr = a.stdin, a.terminal.out.Writer, a.terminal.err
 			if len(args) > 1 {
 				options.Args = args[1:]
 			}
@@ -61,9 +74,25 @@ its program in a private root, natively where this machine can, else under qemu-
 		},
 	}
 	cmd.Flags().StringVar(&platform, "platform", "", "the platform; default: this machine's")
+	cmd.Flags().StringArrayVarP(&ports, "publish", "p", nil, "TCP ports, [ADDRESS:]HOST:CONTAINER; the program then has a network of its own")
+	cmd.Flags().StringArrayVarP(&volumes, "volume", "v", nil, "files and directories of this machine, HOST:CONTAINER[:ro]")
 	cmd.Flags().StringArrayVarP(&env, "env", "e", nil, "environment variables, NAME=value, or NAME to pass on this one's")
 	o.effort(cmd)
 	cmd.PreRunE = func(*cobra.Command, []string) error {
+		for _, text := range ports {
+			port, err := run.ParsePort(text)
+			if err != nil {
+				return usagef("write it as HOST:CONTAINER, such as 8080:80", "--publish: %w", err)
+			}
+			options.Publish = append(options.Publish, port)
+		}
+		for _, text := range volumes {
+			volume, err := run.ParseVolume(text)
+			if err != nil {
+				return usagef("write it as HOST:CONTAINER, such as ./data:/var/lib/app", "--volume: %w", err)
+			}
+			options.Volumes = append(options.Volumes, volume)
+		}
 		for i, pair := range env {
 			value, set := os.LookupEnv(pair)
 			switch {
@@ -139,6 +168,9 @@ func (a *app) finishedImage(cmd *cobra.Command, o outcome, ref, platform string)
 		return nil, arch.Platform{}, err
 	}
 	// It stays open for as long as the program may be read from it: until this process ends.
+	if !source.Intact() {
+		return nil, arch.Platform{}, &hinted{fmt.Errorf("%s: its bytes are not those of %s", ref, source.Root.Digest), "build, copy or pull it again"}
+	}
 	if source.Image != nil {
 		config, err := source.Image.ConfigFile()
 		if err != nil {
@@ -179,7 +211,17 @@ func childOf(ref string, index v1.ImageIndex, platform string) (v1.Image, arch.P
 		return nil, arch.Platform{}, err
 	}
 	img, err := index.Image(digests[i])
-	return img, have[i], err
+	if err != nil {
+		return nil, arch.Platform{}, err
+	}
+	raw, err := img.RawManifest()
+	if err != nil {
+		return nil, arch.Platform{}, fmt.Errorf("reading %s: %w", ref, err)
+	}
+	if got, _, _ := v1.SHA256(bytes.NewReader(raw)); got != digests[i] {
+		return nil, arch.Platform{}, &hinted{fmt.Errorf("%s: the digest of the manifest is %s, the index says %s", ref, got, digests[i]), "build, copy or pull it again"}
+	}
+	return img, have[i], nil
 }
 
 // choose returns which of the platforms of an image is asked for, or fits this machine where none is.

@@ -107,8 +107,13 @@ func (w way) fits(i isolation) bool {
 	return w.emulator == "" || w.static
 }
 
-func (w way) info(i isolation, prog *program) Info {
+func (w way) info(i isolation, prog *program, o Options) Info {
 	info := Info{Mode: Native, Emulator: w.emulator, Private: i != shared}
+	if len(o.Publish) > 0 {
+		info.Notes = append(info.Notes, "the program has a network of its own: it is reached on the published ports, and reaches nothing")
+	} else if prog.privileged && i != private {
+		info.Notes = append(info.Notes, "ports below 1024 cannot be opened by this user: publish them, as in --publish 8080:80")
+	}
 	if w.emulator != "" {
 		info.Mode = Emulated
 	}

@@ -29,8 +29,9 @@ func Init() (exitCode int, ok bool) {
 	// Capabilities and the death signal belong to a thread.
 	runtime.LockOSThread()
 	orders, reports := os.NewFile(3, "orders"), os.NewFile(4, "reports")
-	syscall.CloseOnExec(3)
-	syscall.CloseOnExec(4)
+	for _, f := range []int{3, 4, portsFile} {
+		syscall.CloseOnExec(f)
+	}
 	in, out := json.NewDecoder(orders), json.NewEncoder(reports)
 
 	code, err := supervise(in, out)
@@ -78,6 +79,12 @@ func supervise(in *json.Decoder, out *json.Encoder) (int, error) {
 	}
 	if !s.KeepUser {
 		attr.Sys.Credential = credential(s)
+	}
+	if s.Isolation == private {
+		attr.Sys.AmbientCaps = []uintptr{unix.CAP_NET_BIND_SERVICE}
+	}
+	if s.OwnNetwork {
+		go receiveConnections()
 	}
 	p, err := os.StartProcess(s.Path, s.Args, attr)
 	if err != nil {

@@ -32,9 +32,13 @@ type report struct {
 	Isolating bool `json:",omitempty"`
 }
 
-// isolations lists the kinds of isolation that are worth trying, best first.
-func isolations() []isolation {
+// isolations lists the kinds of isolation that are worth trying, best first. Within a user namespace nobody has the right
+// to open privileged ports of the machine's network.
+func isolations(privilegedPorts bool) []isolation {
 	if mapsAllIDs() {
+		if privilegedPorts {
+			return []isolation{private, privateUsers, shared}
+		}
 		return []isolation{privateUsers, private, shared}
 	}
 	return []isolation{privateUsers, shared}
@@ -73,21 +77,27 @@ func launch(ctx context.Context, s spec, stopSignal string, o Options) (wait fun
 	}
 	defer status.Close()
 
+	ports, err := listen(o.Publish)
+	if err != nil {
+		return nil, errors.Join(err, control.Close(), reports.Close())
+	}
 	cmd := &exec.Cmd{
 		Path:        "/proc/self/exe",
 		Args:        []string{initName},
 		Env:         []string{}, // nothing of ours is the program's business
 		Stdout:      o.Stdout,
 		Stderr:      o.Stderr,
-		ExtraFiles:  []*os.File{orders, status},
+		ExtraFiles:  append([]*os.File{orders, status}, ports.inner()...),
 		SysProcAttr: attributes(s),
 		WaitDelay:   time.Second, // for output held open by what escaped from a shared isolation
 	}
 	giveBack, err := connectStdin(cmd, o.Stdin)
 	if err != nil {
+		ports.close()
 		return nil, errors.Join(err, control.Close(), reports.Close())
 	}
 	end := func() { // after this, nothing is left of the attempt
+		ports.close()
 		_ = control.Close()
 		_ = cmd.Wait()
 		_ = reports.Close()
@@ -110,6 +120,7 @@ func launch(ctx context.Context, s spec, stopSignal string, o Options) (wait fun
 		return nil, startError(s, first, err)
 	}
 
+	ports.forward()
 	ended := make(chan struct{})
 	unwatch := context.AfterFunc(ctx, func() {
 		_ = out.Encode(stop)
@@ -155,6 +166,9 @@ func attributes(s spec) *syscall.SysProcAttr {
 		return a
 	}
 	a.Cloneflags = syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS
+	if s.OwnNetwork {
+		a.Cloneflags |= syscall.CLONE_NEWNET
+	}
 	if s.Isolation != privateUsers {
 		return a
 	}
@@ -169,7 +183,7 @@ func attributes(s spec) *syscall.SysProcAttr {
 	a.GidMappings = []syscall.SysProcIDMap{{ContainerID: s.GID, HostID: os.Getegid(), Size: 1}}
 	if s.UID != 0 {
 		// Only root keeps its capabilities when it executes a file. Init drops these before the program starts.
-		a.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SYS_CHROOT, unix.CAP_SETPCAP}
+		a.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SYS_CHROOT, unix.CAP_SETPCAP, unix.CAP_NET_ADMIN}
 	}
 	return a
 }

@@ -37,6 +37,16 @@ func enter(s spec) error {
 	if err := devices(filepath.Join(s.Root, "dev")); err != nil {
 		return err
 	}
+	for _, v := range s.Mounts {
+		if err := bindVolume(v.Source, filepath.Join(s.Root, v.Target), v.ReadOnly); err != nil {
+			return err
+		}
+	}
+	if s.OwnNetwork {
+		if err := furnishNetwork(proc); err != nil {
+			return err
+		}
+	}
 	if s.Emulator != "" {
 		if err := bindFile(s.Emulator, filepath.Join(s.Root, emulatorPath)); err != nil {
 			return err
@@ -78,6 +88,20 @@ func bindFile(source, target string) error {
 		return err
 	}
 	return mount(source, target, "", unix.MS_BIND, "")
+}
+
+// bindVolume mounts a file or directory of this machine.
+func bindVolume(source, target string, readOnly bool) error {
+	if err := mount(source, target, "", unix.MS_BIND|unix.MS_REC, ""); err != nil || !readOnly {
+		return err
+	}
+	// What another mount namespace has forbidden must stay so.
+	var at unix.Statfs_t
+	if err := unix.Statfs(target, &at); err != nil {
+		return fmt.Errorf("mounting %s: %w", target, err)
+	}
+	const kept = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_NOATIME | unix.MS_NODIRATIME | unix.MS_RELATIME
+	return mount("", target, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|uintptr(at.Flags)&kept, "")
 }
 
 // pivot makes dir, a mount point, the root and takes the old root away.

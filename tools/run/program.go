@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -25,6 +26,8 @@ type program struct {
 	user       *user.ExecUser
 	volumes    []string
 	stopSignal string
+	// privileged says that the image names a port below 1024.
+	privileged bool
 }
 
 // defaultPath is what container engines give an image that sets no PATH.
@@ -43,6 +46,12 @@ func newProgram(t *tree, row arch.Row, o Options) (*program, error) {
 		userSpec:   c.User,
 		volumes:    slices.Sorted(maps.Keys(c.Volumes)),
 		stopSignal: c.StopSignal,
+	}
+	for port := range c.ExposedPorts {
+		number, _, _ := strings.Cut(port, "/")
+		if n, err := strconv.Atoi(number); err == nil && n > 0 && n < 1024 {
+			p.privileged = true
+		}
 	}
 	if len(p.args) == 0 || p.args[0] == "" {
 		return nil, &ProgramError{"the image has neither an entrypoint nor a command", "give a command behind --"}

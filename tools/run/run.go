@@ -37,8 +37,28 @@ type Options struct {
 	// is no file is read by a goroutine, which ends when that Read returns.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
+	// Volumes are files and directories of this machine that appear in the image's root.
+	Volumes []Volume
+	// Publish, unless it is empty, gives the program a network of its own, with a loopback interface and nothing else. It
+	// is reached from this machine on the published ports.
+	Publish []Port
 	// Grace is how long the program may take to stop once it was asked to, 0 for ten seconds.
 	Grace time.Duration
+}
+
+// Volume is a file or directory of this machine in an image's root.
+type Volume struct {
+	// Source is its path here, Target its path there. Both are absolute.
+	Source, Target string
+	ReadOnly       bool
+}
+
+// Port leads connections to the program.
+type Port struct {
+	// Address is where this machine listens, such as 127.0.0.1:8080.
+	Address string
+	// Container is the TCP port on which the program listens.
+	Container int
 }
 
 // Mode is how the machine's processor comes to run the program.
@@ -83,8 +103,8 @@ func Run(ctx context.Context, o Options) (exitCode int, err error) {
 }
 
 // Start unpacks the image into a new temporary directory and starts its program there. The caller must call Wait,
-// which removes the directory; the end of ctx stops the program as Run says. Where this process dies, the program and
-// everything it started die with it.
+// which removes the directory; the end of ctx stops the program as Run says. If this process dies, the program and
+// everything it started die with it, and the next Start removes the directory.
 //
 // The program's main must call Init before anything else: this package starts its own executable a second time.
 //
@@ -92,18 +112,22 @@ func Run(ctx context.Context, o Options) (exitCode int, err error) {
 // *ProgramError where the image cannot be run by any machine.
 func Start(ctx context.Context, o Options) (p *Process, err error) {
 	row, ok := arch.Find(o.Platform)
-	if !ok || row.OS != "linux" || len(isolations()) == 0 {
+	if !ok || row.OS != "linux" || len(isolations(false)) == 0 {
 		return nil, &PlatformError{o.Platform}
 	}
 	ways := waysToRun(row, thisHost())
 	if len(ways) == 0 {
 		return nil, &EmulatorError{row}
 	}
-	dir, err := os.MkdirTemp("", "multiarch-run-")
+	removeLeftovers()
+	dir, release, err := lockedDirectory()
 	if err != nil {
 		return nil, fmt.Errorf("making a root for the image: %w", err)
 	}
-	remove := func() error { return removeAll(dir) }
+	remove := func() error {
+		defer release()
+		return removeAll(dir)
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, remove())
@@ -125,6 +149,9 @@ func Start(ctx context.Context, o Options) (p *Process, err error) {
 	if err := t.furnish(prog); err != nil {
 		return nil, err
 	}
+	if err := t.mountPoints(o.Volumes); err != nil {
+		return nil, err
+	}
 	return start(ctx, t, prog, row, ways, o, remove)
 }
 
@@ -132,20 +159,20 @@ func Start(ctx context.Context, o Options) (p *Process, err error) {
 func start(ctx context.Context, t *tree, prog *program, row arch.Row, ways []way, o Options, remove func() error) (*Process, error) {
 	var denials []error
 	for _, w := range ways {
-		for _, i := range isolations() {
-			if !w.fits(i) {
+		for _, i := range isolations(prog.privileged && len(o.Publish) == 0) {
+			if !w.fits(i) || i == shared && len(o.Volumes)+len(o.Publish) > 0 {
 				continue
 			}
 			if err := ctx.Err(); err != nil {
 				return nil, fmt.Errorf("starting %s: %w", prog.path, err)
 			}
-			s, err := newSpec(t, prog, row, w, i)
+			s, err := newSpec(t, prog, row, w, i, o)
 			if err != nil {
 				return nil, err
 			}
 			wait, err := launch(ctx, s, prog.stopSignal, o)
 			if err == nil {
-				return &Process{Info: w.info(i, prog), wait: wait, remove: remove}, nil
+				return &Process{Info: w.info(i, prog, o), wait: wait, remove: remove}, nil
 			}
 			if errors.Is(err, errNotNative) && w.emulator == "" {
 				break // no isolation changes that, an emulator does

@@ -36,6 +36,11 @@ type spec struct {
 	Register bool
 	Header   arch.Header
 
+	// OwnNetwork says that the program is in a network namespace of its own; connections to it arrive on portsFile.
+	OwnNetwork bool
+	// Mounts are volumes, with targets relative to Root.
+	Mounts []Volume
+
 	Path string
 	Args []string
 	Env  []string
@@ -46,16 +51,24 @@ type spec struct {
 	Groups   []int
 }
 
-func newSpec(t *tree, prog *program, row arch.Row, w way, i isolation) (spec, error) {
+func newSpec(t *tree, prog *program, row arch.Row, w way, i isolation, o Options) (spec, error) {
 	s := spec{
-		Isolation: i,
-		Path:      prog.path,
-		Args:      prog.args,
-		Env:       prog.env,
-		Dir:       prog.dir,
-		UID:       prog.user.Uid,
-		GID:       prog.user.Gid,
-		Groups:    prog.user.Sgids,
+		Isolation:  i,
+		OwnNetwork: len(o.Publish) > 0,
+		Path:       prog.path,
+		Args:       prog.args,
+		Env:        prog.env,
+		Dir:        prog.dir,
+		UID:        prog.user.Uid,
+		GID:        prog.user.Gid,
+		Groups:     prog.user.Sgids,
+	}
+	for _, v := range o.Volumes {
+		at, err := t.follow(v.Target)
+		if err != nil {
+			return spec{}, err
+		}
+		s.Mounts = append(s.Mounts, Volume{v.Source, at, v.ReadOnly})
 	}
 	if i != shared {
 		s.Root = t.dir
