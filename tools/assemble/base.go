@@ -16,6 +16,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/image"
 	"github.com/multiarch-build/multiarch/tools/lock"
+	"github.com/multiarch-build/multiarch/tools/rootfs"
 )
 
 // writeBase says of an image in an OCI layout what images that stand on it need to know: its config and what its layers
@@ -26,6 +27,7 @@ func writeBase(_ context.Context, flags *flag.FlagSet, args []string) error {
 	dir := flags.String("layout", "", "an OCI layout of one image")
 	locked := flags.String("lock", "", "the multiarch.lock that says which image it has to be")
 	out := flags.String("base", "", "the JSON to write about it")
+	list := flags.String("tree", "", "the JSON to write about its file system")
 	if err := parse(flags, args, "name", "platform", "layout", "base"); err != nil {
 		return err
 	}
@@ -43,7 +45,34 @@ func writeBase(_ context.Context, flags *flag.FlagSet, args []string) error {
 	if err != nil {
 		return fmt.Errorf("base %s for %s: %w", *name, p, err)
 	}
+	if *list != "" {
+		tree, err := b.tree(*dir, p)
+		if err == nil {
+			err = writeJSON(*list, tree)
+		}
+		if err != nil {
+			return fmt.Errorf("base %s for %s: %w", *name, p, err)
+		}
+	}
 	return writeJSON(*out, b.baseFile)
+}
+
+// tree returns the file system of the base: nil for Windows, whose layers have a form of their own.
+func (b *openedBase) tree(dir string, p arch.Platform) (*rootfs.Tree, error) {
+	if p.OS == "windows" {
+		return nil, nil
+	}
+	tree := rootfs.New()
+	for _, l := range b.Layers {
+		f, err := os.Open(filepath.Join(dir, "blobs", l.Digest.Algorithm, l.Digest.Hex))
+		if err != nil {
+			return nil, err
+		}
+		if err := errors.Join(tree.Apply(f), f.Close()); err != nil {
+			return nil, fmt.Errorf("layer %s: %w", l.Digest, err)
+		}
+	}
+	return tree, nil
 }
 
 // openedBase is a base and the manifest it was read from.

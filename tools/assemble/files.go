@@ -43,14 +43,32 @@ type settingsFile struct {
 type entryFlag struct {
 	Path string `json:"path"` // absolute, in the image
 	From string `json:"from"` // the file
-	// Mode is 0 for 0755 where the file is executable or it is a directory, and 0644 otherwise.
+	// Mode is 0 for 0755 if the file is executable, and 0644 otherwise.
 	Mode uint32 `json:"mode"`
 	UID  int    `json:"uid"`
 	GID  int    `json:"gid"`
-	// Dir makes a directory, which needs no From. Parents that nobody gives are root's, with the usual modes.
+	// Dir makes a directory that leads to files, which needs no From. Mode is that of the files.
 	Dir bool `json:"dir"`
+	// Capabilities of a file, in the form of setcap.
+	Capabilities string `json:"capabilities"`
 	// Binary marks the image's program, which has to be for the image's platform.
 	Binary bool `json:"binary"`
+}
+
+// directoryFlag is a directory that was asked for, as -directory gives it.
+type directoryFlag struct {
+	Path  string `json:"path"`
+	Mode  uint32 `json:"mode"` // 0 for that of the base, or 0755
+	Owner *struct {
+		UID int `json:"uid"`
+		GID int `json:"gid"`
+	} `json:"owner"` // absent for that of the base, or root
+}
+
+// linkFlag is a symbolic link, as -link gives it.
+type linkFlag struct {
+	Path string `json:"path"`
+	To   string `json:"to"`
 }
 
 func readJSON(file string, v any) error {

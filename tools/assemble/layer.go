@@ -45,6 +45,7 @@ func writeLayer(ctx context.Context, flags *flag.FlagSet, args []string) (failed
 		s       subject
 		entries list
 		debs    list
+		ground  groundFlags
 	)
 	s.flags(flags)
 	blob := flags.String("blob", "", "the compressed tar to write")
@@ -56,6 +57,7 @@ func writeLayer(ctx context.Context, flags *flag.FlagSet, args []string) (failed
 	name := flags.String("name", "", "what the base of packages is called")
 	list := flags.String("packages", "", "JSON: the packages, as multiarch.lock has them")
 	flags.Var(&debs, "deb", "a package, called by its SHA-256")
+	ground.flags(flags)
 	slim := flags.Bool("slim", false, "leave out what programs do not read")
 	if err := parse(flags, args, "blob", "descriptor", "holds"); err != nil {
 		return err
@@ -93,22 +95,36 @@ func writeLayer(ctx context.Context, flags *flag.FlagSet, args []string) (failed
 			return s.wrap(err)
 		}
 		content = append(content, e)
-		if e.Kind != layer.Dir {
+	}
+	content, tree, err := ground.stack(content)
+	if err != nil {
+		return s.wrap(err)
+	}
+	for _, e := range content {
+		if e.Kind != layer.Dir && above(*holds) {
 			about.Files = append(about.Files, e.Path)
 		}
 	}
 	slices.Sort(about.Files)
 	about.Files = slices.Compact(about.Files)
 	o := layer.Options{OS: *system, Zstd: *compression == "zstd", Epoch: time.Unix(0, 0)}
-	err := writeFile(*blob, func(w io.Writer) (err error) {
+	err = writeFile(*blob, func(w io.Writer) (err error) {
 		about.Descriptor, err = layer.Write(ctx, w, content, o)
 		return err
 	})
 	if err != nil {
 		return s.wrap(err)
 	}
+	if ground.tree != "" {
+		if err := writeJSON(ground.tree, tree); err != nil {
+			return err
+		}
+	}
 	return writeJSON(*descriptor, about)
 }
+
+// above tells whether a layer is above the base: its files are those of the image, which no other layer may hide.
+func above(holds string) bool { return holds == "files" || holds == "program" }
 
 // fitting looks for flags that are wrong together.
 func fitting(holds, name, packages string) error {
@@ -133,7 +149,11 @@ func (s subject) entry(text string) (layer.Entry, error) {
 		return layer.Entry{}, &hintError{fmt.Errorf("%q is not a path of a file in an image", e.Path), "write an absolute path without . and .., such as /app/hello"}
 	}
 	if e.Dir {
-		return layer.Entry{Path: e.Path, Kind: layer.Dir, Mode: cmp.Or(e.Mode, 0o755), UID: e.UID, GID: e.GID}, nil
+		return layer.TreeDir(e.Path, e.Mode, e.UID, e.GID), nil
+	}
+	attribute, err := layer.Capabilities(e.Capabilities)
+	if err != nil {
+		return layer.Entry{}, err
 	}
 	info, err := os.Stat(e.From)
 	switch {
@@ -153,10 +173,24 @@ func (s subject) entry(text string) (layer.Entry, error) {
 	if info.Mode()&0o111 != 0 {
 		mode = 0o755
 	}
+	xattrs, err := attributes(e.From, attribute)
+	if err != nil {
+		return layer.Entry{}, err
+	}
 	return layer.Entry{
-		Path: e.Path, Kind: layer.File, Mode: cmp.Or(e.Mode, mode), UID: e.UID, GID: e.GID, Size: info.Size(), From: e.From,
+		Path: e.Path, Kind: layer.File, Mode: cmp.Or(e.Mode, mode), UID: e.UID, GID: e.GID, Size: info.Size(), From: e.From, Xattrs: xattrs,
 		Contents: func() (io.ReadCloser, error) { return os.Open(e.From) },
 	}, nil
+}
+
+// attributes returns the extended attributes of a file of an image that has the given capabilities.
+func attributes(from string, capabilities []byte) (map[string][]byte, error) {
+	f, err := os.Open(from)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return layer.Capable(f, from, capabilities)
 }
 
 // machO are the first bytes of programs for macOS, which is what the host's compiler makes on a Mac.

@@ -73,7 +73,7 @@ func TestDirectoriesOfTrees(t *testing.T) {
 	}{
 		"nested": {"tree/a/b/f", "{from: tree, to: /opt}", []string{entry("tree/a/b/f", "/opt/a/b/f")}},
 		"owned": {"tree/sub/f", "{from: tree, to: /data, owner: 65532}",
-			[]string{`-entry={"path":"/data/sub","dir":true,` + owned + `}`, `-entry={"path":"/data/sub/f","from":"tree/sub/f",` + owned + `}`}},
+			[]string{`-entry={"path":"/data","dir":true,` + owned + `}`, `-entry={"path":"/data/sub","dir":true,` + owned + `}`, `-entry={"path":"/data/sub/f","from":"tree/sub/f",` + owned + `}`}},
 		"tmp": {"tree/tmp/f", "{from: tree, to: /}", []string{entry("tree/tmp/f", "/tmp/f")}},
 		"bin": {"tree/bin/f", "{from: tree, to: /}", []string{entry("tree/bin/f", "/bin/f")}},
 	} {

@@ -45,13 +45,13 @@ func TestAnyTreeGivesTheSameBytes(t *testing.T) {
 				e := about
 				e.Path, e.From = path.Join(to, strings.TrimPrefix(filepath.ToSlash(file), "tree")), file
 				switch {
-				case err != nil || file == "tree":
+				case err != nil || e.Path == "/":
 					return err
 				case !d.IsDir():
 					add(e)
-				case e.UID != 0:
+				case e.UID != 0 || e.Mode != 0:
 					// As owned_below of the rules gives them.
-					add(entryFlag{Path: e.Path, Dir: true, UID: e.UID, GID: e.GID})
+					add(entryFlag{Path: e.Path, Dir: true, UID: e.UID, GID: e.GID, Mode: e.Mode})
 				}
 				return nil
 			}))

@@ -22,7 +22,7 @@ type tree struct {
 	file     bool
 	files    []string
 	packages []string // directories with a build file at or below it, itself left out
-	empty    string   // a directory without any file, "" where there is none
+	empty    []string // directories with nothing in them
 	git      []string // what git keeps, which is in no image
 	foreign  []foreign
 }
@@ -79,13 +79,13 @@ func (t *resolver) entry(at config.Path, image string, count *int, f plan.File) 
 		t.fail(append(at, "from"), "from: is a path below "+t.project.Top, "%s %w", f.From, err)
 		return nil
 	}
-	if problem := found.problem(root, globs, len(f.Glob) > 0); problem != nil {
+	if problem := found.problem(root, path.Clean(f.To), globs, len(f.Glob) > 0); problem != nil {
 		t.fail(append(at, "from"), "", "%w", problem)
 		return nil
 	}
 	globs = found.withoutGit(root, globs)
 	var labels []string
-	add := func(pkg string, srcs any, to, prefix string) {
+	add := func(pkg string, srcs any, to, prefix string, empty []string) {
 		*count++
 		name := image + "_files"
 		if *count > 1 {
@@ -93,7 +93,12 @@ func (t *resolver) entry(at config.Path, image string, count *int, f plan.File) 
 		}
 		r := rule.NewRule(filesKind, name)
 		r.SetSortedAttrs(nil) // Gazelle would sort srcs of a new rule, and not those of one that stands there
-		r.SetAttr("srcs", srcs)
+		if srcs != nil {
+			r.SetAttr("srcs", srcs)
+		}
+		if len(empty) > 0 {
+			r.SetAttr("directories", empty)
+		}
 		r.SetAttr("to", to)
 		if prefix != "" {
 			r.SetAttr("strip_prefix", prefix)
@@ -103,9 +108,12 @@ func (t *resolver) entry(at config.Path, image string, count *int, f plan.File) 
 		}
 		if f.UID != 0 || f.GID != 0 {
 			r.SetAttr("owner", fmt.Sprintf("%d:%d", f.UID, f.GID))
-			if !found.file && len(f.Glob) == 0 {
-				r.SetAttr("owned_below", path.Clean(f.To)) // as the embedded engine's layer.Collect does
-			}
+		}
+		if !found.file && (f.Mode != 0 || f.UID != 0 || f.GID != 0) {
+			r.SetAttr("owned_below", path.Clean(f.To)) // as the embedded engine's layer.Collect does
+		}
+		if f.Capabilities != "" {
+			r.SetAttr("capabilities", f.Capabilities)
 		}
 		r.SetAttr("visibility", []string{"//" + t.pkg + ":__pkg__"})
 		t.add(pkg, r)
@@ -120,7 +128,7 @@ func (t *resolver) entry(at config.Path, image string, count *int, f plan.File) 
 		if strings.HasPrefix(src, "@") {
 			src = ":" + src
 		}
-		add(pkg, []string{src}, f.To, prefix)
+		add(pkg, []string{src}, f.To, prefix, nil)
 		return labels
 	}
 	for _, dir := range append([]string{root}, found.packages...) {
@@ -132,13 +140,23 @@ func (t *resolver) entry(at config.Path, image string, count *int, f plan.File) 
 		reached = reached && slices.ContainsFunc(found.files, func(file string) bool {
 			return t.ws.owner(parent(file)) == pkg && globs.wants(relative(root, file))
 		})
-		if !reached {
+		var empty []string
+		if dir == root && len(f.Glob) == 0 {
+			for _, d := range found.empty {
+				empty = append(empty, relative(root, d))
+			}
+		}
+		if !reached && empty == nil {
 			continue // Bazel refuses a glob that matches nothing
 		}
 		prefix := relative(pkg, dir)
 		// A directory's content goes below to: even if it is a single file.
 		to := strings.TrimSuffix(path.Join(f.To, inside), "/") + "/"
-		add(pkg, glob(below(prefix, hidden(seen.include)), below(prefix, hidden(seen.exclude))), to, prefix)
+		var srcs any
+		if reached {
+			srcs = glob(below(prefix, hidden(seen.include)), below(prefix, hidden(seen.exclude)))
+		}
+		add(pkg, srcs, to, prefix, empty)
 	}
 	return labels
 }
@@ -165,7 +183,7 @@ func (t *resolver) labelOf(pkg, name string) string {
 }
 
 // problem says why Bazel cannot put the same files into an image as the embedded engine does.
-func (found *tree) problem(root string, globs patterns, filtered bool) error {
+func (found *tree) problem(root, to string, globs patterns, filtered bool) error {
 	wanted := func(p string) bool { return globs.wants(relative(root, p)) }
 	touched := func(f foreign) bool { return f.path == root || f.touches(root, globs) }
 	switch {
@@ -178,11 +196,11 @@ func (found *tree) problem(root string, globs patterns, filtered bool) error {
 	case slices.ContainsFunc(found.foreign, touched):
 		f := found.foreign[slices.IndexFunc(found.foreign, touched)]
 		return hinted("leave it out of the tree or by glob:, or "+own, "%s %s", f.path, f.why)
-	case !filtered && found.empty != "":
-		return hinted("put a file into it, remove it, or choose files with glob:", "%s is an empty directory, which Bazel does not see", found.empty)
+	case !filtered && len(found.empty) > 0 && !slices.Contains(found.empty, root):
+		return nil
 	case !slices.ContainsFunc(found.files, wanted):
 		if !filtered {
-			return hinted("put a file into it", "%s holds no file", root)
+			return hinted(fmt.Sprintf("put something into it, or create a directory in the image: directories: [{path: %s}]", to), "%s is an empty directory", root)
 		}
 		return hinted("patterns are relative to from:", "no file below %s matches the patterns", root)
 	}
@@ -217,7 +235,7 @@ func (t *resolver) tree(root string) (*tree, error) {
 	if found.file {
 		found.name(root)
 	} else {
-		if _, err := t.walk(found, root, root); err != nil {
+		if err := t.walk(found, root, root); err != nil {
 			return nil, err
 		}
 	}
@@ -243,8 +261,8 @@ func (t *resolver) expect(found *tree, root string) {
 	slices.Sort(found.packages)
 }
 
-// walk adds what is in dir, and tells whether it is a file at least.
-func (t *resolver) walk(found *tree, root, dir string) (holds bool, err error) {
+// walk adds what is in dir.
+func (t *resolver) walk(found *tree, root, dir string) error {
 	if dir != root && t.ws.isPackage(dir) {
 		found.packages = append(found.packages, dir)
 	}
@@ -256,8 +274,9 @@ func (t *resolver) walk(found *tree, root, dir string) (holds bool, err error) {
 	}
 	entries, err := os.ReadDir(t.ws.abs(dir))
 	if err != nil {
-		return false, fmt.Errorf("cannot be read: %w", err)
+		return fmt.Errorf("cannot be read: %w", err)
 	}
+	holds := false
 	for _, e := range entries {
 		p := path.Join(dir, e.Name())
 		switch {
@@ -270,11 +289,11 @@ func (t *resolver) walk(found *tree, root, dir string) (holds bool, err error) {
 			info, err := os.Stat(t.ws.abs(p))
 			found.foreign = append(found.foreign, foreign{p, "is a symbolic link, which Bazel follows instead of carrying it", err == nil && info.IsDir()})
 		case e.IsDir():
-			some, err := t.walk(found, root, p)
-			if err != nil {
-				return holds, err
+			if err := t.walk(found, root, p); err != nil {
+				return err
 			}
-			holds = holds || some
+			found.whiteout(p)
+			holds = true
 			continue
 		case !e.Type().IsRegular():
 			found.foreign = append(found.foreign, foreign{p, "is neither a file nor a directory", false})
@@ -284,9 +303,9 @@ func (t *resolver) walk(found *tree, root, dir string) (holds bool, err error) {
 		holds = true
 	}
 	if !holds {
-		found.empty = dir
+		found.empty = append(found.empty, dir)
 	}
-	return holds, nil
+	return nil
 }
 
 // gitFolder is what git keeps in a checkout, a folder or a file.
@@ -302,8 +321,16 @@ func (t *resolver) isLayout(dir string) bool {
 	return true
 }
 
+// whiteout looks for names that container runtimes take for the removal of a file: image spec, "Whiteouts".
+func (found *tree) whiteout(p string) {
+	if strings.HasPrefix(path.Base(p), ".wh.") {
+		found.foreign = append(found.foreign, foreign{p, "has a name that begins with .wh., which container runtimes take for the removal of a file", true})
+	}
+}
+
 // name looks for what no label can hold (LabelValidator.java).
 func (found *tree) name(p string) {
+	found.whiteout(p)
 	if strings.ContainsAny(p, `:\`) || strings.ContainsFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		found.foreign = append(found.foreign, foreign{p, "has a name that no label can hold", false})
 	}

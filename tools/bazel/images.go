@@ -2,6 +2,7 @@ package bazel
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -119,6 +120,15 @@ func (t *resolver) settings(i plan.Image, c plan.Child, vars config.Vars) attrib
 	if h := c.Config.Healthcheck; h != nil {
 		a["healthcheck"] = healthcheck(*h)
 	}
+	putDict("directories", directories(c.Directories))
+	links := map[string]string{}
+	for _, l := range c.Links {
+		links[l.Path] = l.To
+	}
+	putDict("links", links)
+	if c.Go != nil {
+		put("binary_capabilities", c.Go.Capabilities)
+	}
 	putList("cmd", c.Config.Cmd)
 	putList("ports", c.Config.Ports)
 	putList("volumes", c.Config.Volumes)
@@ -131,6 +141,22 @@ func (t *resolver) settings(i plan.Image, c plan.Child, vars config.Vars) attrib
 	}
 	putList("allow", allow)
 	return a
+}
+
+// directories writes directories as the rules take them: by path, owner and mode.
+func directories(list []plan.Directory) map[string]string {
+	all := map[string]string{}
+	for _, d := range list {
+		var about []string
+		if d.Owner != nil {
+			about = append(about, fmt.Sprintf("%d:%d", d.Owner.UID, d.Owner.GID))
+		}
+		if d.Mode != 0 {
+			about = append(about, fmt.Sprintf("%04o", d.Mode))
+		}
+		all[d.Path] = strings.Join(about, " ")
+	}
+	return all
 }
 
 // annotations of the image itself stand on the index as well, so they cannot be made of what its children share.

@@ -23,9 +23,9 @@ const (
 // replaced by what is generated, save what is marked `# keep`; all other attributes stay as they are.
 func Kinds() map[string]rule.KindInfo {
 	return map[string]rule.KindInfo{
-		imageKind: kind("binary files platforms", "base entrypoint cmd env user workdir ports volumes labels annotations "+
-			"stop_signal healthcheck created compression cgo allow overrides tag_prefix"),
-		filesKind:     kind("srcs", "to strip_prefix mode owner owned_below"),
+		imageKind: kind("binary files directories links platforms", "binary_capabilities base entrypoint cmd env user workdir ports volumes "+
+			"labels annotations stop_signal healthcheck created compression cgo allow overrides tag_prefix"),
+		filesKind:     kind("srcs directories", "to strip_prefix mode owner owned_below capabilities"),
 		debianKind:    kind("packages", "base slim"),
 		baseImageKind: kind("layouts", "base lock"),
 		tagsKind:      kind("image", "repository templates platform tag_prefix"),

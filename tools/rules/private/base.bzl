@@ -67,7 +67,7 @@ def _debian_base_impl(ctx):
         layers[compression] = [write_layer(ctx, ctx.label.name + "." + compression, args, depset([of.list], transitive = [of.debs]), compression)]
     return [
         DefaultInfo(files = depset([layers["gzip"][0].blob])),
-        BaseInfo(layers = layers, config = None, layout = None),
+        BaseInfo(layers = layers, config = None, layout = None, tree = None),
     ]
 
 _debian_base = rule(
@@ -106,11 +106,13 @@ def _image_base_impl(ctx):
             len(found),
         ))
     config = ctx.actions.declare_file(ctx.label.name + ".base.json")
+    tree = ctx.actions.declare_file(ctx.label.name + ".tree.json")
     args = arguments(ctx, "base")
     args.add("-name", ctx.attr.base)
     args.add("-platform", ctx.attr.platform)
     args.add_all(found, before_each = "-layout", expand_directories = False)
     args.add("-base", config)
+    args.add("-tree", tree)
     inputs = list(found)
     if ctx.file.lock:
         args.add("-lock", ctx.file.lock)
@@ -120,17 +122,17 @@ def _image_base_impl(ctx):
         mnemonic = "MultiarchBase",
         message = "Reading base %{label}",
         inputs = inputs,
-        outputs = [config],
+        outputs = [config, tree],
         args = args,
     )
     return [
         DefaultInfo(files = depset([config])),
-        BaseInfo(layers = {}, config = config, layout = found[0]),
+        BaseInfo(layers = {}, config = config, layout = found[0], tree = tree),
     ]
 
 _image_base = rule(
     implementation = _image_base_impl,
-    doc = "An image of one platform that others stand on. Its layers stay as they are, and are not read.",
+    doc = "An image of one platform that others are built on. Its layers stay as they are; they are read once, to list its directories.",
     attrs = {
         "layout": attr.label(mandatory = True, allow_files = True, doc = "The OCI image layout."),
         "lock": attr.label(allow_single_file = True, doc = "The multiarch.lock that says which image it has to be."),

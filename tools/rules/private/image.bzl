@@ -1,7 +1,7 @@
 """The image of one platform: a manifest and a config, made from the descriptors of layers alone."""
 
 load("//platforms:platforms.bzl", "PLATFORMS")
-load(":layer.bzl", "ASSEMBLE", "arguments", "assemble", "write_layer")
+load(":layer.bzl", "ASSEMBLE", "CREATED", "arguments", "assemble", "created", "tree_on", "write_layer")
 load(":layout.bzl", "layout_of")
 load(":manifest.bzl", "manifest_of")
 load(":providers.bzl", "BaseInfo", "ImageInfo", "LayerInfo", "LayoutInfo", "RecipeInfo")
@@ -30,23 +30,28 @@ def _program(ctx):
         ))
     return files[0]
 
-def _program_layer(ctx, program):
+def _program_layer(ctx, program, on):
     args = arguments(ctx, "layer")
     args.add("-holds", "program")
     args.add("-image", ctx.attr.image)
     args.add("-platform", ctx.attr.platform)
-    entry = json.encode({"path": ctx.attr.binary_path, "binary": True, "mode": 493, "from": "@"})
+    about = {"path": ctx.attr.binary_path, "binary": True, "mode": 493, "from": "@"}
+    if ctx.attr.binary_capabilities:
+        about["capabilities"] = ctx.attr.binary_capabilities
+    entry = json.encode(about)
 
     # The path is left to Bazel, which may map it.
     args.add(program, format = "-entry=" + entry.replace("%", "%%").replace("\"@\"", "\"%s\""))
     beside = _runfiles(ctx, program, args)
+    more = created(ctx, args)
     return write_layer(
         ctx,
         ctx.label.name,
         args,
-        depset([program], transitive = beside),
+        depset([program] + more, transitive = beside),
         ctx.attr.compression,
         PLATFORMS[ctx.attr.platform].os,
+        on,
     )
 
 def _runfiles(ctx, program, args):
@@ -127,7 +132,7 @@ def _image_impl(ctx):
     layers += [target[LayerInfo] for target in ctx.attr.layers]
     program = _program(ctx)
     if program:
-        layers.append(_program_layer(ctx, program))
+        layers.append(_program_layer(ctx, program, layers[-1].tree if layers else tree_on(base, ctx.attr.compression)))
 
     settings = ctx.actions.declare_file(ctx.label.name + ".settings.json")
     of = {"settings": _settings(ctx), "annotations": ctx.attr.annotations}
@@ -178,6 +183,7 @@ image = rule(
         "problems": attr.string_list(doc = "What the macro found wrong. It is said when the image is asked for, not when the package is loaded."),
         "binary": attr.label(allow_files = True, cfg = to_platform, doc = "The program."),
         "binary_path": attr.string(doc = "Where the program goes."),
+        "binary_capabilities": attr.string(doc = "File capabilities of the program."),
         "base": attr.label(providers = [BaseInfo], doc = "What is below all layers."),
         "layers": attr.label_list(providers = [LayerInfo], doc = "The layers below the program's, from the bottom up."),
         "compression": attr.string(default = "gzip", doc = "How the program's layer is compressed."),
@@ -185,7 +191,6 @@ image = rule(
         "cmd": attr.string_list(doc = "Of the config."),
         "inherits": attr.string_list(doc = "Which of entrypoint and cmd are left to the base."),
         "env": attr.string_dict(doc = "Of the config."),
-        "user": attr.string(doc = "Of the config."),
         "workdir": attr.string(doc = "Of the config."),
         "ports": attr.string_list(doc = "Of the config."),
         "volumes": attr.string_list(doc = "Of the config."),
@@ -198,6 +203,6 @@ image = rule(
         "uses_git": attr.bool(doc = "Whether templates of env, labels or annotations are about the checkout."),
         "allow": attr.string_list(doc = "The kinds of problems that the image may have."),
         "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
-    } | ASSEMBLE | VALIDATE | GIT_STATUS,
+    } | CREATED | ASSEMBLE | VALIDATE | GIT_STATUS,
     provides = [ImageInfo, LayoutInfo, RecipeInfo],
 )

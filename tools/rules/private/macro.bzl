@@ -14,7 +14,7 @@ _COMPRESSIONS = ["gzip", "zstd"]
 
 # What the static base's programs find in their environment where the image does not say otherwise comes from the base's
 # own descriptor, so that no second place has to know it.
-_DICTS = ["annotations", "env", "labels"]
+_DICTS = ["annotations", "directories", "env", "labels", "links"]
 
 # Other spellings of platforms, as multiarch.yaml accepts them.
 _SPELLINGS = {"linux/amd64/v1": "linux/amd64", "linux/arm": "linux/arm/v7", "linux/arm64/v8": "linux/arm64"}
@@ -80,7 +80,7 @@ def _problems_on(name, platform, settings):
     for key in settings["healthcheck"]:
         if key not in _HEALTHCHECK:
             found.append(where + "unknown key \"{}\" of healthcheck; known: {}".format(key, ", ".join(_HEALTHCHECK)))
-    if not settings["binary"] and not settings["files"] and base == "scratch":
+    if not settings["binary"] and not settings["files"] and not settings["directories"] and not settings["links"] and base == "scratch":
         found.append(where + "nothing is in it; give binary, files or a base")
     return found
 
@@ -89,7 +89,10 @@ def multiarch_image(
         platforms,
         binary = None,
         binary_path = None,
+        binary_capabilities = "",
         files = [],
+        directories = {},
+        links = {},
         base = "static",
         entrypoint = None,
         cmd = None,
@@ -121,7 +124,11 @@ def multiarch_image(
         binary: label of the program, of any language. It is built for each platform through a transition on `--platforms`.
             Its runfiles go beside it, below `binary_path` and `.runfiles`.
         binary_path: where the program goes; by default `/app/` and the image's name (with `.exe` on windows).
+        binary_capabilities: file capabilities of the program, as setcap takes them, such as `cap_net_bind_service=+ep`.
         files: labels of `multiarch_files`. They are not built for a platform, so that all platforms share one layer.
+        directories: directories to create, with owner and mode: `{"/var/lib/data": "65532:65532 0700"}`. Either may be left out:
+            then it is that of the base, or root and 0755.
+        links: symbolic links to create: `{"/usr/bin/sh": "busybox"}`.
         base: `static` (CA roots, time zones, passwd, /tmp), `scratch`, or the label of a `multiarch_debian` or
             `multiarch_base_image`, which has to have all the platforms.
         entrypoint: by default the program, or without one what the base says.
@@ -154,7 +161,10 @@ def multiarch_image(
     settings = dict(
         binary = binary,
         binary_path = binary_path,
+        binary_capabilities = binary_capabilities,
         files = files,
+        directories = directories,
+        links = links,
         base = base,
         entrypoint = entrypoint,
         cmd = cmd,
@@ -209,33 +219,45 @@ def multiarch_image(
         **{k: v for k, v in kwargs.items() if k != "testonly"}
     )
 
+def _needed(child):
+    """Returns the directories that have to exist for a container to start as configured."""
+    paths = {}
+    for path in [child["workdir"]] + child["volumes"]:
+        path = path.removeprefix("C:").replace("\\", "/").rstrip("/")
+        if path.startswith("/"):
+            paths[path] = None
+    return sorted(paths)
+
 def _one(image, name, platform, child, problems, shared, tag_prefix, kwargs):
     """Declares the image of a platform, and the layer of files, unless another platform has the same one."""
     row = PLATFORMS.get(platform)
     os = row.os if row else "linux"
     layers = []
     if problems:
-        child = child | {"files": [], "base": "scratch", "binary": None, "compression": "gzip"}
+        child = child | {"files": [], "directories": {}, "links": {}, "base": "scratch", "binary": None, "compression": "gzip"}
     if child["base"] == "static":
         layers.append(Label("//tools/rules/base:static_" + child["compression"]))
-    if child["files"]:
-        key = repr([child["files"], child["compression"], os == "windows"])
+    base = None
+    if child["base"] not in _BASES:
+        base = base_on(child["base"], platform)
+    needed = [] if problems else _needed(child)
+    created = {"directories": child["directories"], "links": child["links"], "needed": needed, "user": child["user"] if needed else ""}
+    if child["files"] or child["directories"] or child["links"] or (needed and not child["binary"]):
+        key = repr([child["files"], child["compression"], os == "windows", base or child["base"], created])
         if key not in shared:
             shared[key] = image + ".files" + ("_%d" % (len(shared) + 1) if shared else "")
             files_layer(
                 name = shared[key],
                 image = image,
                 files = child["files"],
+                base = base or (layers[0] if layers else None),
                 compression = child["compression"],
                 os = os,
                 platform = platform,
-                **kwargs
+                **(created | kwargs)
             )
         layers.append(shared[key])
-
-    base = None
-    if child["base"] not in _BASES:
-        base = base_on(child["base"], platform)
+        created = {}
 
     path = child["binary_path"] or "/app/" + image + (".exe" if os == "windows" else "")
     entrypoint = child["entrypoint"]
@@ -249,6 +271,8 @@ def _one(image, name, platform, child, problems, shared, tag_prefix, kwargs):
         problems = problems,
         binary = child["binary"],
         binary_path = path,
+        binary_capabilities = child["binary_capabilities"],
+        needed = created.get("needed", []),
         base = base,
         layers = layers,
         compression = child["compression"],

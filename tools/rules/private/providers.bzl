@@ -6,7 +6,8 @@ FilesInfo = provider(
     fields = {
         "groups": "list of structs: files (depset of File), prefix (of their short_path, cut off), to (absolute path), " +
                   "into (whether files go below to, or the only one is to), mode (int, 0 keeps whether a file is executable), uid, gid, " +
-                  "owned_below (absolute path, empty for none: the directories below it are of the same uid and gid)",
+                  "owned_below (absolute path, empty for none: it and the directories below it are of the same uid, gid and mode), " +
+                  "directories (list of absolute paths to create), capabilities (string)",
     },
 )
 
@@ -15,6 +16,7 @@ LayerInfo = provider(
     fields = {
         "blob": "File: the compressed tar",
         "descriptor": "File: JSON with mediaType, digest, size, diffID and createdBy",
+        "tree": "File: JSON, the directories and links of the image up to this layer",
     },
 )
 
@@ -32,6 +34,7 @@ BaseInfo = provider(
         "layers": "dict of lists of LayerInfo from the bottom up, by how they are compressed (gzip, zstd); empty for an image",
         "config": "File: JSON, the config of the base and what its layers are; None where it is no image",
         "layout": "File: the OCI image layout (a directory) that has its layers; None where it is no image",
+        "tree": "File: JSON, its directories and links; None where it is no image",
     },
 )
 

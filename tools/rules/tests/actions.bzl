@@ -26,6 +26,7 @@ def _image_actions_impl(ctx):
     asserts.equals(env, 1, len(by["MultiarchImage"]))
     asserts.equals(env, 1, len(by["MultiarchLayer"]), "only the program's layer is the image's own")
     _reads_no_blob(env, by["MultiarchImage"][0])
+    _reads_no_blob(env, by["MultiarchLayer"][0])
     target = analysistest.target_under_test(env)
     asserts.equals(env, by["MultiarchVerify"][0].outputs.to_list(), target[OutputGroupInfo]._validation.to_list())
     image = target[ImageInfo]

@@ -161,6 +161,40 @@ func TestOnAnImage(t *testing.T) {
 	}
 }
 
+// TestDirectoriesAndLinksOfTheBase lays files and a program over a base with directories that are not as others.
+func TestDirectoriesAndLinksOfTheBase(t *testing.T) {
+	needBazel(t)
+	_, _, layers := child(t, index(t, "laid"), 0)
+	require.Len(t, layers, 3)
+	lines, _ := list(t, layers[1])
+	assert.Equal(t, []string{
+		"0755 65532:65532 data/",
+		"0755 0:0 opt/",
+		"0750 7:8 opt/app/",
+		"0755 65532:65532 opt/app/work/",
+		"0755 0:0 run/",
+		"0750 3:4 run/state/",
+		"0750 3:4 run/state/some/",
+		"0750 3:4 run/state/some/none/",
+		"0755 0:0 srv/",
+		"0700 999:998 srv/pg/",
+		"0644 0:0 srv/pg/conf",
+	}, lines)
+	lines, _ = list(t, layers[2])
+	assert.Equal(t, []string{"0755 0:0 opt/", "0750 7:8 opt/app/", "0755 0:0 opt/app/laid"}, lines)
+	blob, err := layers[2].Uncompressed()
+	require.NoError(t, err)
+	defer blob.Close()
+	for entries := tar.NewReader(blob); ; {
+		h, err := entries.Next()
+		require.NoError(t, err)
+		if h.Typeflag == tar.TypeReg {
+			assert.Len(t, h.PAXRecords["SCHILY.xattr.security.capability"], 20)
+			return
+		}
+	}
+}
+
 func TestCompiledPrograms(t *testing.T) {
 	needBazel(t)
 	i := index(t, "compiled")
@@ -215,7 +249,7 @@ func TestPlainFileAsProgram(t *testing.T) {
 	lines, contents := list(t, below[1])
 	assert.Equal(t, []string{
 		"0755 0:0 etc/",
-		"0755 0:0 etc/plain/",
+		"0755 65532:65532 etc/plain/",
 		"0644 65532:65532 etc/plain/a",
 		"0755 65532:65532 etc/plain/sub/",
 		"0644 65532:65532 etc/plain/sub/b",
