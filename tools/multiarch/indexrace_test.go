@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -144,4 +145,17 @@ func TestParallelReplacements(t *testing.T) {
 	}
 	assert.Contains(t, []v1.Hash{digest("amd64"), digest("riscv64")}, list.Manifests[0].Digest)
 	assert.Equal(t, digest("arm64"), list.Manifests[1].Digest)
+}
+
+// TestIndexContentInEveryRegistry runs the script about the content of indexes with every kind of registry.
+func TestIndexContentInEveryRegistry(t *testing.T) {
+	for _, kind := range registrytest.Kinds()[1:] { // TestScripts runs it with the first
+		t.Run(kind, func(t *testing.T) {
+			host := registrytest.Start(t, kind).Host
+			params := scriptParams(t, func(*testscript.Env) string { return host })
+			params.Files = []string{"testdata/script/index_content.txtar", "testdata/script/index.txtar"}
+			// Scripts run in parallel, after this function has returned; the registry ends with the test.
+			t.Run("scripts", func(t *testing.T) { testscript.Run(t, params) })
+		})
+	}
 }

@@ -31,22 +31,31 @@ func TestScripts(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	require.NoError(t, err)
 	require.NotEmpty(t, scripts)
+	params := scriptParams(t, func(e *testscript.Env) string {
+		server := httptest.NewServer(registry.New(""))
+		e.Defer(server.Close)
+		return strings.TrimPrefix(server.URL, "http://")
+	})
+	params.Dir = "testdata/script"
+	testscript.Run(t, params)
+}
+
+// scriptParams says how scripts run, with the registry that start returns as $REGISTRY.
+func scriptParams(t *testing.T, start func(*testscript.Env) string) testscript.Params {
+	t.Helper()
 	goEnv := goEnvironment(t)
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+	return testscript.Params{
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			server := httptest.NewServer(registry.New(""))
-			e.Defer(server.Close)
 			self, err := exec.LookPath("multiarch")
 			if err != nil {
 				return err
 			}
 			e.Vars = append(e.Vars, goEnv...)
 			e.Vars = append(e.Vars, "BIN="+filepath.Dir(self))
-			e.Vars = append(e.Vars, "REGISTRY="+strings.TrimPrefix(server.URL, "http://"), "MULTIARCH_CACHE="+filepath.Join(e.WorkDir, ".cache"))
+			e.Vars = append(e.Vars, "REGISTRY="+start(e), "MULTIARCH_CACHE="+filepath.Join(e.WorkDir, ".cache"))
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
@@ -62,7 +71,7 @@ func TestScripts(t *testing.T) {
 			return err == nil, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "damage": damage, "sameentries": sameEntries, "foreign": foreign, "sameraw": sameRaw},
-	})
+	}
 }
 
 // goEnvironment is what the go command needs to find its caches: scripts otherwise run with an empty environment.
