@@ -107,7 +107,7 @@ func replaceLayout(ctx context.Context, dir string, images []Image, change layou
 	if err := os.MkdirAll(filepath.Join(w.blobs.dir, "sha256"), 0o755); err != nil {
 		return err
 	}
-	if err := w.put(ctx, images); err != nil {
+	if err := w.put(ctx, images, list); err != nil {
 		return err
 	}
 	if err := w.list(ctx, images); err != nil {
@@ -146,7 +146,7 @@ type layoutWriter struct {
 }
 
 // put writes the blobs of the images that the layout lacks.
-func (w *layoutWriter) put(ctx context.Context, images []Image) error {
+func (w *layoutWriter) put(ctx context.Context, images []Image, list layoutList) error {
 	var files []file
 	for _, image := range images {
 		entry, err := entryOf(image)
@@ -175,6 +175,9 @@ func (w *layoutWriter) put(ctx context.Context, images []Image) error {
 		}
 	}
 	for _, e := range w.entries {
+		if list.has(e) && !w.record.wrote(e) {
+			continue // another tool wrote it, and it stays as it is
+		}
 		w.record.Entries = append(w.record.Entries, recordedEntry{e.Annotations[nameAnnotation], e.Digest, w.change.build})
 	}
 	if err := w.record.write(w.dir); err != nil {

@@ -179,6 +179,22 @@ func TestBuildsRemoveTheirOwn(t *testing.T) {
 	assert.FileExists(t, blobPath(t, f.dir, two.Index))
 }
 
+// An entry that another tool wrote, of the very image that is built, stays its own.
+func TestAnEntryThatIsThereAlreadyIsNotOurs(t *testing.T) {
+	dir, hello := t.TempDir(), service(t, "hello", nil, amd64)
+	require.NoError(t, publish.Layout(t.Context(), dir, []publish.Image{hello}, nil))
+	require.NoError(t, os.Remove(filepath.Join(dir, ".multiarch.json")))
+	theirs := strings.Replace(readIndex(t, dir), `"annotations"`, `"x-unknown": [1.50], "annotations"`, 1)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "index.json"), []byte(theirs), 0o644))
+	for _, keep := range [][]string{{"hello"}, nil} {
+		require.NoError(t, publish.Layout(t.Context(), dir, []publish.Image{hello}, keep))
+		assert.Equal(t, theirs, readIndex(t, dir))
+		require.NoError(t, publish.Layout(t.Context(), dir, nil, keep))
+		assert.Equal(t, theirs, readIndex(t, dir))
+		assert.FileExists(t, blobPath(t, dir, hello.Index))
+	}
+}
+
 func TestABrokenIndexOfOtherToolsIsNotReplaced(t *testing.T) {
 	hello := service(t, "hello", nil, amd64)
 	for name, index := range map[string]string{

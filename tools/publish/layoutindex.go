@@ -122,6 +122,13 @@ func says(e indexjson.Entry, d v1.Descriptor) bool {
 	return e.Err == nil && e.Descriptor.Digest == d.Digest && e.Descriptor.Size == d.Size && e.Descriptor.MediaType == d.MediaType
 }
 
+// has reports whether an entry is there already.
+func (l layoutList) has(d v1.Descriptor) bool {
+	return slices.ContainsFunc(l.Entries, func(e indexjson.Entry) bool {
+		return nameOf(e) == d.Annotations[nameAnnotation] && says(e, d)
+	})
+}
+
 // sole reports whether nothing in the list is of other tools.
 func (l layoutList) sole(r layoutRecord) bool {
 	for _, key := range l.Keys() {
@@ -131,8 +138,22 @@ func (l layoutList) sole(r layoutRecord) bool {
 	}
 	return !slices.ContainsFunc(l.Entries, func(e indexjson.Entry) bool {
 		_, ours := r.entry(nameOf(e), e.Digest)
-		return !ours || e.Err != nil
+		return !ours || e.Err != nil || !plain(e)
 	})
+}
+
+// plain reports whether an entry has no fields but those that we write.
+func plain(e indexjson.Entry) bool {
+	o, err := indexjson.ParseObject(e.Raw)
+	if err != nil {
+		return false
+	}
+	for _, key := range o.Keys() {
+		if !slices.Contains([]string{"mediaType", "size", "digest", "annotations"}, key) {
+			return false
+		}
+	}
+	return true
 }
 
 // text is the content of index.json. If all of it is ours, it does not depend on what was there before.

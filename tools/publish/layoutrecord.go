@@ -68,6 +68,12 @@ func (r layoutRecord) entry(name, digest string) (recordedEntry, bool) {
 	return r.Entries[i], true
 }
 
+// wrote reports whether an entry is recorded.
+func (r layoutRecord) wrote(d v1.Descriptor) bool {
+	_, ok := r.entry(d.Annotations[nameAnnotation], d.Digest.String())
+	return ok
+}
+
 // lostName reports whether an entry is one of a build that was damaged so that it has no name any more.
 func (r layoutRecord) lostName(list layoutList, e indexjson.Entry) bool {
 	return nameOf(e) == "" && slices.ContainsFunc(r.Entries, func(ours recordedEntry) bool {
