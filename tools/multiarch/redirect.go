@@ -20,8 +20,7 @@ func (p *project) redirected() []config.Redirection {
 	return all
 }
 
-// noteRedirected tells what happens to the repositories that name a registry, and to mirrors. Where relative ones are
-// published is in the result.
+// noteRedirected names the repositories in full that are not written, and what takes their place.
 func (a *app) noteRedirected(all []config.Redirection) {
 	const few = 8
 	n := 0

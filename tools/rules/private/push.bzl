@@ -33,6 +33,7 @@ def multiarch_push(name, images, config = "", **kwargs):
     """Pushes many images, `bazel run`: first all blobs, then manifests and indexes by their digests, then all tags.
 
     What fails before the tags leaves every tag where it was. Flags of `multiarch release` can be given behind `--`.
+    With `--registry` (or `MULTIARCH_REGISTRY`) nothing is written outside that registry.
 
     Args:
         name: of the target.
