@@ -76,7 +76,7 @@ func exitCode(err error) int {
 		checksum  *debian.ChecksumError
 		expired   *debian.ExpiredError
 		companion *debian.CompanionError
-		lost      *debian.LostError
+		content   *debian.OtherContentError
 		pushing   *pushError
 		program   *programExit
 		existing  *sourceError
@@ -100,7 +100,7 @@ func exitCode(err error) int {
 	case errors.As(err, &compiling), errors.As(err, &tool):
 		return exitCompile
 	case errors.As(err, &base), errors.As(err, &archive), errors.As(err, &signature), errors.As(err, &packages), errors.As(err, &suite),
-		errors.As(err, &another), errors.As(err, &checksum), errors.As(err, &expired), errors.As(err, &companion), errors.As(err, &lost),
+		errors.As(err, &another), errors.As(err, &checksum), errors.As(err, &expired), errors.As(err, &companion), errors.As(err, &content),
 		errors.As(err, &existing), errors.As(err, &absent):
 		return exitBase
 	case errors.As(err, &program):

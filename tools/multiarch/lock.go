@@ -81,7 +81,8 @@ func (a *app) lockCommand() *cobra.Command {
 		Short: "Pin every base, per platform",
 		Long: `Ask registries and Debian archives what the bases of multiarch.yaml are right now, for every platform that an image
 wants, and write it to multiarch.lock, beside multiarch.yaml. What is locked stays as it is: --update asks again, for all bases or
-those named. Builds take bases as they are locked and ask nobody. The static base is part of multiarch: its digest and versions are recorded, so
+those named. Builds take bases as they are locked and ask nobody. Debian suites include their security and updates archives,
+unless the base has security: false. The static base is part of multiarch: its digest and versions are recorded, so
 that a change by an upgrade is noticed. Prints a line for everything that has changed.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, names []string) error {
@@ -216,7 +217,7 @@ func (a *app) outdatedCommand() *cobra.Command {
 		Use:   "outdated [BASE...]",
 		Short: "Print which bases have moved since they were locked",
 		Long: `Ask registries and Debian archives what the locked bases are right now, and print what differs: a line an image, a
-line a package. Nothing is written. Exits with 4 where something has moved; multiarch lock --update takes it over.`,
+line a package. Security updates are marked. Nothing is written. Exits with 4 where something has moved; multiarch lock --update takes it over.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			l, err := a.locking()

@@ -247,16 +247,18 @@ func (e *UnavailableError) Hint() string {
 // relock is what helps if a locked package cannot be had any more.
 const relock = "take the packages of today instead; run: multiarch lock --update"
 
-// LostError is returned for a package that the mirrors do not have, and the snapshot archive has with other content.
-type LostError struct{ Err error }
+// OtherContentError is returned for a locked package that mirrors or the snapshot archive have with other content.
+type OtherContentError struct{ Err error }
 
-func (e *LostError) Error() string { return "the snapshot archive: " + e.Err.Error() }
+func (e *OtherContentError) Error() string { return e.Err.Error() }
 
-// Unwrap returns what the snapshot archive has.
-func (e *LostError) Unwrap() error { return e.Err }
+// Unwrap returns what there is.
+func (e *OtherContentError) Unwrap() error { return e.Err }
 
 // Hint says what to do instead.
-func (e *LostError) Hint() string { return "nothing of it was kept; " + relock }
+func (e *OtherContentError) Hint() string {
+	return "nothing of it was kept; name a mirror that has what was locked, or " + relock
+}
 
 // suites are those that a base may stand on. Others stand beside them: trixie-backports.
 var suites = []string{"trixie", "bookworm", "bullseye", "forky", "stable", "oldstable", "testing", "unstable", "sid"}

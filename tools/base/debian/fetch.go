@@ -50,8 +50,15 @@ func (a *Archive) Fetch(ctx context.Context, store *cache.Store, p Package) (Deb
 	}
 	what := "package " + p.String() + " (" + p.Path + ")"
 	err := a.each(ctx, what, a.Mirrors, download)
-	if err == nil || len(a.Snapshots) == 0 || ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil {
 		return deb, err
+	}
+	var wrong *cache.WrongContentError
+	if errors.As(err, &wrong) {
+		err = &OtherContentError{err}
+	}
+	if len(a.Snapshots) == 0 {
+		return Deb{}, err
 	}
 	a.notify("%s: the mirrors do not have it; asking the snapshot archive", what)
 	archived := a.each(ctx, what, a.Snapshots, download)
@@ -63,7 +70,7 @@ func (a *Archive) Fetch(ctx context.Context, store *cache.Store, p Package) (Deb
 		return Deb{}, err // the mirrors have something wrong
 	}
 	if !errors.As(archived, &snapshots) {
-		return Deb{}, &LostError{archived}
+		return Deb{}, &OtherContentError{archived}
 	}
 	return Deb{}, &UnavailableError{
 		What: what, Mirrors: append(mirrors.Mirrors, snapshots.Mirrors...), Err: errors.Join(mirrors.Err, snapshots.Err), snapshots: true,
