@@ -30,10 +30,10 @@ func Check(c *config.Config, p *plan.Plan, dir, output string) error {
 	for _, i := range p.Images {
 		for _, child := range i.Children {
 			for n, f := range child.Files {
-				key := fmt.Sprintf("%q", []any{f.From, f.Glob})
+				key := fmt.Sprintf("%q", []any{f.From, f.To, f.Glob})
 				err, known := checked[key]
 				if !known {
-					err = check(tree, layer.Source{From: f.From, Glob: f.Glob}, output)
+					err = check(tree, layer.Source{From: f.From, To: f.To, Glob: f.Glob}, output)
 					checked[key] = err
 				}
 				if err != nil {

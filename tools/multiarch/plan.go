@@ -111,6 +111,12 @@ func (a *app) contents(p *plan.Plan) error {
 			for _, f := range c.Files {
 				content = append(content, f.From+" -> "+f.To)
 			}
+			for _, d := range c.Directories {
+				content = append(content, d.Path+"/")
+			}
+			for _, l := range c.Links {
+				content = append(content, "link "+l.Path+" -> "+l.To)
+			}
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", i.Name, c.Platform, c.Base.Name, strings.Join(content, ", "),
 				strings.Join(c.Config.Entrypoint, " "), i.Push.Repository)
 		}
