@@ -33,7 +33,7 @@ def refusals():
     _refused_image("cgo_windows", "image cgo_windows, windows/arm64: no platform has cgo on there", platforms = ["windows/arm64"], base = "scratch", binary = "script", cgo = True)
     _refused_image("empty", "nothing is in it", platforms = amd64, base = "scratch")
     _refused_image("stray_override", "overrides of linux/arm64, which is not among its platforms", platforms = amd64, overrides = {"linux/arm64": {}})
-    _refused_image("unknown_override", "unknown override \"port\"; known: annotations", platforms = amd64, overrides = {"linux/amd64": {"port": []}})
+    _refused_image("unknown_override", "unknown override \"port\"; known: allow, annotations", platforms = amd64, overrides = {"linux/amd64": {"port": []}})
     _refused_files("relative", "to = \"etc\" is not absolute", srcs = ["etc/a"], to = "etc")
     _refused_files("not_octal", "mode = \"9\" is not octal", srcs = ["etc/a"], to = "/etc/a", mode = "9")
     _refused_files("named_owner", "is not uid or uid:gid in numbers", srcs = ["etc/a"], to = "/etc/a", owner = "root")
