@@ -74,12 +74,13 @@ func Classify(err error) Fault {
 		return ForeignLayer
 	case errors.As(err, &html):
 		return NotARegistry
-	case errors.As(err, &answer):
-		return classifyAnswer(answer)
+	// Loopback is tried by plain HTTP after that, whose answer says nothing.
 	case errors.As(err, &authority):
 		return UnknownCA
 	case errors.As(err, &verify):
 		return InvalidCertificate
+	case errors.As(err, &answer):
+		return classifyAnswer(answer)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return ConnectionRefused
 	case errors.As(err, &dns) && dns.IsNotFound:

@@ -173,7 +173,8 @@ func TestUnknownCA(t *testing.T) {
 	// Loopback may speak plain HTTP, but only if it does.
 	_, err = remote.Get(ref, impatient.Options(t.Context())...)
 	require.Error(t, err)
-	assert.NotContains(t, registry.Hint(err, registry.Reading), "again")
+	assert.Equal(t, registry.UnknownCA, registry.Classify(err), "%v", err)
+	assert.Contains(t, registry.Hint(err, registry.Reading), "add the CA of "+ref.Context().RegistryStr())
 }
 
 // TestConnectionRefusedIsRetriedBriefly starts a registry after the first attempt.
