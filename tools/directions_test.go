@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	"tools/indexjson":             {},
 	"tools/publish":               {"tools/arch", "tools/indexjson", "tools/nearest", "tools/registry"},
 	"tools/inspect":               {"tools/arch", "tools/finding", "tools/memo", "tools/nearest", "tools/registry"},
-	"tools/index":                 {"tools/arch", "tools/image", "tools/indexjson", "tools/nearest"},
+	"tools/index":                 {"tools/arch", "tools/indexjson", "tools/nearest"},
 	"tools/run":                   {"tools/arch"},
 	"tools/pipeline":              {"tools/arch", "tools/nearest"},
 	"tools/smoke":                 {"tools/arch", "tools/run"},
