@@ -1,6 +1,7 @@
 package publish_test
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -105,8 +106,8 @@ func TestOnto(t *testing.T) {
 	_, err := push(t, quick, goal)
 	var changed *publish.ChangedError
 	require.ErrorAs(t, err, &changed)
-	require.ErrorContains(t, err, "hello: "+l.host+"/hello:latest has been changed by somebody else meanwhile: it stood for "+
-		digestOf(t, first.Index).String()+", and stands for "+digestOf(t, second.Index).String())
+	require.ErrorContains(t, err, "hello: "+l.host+"/hello:latest was changed by another process meanwhile: it was "+
+		digestOf(t, first.Index).String()+", and is "+digestOf(t, second.Index).String())
 	assert.Equal(t, digestOf(t, second.Index), l.digest(t, "hello:latest"))
 	assert.Equal(t, v1.Hash{}, l.digest(t, "hello:v1"))
 
@@ -131,4 +132,38 @@ func TestWhatAlreadyStoodIsNotSaidToHaveMoved(t *testing.T) {
 	assert.Len(t, partial.Standing, 3)
 	assert.Len(t, partial.Unmoved, 4)
 	assert.ErrorContains(t, err, "tags that were right before: "+l.host+"/hello:latest, ")
+}
+
+// What was made for a tag that did not exist is not pushed over one that does by now.
+func TestNewTagThatExistsMeanwhile(t *testing.T) {
+	first, joined := others(t, "first"), service(t, "hello", nil, amd64, arm64)
+	l := newLoopback(t, nil)
+	goal := target(l, joined, "latest")
+	goal.New = true
+	l.Choose(meanwhile("PUT /v2/hello/manifests/sha256:", func() { l.put(t, "hello", "latest", first) }))
+	_, err := push(t, quick, goal)
+	var changed *publish.ChangedError
+	require.ErrorAs(t, err, &changed)
+	require.ErrorContains(t, err, "it was missing, and is "+digestOf(t, first.Index).String())
+	assert.Equal(t, digestOf(t, first.Index), l.digest(t, "hello:latest"))
+	goal.New = false
+	_, err = push(t, quick, goal)
+	require.NoError(t, err)
+}
+
+// Entries that the repository has already are neither opened nor sent.
+func TestPresentEntriesAreNotOpened(t *testing.T) {
+	hello := service(t, "hello", []v1.Layer{newLayer(t, "base", 1000)}, amd64, arm64)
+	l := newLoopback(t, nil)
+	_, err := push(t, quick, target(l, hello, "latest"))
+	require.NoError(t, err)
+	goal := target(l, service(t, "hello", nil, amd64, arm64), "next")
+	present := childOf(t, service(t, "hello", nil, amd64, arm64), arm64)
+	goal.Present = map[string]bool{digestOf(t, present).String(): true}
+	_, err = push(t, quick, goal)
+	var status *publish.PushError
+	require.True(t, err == nil || errors.As(err, &status), "the registry says what is not there")
+	assert.Zero(t, l.count("HEAD /v2/hello/manifests/"+digestOf(t, present).String()))
+	assert.Zero(t, l.count("PUT /v2/hello/manifests/"+digestOf(t, present).String()))
+	assert.NotZero(t, l.count("PUT /v2/hello/manifests/"))
 }

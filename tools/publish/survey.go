@@ -105,27 +105,26 @@ func (d delivery) moves() bool {
 	return slices.ContainsFunc(d.tags, func(t *pointer) bool { return t.state != already })
 }
 
-// ChangedError is returned for a tag that somebody else has moved since what was to take its place was made of it.
+// ChangedError is returned for a tag, or an entry of a layout, that another process has changed since what was to take
+// its place was made from it.
 type ChangedError struct {
 	Tag TagChange
-	// Onto is what it stood for then.
+	// Onto is the digest that it had then, zero if it did not exist.
 	Onto v1.Hash
 }
 
 func (e *ChangedError) Error() string {
-	now := "does not exist any more"
-	if e.Tag.Before != (v1.Hash{}) {
-		now = "stands for " + e.Tag.Before.String()
+	state := func(h v1.Hash) string {
+		if h == (v1.Hash{}) {
+			return "missing"
+		}
+		return h.String()
 	}
-	then := "stood for " + e.Onto.String()
-	if e.Onto == (v1.Hash{}) {
-		then = "did not exist"
-	}
-	return fmt.Sprintf("%s has been changed by somebody else meanwhile: it %s, and %s", e.Tag.Reference, then, now)
+	return fmt.Sprintf("%s was changed by another process meanwhile: it was %s, and is %s", e.Tag.Reference, state(e.Onto), state(e.Tag.Before))
 }
 
 // Hint says what to do about it.
-func (e *ChangedError) Hint() string { return "run it again, on what it is now" }
+func (e *ChangedError) Hint() string { return "run it again, to change what it is now" }
 
 // immutable refuses to go on where a tag that is immutable would have to move.
 func (p *push) immutable(context.Context) error {
