@@ -37,7 +37,8 @@ func (b *base) annotate(o Options, j *Joined) error {
 	n := len(b.children)
 	b.children = slices.DeleteFunc(b.children, func(c Child) bool { return changed[c.attests] })
 	if n -= len(b.children); n > 0 {
-		j.Notes = append(j.Notes, fmt.Sprintf("left out %s of images whose annotations changed, which are for their former digests", plural(n, "attestation")))
+		j.Notes = append(j.Notes, fmt.Sprintf("left out %s of images whose annotations changed, and so their digests",
+			plural(n, "attestation")))
 	}
 	return nil
 }

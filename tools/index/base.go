@@ -41,8 +41,10 @@ func openBase(o Options) (*base, error) {
 		if e.Err == nil {
 			c.attests = attests(e.Descriptor)
 		}
-		if p := e.Descriptor.Platform; e.Err == nil && c.attests == "" && runs(e.Descriptor) && (p == nil || p.OS == "") && e.Descriptor.MediaType.IsImage() {
-			found := candidate{Child: c, listed: true, open: func() (v1.Image, error) { return o.Onto.Index.Image(e.Descriptor.Digest) }}
+		image := e.Err == nil && c.attests == "" && runs(e.Descriptor) && e.Descriptor.MediaType.IsImage()
+		if p := e.Descriptor.Platform; image && (p == nil || p.OS == "") {
+			open := func() (v1.Image, error) { return o.Onto.Index.Image(e.Descriptor.Digest) }
+			found := candidate{Child: c, listed: true, open: open}
 			if err := found.resolve(); err != nil {
 				return nil, fmt.Errorf("%s: %w", o.Onto.Name, err)
 			}

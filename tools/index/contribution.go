@@ -197,7 +197,8 @@ func (w *walk) start() error {
 		return fmt.Errorf("reading the manifest: %w", err)
 	}
 	h, size, _ := v1.SHA256(bytes.NewReader(raw)) // reading memory does not fail
-	c := w.candidate(indexjson.Entry{Descriptor: v1.Descriptor{MediaType: mediaType, Digest: h, Size: size}}, func() (v1.Image, error) { return w.source.Image, nil })
+	self := indexjson.Entry{Descriptor: v1.Descriptor{MediaType: mediaType, Digest: h, Size: size}}
+	c := w.candidate(self, func() (v1.Image, error) { return w.source.Image, nil })
 	c.listed = false
 	w.found = append(w.found, c)
 	return nil

@@ -194,7 +194,10 @@ func (c *indexChange) write(j *joined, onto *standingIndex) ([]string, error) {
 		}
 		return []string{t.given + "@" + digest.String()}, err
 	}
-	goal := publish.Target{Name: t.repository, Index: j.Index, Repository: t.repository, Tags: slices.Clone(c.request.tags), Sources: j.sources, Present: j.Present}
+	goal := publish.Target{
+		Name: t.repository, Index: j.Index, Repository: t.repository, Tags: slices.Clone(c.request.tags),
+		Sources: j.sources, Present: j.Present,
+	}
 	if onto != nil {
 		goal.Onto, goal.New = onto.digest, onto.source == nil
 		at := slices.Index(goal.Tags, t.tag)
