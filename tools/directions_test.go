@@ -49,7 +49,7 @@ var mayImport = map[string][]string{
 	"tools/inspect":               {"tools/arch", "tools/finding", "tools/memo", "tools/nearest", "tools/registry"},
 	"tools/index":                 {"tools/arch", "tools/indexjson", "tools/nearest"},
 	"tools/run":                   {"tools/arch"},
-	"tools/pipeline":              {"tools/arch", "tools/nearest"},
+	"tools/pipeline":              {"tools/arch", "tools/nearest", "tools/reference"},
 	"tools/smoke":                 {"tools/arch", "tools/run"},
 	"tools/bazel":                 {"tools/arch", "tools/base", "tools/config", "tools/image", "tools/lock", "tools/plan", "tools/reference"},
 	"tools/assemble":              {"tools/arch", "tools/base", "tools/base/debian", "tools/config", "tools/image", "tools/layer", "tools/lock", "tools/rootfs"},
