@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -21,6 +20,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/base"
 	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 	"github.com/multiarch-build/multiarch/tools/lock"
 	"github.com/multiarch-build/multiarch/tools/plan"
 )
@@ -249,7 +249,7 @@ func (w *workspace) rel(dir string) (string, error) {
 
 // ignored returns the directories that .bazelignore hides.
 func (w *workspace) ignored() ([]string, error) {
-	content, err := os.ReadFile(w.abs(".bazelignore"))
+	content, err := inputfile.ReadFile(w.abs(".bazelignore"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 
 	bzl "github.com/bazelbuild/buildtools/build"
+
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 )
 
 const fragmentHeader = "# Written by `multiarch generate`; do not edit.\n"
@@ -25,7 +26,7 @@ func (e *ForeignFileError) Hint() string { return "move what is in it to MODULE.
 // where it is needed, or where one stands that is so no more.
 func (w *Workspace) fragment() ([]File, error) {
 	file := path.Join(w.pkg, fragmentName)
-	old, err := os.ReadFile(w.ws.abs(file))
+	old, err := inputfile.ReadFile(w.ws.abs(file))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, &ParseError{file, err}
 	}

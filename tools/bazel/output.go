@@ -3,7 +3,6 @@ package bazel
 import (
 	"errors"
 	"maps"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	bzl "github.com/bazelbuild/buildtools/build"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 )
 
 // Packages lists the packages that hold, or held, generated rules.
@@ -86,7 +86,7 @@ func (w *Workspace) Others() ([]File, error) {
 }
 
 func (w *Workspace) whole(file string, content []byte) File {
-	old, _ := os.ReadFile(w.ws.abs(file)) // what cannot be read is stale
+	old, _ := inputfile.ReadFile(w.ws.abs(file)) // what cannot be read is stale
 	return File{file, old, content}
 }
 

@@ -13,6 +13,8 @@ import (
 	"github.com/bazelbuild/bazel-gazelle/rule"
 	bzl "github.com/bazelbuild/buildtools/build"
 	"golang.org/x/mod/modfile"
+
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 )
 
 // NoWorkspaceError is returned where a configuration does not stand in a Bazel module.
@@ -90,7 +92,7 @@ func (w *workspace) isFile(rel string) bool {
 
 // readModule takes from a MODULE.bazel, or a file that it includes, what labels depend on.
 func (w *workspace) readModule(file string) error {
-	content, err := os.ReadFile(w.abs(file))
+	content, err := inputfile.ReadFile(w.abs(file))
 	if err != nil {
 		return &ParseError{file, err}
 	}
@@ -212,7 +214,7 @@ func (w *workspace) load(pkg string) (f *rule.File, content []byte, err error) {
 		return nil, nil, nil
 	}
 	file := path.Join(pkg, name)
-	if content, err = os.ReadFile(w.abs(file)); err != nil {
+	if content, err = inputfile.ReadFile(w.abs(file)); err != nil {
 		return nil, nil, &ParseError{file, err}
 	}
 	if f, err = guarded(func() (*rule.File, error) { return rule.LoadData(file, pkg, content) }); err != nil {
@@ -237,7 +239,7 @@ func (w *workspace) goModule(dir string) (*modfile.File, string, error) {
 		file := path.Join(dir, "go.mod")
 		m, known := w.gomod[dir]
 		if !known {
-			content, err := os.ReadFile(w.abs(file))
+			content, err := inputfile.ReadFile(w.abs(file))
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
 			case err != nil:

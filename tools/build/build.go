@@ -19,6 +19,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/cache"
 	"github.com/multiarch-build/multiarch/tools/gobuild"
 	"github.com/multiarch-build/multiarch/tools/image"
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 	"github.com/multiarch-build/multiarch/tools/memo"
 	"github.com/multiarch-build/multiarch/tools/plan"
 )
@@ -60,7 +61,7 @@ type Result struct {
 // made again where the cache turns out to be damaged, when somebody reads the index. What the compiler refuses is
 // returned as *CompileError, joined, after every platform has been tried.
 func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
-	tree, err := os.OpenRoot(o.Dir)
+	tree, err := inputfile.OpenRoot(o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening the tree: %w", err)
 	}

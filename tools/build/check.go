@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 	"github.com/multiarch-build/multiarch/tools/layer"
 	"github.com/multiarch-build/multiarch/tools/plan"
 )
@@ -15,7 +16,7 @@ import (
 // them is returned as config.Errors, all of it. output is the directory to which images will be written as an OCI layout,
 // which no image may take in; it is "" where there is none.
 func Check(c *config.Config, p *plan.Plan, dir, output string) error {
-	tree, err := os.OpenRoot(dir)
+	tree, err := inputfile.OpenRoot(dir)
 	if err != nil {
 		return fmt.Errorf("opening the tree: %w", err)
 	}

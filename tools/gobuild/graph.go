@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/mod/modfile"
+
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 )
 
 // graph is what decides which module versions a build uses, apart from the module cache, whose content is fixed by
@@ -33,7 +35,7 @@ func (g *graph) workspace(file string) {
 	dir := filepath.Dir(file)
 	// The sum of dir/name.work is dir/name.work.sum.
 	g.files = append(g.files, file, file+".sum", filepath.Join(dir, "vendor", "modules.txt"))
-	content, err := os.ReadFile(file)
+	content, err := inputfile.ReadFile(file)
 	if err != nil {
 		return
 	}
@@ -67,7 +69,7 @@ func (g *graph) replaced(dir string, replacements []*modfile.Replace) {
 func (g *graph) module(dir string) *modfile.File {
 	file := filepath.Join(dir, "go.mod")
 	g.files = append(g.files, file)
-	content, err := os.ReadFile(file)
+	content, err := inputfile.ReadFile(file)
 	if err != nil {
 		return nil
 	}

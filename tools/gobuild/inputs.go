@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 )
 
 // input is something on disk that a binary is made of, with the digest of its content. Times are not compared: an edit
@@ -105,7 +107,7 @@ func (in input) read() string {
 }
 
 func readFile(name string) string {
-	f, err := os.Open(name)
+	f, err := inputfile.Open(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return absent

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 )
 
 // native is what C, C++ and assembly code of a package is made of and the go command does not look at: headers outside
@@ -241,7 +243,7 @@ func escape(path string) string {
 
 // indirect reports whether a library is a thin archive or a linker script.
 func indirect(file string) bool {
-	f, err := os.Open(file)
+	f, err := inputfile.Open(file)
 	if err != nil {
 		return false
 	}
@@ -268,7 +270,7 @@ var (
 
 // follow looks for the includes of a file, and for theirs.
 func (s *scanner) follow(file string) {
-	content, err := os.ReadFile(file)
+	content, err := inputfile.ReadFile(file)
 	if err != nil {
 		return
 	}

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 )
 
 // openPlain opens a file for reading at any place, decompressed, and returns what closes it. A compressed file is
 // decompressed into a temporary one.
 func openPlain(ctx context.Context, file string) (*os.File, func() error, error) {
-	f, err := os.Open(file)
+	f, err := inputfile.Open(file)
 	if err != nil {
 		return nil, nil, err
 	}

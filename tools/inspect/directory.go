@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 )
 
 // rooted is a directory whose symbolic links are followed within it only: nothing else of the machine becomes part of an
@@ -14,7 +16,7 @@ type rooted struct{ root *os.Root }
 // openRooted opens a directory. It stays open for as long as files of it may be read; the runtime closes it with the last
 // reference.
 func openRooted(dir string) (fs.FS, error) {
-	root, err := os.OpenRoot(dir)
+	root, err := inputfile.OpenRoot(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &PlaceError{what: dir + " is not an OCI layout: it does not exist", absent: true}
 	}

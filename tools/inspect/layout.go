@@ -14,12 +14,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/multiarch-build/multiarch/tools/manifest"
 	"github.com/multiarch-build/multiarch/tools/memo"
 )
 
 // metadataLimit is how long a manifest, index or config may be. Registries and runtimes take 4 MiB (distribution spec,
 // "Pushing Manifests"); what is longer is not read into memory.
-const metadataLimit = 8 << 20
+const metadataLimit = manifest.Limit
 
 // The annotations of index.json that name an entry: the one of the image spec ("Pre-Defined Annotation Keys"), and the
 // full reference that docker save and buildx write next to it.
@@ -120,6 +121,9 @@ func (l layout) read(name string) ([]byte, error) {
 	}
 	defer f.Close()
 	raw, err := readAll(f)
+	if err == nil {
+		err = manifest.Check(raw)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
@@ -128,11 +132,7 @@ func (l layout) read(name string) ([]byte, error) {
 
 // readAll reads a manifest or config, and no more than those may have.
 func readAll(r io.Reader) ([]byte, error) {
-	raw, err := io.ReadAll(io.LimitReader(r, metadataLimit+1))
-	if err == nil && len(raw) > metadataLimit {
-		err = fmt.Errorf("longer than the %d bytes a manifest or config may have", metadataLimit)
-	}
-	return raw, err
+	return manifest.Read(r)
 }
 
 func blobPath(h v1.Hash) string { return path.Join("blobs", h.Algorithm, h.Hex) }

@@ -170,7 +170,7 @@ func findBare(ctx context.Context, c registry.Client, ref string) (found, error)
 		return found{}, &PlaceError{what: ref + " does not exist", absent: true}
 	case err != nil:
 		return found{}, err
-	case info.Mode().IsRegular() && isFile:
+	case !info.IsDir() && isFile: // whether it can be read is found out by opening it
 		form := ociArchiveForm
 		all, err := openArchive(ctx, ref, func(a *archive) (*collection, error) {
 			if !a.has("oci-layout") {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 )
 
 // Name is what the file is called. It stands beside multiarch.yaml.
@@ -144,7 +144,7 @@ func (e *BrokenError) Hint() string {
 // or says that the file cannot be read.
 func Beside(config string) (*File, error) {
 	file := filepath.Join(filepath.Dir(config), Name)
-	content, err := os.ReadFile(file)
+	content, err := inputfile.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

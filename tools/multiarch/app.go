@@ -19,6 +19,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/cache"
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/git"
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 	"github.com/multiarch-build/multiarch/tools/lock"
 	"github.com/multiarch-build/multiarch/tools/plan"
 	"github.com/multiarch-build/multiarch/tools/registry"
@@ -213,7 +214,7 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 }
 
 func readConfig(file string) (*config.Config, error) {
-	content, err := os.ReadFile(file)
+	content, err := inputfile.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/build"
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/image"
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/publish"
 )
@@ -216,8 +217,19 @@ func (a *app) report(o outcome, results []build.Result, pushed map[string][]stri
 	return written
 }
 
+// replaceable refuses to replace a device, a pipe or a folder by a file.
+func replaceable(name string) error {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return &inputfile.KindError{Path: name, Mode: info.Mode()}
+	}
+	return nil
+}
+
 // writeFile replaces a file whole, or leaves it as it was.
 func writeFile(name string, content []byte) error {
+	if err := replaceable(name); err != nil {
+		return err
+	}
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-")
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 	"github.com/multiarch-build/multiarch/tools/pipeline"
 )
 
@@ -127,7 +128,7 @@ func (a *app) keepPipeline(f ciFlags, file string, content []byte, command strin
 	if wd, err := os.Getwd(); err == nil {
 		shown = filepath.FromSlash(from(wd, file))
 	}
-	old, err := os.ReadFile(file)
+	old, err := inputfile.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("reading the old pipeline: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"golang.org/x/mod/modfile"
 
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 	"github.com/multiarch-build/multiarch/tools/lock"
 	"github.com/multiarch-build/multiarch/tools/pipeline"
 	"github.com/multiarch-build/multiarch/tools/reference"
@@ -35,7 +36,7 @@ func (p *project) pipeline(a *app, f ciFlags, system pipeline.System, root strin
 	}
 	o.Package = packageOf(near)
 	o.Multiarch, o.GoVersion = f.multiarch, ownGo
-	content, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	content, err := inputfile.ReadFile(filepath.Join(root, "go.mod"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return o, fmt.Errorf("reading go.mod: %w", err)
 	}

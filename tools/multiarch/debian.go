@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/multiarch-build/multiarch/tools/base/debian"
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 	"github.com/multiarch-build/multiarch/tools/lock"
 )
 
@@ -42,7 +43,7 @@ func readKeyring(file string) ([]byte, error) {
 	if file == "" {
 		return nil, nil
 	}
-	content, err := os.ReadFile(file)
+	content, err := inputfile.ReadFile(file)
 	if err == nil && len(content) == 0 {
 		err = fmt.Errorf("%s is empty", file)
 	}

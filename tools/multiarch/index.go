@@ -87,7 +87,7 @@ func (a *app) createIndex(cmd *cobra.Command, f indexFlags, args []string) error
 		return err
 	}
 	client = client.Connected()
-	r, err := a.indexRequest(f, client, args)
+	r, err := a.indexRequest(cmd.Context(), f, client, args)
 	if err != nil {
 		return err
 	}

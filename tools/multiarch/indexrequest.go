@@ -1,9 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
-	"os"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -25,7 +25,7 @@ type request struct {
 }
 
 // indexRequest understands what was typed.
-func (a *app) indexRequest(f indexFlags, client registry.Client, args []string) (*request, error) {
+func (a *app) indexRequest(ctx context.Context, f indexFlags, client registry.Client, args []string) (*request, error) {
 	r := &request{tags: f.tags, options: index.Options{
 		Replace: f.replace, Annotations: map[string]string{}, Copy: true, NoAttestations: f.noAttestations, Docker: f.docker,
 		IgnoreMissing: f.ignoreMissing, Missing: inspect.IsMissing,
@@ -41,7 +41,7 @@ func (a *app) indexRequest(f indexFlags, client registry.Client, args []string) 
 		if len(sources) > 0 {
 			return nil, usagef("name the images in "+f.spec+", or all here", "--spec and SRC exclude each other")
 		}
-		content, err := os.ReadFile(f.spec)
+		content, err := readStream(ctx, f.spec)
 		if err != nil {
 			return nil, fmt.Errorf("reading the spec: %w", err)
 		}

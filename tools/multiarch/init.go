@@ -17,6 +17,7 @@ import (
 	"golang.org/x/mod/modfile"
 
 	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 )
 
 func (a *app) initCommand() *cobra.Command {
@@ -127,7 +128,7 @@ func isMain(dir string) bool {
 		if strings.HasSuffix(file, "_test.go") {
 			return false
 		}
-		content, err := os.ReadFile(file)
+		content, err := inputfile.ReadFile(file)
 		if err != nil || strings.Contains(string(content), "//go:build ignore") {
 			return false
 		}
@@ -143,7 +144,7 @@ func imageNameOf(below, dir string) string {
 	name := path.Base(below)
 	if below == "." {
 		name = filepath.Base(dir)
-		if content, err := os.ReadFile(filepath.Join(dir, "go.mod")); err == nil {
+		if content, err := inputfile.ReadFile(filepath.Join(dir, "go.mod")); err == nil {
 			if module := modfile.ModulePath(content); module != "" {
 				name = path.Base(module)
 			}

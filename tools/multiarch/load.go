@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/publish"
 )
@@ -81,7 +83,7 @@ func (a *app) loadBuilt(cmd *cobra.Command, s selection, o outcome, p pushFlags,
 
 // loadArchive loads what an archive holds. "-" is stdin.
 func (a *app) loadArchive(cmd *cobra.Command, loader publish.Loader, input string) (err error) {
-	file, remove, err := seekable(input, cmd.InOrStdin())
+	file, remove, err := seekable(cmd.Context(), input, cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
@@ -106,14 +108,15 @@ func (a *app) loadArchive(cmd *cobra.Command, loader publish.Loader, input strin
 
 // seekable returns the path of a file with the archive's bytes, which is the archive itself unless that is a pipe, and
 // what removes it where it is another.
-func seekable(input string, stdin io.Reader) (string, func() error, error) {
+func seekable(ctx context.Context, input string, stdin io.Reader) (string, func() error, error) {
+	stdin = inputfile.Interruptible(ctx, stdin)
 	if input != "-" {
-		f, err := os.Open(input)
+		f, err := inputfile.OpenStream(ctx, input)
 		if err != nil {
 			return "", nil, err
 		}
 		defer f.Close()
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		if info, err := os.Stat(input); err == nil && info.Mode().IsRegular() {
 			return input, func() error { return nil }, nil
 		}
 		stdin = f
@@ -128,6 +131,16 @@ func seekable(input string, stdin io.Reader) (string, func() error, error) {
 		return "", nil, errors.Join(fmt.Errorf("reading %s: %w", input, err), remove())
 	}
 	return spool.Name(), remove, nil
+}
+
+// readStream reads a file or a pipe to its end, or until ctx ends.
+func readStream(ctx context.Context, file string) ([]byte, error) {
+	f, err := inputfile.OpenStream(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
 }
 
 // indexOf is a source's index, or one of its image alone.

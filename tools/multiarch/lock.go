@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/base"
 	"github.com/multiarch-build/multiarch/tools/base/pull"
 	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 	"github.com/multiarch-build/multiarch/tools/lock"
 	"github.com/multiarch-build/multiarch/tools/registry"
 )
@@ -193,7 +193,7 @@ func (a *app) writeLock(l *locking, found map[string]lock.Base) error {
 	if err != nil {
 		return err
 	}
-	old, err := os.ReadFile(l.file)
+	old, err := inputfile.ReadFile(l.file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && len(next.Bases) == 0:
 		a.terminal.note("nothing to lock: %s", noWants)

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/spf13/cobra"
 
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 	"github.com/multiarch-build/multiarch/tools/reference"
 
 	"github.com/multiarch-build/multiarch/tools/registry"
@@ -41,7 +42,7 @@ processes. Where there is a multiarch.yaml, its registries: say how the registry
 			if err != nil {
 				return err
 			}
-			secret, err := readPassword(cmd.InOrStdin())
+			secret, err := readPassword(inputfile.Interruptible(cmd.Context(), cmd.InOrStdin()))
 			if err != nil {
 				return err
 			}

@@ -132,9 +132,12 @@ func (o outcome) checkMetadata() error {
 	if o.metadata == "" {
 		return nil
 	}
-	f, err := os.CreateTemp(filepath.Dir(o.metadata), "."+filepath.Base(o.metadata)+"-")
+	err := replaceable(o.metadata)
 	if err == nil {
-		err = errors.Join(f.Close(), os.Remove(f.Name()))
+		var f *os.File
+		if f, err = os.CreateTemp(filepath.Dir(o.metadata), "."+filepath.Base(o.metadata)+"-"); err == nil {
+			err = errors.Join(f.Close(), os.Remove(f.Name()))
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("the metadata could not be written: %w", err)

@@ -17,6 +17,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/build"
 	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 	"github.com/multiarch-build/multiarch/tools/publish"
 )
 
@@ -37,7 +38,7 @@ type prebuilt struct {
 
 // readPrebuilt reads the file.
 func readPrebuilt(name string) (*prebuilt, error) {
-	content, err := os.ReadFile(name)
+	content, err := inputfile.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("reading what was built: %w", err)
 	}
@@ -57,7 +58,7 @@ func (file *prebuilt) targets(p pushFlags, registry string) ([]publish.Target, e
 	for _, t := range file.Targets {
 		tags := p.tags
 		if tags == nil {
-			lines, err := os.ReadFile(t.Tags)
+			lines, err := inputfile.ReadFile(t.Tags)
 			if err != nil {
 				return nil, fmt.Errorf("image %s: reading its tags: %w", t.Name, err)
 			}

@@ -37,18 +37,31 @@ Manifests and tags are in memory, and lost when it ends, also with --dir: blobs 
 			if err != nil {
 				return usagef("name another address with --address; port 0 is any that is free", "starting the registry: %w", err)
 			}
-			_, port, err := net.SplitHostPort(l.Addr().String())
-			if err != nil {
-				return err
+			if at, ok := l.Addr().(*net.TCPAddr); !ok || !at.IP.IsLoopback() {
+				return errors.Join(usagef("name an address such as 127.0.0.1:5000", "%q is %s here, which is not on loopback", address, l.Addr()), l.Close())
 			}
-			a.terminal.result("localhost:%s", port)
-			a.terminal.note("press Ctrl-C to stop; push to it with: multiarch push --registry localhost:%s", port)
+			where := reachedAt(host, l.Addr())
+			a.terminal.result("%s", where)
+			a.terminal.note("press Ctrl-C to stop; push to it with: multiarch push --registry %s", where)
 			return registry.Serve(cmd.Context(), l, dir)
 		},
 	}
 	cmd.Flags().StringVar(&address, "address", "localhost:5000", "where to listen; port 0 is any that is free")
 	cmd.Flags().StringVar(&dir, "dir", "", "keep blobs in this folder, but no manifests or tags; default: in memory")
 	return cmd
+}
+
+// reachedAt is the address that clients use: the one that is listened on, or localhost if that was asked for and leads
+// there.
+func reachedAt(asked string, l net.Addr) string {
+	host, port, err := net.SplitHostPort(l.String())
+	if err != nil {
+		return l.String()
+	}
+	if asked == "localhost" && host == "127.0.0.1" {
+		host = asked
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // blobFolder makes sure that there is a folder that can be written, before the first push finds out. Only the last part

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/multiarch-build/multiarch/tools/indexjson"
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 )
 
 // The files of an OCI layout (image spec, "Image Layout"), and ours.
@@ -329,7 +330,7 @@ func refuseForeign(dir string) error {
 }
 
 func checkMark(dir string) error {
-	raw, err := os.ReadFile(filepath.Join(dir, markFile))
+	raw, err := inputfile.ReadFile(filepath.Join(dir, markFile))
 	if err != nil {
 		return err
 	}
@@ -344,7 +345,7 @@ func checkMark(dir string) error {
 
 // replaceFile gives the file at path the content, in one step, unless it has it already.
 func replaceFile(path string, content []byte) error {
-	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
+	if old, err := inputfile.ReadFile(path); err == nil && bytes.Equal(old, content) {
 		return nil
 	}
 	temp := filepath.Join(filepath.Dir(path), temporary+filepath.Base(path))

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/multiarch-build/multiarch/tools/indexjson"
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 )
 
 // BrokenLayoutError is returned for a layout whose index.json cannot be read and may list what other tools have written.
@@ -42,7 +42,7 @@ type layoutList struct {
 // readList reads the index.json in dir. If all of it was ours, one that is damaged is as good as none.
 func readList(dir string, r layoutRecord) (layoutList, error) {
 	file := filepath.Join(dir, indexFile)
-	raw, err := os.ReadFile(file)
+	raw, err := inputfile.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return emptyList(nil)
 	}
@@ -170,7 +170,7 @@ func (l layoutList) text(r layoutRecord) ([]byte, error) {
 
 // unchanged reports whether the file still is what was read. Other tools do not know our lock.
 func (l layoutList) unchanged(dir string) bool {
-	raw, err := os.ReadFile(filepath.Join(dir, indexFile))
+	raw, err := inputfile.ReadFile(filepath.Join(dir, indexFile))
 	if l.raw == nil {
 		return errors.Is(err, fs.ErrNotExist)
 	}

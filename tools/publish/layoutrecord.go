@@ -2,7 +2,6 @@ package publish
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multiarch-build/multiarch/tools/indexjson"
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 )
 
 // recordFile holds what multiarch has written into a layout. Other tools write into layouts too, and nothing of theirs
@@ -39,7 +39,7 @@ type recordedEntry struct {
 // readRecord returns the record of the layout in dir. One that is missing or damaged says that nothing is ours.
 func readRecord(dir string) layoutRecord {
 	var r layoutRecord
-	raw, err := os.ReadFile(filepath.Join(dir, recordFile))
+	raw, err := inputfile.ReadFile(filepath.Join(dir, recordFile))
 	if err != nil || json.Unmarshal(raw, &r) != nil {
 		return layoutRecord{}
 	}

@@ -27,7 +27,7 @@ func New(dir string) http.Handler {
 		blobs = registry.NewDiskBlobHandler(dir)
 	}
 	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(true), registry.WithBlobHandler(blobs))
-	return &mounting{inner, blobs}
+	return whole{&mounting{inner, blobs}}
 }
 
 // mounting adds the one request to go-containerregistry's registry that it does not know, and without which docker
@@ -55,12 +55,15 @@ func (m *mounting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusCreated)
 }
 
-// Serve runs the registry of New until ctx ends, on l, which the caller has opened and Serve closes. A nil error means
-// that ctx ended and no request was cut off.
+// Serve runs the registry of New until ctx ends, on l, which the caller has opened and Serve closes. It answers only
+// requests that name this machine, since anyone may push to it. A nil error means that ctx ended and no request was cut
+// off.
 func Serve(ctx context.Context, l net.Listener, dir string) error {
 	server := &http.Server{
-		Handler:           New(dir),
+		Handler:           local{New(dir)},
 		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          log.New(io.Discard, "", 0),
 	}
 	// The server's Serve returns as soon as Shutdown begins, so the requests under way are waited for here.

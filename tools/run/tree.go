@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 
 	securejoin "github.com/cyphar/filepath-securejoin"
+
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 )
 
 // tree is the root file system of an image, below a directory of this machine. Names in it are those a program in a
@@ -31,7 +33,7 @@ func newTree(dir string) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a root for the image: %w", err)
 	}
-	root, err := os.OpenRoot(dir)
+	root, err := inputfile.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening the image's root: %w", err)
 	}

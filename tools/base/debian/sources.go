@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -13,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
+
+	"github.com/multiarch-build/multiarch/tools/inputfile"
 )
 
 // Names of suites in Debian's archives. Suites of the security archive were in a folder until buster.
@@ -66,7 +67,7 @@ func Sources(root string, keyring []byte) (Mirrors, error) {
 		files = append(files, found...)
 	}
 	for _, name := range files {
-		content, err := os.ReadFile(name)
+		content, err := inputfile.ReadFile(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -119,7 +120,7 @@ func signedWith(root, option string, keyring []byte) bool {
 		if len(keyring) == 0 && strings.Contains(word, "debian-archive") {
 			return true
 		}
-		content, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(word)))
+		content, err := inputfile.ReadFile(filepath.Join(root, filepath.FromSlash(word)))
 		if err != nil || len(content) == 0 {
 			return false
 		}
@@ -210,7 +211,7 @@ func mirrorsOf(root string, uris []string) ([]string, error) {
 			out = append(out, uri)
 		case "mirror+file":
 			list := filepath.Join(root, filepath.FromSlash(strings.TrimLeft(strings.TrimPrefix(uri, "mirror+file:"), "/")))
-			content, err := os.ReadFile(list)
+			content, err := inputfile.ReadFile(list)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
