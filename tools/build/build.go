@@ -40,6 +40,9 @@ type Options struct {
 	// Fetched, if it is set, is called when more packages of a base have been downloaded for an architecture, in bytes.
 	// Calls may overlap.
 	Fetched func(base, architecture string, done, total int64)
+	// Verified says that inspect.Checks with the same Store will verify the results: what a layer holds is then noted
+	// while it is written, so that it need not be read again.
+	Verified bool
 	// Progress, where it is not nil, is called for every image that is finished. Calls do not overlap.
 	Progress func(Event)
 }
@@ -67,7 +70,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
 	}
 	// It stays open for as long as somebody may read the layers; the runtime closes it with the last reference.
 	jobs := cmp.Or(o.Jobs, runtime.NumCPU())
-	e := &engine{tree: tree, pull: o.Pull, join: o.Join, packages: packageSource{o.Debian, o.Fetched}, layers: newLayers(ctx, o.Store, jobs)}
+	e := &engine{tree: tree, pull: o.Pull, join: o.Join, packages: packageSource{o.Debian, o.Fetched}, layers: newLayers(ctx, o, jobs)}
 	e.newCompiler = func(ctx context.Context) (*gobuild.Builder, error) { return gobuild.New(ctx, o.Dir, o.Store, jobs) }
 	return e.run(ctx, p, o.Progress)
 }

@@ -2,15 +2,17 @@ package build
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multiarch-build/multiarch/tools/base"
 	"github.com/multiarch-build/multiarch/tools/cache"
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/gobuild"
 	"github.com/multiarch-build/multiarch/tools/image"
+	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/layer"
 	"github.com/multiarch-build/multiarch/tools/memo"
 	"github.com/multiarch-build/multiarch/tools/plan"
@@ -27,10 +29,11 @@ type layers struct {
 	collected memo.Map[string, []layer.Entry]
 	entries   memo.Value[[]layer.Entry] // of the static base
 	trees     memo.Map[string, *rootfs.Tree]
+	observe   bool // note what layers hold while they are written
 }
 
-func newLayers(life context.Context, store *cache.Store, jobs int) *layers {
-	return &layers{life: life, store: store, slots: make(chan struct{}, jobs)}
+func newLayers(life context.Context, o Options, jobs int) *layers {
+	return &layers{life: life, store: o.Store, slots: make(chan struct{}, jobs), observe: o.Verified}
 }
 
 const recordKind = "layer"
@@ -125,15 +128,21 @@ func (l *layers) kept(key, createdBy string, now, later func() (layer.Descriptor
 func (l *layers) write(ctx context.Context, key string, entries []layer.Entry, o layer.Options) (d layer.Descriptor, err error) {
 	l.slots <- struct{}{}
 	defer func() { <-l.slots }()
-	h, err := l.store.Write(func(w io.Writer) (err error) {
+	var observer *inspect.Observer
+	_, err = l.store.Write(func(w io.Writer) (_ v1.Hash, err error) {
+		if l.observe {
+			observer = inspect.NewObserver() // the store may have to start again
+			defer observer.Close()
+			o.Observe = observer.Visit
+		}
 		d, err = layer.Write(ctx, w, entries, o)
-		return err
+		return d.Digest, err
 	})
-	if err == nil && h != d.Digest {
-		err = errors.New("the cache did not store what was written")
-	}
 	if err != nil {
 		return d, err
+	}
+	if observer != nil {
+		observer.Keep(l.store, v1.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}, d.DiffID)
 	}
 	return d, l.store.Put(recordKind, key, d)
 }

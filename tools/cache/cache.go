@@ -82,9 +82,10 @@ func (s *Store) Folder(elem ...string) (string, error) {
 	return dir, nil
 }
 
-// Write creates a blob: write is called with a writer for its content, and the whole blob is in the store once Write
-// returns. The digest is computed on the way. write is called again if the cache was removed in the meantime.
-func (s *Store) Write(write func(w io.Writer) error) (h v1.Hash, err error) {
+// Write creates a blob: write passes its content to w and returns the SHA-256 of exactly these bytes, which every writer
+// of layers computes anyway. The whole blob is in the store once Write returns. write is called again if the cache was
+// removed in the meantime.
+func (s *Store) Write(write func(w io.Writer) (v1.Hash, error)) (h v1.Hash, err error) {
 	err = s.again(func() error {
 		h, err = s.write(write)
 		return err
@@ -92,17 +93,16 @@ func (s *Store) Write(write func(w io.Writer) error) (h v1.Hash, err error) {
 	return h, err
 }
 
-func (s *Store) write(write func(w io.Writer) error) (v1.Hash, error) {
+func (s *Store) write(write func(w io.Writer) (v1.Hash, error)) (v1.Hash, error) {
 	f, err := os.CreateTemp(s.path("tmp"), "blob-")
 	if err != nil {
 		return v1.Hash{}, s.failed(err)
 	}
 	defer os.Remove(f.Name()) // fails once it has been renamed
-	sum := sha256.New()
-	if err := write(io.MultiWriter(f, sum)); err != nil {
+	h, err := write(f)
+	if err != nil {
 		return v1.Hash{}, errors.Join(err, f.Close())
 	}
-	h := hashOf(sum)
 	return h, s.commit(f, s.blob(h))
 }
 

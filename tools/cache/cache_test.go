@@ -25,12 +25,20 @@ func open(t *testing.T, dir string) *cache.Store {
 	return s
 }
 
-func put(t *testing.T, s *cache.Store, content string) v1.Hash {
+// content returns a writer of a blob.
+func content(text string) func(io.Writer) (v1.Hash, error) {
+	return func(w io.Writer) (v1.Hash, error) {
+		if _, err := io.WriteString(w, text); err != nil {
+			return v1.Hash{}, err
+		}
+		h, _, err := v1.SHA256(strings.NewReader(text))
+		return h, err
+	}
+}
+
+func put(t *testing.T, s *cache.Store, text string) v1.Hash {
 	t.Helper()
-	h, err := s.Write(func(w io.Writer) error {
-		_, err := io.WriteString(w, content)
-		return err
-	})
+	h, err := s.Write(content(text))
 	require.NoError(t, err)
 	return h
 }
@@ -67,9 +75,9 @@ func TestWhatFailsLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	cause := errors.New("cause")
-	_, err := s.Write(func(w io.Writer) error {
+	_, err := s.Write(func(w io.Writer) (v1.Hash, error) {
 		_, _ = io.WriteString(w, "half")
-		return cause
+		return v1.Hash{}, cause
 	})
 	assert.ErrorIs(t, err, cause)
 	for _, d := range []string{"tmp", "blobs/sha256"} {
@@ -117,7 +125,7 @@ func TestManyWriters(t *testing.T) {
 			if !assert.NoError(t, err) {
 				return
 			}
-			h, err := s.Write(func(w io.Writer) error { _, err := fmt.Fprint(w, i%3); return err })
+			h, err := s.Write(content(fmt.Sprint(i % 3)))
 			assert.NoError(t, err)
 			assert.True(t, s.Check(h))
 			assert.NoError(t, s.Put("kind", "key", i))

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -19,7 +20,7 @@ func TestRecordsAreBoundToTheirKeys(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(dir, "records", "*"))
 	require.NoError(t, err)
 	require.Len(t, files, 1)
-	content, err := os.ReadFile(files[0])
+	raw, err := os.ReadFile(files[0])
 	require.NoError(t, err)
 	require.NoError(t, s.Put("kind", "second", 2))
 	for _, keys := range []string{"second", "third"} {
@@ -28,7 +29,7 @@ func TestRecordsAreBoundToTheirKeys(t *testing.T) {
 	all, err := filepath.Glob(filepath.Join(dir, "records", "*"))
 	require.NoError(t, err)
 	for _, file := range all {
-		require.NoError(t, os.WriteFile(file, content, 0o644))
+		require.NoError(t, os.WriteFile(file, raw, 0o644))
 	}
 	var got int
 	assert.True(t, s.Get("kind", "first", &got))
@@ -56,12 +57,11 @@ func TestWriteSurvivesTheRemovalOfTheCache(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "cache")
 	s := open(t, dir)
 	calls := 0
-	h, err := s.Write(func(w io.Writer) error {
+	h, err := s.Write(func(w io.Writer) (v1.Hash, error) {
 		if calls++; calls == 1 {
 			require.NoError(t, os.RemoveAll(dir))
 		}
-		_, err := io.WriteString(w, "content")
-		return err
+		return content("content")(w)
 	})
 	require.NoError(t, err)
 	assert.Equal(t, 2, calls)
@@ -74,7 +74,7 @@ func TestWriteSurvivesTheRemovalOfTheCache(t *testing.T) {
 	assert.Equal(t, "content", string(got), "what is open stays readable")
 	require.NoError(t, s.Put("kind", "key", 1))
 
-	_, err = s.Write(func(io.Writer) error { return os.RemoveAll(dir) })
+	_, err = s.Write(func(io.Writer) (v1.Hash, error) { return v1.Hash{}, os.RemoveAll(dir) })
 	assert.ErrorContains(t, err, "removed 3 times", "it is not tried for ever")
 }
 

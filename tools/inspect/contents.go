@@ -65,12 +65,17 @@ const (
 
 var errCrowded = errors.New("it has more than 4,000,000 files, or 700,000 directories, links and programs")
 
+func newContents() *contents {
+	return &contents{
+		entries: map[string]entry{}, plain: plainFiles{}, folding: plainFiles{}, gone: map[string]bool{},
+		opaque: map[string]bool{}, room: listLimit,
+	}
+}
+
 // readLayer reads a layer. Without an examiner only its bytes are measured. An error means that the
 // layer could not be got hold of, and that this is not the image's fault.
 func readLayer(ctx context.Context, s *Source, img v1.Image, d v1.Descriptor, e *examiner) (*contents, error) {
-	c := &contents{
-		entries: map[string]entry{}, plain: plainFiles{}, folding: plainFiles{}, gone: map[string]bool{}, opaque: map[string]bool{}, room: listLimit,
-	}
+	c := newContents()
 	err := func() error {
 		layer, err := img.LayerByDigest(d.Digest)
 		if err != nil {

@@ -47,6 +47,8 @@ func (p *program) strings() []string {
 }
 
 const (
+	// memoryLimit is how long a binary may be to be examined in memory, in bytes. Longer ones go to a temporary file.
+	memoryLimit = 16 << 20
 	// spoolLimit is how long a binary may be to be examined inside, in bytes.
 	spoolLimit = 512 << 20
 	// insideLimit is how many bytes of a binary are looked at to find what is needed of it: damaged or hostile headers
@@ -58,9 +60,10 @@ const (
 	pathLimit = 4096
 )
 
-// examiner looks into executable files, one at a time. Each is put into a temporary file, which keeps memory flat.
+// examiner looks into executable files, one at a time. Each is copied to memory or, if it is long, to a temporary file.
 type examiner struct {
-	spool *os.File
+	memory bytes.Buffer
+	spool  *os.File
 	// named is set where the system lets no open file be removed, which is otherwise done at once: then nothing is left
 	// behind, however the process ends.
 	named bool
@@ -103,7 +106,7 @@ func (e *examiner) examine(name string, h *tar.Header, content io.Reader, execut
 		p.unread = "it is stored as a sparse file"
 		return p, nil
 	}
-	inside, err := e.store(io.MultiReader(bytes.NewReader(head), content))
+	inside, err := e.store(io.MultiReader(bytes.NewReader(head), content), h.Size)
 	if err != nil {
 		return nil, err
 	}
@@ -133,8 +136,16 @@ func scriptInterpreter(head []byte) (interpreter, argument string, ok bool) {
 	return words[0], "", true
 }
 
-// store copies a file to where any part of it can be read.
-func (e *examiner) store(content io.Reader) (io.ReaderAt, error) {
+// store copies a file of size bytes to where any part of it can be read, until the next one is stored.
+func (e *examiner) store(content io.Reader, size int64) (io.ReaderAt, error) {
+	if size <= memoryLimit {
+		e.memory.Reset()
+		e.memory.Grow(int(size) + bytes.MinRead)
+		if _, err := e.memory.ReadFrom(content); err != nil {
+			return nil, err
+		}
+		return &metered{bytes.NewReader(e.memory.Bytes()), insideLimit}, nil
+	}
 	err := func() (err error) {
 		if e.spool == nil {
 			if e.spool, err = os.CreateTemp("", "multiarch-inspect-*"); err != nil {

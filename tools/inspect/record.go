@@ -45,7 +45,7 @@ type programRecord struct {
 	Cut, Unread           string
 }
 
-func (c *layerCache) layerKey(d v1.Descriptor) string { return checksVersion + " " + d.Digest.String() }
+func layerKey(d v1.Descriptor) string { return checksVersion + " " + d.Digest.String() }
 
 // keep remembers a layer whose bytes are those of its digest.
 func (c *layerCache) keep(d v1.Descriptor, content *contents) {
@@ -53,17 +53,21 @@ func (c *layerCache) keep(d v1.Descriptor, content *contents) {
 		content.digest != d.Digest {
 		return
 	}
+	remember(c.checks.Memory, d, content)
+}
+
+// remember puts a layer into a memory. What cannot be remembered is read again.
+func remember(memory Memory, d v1.Descriptor, content *contents) {
 	var raw bytes.Buffer
 	if gob.NewEncoder(&raw).Encode(content.record()) == nil {
-		// What cannot be remembered is read again.
-		_ = c.checks.Memory.Put(layerKind, c.layerKey(d), raw.Bytes())
+		_ = memory.Put(layerKind, layerKey(d), raw.Bytes())
 	}
 }
 
 // recall finds what is remembered of a layer.
 func (c *layerCache) recall(d v1.Descriptor) (*contents, bool) {
 	var raw []byte
-	if c.checks.Memory == nil || !c.checks.Memory.Get(layerKind, c.layerKey(d), &raw) {
+	if c.checks.Memory == nil || !c.checks.Memory.Get(layerKind, layerKey(d), &raw) {
 		return nil, false
 	}
 	var r layerRecord

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -36,6 +37,8 @@ type Options struct {
 	Zstd bool
 	// Epoch is the modification time of every entry. Fractions of a second are dropped.
 	Epoch time.Time
+	// Observe, unless it is nil, is called for every entry that is written. It does not change the bytes.
+	Observe Observer
 }
 
 // gzipLevel is klauspost's third: on Go binaries a tenth smaller than the standard library's fastest (which ko uses),
@@ -61,7 +64,7 @@ func Write(ctx context.Context, w io.Writer, entries []Entry, o Options) (Descri
 	}
 	plain := &meter{w: compressor, hash: sha256.New()}
 	tw := tar.NewWriter(plain)
-	copied := make([]byte, 128<<10)
+	copied := make([]byte, chunk)
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
 			return Descriptor{}, err
@@ -122,6 +125,9 @@ func writeEntry(tw *tar.Writer, e Entry, o Options, buf []byte) error {
 		return err
 	}
 	if e.Kind != File {
+		if o.Observe != nil {
+			o.Observe(h, strings.NewReader(""))
+		}
 		return nil
 	}
 	content, err := e.Open()
@@ -134,9 +140,13 @@ func writeEntry(tw *tar.Writer, e Entry, o Options, buf []byte) error {
 	if e.SHA256 != "" {
 		to = io.MultiWriter(tw, sum)
 	}
-	n, err := io.CopyBuffer(struct{ io.Writer }{to}, io.LimitReader(content, e.Size+1), buf)
+	written := &tee{from: io.LimitReader(content, e.Size+1), to: to}
+	if o.Observe != nil {
+		o.Observe(h, io.LimitReader(written, e.Size))
+	}
+	err = written.drain(buf)
 	switch {
-	case errors.Is(err, tar.ErrWriteTooLong), err == nil && n != e.Size,
+	case errors.Is(err, tar.ErrWriteTooLong), err == nil && written.n != e.Size,
 		err == nil && e.SHA256 != "" && hex.EncodeToString(sum.Sum(nil)) != e.SHA256:
 		return errors.New("the file changed while it was read; run the command again")
 	}
