@@ -5,6 +5,7 @@ package layer
 
 import (
 	"archive/tar"
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -58,7 +59,9 @@ func Write(ctx context.Context, w io.Writer, entries []Entry, o Options) (Descri
 		return Descriptor{}, err
 	}
 	compressed := &meter{w: w, hash: sha256.New()}
-	compressor, mediaType, err := newCompressor(compressed, o.Zstd)
+	// Compressors write a few hundred bytes at a time.
+	buffered := bufio.NewWriterSize(compressed, chunk)
+	compressor, mediaType, err := newCompressor(buffered, o.Zstd)
 	if err != nil {
 		return Descriptor{}, err
 	}
@@ -73,7 +76,7 @@ func Write(ctx context.Context, w io.Writer, entries []Entry, o Options) (Descri
 			return Descriptor{}, fmt.Errorf("writing %s to a layer: %w", e.Path, err)
 		}
 	}
-	if err := errors.Join(tw.Close(), compressor.Close()); err != nil {
+	if err := errors.Join(tw.Close(), compressor.Close(), buffered.Flush()); err != nil {
 		return Descriptor{}, fmt.Errorf("writing a layer: %w", err)
 	}
 	return Descriptor{mediaType, compressed.digest(), compressed.size, plain.digest()}, nil

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -454,5 +455,28 @@ func BenchmarkWrite(b *testing.B) {
 				b.ReportMetric(float64(d.Size)/float64(len(binary)), "ratio")
 			}
 		})
+	}
+}
+
+// countedWriter counts the calls of Write.
+type countedWriter struct{ calls, bytes int }
+
+func (w *countedWriter) Write(p []byte) (int, error) {
+	w.calls++
+	w.bytes += len(p)
+	return len(p), nil
+}
+
+// TestLayersAreWrittenInLargePieces guards against a system call for every few hundred bytes of a layer.
+func TestLayersAreWrittenInLargePieces(t *testing.T) {
+	noise := make([]byte, 2<<20)
+	_, _ = rand.New(rand.NewSource(1)).Read(noise) // never fails
+	text := []byte(hex.EncodeToString(noise))
+	for _, zstd := range []bool{false, true} {
+		var out countedWriter
+		d, err := layer.Write(t.Context(), &out, []layer.Entry{layer.Content("/x", 0o644, text)}, layer.Options{Zstd: zstd})
+		require.NoError(t, err)
+		assert.EqualValues(t, d.Size, out.bytes)
+		assert.Less(t, out.calls, out.bytes/(32<<10))
 	}
 }
