@@ -44,7 +44,9 @@ func ParseAny(s string) (Platform, error) {
 	if Plausible(p) {
 		return p, nil
 	}
-	known := func(name string, all []string) bool { return slices.Contains(all, name) || nearest.Of(name, all) == "" && !alias(name) }
+	known := func(name string, all []string) bool {
+		return slices.Contains(all, name) || nearest.Of(name, all) == "" && !alias(name)
+	}
 	if !known(p.OS, systems) || !known(p.Architecture, architectures) || !level.MatchString(p.Variant) || p.Architecture == "arm" {
 		return Platform{}, &UnknownError{s}
 	}
