@@ -20,7 +20,7 @@ func TestUnmarshalTextKnowsEveryKind(t *testing.T) {
 func TestUnmarshalTextRefusesUnknownKinds(t *testing.T) {
 	for word, hint := range map[string]string{
 		"missing-interpretr": `did you mean "missing-interpreter"?`,
-		"missing-libraries":  `did you mean "missing-library"?`,
+		"missing-libary":     `did you mean "missing-library"?`,
 		"everything":         "known: missing-entrypoint, ",
 		"":                   "known: missing-entrypoint, ",
 	} {
