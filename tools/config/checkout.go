@@ -29,13 +29,32 @@ type Head struct {
 
 // Git is what templates know as .Git.
 type Git struct {
-	Commit      string // 40 hexadecimal digits, 64 in a SHA-256 repository
-	ShortCommit string // the first seven of them
-	Branch      string // "" if no branch is checked out
-	CommitTime  string // RFC 3339, in UTC
-
 	checkout Checkout
 	prefix   string
+}
+
+// Commit is {{.Git.Commit}}: 40 hexadecimal digits, or 64 in a SHA-256 repository.
+func (g *Git) Commit() (string, error) {
+	head, err := g.checkout.Head()
+	return head.Commit, unavailable(err)
+}
+
+// ShortCommit is {{.Git.ShortCommit}}: the first seven digits of the commit.
+func (g *Git) ShortCommit() (string, error) {
+	commit, err := g.Commit()
+	return commit[:min(7, len(commit))], err
+}
+
+// Branch is {{.Git.Branch}}: "" if no branch is checked out.
+func (g *Git) Branch() (string, error) {
+	head, err := g.checkout.Head()
+	return head.Branch, unavailable(err)
+}
+
+// CommitTime is {{.Git.CommitTime}}: RFC 3339, in UTC.
+func (g *Git) CommitTime() (string, error) {
+	head, err := g.checkout.Head()
+	return head.Time, unavailable(err)
 }
 
 // Tag is {{.Git.Tag}}; see Checkout.
@@ -68,11 +87,7 @@ func (v Vars) Git() (*Git, error) {
 	if v.Checkout == nil {
 		return nil, hinted(&UnavailableError{errors.New("there is no git checkout with a commit")}, "commit first, or do without {{.Git}} and created: commit")
 	}
-	head, err := v.Checkout.Head()
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	return &Git{head.Commit, head.Commit[:min(7, len(head.Commit))], head.Branch, head.Time, v.Checkout, v.TagPrefix}, nil
+	return &Git{v.Checkout, v.TagPrefix}, nil
 }
 
 // SampleCheckout is a Checkout with made-up answers, for checks before anything is known.

@@ -50,9 +50,13 @@ func (c *Checkout) Head() (config.Head, error) { return c.head() }
 // Dirty tells whether a tracked file differs from the commit.
 func (c *Checkout) Dirty() (bool, error) { return c.dirty() }
 
-// Tag returns the tag of the commit.
+// Tag returns the tag of the commit, or "" with a warning if there is no repository or no commit that could have one.
 func (c *Checkout) Tag(prefix string) (string, error) {
 	tag, err := c.remembered(c.tags, prefix, c.findTag)
+	if failed := (*Error)(nil); errors.As(err, &failed) && (failed.absent() || failed.unborn()) {
+		c.warn(failed.Error() + ": {{.Git.Tag}} is empty")
+		return "", nil
+	}
 	if err == nil && tag == "" && c.shallow() {
 		c.warn(shallowWarning)
 	}

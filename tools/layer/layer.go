@@ -39,7 +39,7 @@ type Options struct {
 	// Epoch is the modification time of every entry. Fractions of a second are dropped.
 	Epoch time.Time
 	// Observe, unless it is nil, is called for every entry that is written. It does not change the bytes.
-	Observe Observer
+	Observe Observer `json:"-"`
 }
 
 // gzipLevel is klauspost's third: on Go binaries a tenth smaller than the standard library's fastest (which ko uses),

@@ -208,11 +208,22 @@ func TestLockOfToday(t *testing.T) {
 	command(t, "cp", "-r", "../../images", copied)
 	file := filepath.Join(copied, "images/multiarch.yaml")
 	cmd := exec.Command("multiarch", "lock", "--update", "-f", file)
-	if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() == 5 && os.Getenv("MULTIARCH_TEST_TOOLS") != "all" {
-		t.Skipf("no mirror to ask, or one that is being updated: %s", out)
-	} else {
-		require.NoError(t, err, string(out))
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() == 5 {
+		// A mirror may hold security archives that do not fit their signature, or that have expired.
+		t.Logf("the suite alone, since the mirror has no valid security updates: %s", out)
+		yaml, readErr := os.ReadFile(file)
+		require.NoError(t, readErr)
+		suiteOnly := strings.Replace(string(yaml), "slim: true", "slim: true\n      security: false", 1)
+		require.NotEqual(t, string(yaml), suiteOnly)
+		require.NoError(t, os.WriteFile(file, []byte(suiteOnly), 0o644))
+		cmd = exec.Command("multiarch", "lock", "--update", "-f", file)
+		out, err = cmd.CombinedOutput()
 	}
+	if cmd.ProcessState.ExitCode() == 5 && os.Getenv("MULTIARCH_TEST_TOOLS") != "all" {
+		t.Skipf("no mirror to ask, or one that is being updated: %s", out)
+	}
+	require.NoError(t, err, string(out))
 	command(t, "multiarch", "lock", "--check", "-f", file)
 	assert.Empty(t, command(t, "multiarch", "outdated", "-f", file))
 	content, err := os.ReadFile(filepath.Join(copied, "images/multiarch.lock"))

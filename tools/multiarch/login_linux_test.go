@@ -29,9 +29,9 @@ func TestLoginHint(t *testing.T) {
 	defer refusing.Close()
 	defer elsewhere.Close()
 	for hint, at := range map[string]string{
-		"name and password are right": refusing.URL,
-		"is a registry: those answer": elsewhere.URL,
-		"runs and can be reached":     "http://127.0.0.1:1",
+		"check the name and the password": refusing.URL,
+		"is a registry: those answer":     elsewhere.URL,
+		"runs and can be reached":         "http://127.0.0.1:1",
 	} {
 		t.Run(hint, func(t *testing.T) {
 			host := must(name.NewRegistry(strings.TrimPrefix(at, "http://")))
@@ -41,8 +41,8 @@ func TestLoginHint(t *testing.T) {
 		})
 	}
 	// What a registry says that is not on loopback, where everything is allowed.
-	for _, err := range []error{http.ErrSchemeMismatch, &tls.CertificateVerificationError{Err: errors.New("signed by nobody")}} {
+	for _, err := range []error{&registry.PlainHTTPError{Host: "registry.example.com"}, &tls.CertificateVerificationError{Err: errors.New("signed by nobody")}} {
 		err = &url.Error{Op: "Get", URL: "https://registry.example.com/v2/", Err: err}
-		assert.Contains(t, loginHint(name.Registry{}, err), "--insecure allows")
+		assert.Contains(t, loginHint(must(name.NewRegistry("registry.example.com")), err), "--insecure")
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -190,7 +191,9 @@ func TestPrebuiltWithoutConfiguration(t *testing.T) {
 	file := filepath.Join(dir, "prebuilt.json")
 	require.NoError(t, os.WriteFile(file, raw, 0o644))
 	a := &app{terminal: newTerminal(io.Discard, io.Discard)}
-	r, err := a.prebuiltRelease(nil, selection{registry: "trial.example.com"}, outcome{}, pushFlags{prebuilt: file})
+	cmd := &cobra.Command{}
+	cmd.SetContext(t.Context())
+	r, err := a.prebuiltRelease(cmd, selection{registry: "trial.example.com"}, outcome{noVerify: true}, pushFlags{prebuilt: file})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"trial.example.com/team/one", "trial.example.com/two"}, places(r.targets))
 }

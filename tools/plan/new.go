@@ -289,11 +289,15 @@ func (b *builder) created(at config.Path, c config.Created) time.Time {
 	case c.Commit && b.opts.Bazel:
 	case c.Commit:
 		git, err := b.opts.Vars.Git()
+		var committed string
+		if err == nil {
+			committed, err = git.CommitTime()
+		}
 		if err != nil {
 			b.fail(append(at, "created"), "", "%w", err)
 			return b.epoch()
 		}
-		t, err := time.Parse(time.RFC3339, git.CommitTime)
+		t, err := time.Parse(time.RFC3339, committed)
 		if err != nil {
 			b.fail(append(at, "created"), "", "the commit's time: %w", err)
 		}

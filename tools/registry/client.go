@@ -158,7 +158,7 @@ func (g guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := g.careful.RoundTrip(req)
 	// What net/http makes http.ErrSchemeMismatch of.
 	var answer tls.RecordHeaderError
-	if errors.As(err, &answer) && string(answer.RecordHeader[:]) == "HTTP/" {
+	if errors.As(err, &answer) && string(answer.RecordHeader[:]) == "HTTP/" && !loopback(req.URL.Hostname()) {
 		err = fmt.Errorf("%w: %w", &PlainHTTPError{req.URL.Host}, http.ErrSchemeMismatch)
 	}
 	return resp, err
