@@ -85,12 +85,15 @@ func (r releases) standing(t *testing.T, tags map[string]string) map[string]stri
 // TestReleaseKilledAtAnyMoment kills releases at random moments. Every tag stands for the old image or the new one and is
 // complete, no intermediate state survives the next release, and one that was not killed is reported as it is.
 func TestReleaseKilledAtAnyMoment(t *testing.T) {
-	kills := 5
-	if registrytest.Full() {
-		kills = 100
-	}
 	for _, kind := range registrytest.Kinds() {
 		t.Run(kind, func(t *testing.T) {
+			kills := 5
+			switch {
+			case registrytest.Full() && kind == "go-containerregistry":
+				kills = 100
+			case registrytest.Full():
+				kills = 20
+			}
 			r := newReleases(t, kind)
 			begin := time.Now()
 			before := r.release(t, "0")
@@ -136,7 +139,7 @@ func TestReleaseKilledAtAnyMoment(t *testing.T) {
 func TestReleaseWhileTheRegistryRestarts(t *testing.T) {
 	restarts := 2
 	if registrytest.Full() {
-		restarts = 30
+		restarts = 10
 	}
 	for _, kind := range registrytest.Kinds() {
 		t.Run(kind, func(t *testing.T) {
