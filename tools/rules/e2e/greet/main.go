@@ -1,4 +1,4 @@
-// Command greet prints a greeting and the architecture it was built for.
+// Command greet prints a greeting and the architecture it was built for. With --version it prints its version.
 package main
 
 import (
@@ -8,7 +8,14 @@ import (
 	"strings"
 )
 
+// version is set by the linker.
+var version = "unknown"
+
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "--version" {
+		fmt.Println(version)
+		return
+	}
 	word, err := os.ReadFile("/etc/greet/greeting")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
