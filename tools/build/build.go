@@ -3,9 +3,11 @@
 package build
 
 import (
+	"archive/tar"
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -40,9 +42,9 @@ type Options struct {
 	// Fetched, if it is set, is called when more packages of a base have been downloaded for an architecture, in bytes.
 	// Calls may overlap.
 	Fetched func(base, architecture string, done, total int64)
-	// Verified says that inspect.Checks with the same Store will verify the results: what a layer holds is then noted
-	// while it is written, so that it need not be read again.
-	Verified bool
+	// Observe, if it is set, is called for every layer that is written, so that whoever verifies the results need not
+	// read it again.
+	Observe func() LayerObserver
 	// Progress, where it is not nil, is called for every image that is finished. Calls do not overlap.
 	Progress func(Event)
 }
@@ -58,6 +60,16 @@ type Base struct {
 type Result struct {
 	Name  string
 	Index v1.ImageIndex
+}
+
+// LayerObserver examines one layer while it is written.
+type LayerObserver interface {
+	// Visit is called for every entry of the tar.
+	Visit(h *tar.Header, content io.Reader)
+	// Keep is called once the layer is written, with the digests of the bytes that Visit was called for.
+	Keep(d v1.Descriptor, diffID v1.Hash)
+	// Close is called in any case.
+	Close()
 }
 
 // Run carries out a plan. The results are in the plan's order. Nothing is written but the cache; layers are read, and

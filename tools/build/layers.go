@@ -12,7 +12,6 @@ import (
 	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/gobuild"
 	"github.com/multiarch-build/multiarch/tools/image"
-	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/layer"
 	"github.com/multiarch-build/multiarch/tools/memo"
 	"github.com/multiarch-build/multiarch/tools/plan"
@@ -29,11 +28,11 @@ type layers struct {
 	collected memo.Map[string, []layer.Entry]
 	entries   memo.Value[[]layer.Entry] // of the static base
 	trees     memo.Map[string, *rootfs.Tree]
-	observe   bool // note what layers hold while they are written
+	observe   func() LayerObserver // note what layers hold while they are written
 }
 
 func newLayers(life context.Context, o Options, jobs int) *layers {
-	return &layers{life: life, store: o.Store, slots: make(chan struct{}, jobs), observe: o.Verified}
+	return &layers{life: life, store: o.Store, slots: make(chan struct{}, jobs), observe: o.Observe}
 }
 
 const recordKind = "layer"
@@ -128,10 +127,10 @@ func (l *layers) kept(key, createdBy string, now, later func() (layer.Descriptor
 func (l *layers) write(ctx context.Context, key string, entries []layer.Entry, o layer.Options) (d layer.Descriptor, err error) {
 	l.slots <- struct{}{}
 	defer func() { <-l.slots }()
-	var observer *inspect.Observer
+	var observer LayerObserver
 	_, err = l.store.Write(func(w io.Writer) (_ v1.Hash, err error) {
-		if l.observe {
-			observer = inspect.NewObserver() // the store may have to start again
+		if l.observe != nil {
+			observer = l.observe() // the store may have to start again
 			defer observer.Close()
 			o.Observe = observer.Visit
 		}
@@ -142,7 +141,7 @@ func (l *layers) write(ctx context.Context, key string, entries []layer.Entry, o
 		return d, err
 	}
 	if observer != nil {
-		observer.Keep(l.store, v1.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}, d.DiffID)
+		observer.Keep(v1.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}, d.DiffID)
 	}
 	return d, l.store.Put(recordKind, key, d)
 }

@@ -32,7 +32,7 @@ images:
 func TestVerifyNeedsNoLayersThatWereJustWritten(t *testing.T) {
 	dir, cacheDir := smallTree(t), t.TempDir()
 	s := store(t, cacheDir)
-	results, err := build.Run(t.Context(), planOf(t, verified), build.Options{Dir: dir, Store: s, Verified: true})
+	results, err := build.Run(t.Context(), planOf(t, verified), build.Options{Dir: dir, Store: s, Observe: func() build.LayerObserver { return inspect.NewObserver(s) }})
 	require.NoError(t, err)
 	fromBytes := map[string]*inspect.Verdict{}
 	for _, r := range results {

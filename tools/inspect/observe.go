@@ -11,14 +11,15 @@ import (
 // Observer examines a layer while it is written, from the bytes that go into its tar. Checks with the same memory then
 // know what the layer holds and need not decompress it again.
 type Observer struct {
+	memory   Memory
 	contents *contents
 	examiner examiner
 	// err is why the layer was not examined to its end. Verify reads such a layer and reports what is wrong with it.
 	err error
 }
 
-// NewObserver returns an Observer of one layer. The caller closes it.
-func NewObserver() *Observer { return &Observer{contents: newContents()} }
+// NewObserver returns an Observer of one layer, which keeps what it finds in memory. The caller closes it.
+func NewObserver(memory Memory) *Observer { return &Observer{memory: memory, contents: newContents()} }
 
 // Close removes what the Observer needed to examine the layer.
 func (o *Observer) Close() { o.examiner.close() }
@@ -38,11 +39,11 @@ func (o *Observer) Visit(h *tar.Header, content io.Reader) {
 
 // Keep remembers what the layer holds. The writer computed d and diffID from the bytes that Visit was called for; if it
 // failed, Keep must not be called.
-func (o *Observer) Keep(memory Memory, d v1.Descriptor, diffID v1.Hash) {
+func (o *Observer) Keep(d v1.Descriptor, diffID v1.Hash) {
 	compression, known := compressionOf(d.MediaType)
 	if o.err != nil || !known {
 		return
 	}
 	o.contents.measure = measure{digest: d.Digest, size: d.Size, diffID: diffID, compression: compression}
-	remember(memory, d, o.contents)
+	remember(o.memory, d, o.contents)
 }

@@ -32,7 +32,7 @@ func (m memory) Put(kind, key string, v any) error {
 }
 
 // observed writes a layer and lets an Observer keep what it holds.
-func observed(t *testing.T, o *Observer, m memory, entries []layer.Entry, options layer.Options) ([]byte, v1.Descriptor) {
+func observed(t *testing.T, o *Observer, entries []layer.Entry, options layer.Options) ([]byte, v1.Descriptor) {
 	t.Helper()
 	options.Observe = o.Visit
 	var out bytes.Buffer
@@ -40,7 +40,7 @@ func observed(t *testing.T, o *Observer, m memory, entries []layer.Entry, option
 	require.NoError(t, err)
 	defer o.Close()
 	about := v1.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}
-	o.Keep(m, about, d.DiffID)
+	o.Keep(about, d.DiffID)
 	return out.Bytes(), about
 }
 
@@ -91,7 +91,7 @@ func TestObserverNotesWhatReadingFinds(t *testing.T) {
 			long := append(testHead(t), make([]byte, memoryLimit)...)
 			entries = append(entries, layer.Content("/app/long", 0o755, long))
 		}
-		raw, d := observed(t, NewObserver(), known, entries, o)
+		raw, d := observed(t, NewObserver(known), entries, o)
 		cache := layerCache{checks: Checks{Memory: known}}
 		kept, ok := cache.recall(d)
 		require.True(t, ok)
@@ -119,12 +119,12 @@ func TestObserverNotesWhatReadingFinds(t *testing.T) {
 }
 
 func TestObserverKeepsNothingThatItDidNotExamine(t *testing.T) {
-	crowded, failed := NewObserver(), NewObserver()
+	known := memory{}
+	crowded, failed := NewObserver(known), NewObserver(known)
 	crowded.contents.room = 200
 	failed.err = errors.New("cause")
 	for _, o := range []*Observer{crowded, failed} {
-		known := memory{}
-		observed(t, o, known, observedEntries(t), layer.Options{})
+		observed(t, o, observedEntries(t), layer.Options{})
 		assert.Error(t, o.err)
 		assert.Empty(t, known)
 	}

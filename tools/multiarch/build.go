@@ -122,8 +122,12 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Resul
 	for _, i := range p.plan.Images {
 		progress.expect(i.Name, int64(len(i.Children)))
 	}
+	var observe func() build.LayerObserver
+	if !o.noVerify {
+		observe = func() build.LayerObserver { return inspect.NewObserver(cache) }
+	}
 	results, err := build.Run(cmd.Context(), p.plan, build.Options{
-		Dir: p.top, Store: cache, Jobs: o.jobs, Verified: !o.noVerify, Pull: p.bases.opener(cmd.Context()), Debian: debian.Fetcher{Mirrors: mirrors, Notify: progress.note},
+		Dir: p.top, Store: cache, Jobs: o.jobs, Observe: observe, Pull: p.bases.opener(cmd.Context()), Debian: debian.Fetcher{Mirrors: mirrors, Notify: progress.note},
 		Join: p.bases.joiner(cmd.Context(), a, client),
 		Progress: func(e build.Event) {
 			progress.step(e.Image, e.Platform.String(), int64(e.Done), int64(e.Total))
