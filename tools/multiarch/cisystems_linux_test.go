@@ -143,8 +143,12 @@ func jobsOfJenkins(t *testing.T, text string) (all []pipelineJob) {
 			all = append(all, j)
 		}
 	}
+	code := quotedText.ReplaceAllString(text, "''")
 	for _, pair := range []string{"{}", "()", "[]"} {
-		assert.Equal(t, strings.Count(text, pair[:1]), strings.Count(text, pair[1:]), pair)
+		assert.Equal(t, strings.Count(code, pair[:1]), strings.Count(code, pair[1:]), pair)
 	}
 	return all
 }
+
+// quotedText matches strings of Groovy, which may contain any bracket.
+var quotedText = regexp.MustCompile(`(?s)'''.*?'''|'(?:\\.|[^'\\\n])*'`)
