@@ -42,7 +42,7 @@ type Options struct {
 	// Fetched, if it is set, is called when more packages of a base have been downloaded for an architecture, in bytes.
 	// Calls may overlap.
 	Fetched func(base, architecture string, done, total int64)
-	// Observe, if it is set, is called for every layer that is written, so that whoever verifies the results need not
+	// Observe, if it is set, is called for every layer that is written, so that verifying the results need not
 	// read it again.
 	Observe func() LayerObserver
 	// Progress, where it is not nil, is called for every image that is finished. Calls do not overlap.
