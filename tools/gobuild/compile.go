@@ -71,12 +71,13 @@ func (b *Builder) compileInto(ctx context.Context, o *outputs, r Request, stale 
 	names, known := b.lastTime(r, stale)
 	known = known && !listFirst
 	var l listing
-	listed := make(chan error, 1)
+	meanwhile := make(chan error, 1)
+	var late listing // written by the goroutine alone until it has sent to meanwhile
 	if known {
 		go func() {
 			var err error
-			l, err = b.list(ctx, r, stale)
-			listed <- err
+			late, err = b.list(ctx, r, stale)
+			meanwhile <- err
 		}()
 	} else {
 		var err error
@@ -90,17 +91,21 @@ func (b *Builder) compileInto(ctx context.Context, o *outputs, r Request, stale 
 				b.files.digest(in)
 			}
 		}
-		listed <- nil
 	}
 	beforehand := b.files.known()
 	jobs, err := b.jobsOf(ctx, l, r, stale, names, !known)
 	if err != nil {
-		<-listed
+		if known {
+			<-meanwhile
+		}
 		return err
 	}
 	o.assign(r, stale, names, binaries)
 	stderr, buildErr := b.goBuild(ctx, o, r, jobs)
-	err = <-listed
+	if known {
+		err = <-meanwhile
+		l = late
+	}
 	release()
 	if err != nil {
 		return b.blame(ctx, r, stale, binaries, err)
