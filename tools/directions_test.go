@@ -17,57 +17,109 @@ import (
 
 const module = "github.com/multiarch-build/multiarch/"
 
-// mayImport says which of our packages each of our packages may import. Data flows one way, from arch and config at the
-// top to the commands at the bottom; build, publish, inspect and run are strangers to each other.
+// mayImport lists which of our packages each of our packages may import. Data flows one way: the architecture table, bytes
+// (oci), what is requested (spec), base images, the two engines, publish and examine. The engines, publish and examine do
+// not import each other. internal holds what is not about images.
 var mayImport = map[string][]string{
-	"tools/memo":                      {},
-	"tools/finding":                   {"tools/nearest"},
-	"tools/filecap":                   {"tools/nearest"},
-	"tools/validate":                  {"tools/finding", "tools/inspect"},
-	"tools/nearest":                   {},
-	"tools/reference":                 {},
-	"tools/arch":                      {"tools/nearest"},
-	"tools/config":                    {"tools/arch", "tools/filecap", "tools/finding", "tools/nearest", "tools/reference"},
-	"tools/rootfs":                    {},
-	"tools/layer":                     {"tools/filecap", "tools/rootfs"},
-	"tools/git":                       {"tools/config"},
-	"tools/image":                     {"tools/arch", "tools/layer", "tools/nearest"},
-	"tools/lock":                      {"tools/arch", "tools/config", "tools/inputfile"},
-	"tools/plan":                      {"tools/arch", "tools/config", "tools/image", "tools/lock", "tools/nearest"},
-	"tools/cache":                     {},
-	"tools/httplimit":                 {},
-	"tools/manifest":                  {},
-	"tools/registry":                  {"tools/httplimit", "tools/manifest", "tools/reference"},
-	"tools/registry/registrytest":     {"tools/registry"},
-	"tools/base":                      {"tools/layer", "tools/lock", "tools/plan"},
-	"tools/base/debian":               {"tools/cache", "tools/config", "tools/httplimit", "tools/inputfile", "tools/layer", "tools/lock", "tools/nearest"},
-	"tools/base/pull":                 {"tools/arch", "tools/cache", "tools/image", "tools/layer", "tools/lock", "tools/memo", "tools/registry"},
-	"tools/gobuild":                   {"tools/arch", "tools/cache", "tools/inputfile"},
-	"tools/build":                     {"tools/arch", "tools/base", "tools/base/debian", "tools/cache", "tools/config", "tools/filecap", "tools/gobuild", "tools/image", "tools/inputfile", "tools/layer", "tools/lock", "tools/memo", "tools/plan", "tools/rootfs"},
-	"tools/indexjson":                 {},
-	"tools/publish":                   {"tools/arch", "tools/indexjson", "tools/inputfile", "tools/nearest", "tools/registry"},
-	"tools/inspect":                   {"tools/arch", "tools/finding", "tools/inputfile", "tools/manifest", "tools/memo", "tools/nearest", "tools/registry"},
-	"tools/index":                     {"tools/arch", "tools/indexjson", "tools/nearest"},
-	"tools/run":                       {"tools/arch", "tools/inputfile"},
-	"tools/pipeline":                  {"tools/arch", "tools/nearest", "tools/reference"},
-	"tools/smoke":                     {"tools/arch", "tools/run"},
-	"tools/bazel":                     {"tools/arch", "tools/base", "tools/config", "tools/image", "tools/inputfile", "tools/lock", "tools/plan", "tools/reference"},
-	"tools/assemble":                  {"tools/arch", "tools/base", "tools/base/debian", "tools/config", "tools/image", "tools/layer", "tools/lock", "tools/rootfs"},
-	"tools/gazelle":                   {"tools/bazel", "tools/config"},
-	"tools/multiarch":                 {"tools/arch", "tools/base", "tools/base/debian", "tools/base/pull", "tools/bazel", "tools/build", "tools/cache", "tools/config", "tools/finding", "tools/git", "tools/gobuild", "tools/image", "tools/index", "tools/inputfile", "tools/inspect", "tools/lock", "tools/nearest", "tools/pipeline", "tools/plan", "tools/publish", "tools/reference", "tools/registry", "tools/run", "tools/smoke"},
-	"tools/bench":                     {},
-	"tools/inputfile":                 {},
-	"tools/reference/referencetest":   {},
+	"tools/arch": {"tools/spec/suggest"},
+
+	"tools/internal/git":       {"tools/spec/config"},
+	"tools/internal/httplimit": {},
+	"tools/internal/inputfile": {},
+	"tools/internal/memo":      {},
+
+	"tools/oci/filecap":                 {"tools/spec/suggest"},
+	"tools/oci/image":                   {"tools/arch", "tools/oci/layer", "tools/spec/suggest"},
+	"tools/oci/indexjson":               {},
+	"tools/oci/join":                    {"tools/arch", "tools/oci/indexjson", "tools/spec/suggest"},
+	"tools/oci/layer":                   {"tools/oci/filecap", "tools/oci/rootfs"},
+	"tools/oci/manifest":                {},
+	"tools/oci/reference":               {},
+	"tools/oci/reference/referencetest": {},
+	"tools/oci/registry":                {"tools/internal/httplimit", "tools/oci/manifest", "tools/oci/reference"},
+	"tools/oci/registry/registrytest":   {"tools/oci/registry"},
+	"tools/oci/rootfs":                  {},
+
+	"tools/spec/config": {
+		"tools/arch", "tools/oci/filecap", "tools/oci/reference", "tools/spec/finding", "tools/spec/suggest",
+	},
+	"tools/spec/finding": {"tools/spec/suggest"},
+	"tools/spec/lock":    {"tools/arch", "tools/internal/inputfile", "tools/spec/config"},
+	"tools/spec/plan": {
+		"tools/arch", "tools/oci/image", "tools/spec/config", "tools/spec/lock", "tools/spec/suggest",
+		"tools/base/static",
+	},
+	"tools/spec/suggest": {},
+
+	"tools/base/debian": {
+		"tools/internal/httplimit", "tools/internal/inputfile", "tools/oci/layer", "tools/spec/config",
+		"tools/spec/lock", "tools/spec/suggest", "tools/build/cache",
+	},
+	"tools/base/pull": {
+		"tools/arch", "tools/internal/memo", "tools/oci/image", "tools/oci/layer", "tools/oci/registry",
+		"tools/spec/lock", "tools/build/cache",
+	},
+	"tools/base/static": {"tools/oci/layer", "tools/spec/lock", "tools/spec/plan"},
+
+	"tools/build": {
+		"tools/arch", "tools/internal/inputfile", "tools/internal/memo", "tools/oci/filecap", "tools/oci/image",
+		"tools/oci/layer", "tools/oci/rootfs", "tools/spec/config", "tools/spec/lock", "tools/spec/plan",
+		"tools/base/debian", "tools/base/static", "tools/build/cache", "tools/build/gobuild",
+	},
+	"tools/build/cache":   {},
+	"tools/build/gobuild": {"tools/arch", "tools/internal/inputfile", "tools/build/cache"},
+
+	"tools/bazel": {
+		"tools/arch", "tools/internal/inputfile", "tools/oci/image", "tools/oci/reference", "tools/spec/config",
+		"tools/spec/lock", "tools/spec/plan", "tools/base/static",
+	},
+	"tools/bazel/gazelle": {"tools/spec/config", "tools/bazel"},
+
+	"tools/assemble": {
+		"tools/arch", "tools/oci/image", "tools/oci/layer", "tools/oci/rootfs", "tools/spec/config",
+		"tools/spec/lock", "tools/base/debian", "tools/base/static",
+	},
+
+	"tools/publish": {
+		"tools/arch", "tools/internal/inputfile", "tools/oci/indexjson", "tools/oci/registry", "tools/spec/suggest",
+	},
+
+	"tools/examine/validate": {"tools/spec/finding", "tools/inspect"},
+
+	"tools/inspect": {
+		"tools/arch", "tools/internal/inputfile", "tools/internal/memo", "tools/oci/manifest", "tools/oci/registry",
+		"tools/spec/finding", "tools/spec/suggest",
+	},
+
+	"tools/run":       {"tools/arch", "tools/internal/inputfile"},
+	"tools/run/smoke": {"tools/arch", "tools/run"},
+
+	"tools/ci": {"tools/arch", "tools/oci/reference", "tools/spec/suggest"},
+
 	"tools/rules/reference":           {},
 	"tools/rules/tests/cross/program": {},
-	"app/hello":                       {"app/internal/serve"},
-	"app/clock":                       {"app/internal/serve"},
-	"app/internal/serve":              {},
+
+	"tools/multiarch": {
+		"tools/arch", "tools/internal/git", "tools/internal/inputfile", "tools/oci/image", "tools/oci/join",
+		"tools/oci/reference", "tools/oci/registry", "tools/spec/config", "tools/spec/finding", "tools/spec/lock",
+		"tools/spec/plan", "tools/spec/suggest", "tools/base/debian", "tools/base/pull", "tools/base/static",
+		"tools/build", "tools/build/cache", "tools/build/gobuild", "tools/bazel", "tools/publish", "tools/inspect",
+		"tools/run", "tools/run/smoke", "tools/ci",
+	},
+
+	"tools/bench": {},
+
+	"app/clock":          {"app/internal/serve"},
+	"app/hello":          {"app/internal/serve"},
+	"app/internal/serve": {},
 }
 
 // withoutRegistries are the packages that must work where there is no network: not even indirectly may they know how
 // to reach a registry.
-var withoutRegistries = []string{"tools/arch", "tools/config", "tools/layer", "tools/image", "tools/lock", "tools/plan", "tools/cache", "tools/base", "tools/gobuild", "tools/build", "tools/index", "tools/run", "tools/bazel", "tools/assemble"}
+var withoutRegistries = []string{
+	"tools/arch", "tools/oci/layer", "tools/oci/image", "tools/oci/join", "tools/spec/config", "tools/spec/lock", "tools/spec/plan",
+	"tools/base/static", "tools/build", "tools/build/cache", "tools/build/gobuild", "tools/bazel", "tools/assemble", "tools/run",
+}
 
 type listed struct {
 	ImportPath string

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/multiarch-build/multiarch/tools/nearest"
+	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
 // Platform is an OCI platform in canonical form: arm64 has no variant (v8 says the same), arm always has one, amd64
@@ -72,7 +72,7 @@ func (e *UnknownError) Hint() string {
 	if p, ok := named(e.Name); ok {
 		return `did you mean "` + p.String() + `"? known: ` + strings.Join(Names(), ", ")
 	}
-	return nearest.Hint(e.Name, Names())
+	return suggest.Hint(e.Name, Names())
 }
 
 // Names lists the table's platforms in table order.

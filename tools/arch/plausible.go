@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/multiarch-build/multiarch/tools/nearest"
+	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
 // The operating systems and architectures that Go knows (internal/syslist), and so containerd and docker: more than there
@@ -45,7 +45,7 @@ func ParseAny(s string) (Platform, error) {
 		return p, nil
 	}
 	known := func(name string, all []string) bool {
-		return slices.Contains(all, name) || nearest.Of(name, all) == "" && !alias(name)
+		return slices.Contains(all, name) || suggest.Of(name, all) == "" && !alias(name)
 	}
 	if !known(p.OS, systems) || !known(p.Architecture, architectures) || !level.MatchString(p.Variant) || p.Architecture == "arm" {
 		return Platform{}, &UnknownError{s}

@@ -18,10 +18,10 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/build"
-	"github.com/multiarch-build/multiarch/tools/cache"
-	"github.com/multiarch-build/multiarch/tools/config"
-	"github.com/multiarch-build/multiarch/tools/image"
-	"github.com/multiarch-build/multiarch/tools/plan"
+	"github.com/multiarch-build/multiarch/tools/build/cache"
+	"github.com/multiarch-build/multiarch/tools/oci/image"
+	"github.com/multiarch-build/multiarch/tools/spec/config"
+	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
 // workshop is a folder with files, in which the commands run as actions would.

@@ -5,7 +5,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
 // workspaceStatus is a config.Checkout: what a program such as tools/rules/workspace_status.sh printed, by key. A key that

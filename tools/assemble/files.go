@@ -10,8 +10,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/multiarch-build/multiarch/tools/image"
-	"github.com/multiarch-build/multiarch/tools/layer"
+	"github.com/multiarch-build/multiarch/tools/oci/image"
+	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
 // The JSON that actions hand to each other.

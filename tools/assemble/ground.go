@@ -5,8 +5,8 @@ import (
 	"flag"
 	"path"
 
-	"github.com/multiarch-build/multiarch/tools/layer"
-	"github.com/multiarch-build/multiarch/tools/rootfs"
+	"github.com/multiarch-build/multiarch/tools/oci/layer"
+	"github.com/multiarch-build/multiarch/tools/oci/rootfs"
 )
 
 // groundFlags are what a layer is laid over, and what it creates there besides files.

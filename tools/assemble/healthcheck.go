@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/multiarch-build/multiarch/tools/image"
+	"github.com/multiarch-build/multiarch/tools/oci/image"
 )
 
 // healthcheckFile is a health check as a rule gives it. Durations are Go's: 1m30s.

@@ -16,9 +16,9 @@ import (
 	"time"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/base"
-	"github.com/multiarch-build/multiarch/tools/image"
-	"github.com/multiarch-build/multiarch/tools/layer"
+	"github.com/multiarch-build/multiarch/tools/base/static"
+	"github.com/multiarch-build/multiarch/tools/oci/image"
+	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
 // subject is the image that messages are about.
@@ -76,9 +76,9 @@ func writeLayer(ctx context.Context, flags *flag.FlagSet, args []string) (failed
 	case "program":
 		about.CreatedBy = image.CreatedByProgram
 	case "static":
-		about.CreatedBy, about.Env = image.CreatedByBase+"static", base.StaticEnv()
+		about.CreatedBy, about.Env = image.CreatedByBase+"static", static.Env()
 		var err error
-		if content, err = base.Static(); err != nil {
+		if content, err = static.Entries(); err != nil {
 			return fmt.Errorf("making base static: %w", err)
 		}
 	case "packages":

@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/multiarch-build/multiarch/tools/base"
 	"github.com/multiarch-build/multiarch/tools/base/debian"
-	"github.com/multiarch-build/multiarch/tools/lock"
+	"github.com/multiarch-build/multiarch/tools/base/static"
+	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
 // packages merges Debian packages. file is the list of them, as multiarch.lock has it; debs are the packages themselves,
@@ -33,5 +33,5 @@ func packages(ctx context.Context, file string, debs []string, slim bool, spill 
 		all = append(all, debian.Deb{Package: debian.Package(p), Open: func() (io.ReadCloser, error) { return os.Open(from) }})
 	}
 	tree, err := debian.Merge(ctx, all, debian.Options{Slim: slim, Spill: spill})
-	return tree, base.PackagesEnv(of), err
+	return tree, static.PackagesEnv(of), err
 }

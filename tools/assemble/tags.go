@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
 // writeTags fills the templates of tags from the workspace status.

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/config"
+	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
 // varsOf is what templates can say. status is a workspace status file, or "".

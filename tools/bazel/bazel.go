@@ -18,11 +18,11 @@ import (
 	"github.com/bazelbuild/bazel-gazelle/rule"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/base"
-	"github.com/multiarch-build/multiarch/tools/config"
-	"github.com/multiarch-build/multiarch/tools/inputfile"
-	"github.com/multiarch-build/multiarch/tools/lock"
-	"github.com/multiarch-build/multiarch/tools/plan"
+	"github.com/multiarch-build/multiarch/tools/base/static"
+	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
+	"github.com/multiarch-build/multiarch/tools/spec/config"
+	"github.com/multiarch-build/multiarch/tools/spec/lock"
+	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
 const (
@@ -109,7 +109,7 @@ func Resolve(p Project) (*Workspace, error) {
 	}
 	opts := plan.Options{Images: t.built(), Lock: locked, Bazel: true}
 	if locked.HasStatic() {
-		static, err := base.LockStatic()
+		static, err := static.Lock()
 		if err != nil {
 			return nil, err
 		}

@@ -9,7 +9,7 @@ import (
 
 	bzl "github.com/bazelbuild/buildtools/build"
 
-	"github.com/multiarch-build/multiarch/tools/inputfile"
+	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 )
 
 const fragmentHeader = "# Written by `multiarch generate`; do not edit.\n"

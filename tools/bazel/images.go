@@ -11,8 +11,8 @@ import (
 	"github.com/bazelbuild/bazel-gazelle/rule"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/config"
-	"github.com/multiarch-build/multiarch/tools/plan"
+	"github.com/multiarch-build/multiarch/tools/spec/config"
+	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
 // image adds the rules of one image to the generated package: its binaries where they need flags, then the image.

@@ -25,7 +25,7 @@ func (e *TakenError) Hint() string { return "give the rule, or the image, anothe
 
 // merge carries out what Gazelle does with generated rules that prepare has seen, by rule.MergeRules as merger.MergeFile
 // does, with one difference: rules are found by their name in a map. MergeFile compares each with each, which takes
-// minutes for the rules that push a thousand images. The tests of tools/gazelle hold the outcome of both against each
+// minutes for the rules that push a thousand images. The tests of tools/bazel/gazelle hold the outcome of both against each
 // other.
 func merge(f *rule.File, gen, empty []*rule.Rule, loads []rule.LoadInfo) {
 	kinds, standing := Kinds(), byName(f)

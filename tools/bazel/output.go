@@ -11,7 +11,7 @@ import (
 	bzl "github.com/bazelbuild/buildtools/build"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/inputfile"
+	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 )
 
 // Packages lists the packages that hold, or held, generated rules.

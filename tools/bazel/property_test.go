@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/multiarch-build/multiarch/tools/layer"
+	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
 // TestFilesAreThoseOfTheEmbeddedEngine makes trees and patterns by chance, reads the generated rules as Bazel would, and

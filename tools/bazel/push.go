@@ -10,9 +10,9 @@ import (
 	"github.com/bazelbuild/bazel-gazelle/rule"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/config"
-	"github.com/multiarch-build/multiarch/tools/plan"
-	"github.com/multiarch-build/multiarch/tools/reference"
+	"github.com/multiarch-build/multiarch/tools/oci/reference"
+	"github.com/multiarch-build/multiarch/tools/spec/config"
+	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
 // pushPackage is where everything that loads rules_oci stands.

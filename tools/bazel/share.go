@@ -6,7 +6,7 @@ import (
 
 	bzl "github.com/bazelbuild/buildtools/build"
 
-	"github.com/multiarch-build/multiarch/tools/plan"
+	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
 // attributes are arguments of multiarch_image: a string, a list of strings, a dictionary of strings, a healthcheck, or true.

@@ -14,9 +14,9 @@ import (
 
 	bzl "github.com/bazelbuild/buildtools/build"
 
-	"github.com/multiarch-build/multiarch/tools/config"
-	"github.com/multiarch-build/multiarch/tools/image"
-	"github.com/multiarch-build/multiarch/tools/plan"
+	"github.com/multiarch-build/multiarch/tools/oci/image"
+	"github.com/multiarch-build/multiarch/tools/spec/config"
+	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
 // errAsked is returned for a template that asks for the checkout, on which no generated file depends.

@@ -14,7 +14,7 @@ import (
 	bzl "github.com/bazelbuild/buildtools/build"
 	"golang.org/x/mod/modfile"
 
-	"github.com/multiarch-build/multiarch/tools/inputfile"
+	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 )
 
 // NoWorkspaceError is returned where a configuration does not stand in a Bazel module.

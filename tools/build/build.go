@@ -16,14 +16,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/base"
 	"github.com/multiarch-build/multiarch/tools/base/debian"
-	"github.com/multiarch-build/multiarch/tools/cache"
-	"github.com/multiarch-build/multiarch/tools/gobuild"
-	"github.com/multiarch-build/multiarch/tools/image"
-	"github.com/multiarch-build/multiarch/tools/inputfile"
-	"github.com/multiarch-build/multiarch/tools/memo"
-	"github.com/multiarch-build/multiarch/tools/plan"
+	"github.com/multiarch-build/multiarch/tools/base/static"
+	"github.com/multiarch-build/multiarch/tools/build/cache"
+	"github.com/multiarch-build/multiarch/tools/build/gobuild"
+	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
+	"github.com/multiarch-build/multiarch/tools/internal/memo"
+	"github.com/multiarch-build/multiarch/tools/oci/image"
+	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
 // Options say where and how a plan is carried out.
@@ -198,7 +198,7 @@ func (e *engine) base(ctx context.Context, c plan.Child) (Base, error) {
 		if err != nil {
 			return Base{}, fmt.Errorf("making base %s: %w", c.Base.Name, err)
 		}
-		return Base{Env: base.StaticEnv(), Layers: []image.Layer{*l}}, nil
+		return Base{Env: static.Env(), Layers: []image.Layer{*l}}, nil
 	case c.Base.Debian != nil:
 		b, err := e.layers.packages(ctx, c, e.packages)
 		if err != nil {

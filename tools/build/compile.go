@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/gobuild"
-	"github.com/multiarch-build/multiarch/tools/plan"
+	"github.com/multiarch-build/multiarch/tools/build/gobuild"
+	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
 // unit is what one go command compiles: programs for one platform with the same tags and environment.

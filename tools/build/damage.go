@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/multiarch-build/multiarch/tools/gobuild"
+	"github.com/multiarch-build/multiarch/tools/build/gobuild"
 )
 
 // attempts is how often something is made whose files in the cache are damaged or removed while they are in use.

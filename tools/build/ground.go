@@ -8,12 +8,12 @@ import (
 	"os"
 	"path"
 
-	"github.com/multiarch-build/multiarch/tools/filecap"
-	"github.com/multiarch-build/multiarch/tools/gobuild"
-	"github.com/multiarch-build/multiarch/tools/image"
-	"github.com/multiarch-build/multiarch/tools/layer"
-	"github.com/multiarch-build/multiarch/tools/plan"
-	"github.com/multiarch-build/multiarch/tools/rootfs"
+	"github.com/multiarch-build/multiarch/tools/build/gobuild"
+	"github.com/multiarch-build/multiarch/tools/oci/filecap"
+	"github.com/multiarch-build/multiarch/tools/oci/image"
+	"github.com/multiarch-build/multiarch/tools/oci/layer"
+	"github.com/multiarch-build/multiarch/tools/oci/rootfs"
+	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
 // ground is what the program of an image is laid over: its base and its files.

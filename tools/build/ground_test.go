@@ -19,10 +19,10 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/build"
-	"github.com/multiarch-build/multiarch/tools/image"
-	"github.com/multiarch-build/multiarch/tools/layer"
-	"github.com/multiarch-build/multiarch/tools/lock"
-	"github.com/multiarch-build/multiarch/tools/plan"
+	"github.com/multiarch-build/multiarch/tools/oci/image"
+	"github.com/multiarch-build/multiarch/tools/oci/layer"
+	"github.com/multiarch-build/multiarch/tools/spec/lock"
+	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
 // tarLayer is an uncompressed layer of some headers; opened counts how often it is opened.

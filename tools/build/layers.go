@@ -7,15 +7,15 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multiarch-build/multiarch/tools/base"
-	"github.com/multiarch-build/multiarch/tools/cache"
-	"github.com/multiarch-build/multiarch/tools/config"
-	"github.com/multiarch-build/multiarch/tools/gobuild"
-	"github.com/multiarch-build/multiarch/tools/image"
-	"github.com/multiarch-build/multiarch/tools/layer"
-	"github.com/multiarch-build/multiarch/tools/memo"
-	"github.com/multiarch-build/multiarch/tools/plan"
-	"github.com/multiarch-build/multiarch/tools/rootfs"
+	"github.com/multiarch-build/multiarch/tools/base/static"
+	"github.com/multiarch-build/multiarch/tools/build/cache"
+	"github.com/multiarch-build/multiarch/tools/build/gobuild"
+	"github.com/multiarch-build/multiarch/tools/internal/memo"
+	"github.com/multiarch-build/multiarch/tools/oci/image"
+	"github.com/multiarch-build/multiarch/tools/oci/layer"
+	"github.com/multiarch-build/multiarch/tools/oci/rootfs"
+	"github.com/multiarch-build/multiarch/tools/spec/config"
+	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
 // layers makes layers, each once, and remembers them by what they are made of.
@@ -42,7 +42,7 @@ func optionsOf(c plan.Child) layer.Options {
 }
 
 func (l *layers) static(ctx context.Context, c plan.Child) (*image.Layer, error) {
-	entries, err := l.entries.Get(base.Static)
+	entries, err := l.entries.Get(static.Entries)
 	if err != nil {
 		return nil, err
 	}

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"io/fs"
 
-	"github.com/multiarch-build/multiarch/tools/base"
 	"github.com/multiarch-build/multiarch/tools/base/debian"
-	"github.com/multiarch-build/multiarch/tools/image"
-	"github.com/multiarch-build/multiarch/tools/layer"
-	"github.com/multiarch-build/multiarch/tools/plan"
+	"github.com/multiarch-build/multiarch/tools/base/static"
+	"github.com/multiarch-build/multiarch/tools/oci/image"
+	"github.com/multiarch-build/multiarch/tools/oci/layer"
+	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
 // packageSource fetches Debian packages, and reports it.
@@ -35,7 +35,7 @@ func (l *layers) packages(ctx context.Context, c plan.Child, e packageSource) (B
 	if err != nil {
 		return Base{}, err
 	}
-	return Base{Env: base.PackagesEnv(b.Packages), Layers: []image.Layer{*made}}, nil
+	return Base{Env: static.PackagesEnv(b.Packages), Layers: []image.Layer{*made}}, nil
 }
 
 // merge fetches packages and writes their layer. It starts again if the cache is removed meanwhile.

@@ -4,7 +4,7 @@ import (
 	"sync"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/plan"
+	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
 // Event says that the layers of one more image of an index are there.

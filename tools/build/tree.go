@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/multiarch-build/multiarch/tools/base"
-	"github.com/multiarch-build/multiarch/tools/cache"
-	"github.com/multiarch-build/multiarch/tools/image"
-	"github.com/multiarch-build/multiarch/tools/layer"
-	"github.com/multiarch-build/multiarch/tools/plan"
-	"github.com/multiarch-build/multiarch/tools/rootfs"
+	"github.com/multiarch-build/multiarch/tools/base/static"
+	"github.com/multiarch-build/multiarch/tools/build/cache"
+	"github.com/multiarch-build/multiarch/tools/oci/image"
+	"github.com/multiarch-build/multiarch/tools/oci/layer"
+	"github.com/multiarch-build/multiarch/tools/oci/rootfs"
+	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
 const treeKind = "rootfs"
@@ -64,7 +64,7 @@ func (l *layers) treeOf(c plan.Child, under Base) (*rootfs.Tree, error) {
 	}
 	return l.trees.Get(treeKey(under.Layers), func() (*rootfs.Tree, error) {
 		if c.Base.Builtin == plan.Static {
-			entries, err := l.entries.Get(base.Static)
+			entries, err := l.entries.Get(static.Entries)
 			if err != nil {
 				return nil, err
 			}

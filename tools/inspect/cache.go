@@ -7,7 +7,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multiarch-build/multiarch/tools/memo"
+	"github.com/multiarch-build/multiarch/tools/internal/memo"
 )
 
 // layerCache reads every layer once, however many children have it, and forgets it with the last of them.

@@ -8,7 +8,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/finding"
+	"github.com/multiarch-build/multiarch/tools/spec/finding"
 )
 
 // verify looks at everything below the descriptor of a child.

@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/multiarch-build/multiarch/tools/inputfile"
+	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 )
 
 // openPlain opens a file for reading at any place, decompressed, and returns what closes it. A compressed file is

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/memo"
+	"github.com/multiarch-build/multiarch/tools/internal/memo"
 )
 
 // Diff finds out what differs between two images or indexes. Where their digests are the same nothing is read; where

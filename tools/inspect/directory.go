@@ -6,7 +6,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/multiarch-build/multiarch/tools/inputfile"
+	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 )
 
 // rooted is a directory whose symbolic links are followed within it only: nothing else of the machine becomes part of an

@@ -8,7 +8,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multiarch-build/multiarch/tools/finding"
+	"github.com/multiarch-build/multiarch/tools/spec/finding"
 )
 
 // defaultPath is where runtimes look for programs if the image does not say.

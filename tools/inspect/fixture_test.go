@@ -27,7 +27,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/inspect"
-	"github.com/multiarch-build/multiarch/tools/registry"
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
 // compiled has the tiny program for every platform that a test has asked for.

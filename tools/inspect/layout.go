@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/multiarch-build/multiarch/tools/manifest"
-	"github.com/multiarch-build/multiarch/tools/memo"
+	"github.com/multiarch-build/multiarch/tools/internal/memo"
+	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 )
 
 // metadataLimit is how long a manifest, index or config may be. Registries and runtimes take 4 MiB (distribution spec,

@@ -8,7 +8,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/finding"
+	"github.com/multiarch-build/multiarch/tools/spec/finding"
 )
 
 // libraries finds the shared libraries that the programs of an image need.

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/multiarch-build/multiarch/tools/layer"
+	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
 type memory map[string][]byte

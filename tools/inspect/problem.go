@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/multiarch-build/multiarch/tools/finding"
+	"github.com/multiarch-build/multiarch/tools/spec/finding"
 )
 
 // Verdict is what Verify found out.

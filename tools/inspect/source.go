@@ -18,8 +18,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/multiarch-build/multiarch/tools/nearest"
-	"github.com/multiarch-build/multiarch/tools/registry"
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
+	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
 // Source is an image index or an image, wherever it is. Exactly one of Index and Image is set. What has not been read
@@ -307,7 +307,7 @@ func (e *EntryError) Error() string {
 }
 
 // Hint names the entry that may have been meant, and all others.
-func (e *EntryError) Hint() string { return nearest.Hint(e.Name, e.Known) }
+func (e *EntryError) Hint() string { return suggest.Hint(e.Name, e.Known) }
 
 // errSource marks a Source that was not made by Open and breaks its rule.
 var errSource = errors.New("a source has either an index or an image")

@@ -25,7 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/inspect"
-	"github.com/multiarch-build/multiarch/tools/registry"
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
 // tarDir makes an archive of a directory.

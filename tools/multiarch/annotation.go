@@ -8,7 +8,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/index"
+	"github.com/multiarch-build/multiarch/tools/oci/join"
 )
 
 // The types of annotations, as docker buildx has them:
@@ -57,7 +57,7 @@ func (r *request) annotate(text string) error {
 		if of && (level == onIndex || level == onIndexDescriptor) {
 			return usagef("write "+level+":KEY=VALUE", "--annotation %q: an index is for all platforms", text)
 		}
-		switch one := (index.PlatformAnnotation{Platform: platform, Key: key, Value: value}); level {
+		switch one := (join.PlatformAnnotation{Platform: platform, Key: key, Value: value}); level {
 		case onIndex:
 			r.options.Annotations[key] = value
 		case onManifest:

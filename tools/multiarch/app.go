@@ -15,14 +15,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/base"
-	"github.com/multiarch-build/multiarch/tools/cache"
-	"github.com/multiarch-build/multiarch/tools/config"
-	"github.com/multiarch-build/multiarch/tools/git"
-	"github.com/multiarch-build/multiarch/tools/inputfile"
-	"github.com/multiarch-build/multiarch/tools/lock"
-	"github.com/multiarch-build/multiarch/tools/plan"
-	"github.com/multiarch-build/multiarch/tools/registry"
+	"github.com/multiarch-build/multiarch/tools/base/static"
+	"github.com/multiarch-build/multiarch/tools/build/cache"
+	"github.com/multiarch-build/multiarch/tools/internal/git"
+	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
+	"github.com/multiarch-build/multiarch/tools/spec/config"
+	"github.com/multiarch-build/multiarch/tools/spec/lock"
+	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
 // app is what all commands share.
@@ -180,7 +180,7 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 		return nil, err
 	}
 	if opts.Lock.HasStatic() {
-		static, err := base.LockStatic()
+		static, err := static.Lock()
 		if err != nil {
 			return nil, err
 		}

@@ -11,9 +11,9 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/base/pull"
 	"github.com/multiarch-build/multiarch/tools/build"
-	"github.com/multiarch-build/multiarch/tools/index"
-	"github.com/multiarch-build/multiarch/tools/plan"
-	"github.com/multiarch-build/multiarch/tools/registry"
+	"github.com/multiarch-build/multiarch/tools/oci/join"
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
+	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
 // bases opens the bases from registries that a build stands on, and remembers where they are from.
@@ -56,7 +56,7 @@ func (b *bases) joiner(life context.Context, a *app, client registry.Client) fun
 			}
 			wanted = append(wanted, e)
 		}
-		j, err := join(life, client, wanted, index.Options{Only: i.Platforms, Annotations: i.Annotations})
+		j, err := joinExisting(life, client, wanted, join.Options{Only: i.Platforms, Annotations: i.Annotations})
 		if err != nil {
 			return nil, err
 		}

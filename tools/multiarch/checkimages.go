@@ -16,10 +16,10 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/build"
-	"github.com/multiarch-build/multiarch/tools/cache"
-	"github.com/multiarch-build/multiarch/tools/config"
-	"github.com/multiarch-build/multiarch/tools/finding"
+	"github.com/multiarch-build/multiarch/tools/build/cache"
 	"github.com/multiarch-build/multiarch/tools/inspect"
+	"github.com/multiarch-build/multiarch/tools/spec/config"
+	"github.com/multiarch-build/multiarch/tools/spec/finding"
 )
 
 // verifyFlag adds the flag that switches the checks of finished images off.

@@ -14,8 +14,8 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
-	"github.com/multiarch-build/multiarch/tools/inputfile"
-	"github.com/multiarch-build/multiarch/tools/pipeline"
+	"github.com/multiarch-build/multiarch/tools/ci"
+	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 )
 
 // ciFlags are those of the ci command.
@@ -33,7 +33,7 @@ const bazelisk = "go run github.com/bazelbuild/bazelisk@v1.30.0"
 func (a *app) ciCommand() *cobra.Command {
 	var f ciFlags
 	var systems []string
-	for _, s := range pipeline.Systems() {
+	for _, s := range ci.Systems() {
 		systems = append(systems, string(s))
 	}
 	cmd := &cobra.Command{
@@ -48,12 +48,12 @@ platforms under a tag of the commit, and a last job joins them and moves the rea
 			if f.check && f.asDiff {
 				return usagef("--diff prints what --check finds", "--check and --diff exclude each other")
 			}
-			return a.pipeline(cmd, f, pipeline.System(args[0]))
+			return a.pipeline(cmd, f, ci.System(args[0]))
 		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.split, "split", false, "a native runner for each architecture, and a last job that joins; else one job")
-	flags.StringVar(&f.engine, "engine", string(pipeline.Embedded), "embedded or bazel")
+	flags.StringVar(&f.engine, "engine", string(ci.Embedded), "embedded or bazel")
 	flags.StringToStringVar(&f.runners, "runner", nil, "labels of runners instead of the system's own, such as amd64=LABEL,arm64=LABEL")
 	flags.StringVar(&f.registry, "registry", "", "where images go instead of the configuration's registry")
 	flags.StringVar(&f.multiarch, "multiarch", "", "the command that is multiarch there; default: the tool of go.mod, or go run of this version")
@@ -67,9 +67,9 @@ platforms under a tag of the commit, and a last job joins them and moves the rea
 	return cmd
 }
 
-func (a *app) pipeline(cmd *cobra.Command, f ciFlags, system pipeline.System) error {
+func (a *app) pipeline(cmd *cobra.Command, f ciFlags, system ci.System) error {
 	if system.Path() == "" {
-		_, err := pipeline.Write(pipeline.Options{System: system})
+		_, err := ci.Write(ci.Options{System: system})
 		return usageOf(err)
 	}
 	if f.registry == "" {
@@ -90,7 +90,7 @@ func (a *app) pipeline(cmd *cobra.Command, f ciFlags, system pipeline.System) er
 	if err != nil {
 		return err
 	}
-	if f.registry != "" && o.Engine == pipeline.Bazel {
+	if f.registry != "" && o.Engine == ci.Bazel {
 		return usagef("give registry: in multiarch.yaml, and run multiarch generate", "--registry and MULTIARCH_REGISTRY are not for Bazel, whose targets say where images go")
 	}
 	command := f.command(system, root)
@@ -98,7 +98,7 @@ func (a *app) pipeline(cmd *cobra.Command, f ciFlags, system pipeline.System) er
 		o.Check = command
 	}
 	o.System, o.Registry, o.Command = system, f.registry, command+o.Command
-	content, err := pipeline.Write(o)
+	content, err := ci.Write(o)
 	if err != nil {
 		return usageOf(err)
 	}
@@ -179,22 +179,22 @@ const hintForeign = "name another file with --output, or replace it with --force
 // ours is that a pipeline was written by this command.
 func ours(content []byte) bool {
 	first, _, _ := strings.Cut(string(content), "\n")
-	return strings.Contains(first, pipeline.Marker)
+	return strings.Contains(first, ci.Marker)
 }
 
 // command is what writes the same pipeline again, from the top of the repository and without its first words. Flags that
 // say what becomes of the text are no part of it.
-func (f ciFlags) command(system pipeline.System, root string) string {
+func (f ciFlags) command(system ci.System, root string) string {
 	words := []string{string(system)}
 	flag := func(name, value string) {
 		if value != "" {
-			words = append(words, name, pipeline.Quote(value))
+			words = append(words, name, ci.Quote(value))
 		}
 	}
 	if f.split {
 		words = append(words, "--split")
 	}
-	if f.engine != string(pipeline.Embedded) {
+	if f.engine != string(ci.Embedded) {
 		flag("--engine", f.engine)
 	}
 	for _, arch := range slices.Sorted(maps.Keys(f.runners)) {

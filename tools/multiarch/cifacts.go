@@ -15,19 +15,19 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"golang.org/x/mod/modfile"
 
-	"github.com/multiarch-build/multiarch/tools/inputfile"
-	"github.com/multiarch-build/multiarch/tools/lock"
-	"github.com/multiarch-build/multiarch/tools/pipeline"
-	"github.com/multiarch-build/multiarch/tools/reference"
+	"github.com/multiarch-build/multiarch/tools/ci"
+	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
+	"github.com/multiarch-build/multiarch/tools/oci/reference"
+	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
 // plainPath is a path that needs no quotes in a shell.
 var plainPath = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
 
 // pipeline collects what is to be known about the project.
-func (p *project) pipeline(a *app, f ciFlags, system pipeline.System, root string) (pipeline.Options, error) {
-	o := pipeline.Options{
-		Engine: pipeline.Engine(f.engine), Split: f.split, Runners: f.runners, Bazelisk: f.bazelisk,
+func (p *project) pipeline(a *app, f ciFlags, system ci.System, root string) (ci.Options, error) {
+	o := ci.Options{
+		Engine: ci.Engine(f.engine), Split: f.split, Runners: f.runners, Bazelisk: f.bazelisk,
 		Lock: len(lock.Wants(p.config, nil)) > 0,
 	}
 	near, err := a.nearRoot(root)
@@ -45,7 +45,7 @@ func (p *project) pipeline(a *app, f ciFlags, system pipeline.System, root strin
 		return o, fmt.Errorf("reading go.mod: %w", err)
 	}
 	if mod.Go != nil && (goversion.Compare("go"+mod.Go.Version, "go"+ownGo) >= 0 || f.multiarch != "") {
-		if o.GoVersion = shortVersion(mod.Go.Version); system == pipeline.GitHub {
+		if o.GoVersion = shortVersion(mod.Go.Version); system == ci.GitHub {
 			o.GoVersion = "" // the action reads it in go.mod
 		}
 	}
@@ -59,7 +59,7 @@ func (p *project) pipeline(a *app, f ciFlags, system pipeline.System, root strin
 		o.Multiarch += o.Command
 	}
 	for _, i := range p.plan.Images {
-		image := pipeline.Image{Name: i.Name, Smoke: i.Smoke != nil}
+		image := ci.Image{Name: i.Name, Smoke: i.Smoke != nil}
 		for _, c := range i.Children {
 			image.Platforms = append(image.Platforms, c.Platform)
 		}

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/multiarch-build/multiarch/tools/base/debian"
-	"github.com/multiarch-build/multiarch/tools/inputfile"
-	"github.com/multiarch-build/multiarch/tools/lock"
+	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
+	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
 // The environment variables that say where Debian packages come from. Lists are separated by spaces.

@@ -7,11 +7,11 @@ import (
 	"github.com/multiarch-build/multiarch/tools/base/debian"
 	"github.com/multiarch-build/multiarch/tools/base/pull"
 	"github.com/multiarch-build/multiarch/tools/build"
-	"github.com/multiarch-build/multiarch/tools/config"
-	"github.com/multiarch-build/multiarch/tools/gobuild"
-	"github.com/multiarch-build/multiarch/tools/index"
-	"github.com/multiarch-build/multiarch/tools/lock"
-	"github.com/multiarch-build/multiarch/tools/plan"
+	"github.com/multiarch-build/multiarch/tools/build/gobuild"
+	"github.com/multiarch-build/multiarch/tools/oci/join"
+	"github.com/multiarch-build/multiarch/tools/spec/config"
+	"github.com/multiarch-build/multiarch/tools/spec/lock"
+	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
 // The exit codes, documented in the README.
@@ -80,8 +80,8 @@ func exitCode(err error) int {
 		pushing   *pushError
 		program   *programExit
 		existing  *sourceError
-		absent    *index.MissingError
-		spec      *index.SpecError
+		absent    *join.MissingError
+		spec      *join.SpecError
 		locked    *lock.BrokenError
 	)
 	switch {

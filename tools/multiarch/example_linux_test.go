@@ -26,7 +26,7 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/lock"
+	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
 const exampleFile = "../../images/multiarch.yaml"

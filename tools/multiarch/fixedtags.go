@@ -1,6 +1,6 @@
 package main
 
-import "github.com/multiarch-build/multiarch/tools/config"
+import "github.com/multiarch-build/multiarch/tools/spec/config"
 
 // gitUse is a checkout that notes whether anything is asked of it.
 type gitUse struct{ asked bool }

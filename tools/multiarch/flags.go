@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/multiarch-build/multiarch/tools/nearest"
+	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
 // mostJobs is how much may be done at a time, as jobs: in the YAML has it.
@@ -95,7 +95,7 @@ func flagError(cmd *cobra.Command, err error) error {
 				known = append(known, f.Name)
 			}
 		})
-		if near := nearest.Of(unknown.GetSpecifiedName(), known); near != "" {
+		if near := suggest.Of(unknown.GetSpecifiedName(), known); near != "" {
 			hint = "did you mean --" + near + "? " + hint
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/multiarch-build/multiarch/tools/reference/referencetest"
+	"github.com/multiarch-build/multiarch/tools/oci/reference/referencetest"
 )
 
 // TestHostilePipelines gives hostile values to everything that could reach a pipeline. Each is refused, or the pipeline has

@@ -14,10 +14,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiarch-build/multiarch/tools/build"
-	"github.com/multiarch-build/multiarch/tools/index"
 	"github.com/multiarch-build/multiarch/tools/inspect"
+	"github.com/multiarch-build/multiarch/tools/oci/join"
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/publish"
-	"github.com/multiarch-build/multiarch/tools/registry"
 )
 
 const (
@@ -77,7 +77,7 @@ func (c *indexChange) change() error {
 			return err
 		}
 		j, err := c.merge(onto, attempt > 1)
-		var listed *index.MissingError // of a source
+		var listed *join.MissingError // of a source
 		if c.request.target.dir != "" && inspect.IsMissing(err) && !errors.As(err, &listed) && attempt < mergeAttempts {
 			continue // another process has replaced it and removed its blob since it was opened
 		}
@@ -133,7 +133,7 @@ func isOvertaken(err error) bool {
 
 // standingIndex is what TARGET is.
 type standingIndex struct {
-	source *index.Source // nil if it does not exist
+	source *join.Source // nil if it does not exist
 	digest v1.Hash
 	close  func() error
 }
@@ -148,7 +148,7 @@ func (c *indexChange) current() (*standingIndex, error) {
 		hint := "--append and --remove change an index that is there; --append --create makes a new one of it"
 		return nil, &sourceError{fmt.Errorf("the index to change: %w", err), hint}
 	}
-	return &standingIndex{&index.Source{Name: c.request.target.given, Image: s.Image, Index: s.Index}, s.Root.Digest, s.Close}, nil
+	return &standingIndex{&join.Source{Name: c.request.target.given, Image: s.Image, Index: s.Index}, s.Root.Digest, s.Close}, nil
 }
 
 // isNewLayout reports whether t is a layout that does not exist.
@@ -166,12 +166,12 @@ func (c *indexChange) merge(onto *standingIndex, again bool) (*joined, error) {
 	options.Onto, options.Copy = onto.source, false
 	for {
 		j, err := c.sources.join(options)
-		var absent *index.AbsentError
+		var absent *join.AbsentError
 		if !again || !errors.As(err, &absent) || absent.Source == "" {
 			return j, err
 		}
 		n := len(options.Remove)
-		options.Remove = slices.DeleteFunc(slices.Clone(options.Remove), func(p v1.Platform) bool { return index.Written(p) == absent.Platform })
+		options.Remove = slices.DeleteFunc(slices.Clone(options.Remove), func(p v1.Platform) bool { return join.Written(p) == absent.Platform })
 		if len(options.Remove) == n {
 			return nil, err
 		}
@@ -240,7 +240,7 @@ func (c *indexChange) holds(j *joined, onto, now *standingIndex) (bool, error) {
 	}
 	again, err := c.merge(now, true)
 	if err != nil {
-		var twice *index.DuplicateError
+		var twice *join.DuplicateError
 		if errors.As(err, &twice) {
 			return false, nil // the next attempt says so
 		}
@@ -249,7 +249,7 @@ func (c *indexChange) holds(j *joined, onto, now *standingIndex) (bool, error) {
 	if same, err := again.Index.Digest(); err != nil || same == now.digest {
 		return err == nil, err
 	}
-	return c.flags.replace && len(c.request.options.Remove) == 0 && index.Superseded(j.Joined, onto.source, now.source), nil
+	return c.flags.replace && len(c.request.options.Remove) == 0 && join.Superseded(j.Joined, onto.source, now.source), nil
 }
 
 // sleep waits, unless ctx ends first.

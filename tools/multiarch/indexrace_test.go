@@ -20,8 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/inspect"
-	"github.com/multiarch-build/multiarch/tools/registry"
-	"github.com/multiarch-build/multiarch/tools/registry/registrytest"
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
+	"github.com/multiarch-build/multiarch/tools/oci/registry/registrytest"
 )
 
 // raced are the platforms that processes add at the same time.

@@ -9,16 +9,16 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/index"
 	"github.com/multiarch-build/multiarch/tools/inspect"
-	"github.com/multiarch-build/multiarch/tools/registry"
+	"github.com/multiarch-build/multiarch/tools/oci/join"
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
 // request is what index create was asked for.
 type request struct {
 	target  target
 	wanted  []existing
-	options index.Options
+	options join.Options
 	tags    []string // all that are moved; those of -t replace the target's own and the spec's
 	// entryAnnotations are those of the entry in a layout.
 	entryAnnotations map[string]string
@@ -26,7 +26,7 @@ type request struct {
 
 // indexRequest understands what was typed.
 func (a *app) indexRequest(ctx context.Context, f indexFlags, client registry.Client, args []string) (*request, error) {
-	r := &request{tags: f.tags, options: index.Options{
+	r := &request{tags: f.tags, options: join.Options{
 		Replace: f.replace, Annotations: map[string]string{}, Copy: true, NoAttestations: f.noAttestations, Docker: f.docker,
 		IgnoreMissing: f.ignoreMissing, Missing: inspect.IsMissing,
 	}}
@@ -45,7 +45,7 @@ func (a *app) indexRequest(ctx context.Context, f indexFlags, client registry.Cl
 		if err != nil {
 			return nil, fmt.Errorf("reading the spec: %w", err)
 		}
-		spec, err := index.ParseSpec(f.spec, content)
+		spec, err := join.ParseSpec(f.spec, content)
 		if err != nil {
 			return nil, err
 		}

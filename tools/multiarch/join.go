@@ -13,9 +13,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/multiarch-build/multiarch/tools/index"
 	"github.com/multiarch-build/multiarch/tools/inspect"
-	"github.com/multiarch-build/multiarch/tools/registry"
+	"github.com/multiarch-build/multiarch/tools/oci/join"
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
 // existing is an image or index to be joined, in any form that inspect opens.
@@ -27,7 +27,7 @@ type existing struct {
 
 // joined is an index of existing images.
 type joined struct {
-	*index.Joined
+	*join.Joined
 	// sources says where the blobs of the images are, as far as they are in registries.
 	sources map[v1.Hash]name.Repository
 }
@@ -48,8 +48,8 @@ func (e *sourceError) Hint() string {
 	return cmp.Or(registry.Hint(e.error, registry.Reading), e.hint)
 }
 
-// join opens existing images and joins them.
-func join(ctx context.Context, client registry.Client, wanted []existing, o index.Options) (*joined, error) {
+// joinExisting opens existing images and joins them.
+func joinExisting(ctx context.Context, client registry.Client, wanted []existing, o join.Options) (*joined, error) {
 	o.Missing = inspect.IsMissing
 	sources, err := openExisting(ctx, client, wanted, o)
 	if err != nil {
@@ -68,7 +68,7 @@ type existingSources struct {
 
 // openExisting opens existing images. Everything that cannot be opened is in the error. Archives stay open for as long as
 // they may be read: until this process ends.
-func openExisting(ctx context.Context, client registry.Client, wanted []existing, o index.Options) (*existingSources, error) {
+func openExisting(ctx context.Context, client registry.Client, wanted []existing, o join.Options) (*existingSources, error) {
 	opened := make([]*inspect.Source, len(wanted))
 	failed := make([]error, len(wanted))
 	var group errgroup.Group
@@ -102,13 +102,13 @@ func openExisting(ctx context.Context, client registry.Client, wanted []existing
 }
 
 // join joins the images. The first notes are which digests the references have.
-func (s *existingSources) join(o index.Options) (*joined, error) {
-	sources := make([]index.Source, len(s.wanted))
+func (s *existingSources) join(o join.Options) (*joined, error) {
+	sources := make([]join.Source, len(s.wanted))
 	for i, w := range s.wanted {
 		from := s.opened[i]
-		sources[i] = index.Source{Name: w.reference, Image: from.Image, Index: from.Index, Platform: w.platform, Sparse: from.Sparse()}
+		sources[i] = join.Source{Name: w.reference, Image: from.Image, Index: from.Index, Platform: w.platform, Sparse: from.Sparse()}
 	}
-	result, err := index.Join(sources, o)
+	result, err := join.Join(sources, o)
 	if err != nil {
 		return nil, err
 	}

@@ -15,10 +15,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/spf13/cobra"
 
-	"github.com/multiarch-build/multiarch/tools/inputfile"
-	"github.com/multiarch-build/multiarch/tools/reference"
+	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
+	"github.com/multiarch-build/multiarch/tools/oci/reference"
 
-	"github.com/multiarch-build/multiarch/tools/registry"
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
 func (a *app) loginCommand() *cobra.Command {

@@ -11,14 +11,14 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/build"
-	"github.com/multiarch-build/multiarch/tools/config"
-	"github.com/multiarch-build/multiarch/tools/nearest"
+	"github.com/multiarch-build/multiarch/tools/oci/reference"
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/publish"
-	"github.com/multiarch-build/multiarch/tools/reference"
-	"github.com/multiarch-build/multiarch/tools/registry"
+	"github.com/multiarch-build/multiarch/tools/spec/config"
+	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-func hintOf(word string, known []string) string { return nearest.Hint(word, known) }
+func hintOf(word string, known []string) string { return suggest.Hint(word, known) }
 
 // pushFlags are about names and registries.
 type pushFlags struct {

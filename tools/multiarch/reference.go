@@ -9,10 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/multiarch-build/multiarch/tools/config"
 	"github.com/multiarch-build/multiarch/tools/inspect"
-	"github.com/multiarch-build/multiarch/tools/nearest"
-	"github.com/multiarch-build/multiarch/tools/registry"
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
+	"github.com/multiarch-build/multiarch/tools/spec/config"
+	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
 // layoutDir is the OCI layout, at the top of the tree, that build writes unless it is told otherwise.
@@ -89,7 +89,7 @@ func (a *app) missingHint(ref string) string {
 	if err != nil {
 		return check
 	}
-	if near := nearest.Of(ref, slices.Sorted(maps.Keys(c.Images))); near != "" {
+	if near := suggest.Of(ref, slices.Sorted(maps.Keys(c.Images))); near != "" {
 		return fmt.Sprintf("did you mean %s, an image of %s? else %s", near, file, check)
 	}
 	return check

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/multiarch-build/multiarch/tools/registry/registrytest"
+	"github.com/multiarch-build/multiarch/tools/oci/registry/registrytest"
 )
 
 // releases is a tree of three images of files, which builds quickly, and a registry that they are released to.

@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/pipeline"
-	"github.com/multiarch-build/multiarch/tools/plan"
+	"github.com/multiarch-build/multiarch/tools/ci"
+	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
 // share selects what one of several runners of a pipeline builds. It is worked out when the pipeline runs, so that the
@@ -49,7 +49,7 @@ func (s share) of(p *plan.Plan) {
 	}
 	for n := range p.Images {
 		i := &p.Images[n]
-		i.Children = slices.DeleteFunc(i.Children, func(c plan.Child) bool { return pipeline.RunnerOf(s.runners, c.Platform) != s.runner })
+		i.Children = slices.DeleteFunc(i.Children, func(c plan.Child) bool { return ci.RunnerOf(s.runners, c.Platform) != s.runner })
 	}
 	p.Images = slices.DeleteFunc(p.Images, func(i plan.Image) bool { return len(i.Children) == 0 })
 }

@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/multiarch-build/multiarch/tools/config"
-	"github.com/multiarch-build/multiarch/tools/smoke"
+	"github.com/multiarch-build/multiarch/tools/run/smoke"
+	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
 // smokeMode says which images of a release are tried out; "" means none.

@@ -19,7 +19,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/nearest"
+	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
 // Format is a kind of archive.
@@ -109,7 +109,7 @@ func (e *FormatError) Error() string { return fmt.Sprintf("unknown archive forma
 
 // Hint names the formats that exist.
 func (e *FormatError) Hint() string {
-	return nearest.Hint(e.Format, []string{string(OCI), string(Docker)})
+	return suggest.Hint(e.Format, []string{string(OCI), string(Docker)})
 }
 
 // tags are the references of an image, in the given order and each once.

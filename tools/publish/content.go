@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/indexjson"
+	"github.com/multiarch-build/multiarch/tools/oci/indexjson"
 )
 
 // content is all that an image consists of, each digest once. Nothing in it has been opened.

@@ -14,10 +14,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
+	"github.com/multiarch-build/multiarch/tools/oci/registry/registrytest"
 	"github.com/multiarch-build/multiarch/tools/publish"
 	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
-	"github.com/multiarch-build/multiarch/tools/registry"
-	"github.com/multiarch-build/multiarch/tools/registry/registrytest"
 )
 
 // oneRequest is a request of a release. Numbers in the order of arrival would name another one in every run, since what

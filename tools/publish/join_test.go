@@ -14,13 +14,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/index"
+	"github.com/multiarch-build/multiarch/tools/oci/join"
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/publish"
-	"github.com/multiarch-build/multiarch/tools/registry"
 )
 
 // write pushes an image as another tool would have, docker typed where docker is set, and reads it back.
-func (l *loopback) write(t testing.TB, reference string, img v1.Image, docker bool) index.Source {
+func (l *loopback) write(t testing.TB, reference string, img v1.Image, docker bool) join.Source {
 	t.Helper()
 	if docker {
 		config, err := img.ConfigFile()
@@ -33,11 +33,11 @@ func (l *loopback) write(t testing.TB, reference string, img v1.Image, docker bo
 	require.NoError(t, remote.Write(ref, img, remote.WithContext(t.Context())))
 	pulled, err := remote.Image(ref, registry.Client{}.Options(t.Context())...)
 	require.NoError(t, err)
-	return index.Source{Name: reference, Image: pulled}
+	return join.Source{Name: reference, Image: pulled}
 }
 
 // sourcesOf says where the blobs of joined images stand.
-func sourcesOf(t testing.TB, l *loopback, j *index.Joined, sources []index.Source) map[v1.Hash]name.Repository {
+func sourcesOf(t testing.TB, l *loopback, j *join.Joined, sources []join.Source) map[v1.Hash]name.Repository {
 	t.Helper()
 	all := map[v1.Hash]name.Repository{}
 	for _, c := range j.Children {
@@ -57,11 +57,11 @@ func sourcesOf(t testing.TB, l *loopback, j *index.Joined, sources []index.Sourc
 func TestPushJoinedImages(t *testing.T) {
 	l, elsewhere := newLoopback(t, nil), newLoopback(t, nil)
 	shared := newLayer(t, "base", 100_000)
-	sources := []index.Source{
+	sources := []join.Source{
 		l.write(t, "onap/py-app-arm64v8:latest", newImage(t, arm64, shared, newLayer(t, "arm", 3000)), false),
 		l.write(t, "onap/py-app-amd64:latest", newImage(t, amd64, shared, newLayer(t, "intel", 3000)), true),
 	}
-	j, err := index.Join(sources, index.Options{})
+	j, err := join.Join(sources, join.Options{})
 	require.NoError(t, err)
 	blobs := sourcesOf(t, l, j, sources)
 	require.Len(t, blobs, 5)
@@ -118,8 +118,8 @@ func TestPushJoinedImages(t *testing.T) {
 	t.Run("images of two registries", func(t *testing.T) {
 		third := elsewhere.write(t, "far/py-app:arm", newImage(t, arch.Platform{OS: "linux", Architecture: "arm"}, shared), false)
 		third.Platform = &v1.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
-		onto := index.Source{Name: "onap/py-app:latest", Index: published}
-		j, err := index.Join([]index.Source{third}, index.Options{Onto: &onto})
+		onto := join.Source{Name: "onap/py-app:latest", Index: published}
+		j, err := join.Join([]join.Source{third}, join.Options{Onto: &onto})
 		require.NoError(t, err)
 		before := len(l.Requests())
 		_, err = push(t, quick, target(l, publish.Image{Name: "onap/py-app", Index: j.Index}, "latest"))
@@ -156,7 +156,7 @@ func TestJoinedAsDockerDoes(t *testing.T) {
 	arm.Platform = &v1.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
 	nano := l.write(t, "onap/app-nano:2019", windows, true)
 	nano.Platform = &v1.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.17763.1"}
-	sources := []index.Source{
+	sources := []join.Source{
 		l.write(t, "onap/app-windows:latest", windows, true),
 		l.write(t, "onap/app-arm64v8:latest", newImage(t, arch.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}, newLayer(t, "arm64", 3000)), true),
 		l.write(t, "onap/app-amd64:latest", newImage(t, amd64, newLayer(t, "intel", 3000)), true),
@@ -172,7 +172,7 @@ func TestJoinedAsDockerDoes(t *testing.T) {
 	output(t, "docker", "manifest", "annotate", list, l.host+"/onap/app-windows:latest", "--os-features", "win32k")
 	output(t, "docker", "manifest", "push", "--insecure", "--purge", list)
 
-	j, err := index.Join(sources, index.Options{})
+	j, err := join.Join(sources, join.Options{})
 	require.NoError(t, err)
 	_, err = push(t, quick, target(l, publish.Image{Name: "onap/ours", Index: j.Index}, "latest"))
 	require.NoError(t, err)
@@ -190,7 +190,7 @@ func TestJoinedAsDockerDoes(t *testing.T) {
 	assert.ElementsMatch(t, entries["theirs"], entries["ours"])
 
 	// A version of Windows that is given counts, even for an image that is there under another one.
-	j, err = index.Join([]index.Source{nano}, index.Options{Onto: &index.Source{Name: "ours", Index: j.Index}})
+	j, err = join.Join([]join.Source{nano}, join.Options{Onto: &join.Source{Name: "ours", Index: j.Index}})
 	require.NoError(t, err)
 	require.Len(t, j.Children, 5)
 	assert.Equal(t, &v1.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.17763.1", OSFeatures: []string{"win32k"}}, j.Children[3].Descriptor.Platform)

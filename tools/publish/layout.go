@@ -20,8 +20,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/multiarch-build/multiarch/tools/indexjson"
-	"github.com/multiarch-build/multiarch/tools/inputfile"
+	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
+	"github.com/multiarch-build/multiarch/tools/oci/indexjson"
 )
 
 // The files of an OCI layout (image spec, "Image Layout"), and ours.

@@ -8,8 +8,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multiarch-build/multiarch/tools/indexjson"
-	"github.com/multiarch-build/multiarch/tools/inputfile"
+	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
+	"github.com/multiarch-build/multiarch/tools/oci/indexjson"
 )
 
 // recordFile holds what multiarch has written into a layout. Other tools write into layouts too, and nothing of theirs

@@ -5,7 +5,7 @@ import (
 	"os/exec"
 	"strings"
 
-	"github.com/multiarch-build/multiarch/tools/nearest"
+	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
 // MissingProgramError is returned where none of the programs looked for can be run.
@@ -28,7 +28,7 @@ func (e *UnknownProgramError) Error() string {
 }
 
 // Hint names the programs that can be used.
-func (e *UnknownProgramError) Hint() string { return nearest.Hint(e.Program, programs) }
+func (e *UnknownProgramError) Hint() string { return suggest.Hint(e.Program, programs) }
 
 // LoadError is returned where a program was run and failed.
 type LoadError struct {

@@ -17,10 +17,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
+	"github.com/multiarch-build/multiarch/tools/oci/registry/registrytest"
 	"github.com/multiarch-build/multiarch/tools/publish"
 	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
-	"github.com/multiarch-build/multiarch/tools/registry"
-	"github.com/multiarch-build/multiarch/tools/registry/registrytest"
 )
 
 // TestNarrowedTags moves tags of each former content to indexes of each platform.

@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/publish"
-	"github.com/multiarch-build/multiarch/tools/registry"
 )
 
 func target(l *loopback, image publish.Image, tags ...string) publish.Target {

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/registry"
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
 // PushError is a Push that failed on the way. It says exactly what is in the registries.

@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/publish"
 	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
-	"github.com/multiarch-build/multiarch/tools/registry"
 )
 
 // What was uploaded before anything else went wrong is said, although no manifest stands for it yet.

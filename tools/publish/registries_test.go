@@ -19,10 +19,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/multiarch-build/multiarch/tools/index"
+	"github.com/multiarch-build/multiarch/tools/oci/join"
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/publish"
 	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
-	"github.com/multiarch-build/multiarch/tools/registry"
 )
 
 // TestJobsOfARegistry counts the requests that are under way at once.
@@ -87,7 +87,7 @@ func TestJobsOfASource(t *testing.T) {
 		require.NoError(t, err)
 		pulled, err := remote.Image(ref, client.Options(t.Context())...)
 		require.NoError(t, err)
-		j, err := index.Join([]index.Source{{Name: seed, Image: pulled}}, index.Options{})
+		j, err := join.Join([]join.Source{{Name: seed, Image: pulled}}, join.Options{})
 		require.NoError(t, err)
 		return publish.Image{Name: seed + "-copy", Index: j.Index}
 	}

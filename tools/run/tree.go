@@ -10,7 +10,7 @@ import (
 
 	securejoin "github.com/cyphar/filepath-securejoin"
 
-	"github.com/multiarch-build/multiarch/tools/inputfile"
+	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 )
 
 // tree is the root file system of an image, below a directory of this machine. Names in it are those a program in a

@@ -17,7 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/multiarch-build/multiarch/tools/httplimit"
+	"github.com/multiarch-build/multiarch/tools/internal/httplimit"
 )
 
 // Archive is one suite of a Debian archive: where its mirrors are, and whose signature its Release must carry.

@@ -12,8 +12,8 @@ import (
 
 	"github.com/agext/levenshtein"
 
-	"github.com/multiarch-build/multiarch/tools/cache"
-	"github.com/multiarch-build/multiarch/tools/nearest"
+	"github.com/multiarch-build/multiarch/tools/build/cache"
+	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
 // UnknownError is returned for an architecture, a component or a package that an archive does not have.
@@ -38,7 +38,7 @@ func (e *UnknownError) Hint() string {
 	if len(e.Providers) > 0 {
 		return "ask for a package that provides it: " + strings.Join(e.Providers, ", ")
 	}
-	return nearest.Hint(e.Name, e.Known)
+	return suggest.Hint(e.Name, e.Known)
 }
 
 // nearestOf returns the few of all that need the fewest letters changed to become name: a suite has too many packages
@@ -275,9 +275,9 @@ func suiteHint(suite string) string {
 		return "see that the mirror is an archive of Debian, such as " + DefaultMirror + "; old suites have moved to http://archive.debian.org/debian"
 	}
 	if near := nearestOf(suite, all); len(near) > 0 && !slices.Contains(suites, near[0]) {
-		return nearest.Hint(suite, near)
+		return suggest.Hint(suite, near)
 	}
-	return nearest.Hint(suite, suites)
+	return suggest.Hint(suite, suites)
 }
 
 // HostileError is returned for a package with something in it that a layer must not have, or that cannot be read.

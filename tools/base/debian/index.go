@@ -15,7 +15,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/multiarch-build/multiarch/tools/lock"
+	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
 // maxPacked and maxIndex bound an index as it is on mirrors, and unpacked. Both are held in memory. Debian's have 10 MB

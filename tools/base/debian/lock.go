@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/multiarch-build/multiarch/tools/lock"
+	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
 // Format names what this version of the package makes of packages. It changes whenever that does, so that a cache never

@@ -12,7 +12,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/multiarch-build/multiarch/tools/layer"
+	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
 // Options say how packages are merged.

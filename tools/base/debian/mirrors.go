@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/multiarch-build/multiarch/tools/config"
-	"github.com/multiarch-build/multiarch/tools/lock"
+	"github.com/multiarch-build/multiarch/tools/spec/config"
+	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
 // DefaultMirror is the mirror of machines that name no other.

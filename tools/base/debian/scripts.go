@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/multiarch-build/multiarch/tools/layer"
+	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
 // The user that images run as which need no other, as distroless images have it.

@@ -5,7 +5,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/multiarch-build/multiarch/tools/layer"
+	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
 // unread are directories with what no program needs in an image.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 
-	"github.com/multiarch-build/multiarch/tools/inputfile"
+	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 )
 
 // Names of suites in Debian's archives. Suites of the security archive were in a folder until buster.

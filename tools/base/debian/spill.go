@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/multiarch-build/multiarch/tools/layer"
+	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
 // spill is a file with the contents of all files, one after the other: packages of eight architectures together have

@@ -14,11 +14,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/multiarch-build/multiarch/tools/cache"
-	"github.com/multiarch-build/multiarch/tools/image"
-	"github.com/multiarch-build/multiarch/tools/lock"
-	"github.com/multiarch-build/multiarch/tools/memo"
-	"github.com/multiarch-build/multiarch/tools/registry"
+	"github.com/multiarch-build/multiarch/tools/build/cache"
+	"github.com/multiarch-build/multiarch/tools/internal/memo"
+	"github.com/multiarch-build/multiarch/tools/oci/image"
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
+	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
 // maxConfig bounds an image config, which is read into memory. Registries take manifests of 4 MiB at most.

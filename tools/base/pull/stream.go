@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
-	"github.com/multiarch-build/multiarch/tools/lock"
+	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
 // stream calls read with a layer: from the store if it is there, else as the registry sends it. read sees nothing but the

@@ -4,7 +4,7 @@ load(":layer.bzl", "arguments")
 
 VALIDATE = {
     "_validate": attr.label(
-        default = Label("//tools/validate"),
+        default = Label("//tools/examine/validate"),
         executable = True,
         cfg = "exec",
         doc = "The program that verifies images.",

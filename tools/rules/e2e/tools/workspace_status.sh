@@ -2,7 +2,7 @@
 # Prints what tags, templates and `created = "commit"` may say about the checkout:
 #   build --workspace_status_command=tools/rules/workspace_status.sh
 # The keys are those of multiarch.yaml's {{.Git}}. What cannot be found out is left out, and only what asks for it fails.
-# The answers are those of multiarch itself (tools/git).
+# The answers are those of multiarch itself (tools/internal/git).
 commit=$(git rev-parse --verify --quiet 'HEAD^{commit}') || exit 0
 
 # The branch, or the one that GitLab, GitHub or Jenkins say they are building if they checked out the commit itself.

@@ -1,0 +1,49 @@
+package static_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/modfile"
+
+	"github.com/multiarch-build/multiarch/tools/base/static"
+)
+
+func TestLockStaticNamesItsVersions(t *testing.T) {
+	locked, err := static.Lock()
+	require.NoError(t, err)
+	again, err := static.Lock()
+	require.NoError(t, err)
+	assert.Equal(t, locked, again)
+
+	content, err := os.ReadFile(filepath.Join("..", "..", "..", "go.mod"))
+	if os.IsNotExist(err) {
+		t.Skip("no go.mod in this sandbox")
+	}
+	require.NoError(t, err)
+	mod, err := modfile.Parse("go.mod", content, nil)
+	require.NoError(t, err)
+	want := ""
+	for _, r := range mod.Require {
+		if r.Mod.Path == "golang.org/x/crypto/x509roots/fallback" {
+			want = r.Mod.Version
+		}
+	}
+	assert.Equal(t, want, locked.CARoots, "set rootsVersion to the version in go.mod")
+
+	// The version of the time zones is only known for the Go distribution that they were copied from.
+	lib := filepath.Join(runtime.GOROOT(), "lib", "time")
+	own, err := os.ReadFile("zoneinfo.zip")
+	require.NoError(t, err)
+	if theirs, err := os.ReadFile(filepath.Join(lib, "zoneinfo.zip")); err != nil || !bytes.Equal(own, theirs) {
+		t.Skip("this Go distribution has other time zones")
+	}
+	script, err := os.ReadFile(filepath.Join(lib, "update.bash"))
+	require.NoError(t, err)
+	assert.Contains(t, string(script), "\nDATA="+locked.TimeZones+"\n", "set zonesVersion to the version in lib/time/update.bash")
+}

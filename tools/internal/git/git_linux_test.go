@@ -1,0 +1,436 @@
+package git_test
+
+import (
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/internal/git"
+	"github.com/multiarch-build/multiarch/tools/spec/config"
+)
+
+// ciVariables are those of whoever runs the tests.
+var ciVariables = []string{"GITHUB_REF_TYPE", "GITHUB_REF_NAME", "GITHUB_SHA", "CI_COMMIT_TAG", "CI_COMMIT_SHA", "CI_COMMIT_BRANCH", "TAG_NAME", "GIT_COMMIT", "BRANCH_NAME"}
+
+// repository is a git repository of a test.
+type repository struct {
+	t   *testing.T
+	dir string
+}
+
+func newRepository(t *testing.T, args ...string) repository {
+	t.Helper()
+	if _, err := exec.LookPath("git"); err != nil {
+		if os.Getenv("MULTIARCH_TEST_TOOLS") == "all" {
+			t.Fatal(err)
+		}
+		t.Skip("git is not installed")
+	}
+	for _, name := range ciVariables {
+		t.Setenv(name, "")
+	}
+	t.Setenv("GIT_CONFIG_GLOBAL", filepath.Join(t.TempDir(), "gitconfig"))
+	t.Setenv("GIT_CONFIG_SYSTEM", "/dev/null")
+	r := repository{t, t.TempDir()}
+	r.git(append([]string{"init", "-q", "-b", "main"}, args...)...)
+	return r
+}
+
+func (r repository) git(args ...string) string {
+	r.t.Helper()
+	cmd := exec.Command("git", append([]string{"-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "protocol.file.allow=always"}, args...)...)
+	cmd.Dir = r.dir
+	out, err := cmd.CombinedOutput()
+	require.NoError(r.t, err, "git %s: %s", args, out)
+	return strings.TrimSpace(string(out))
+}
+
+func (r repository) write(name, content string) {
+	r.t.Helper()
+	file := filepath.Join(r.dir, name)
+	require.NoError(r.t, os.MkdirAll(filepath.Dir(file), 0o755))
+	require.NoError(r.t, os.WriteFile(file, []byte(content), 0o644))
+}
+
+func (r repository) commit() { r.t.Helper(); r.git("commit", "-q", "--allow-empty", "-m", "x") }
+
+// facts are all answers about a checkout.
+type facts struct {
+	config.Head
+	tag, describe string
+	dirty         bool
+	warnings      []string
+}
+
+func (r repository) ask(prefix string) (f facts, err error) {
+	c := git.Open(r.t.Context(), r.dir, os.Getenv, func(w string) { f.warnings = append(f.warnings, w) })
+	if f.Head, err = c.Head(); err != nil {
+		return f, err
+	}
+	if f.tag, err = c.Tag(prefix); err != nil {
+		return f, err
+	}
+	if f.describe, err = c.Describe(prefix); err != nil {
+		return f, err
+	}
+	f.dirty, err = c.Dirty()
+	return f, err
+}
+
+// status is what the script prints that Bazel runs, by key.
+func (r repository) status() (keys map[string]string, stderr string) {
+	r.t.Helper()
+	script, err := filepath.Abs("../../rules/workspace_status.sh")
+	require.NoError(r.t, err)
+	cmd := exec.Command(script)
+	cmd.Dir = r.dir
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	require.NoError(r.t, err, said.String())
+	keys = map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		keys[key] = value
+	}
+	return keys, said.String()
+}
+
+// said returns the answers of both engines, which have to be the same. Bazel's script knows the prefixes that files name.
+func (r repository) said(prefix string) facts {
+	r.t.Helper()
+	f, err := r.ask(prefix)
+	require.NoError(r.t, err)
+	suffix := config.StatusSuffix(prefix)
+	keys, stderr := r.status()
+	dirty := "false"
+	if f.dirty {
+		dirty = "true"
+	}
+	want := map[string]string{
+		"STABLE_GIT_COMMIT": f.Commit, "STABLE_GIT_SHORT_COMMIT": f.Commit[:7], "STABLE_GIT_BRANCH": f.Branch, "STABLE_GIT_COMMIT_TIME": f.Time,
+		"STABLE_GIT_DIRTY": dirty, "STABLE_GIT_TAG" + suffix: f.tag, "STABLE_GIT_DESCRIBE" + suffix: f.describe,
+	}
+	for key, value := range want {
+		got, ok := keys[key]
+		assert.True(r.t, ok, "%s is missing", key)
+		assert.Equal(r.t, value, got, key)
+	}
+	if f.warnings == nil {
+		assert.Empty(r.t, stderr)
+	}
+	return f
+}
+
+func TestCheckout(t *testing.T) {
+	r := newRepository(t)
+	_, err := r.ask("")
+	require.EqualError(t, err, "the git repository has no commit yet")
+	keys, _ := r.status()
+	assert.Empty(t, keys, "no commit")
+
+	r.write("file", "")
+	r.git("add", "file")
+	r.commit()
+	f := r.said("")
+	assert.Equal(t, "main", f.Branch)
+	assert.Empty(t, f.tag)
+	assert.Equal(t, f.Commit[:7], f.describe)
+	assert.False(t, f.dirty)
+
+	r.git("tag", "v1.0.0")
+	f = r.said("")
+	assert.Equal(t, "v1.0.0", f.tag)
+	assert.Equal(t, "v1.0.0", f.describe)
+	r.write("file", "changed")
+	r.write("untracked", "")
+	f = r.said("")
+	assert.True(t, f.dirty)
+	assert.Equal(t, "v1.0.0-dirty", f.describe)
+	r.git("checkout", "-q", "file")
+	assert.False(t, r.said("").dirty, "a file that git does not know changes nothing")
+
+	r.commit()
+	f = r.said("")
+	assert.Empty(t, f.tag, "an older tag is not that of this commit")
+	assert.Equal(t, "v1.0.0-1-g"+f.Commit[:7], f.describe)
+	r.git("tag", "zzz", "v1.0.0")
+	r.git("tag", "-a", "-m", "annotated", "aaa", "v1.0.0")
+	assert.Equal(t, "v1.0.0-1-g"+f.Commit[:7], r.said("").describe, "of several tags of an older commit as well")
+
+	// Configurations that change what git prints.
+	for _, c := range [][2]string{{"column.ui", "always"}, {"tag.sort", "refname"}, {"log.showSignature", "true"}, {"color.ui", "always"}, {"log.date", "relative"}, {"versionsort.suffix", "x"}} {
+		r.git("config", c[0], c[1])
+	}
+	f = r.said("")
+	assert.Equal(t, "v1.0.0-1-g"+f.Commit[:7], f.describe)
+
+	r.git("branch", "v1.0.0") // a branch of the same name
+	r.git("branch", "-f", "feature/a")
+	r.git("checkout", "-q", "feature/a")
+	assert.Equal(t, "feature/a", r.said("").Branch)
+	r.git("checkout", "-q", "refs/tags/v1.0.0")
+	f = r.said("")
+	assert.Empty(t, f.Branch, "detached")
+	assert.Equal(t, "v1.0.0", f.tag)
+}
+
+// TestHighestVersionWins tries tags in several orders, lightweight and annotated, in both engines.
+func TestHighestVersionWins(t *testing.T) {
+	cases := []struct {
+		want string
+		tags []string
+	}{
+		{"v3.10.0", []string{"zzz", "v3.10.0"}},
+		{"v1.10.0", []string{"v1.9.0", "v1.10.0", "v1.10.0-rc1", "v1.2.0"}},
+		{"v1.0.0", []string{"v1.0.0-rc.9", "v1.0.0", "v1.0.0-alpha"}},
+		{"v1.0.0-rc.10", []string{"v1.0.0-rc.9", "v1.0.0-rc.10", "v1.0.0-rc"}},
+		{"v1.0.0-beta.1", []string{"v1.0.0-beta", "v1.0.0-beta.1", "v1.0.0-alpha.99"}},
+		{"v1.0.0-alpha", []string{"v1.0.0-alpha", "v1.0.0-99"}},
+		{"v3.10.0", []string{"v3", "v3.10", "v3.10.0", "latest"}},
+		{"v0.9.0", []string{"v3", "v0.9.0"}},
+		{"v3.10", []string{"v3", "v3.10", "v3.9"}},
+		{"2.0.0", []string{"v1.0.0", "2.0.0"}},
+		{"v1.0.0", []string{"1.0.0", "v1.0.0"}},
+		{"v1.0.0", []string{"v1.0.0", "v1.0.0+build.7"}},
+		{"v1.0.1+a", []string{"v1.0.0", "v1.0.1+a"}},
+		{"v1.99999999999999999999.0", []string{"v1.99999999999999999999.0", "v1.99999999999999999998.9"}},
+		{"v1.0.0", []string{"v1.02.0", "v1.0.0"}},
+		{"v1.0.0", []string{"v1.0.0", "server/v9.0.0", "release-10"}},
+		{"build-10", []string{"build-9", "build-10", "build-1"}},
+		{"zzz", []string{"aaa", "zzz"}},
+		{"v1.0.0-", []string{"v1.0.0-", "a"}},
+		{"v2.0.0-x+y.z", []string{"v2.0.0-x+y.z", "v1.0.0"}},
+	}
+	for n, c := range cases {
+		r := newRepository(t)
+		r.commit()
+		rand.New(rand.NewPCG(1, uint64(n))).Shuffle(len(c.tags), func(i, j int) { c.tags[i], c.tags[j] = c.tags[j], c.tags[i] })
+		for i, tag := range c.tags {
+			if i%2 == 0 {
+				r.git("tag", tag)
+			} else {
+				r.git("tag", "-a", "-m", "annotated", tag)
+			}
+		}
+		f := r.said("")
+		assert.Equal(t, c.want, f.tag, c.tags)
+		assert.Equal(t, c.want, f.describe, c.tags)
+		r.commit()
+		assert.Equal(t, c.want+"-1-g", strings.TrimSuffix(r.said("").describe, r.git("rev-parse", "--short=7", "HEAD")), c.tags)
+	}
+	t.Logf("%d cases, each on the commit and one after it", len(cases))
+	require.NotEmpty(t, cases)
+}
+
+func TestTagsOfACIBuildWin(t *testing.T) {
+	r := newRepository(t)
+	r.write("multiarch.yaml", "tag_prefix: server/\n")
+	r.git("add", ".")
+	r.commit()
+	r.git("tag", "v1.0.0")
+	r.commit()
+	for _, tag := range []string{"v1.9.0", "v1.10.0", "v1.2.0", "server/v2.0.0", "server/v3.0.0"} {
+		r.git("tag", tag)
+	}
+	head := r.git("rev-parse", "HEAD")
+	for _, c := range []struct {
+		env, prefix, tag, branch string
+	}{
+		{"", "", "v1.10.0", ""},
+		{"CI_COMMIT_TAG=v1.9.0", "", "v1.9.0", ""},
+		{"TAG_NAME=v1.9.0", "", "v1.9.0", ""},
+		{"GITHUB_REF_TYPE=tag GITHUB_REF_NAME=v1.9.0", "", "v1.9.0", ""},
+		{"CI_COMMIT_TAG=v1.9.0 TAG_NAME=v1.2.0 GITHUB_REF_TYPE=tag GITHUB_REF_NAME=v1.2.0", "", "v1.9.0", ""},
+		{"CI_COMMIT_TAG=v1.0.0 TAG_NAME=v1.9.0", "", "v1.9.0", ""},
+		{"GITHUB_REF_NAME=v1.9.0", "", "v1.10.0", ""},
+		{"CI_COMMIT_TAG=v1.0.0", "", "v1.10.0", ""},
+		{"CI_COMMIT_TAG=server/v2.0.0", "server/", "v2.0.0", ""},
+		{"CI_COMMIT_TAG=v2.0.0", "server/", "v3.0.0", ""},
+		{"CI_COMMIT_TAG=server/v2.0.0", "", "server/v2.0.0", ""},
+		{"CI_COMMIT_SHA=" + head + " CI_COMMIT_BRANCH=feature", "", "v1.10.0", "feature"},
+		{"CI_COMMIT_SHA=0 CI_COMMIT_BRANCH=feature", "", "v1.10.0", ""},
+		{"GITHUB_SHA=" + head + " GITHUB_REF_TYPE=branch GITHUB_REF_NAME=main", "", "v1.10.0", "main"},
+		{"GITHUB_SHA=" + head + " GITHUB_REF_TYPE=tag GITHUB_REF_NAME=v1.2.0", "", "v1.2.0", ""},
+		{"GIT_COMMIT=" + head + " BRANCH_NAME=dev", "", "v1.10.0", "dev"},
+	} {
+		r.git("checkout", "-q", "--detach")
+		for _, name := range ciVariables {
+			t.Setenv(name, "")
+		}
+		for _, pair := range strings.Fields(c.env) {
+			name, value, _ := strings.Cut(pair, "=")
+			t.Setenv(name, value)
+		}
+		f := r.said(c.prefix)
+		assert.Equal(t, c.tag, f.tag, c.env)
+		assert.Equal(t, c.tag, f.describe, c.env)
+		assert.Equal(t, c.branch, f.Branch, c.env)
+		r.git("checkout", "-q", "main")
+		assert.Equal(t, "main", r.said(c.prefix).Branch, "the branch that is checked out")
+	}
+}
+
+func TestTagPrefix(t *testing.T) {
+	r := newRepository(t)
+	r.write("images/multiarch.yaml", "images:\n  a: {push: {tag_prefix: \"server/\", tags: [x]}}\n  b: {push: {tag_prefix: 'server-'}}\n  c:\n    push:\n      tag_prefix: v # that of Go\n  d: {push: {tag_prefix: Server/}}\n")
+	r.write("x/BUILD.bazel", "multiarch_tags(\n    tag_prefix = \"server/api/\",\n)\n")
+	r.git("add", ".")
+	r.commit()
+	short := r.git("rev-parse", "--short=7", "HEAD")
+	assert.Equal(t, short, r.said("server/").describe, "no tag at all")
+	for _, tag := range []string{"v1.0.0", "server/v2.0.0", "server/v2.10.0", "server/api/v9.0.0", "server-v3.0.0", "server-api-v1.0.0", "Server/v4.0.0", "server/zzz", "client/v8.0.0"} {
+		r.git("tag", tag)
+	}
+	want := map[string]string{
+		"": "v1.0.0", "server/": "v2.10.0", "server/api/": "v9.0.0", "server-": "v3.0.0", "v": "1.0.0", "Server/": "v4.0.0",
+	}
+	for prefix, tag := range want {
+		f := r.said(prefix)
+		assert.Equal(t, tag, f.tag, prefix)
+		assert.Equal(t, tag, f.describe, prefix)
+	}
+	r.commit()
+	r.git("tag", "server/api/v9.1.0")
+	short = r.git("rev-parse", "--short=7", "HEAD")
+	want["server/api/"] = "v9.1.0"
+	for prefix, tag := range want {
+		switch f := r.said(prefix); prefix {
+		case "server/api/":
+			assert.Equal(t, tag, f.describe)
+		case "": // the tag of a component is one of the repository as well
+			assert.Equal(t, "server/api/v9.1.0", f.describe)
+		default:
+			assert.Empty(t, f.tag, prefix)
+			assert.Equal(t, tag+"-1-g"+short, f.describe, prefix)
+		}
+	}
+	keys, _ := r.status()
+	assert.Contains(t, keys, "STABLE_GIT_TAG_SERVER_2F")
+	assert.Contains(t, keys, "STABLE_GIT_TAG__53ERVER_2F")
+}
+
+func TestShallowClones(t *testing.T) {
+	r := newRepository(t)
+	r.commit()
+	r.git("tag", "v1.0.0")
+	r.commit()
+	r.commit()
+	shallow := repository{t, t.TempDir()}
+	shallow.git("clone", "-q", "--depth=1", "file://"+r.dir, ".")
+	f := shallow.said("")
+	require.Len(t, f.warnings, 1, "once")
+	assert.Contains(t, f.warnings[0], "git fetch --unshallow --tags")
+	assert.Equal(t, f.Commit[:7], f.describe)
+	_, stderr := shallow.status()
+	assert.Contains(t, stderr, "git fetch --unshallow --tags")
+
+	shallow.git("fetch", "-q", "--unshallow", "--tags")
+	f = shallow.said("")
+	assert.Empty(t, f.warnings)
+	assert.Equal(t, "v1.0.0-2-g"+f.Commit[:7], f.describe)
+
+	tagged := repository{t, t.TempDir()}
+	tagged.git("clone", "-q", "--depth=1", "--branch=v1.0.0", "file://"+r.dir, ".")
+	f = tagged.said("")
+	assert.Empty(t, f.warnings, "the tag of the commit says all")
+	assert.Equal(t, "v1.0.0", f.describe)
+}
+
+func TestKindsOfCheckouts(t *testing.T) {
+	r := newRepository(t)
+	r.commit()
+	r.git("tag", "v1.0.0")
+
+	worktree := repository{t, filepath.Join(t.TempDir(), "w")}
+	r.git("worktree", "add", "-q", "-b", "side", worktree.dir)
+	f := worktree.said("")
+	assert.Equal(t, "side", f.Branch)
+	assert.Equal(t, "v1.0.0", f.tag)
+
+	super := newRepository(t)
+	super.commit()
+	super.git("tag", "v9.0.0")
+	super.git("submodule", "add", "-q", r.dir, "sub")
+	super.git("commit", "-q", "-m", "x")
+	f = super.said("")
+	assert.Equal(t, "v9.0.0-1-g"+f.Commit[:7], f.describe)
+	sub := repository{t, filepath.Join(super.dir, "sub")}
+	f = sub.said("")
+	assert.Equal(t, "v1.0.0", f.tag, "a submodule is a repository of its own")
+	sub.commit()
+	assert.True(t, super.said("").dirty, "a submodule at another commit")
+
+	super.write("folder/file", "")
+	below := repository{t, filepath.Join(super.dir, "folder")}
+	assert.Equal(t, super.said("").Commit, below.said("").Commit)
+
+	long := newRepository(t, "--object-format=sha256")
+	long.commit()
+	long.git("tag", "v1.0.0")
+	long.commit()
+	f = long.said("")
+	assert.Len(t, f.Commit, 64)
+	assert.Equal(t, "v1.0.0-1-g"+f.Commit[:7], f.describe)
+}
+
+func TestErrorsOfGit(t *testing.T) {
+	hintOf := func(err error) string {
+		var hinting interface{ Hint() string }
+		require.ErrorAs(t, err, &hinting, "%v", err)
+		return hinting.Hint()
+	}
+	r := newRepository(t)
+	none := repository{t, t.TempDir()}
+	t.Setenv("GIT_CEILING_DIRECTORIES", filepath.Dir(none.dir))
+	_, err := none.ask("")
+	assert.ErrorContains(t, err, "there is no git checkout: not a git repository")
+	assert.Contains(t, hintOf(err), "run: git init")
+
+	_, err = r.ask("")
+	assert.EqualError(t, err, "the git repository has no commit yet")
+	assert.Contains(t, hintOf(err), "commit first")
+
+	r.write("file", "")
+	r.git("add", ".")
+	r.commit()
+	t.Setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+	_, err = r.ask("")
+	assert.ErrorContains(t, err, "git rev-parse: detected dubious ownership in repository at '"+r.dir+"'")
+	assert.Equal(t, "run: git config --global --add safe.directory "+r.dir, hintOf(err))
+	t.Setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "")
+
+	t.Setenv("LANGUAGE", "de")
+	t.Setenv("LC_ALL", "de_DE.UTF-8")
+	_, err = none.ask("")
+	assert.ErrorContains(t, err, "not a git repository", "in any language")
+
+	// Without an index nobody knows whether something is not committed, and everything else is known.
+	require.NoError(t, os.WriteFile(filepath.Join(r.dir, ".git", "index"), []byte("damaged, and long enough to be read as one"), 0o644))
+	c := git.Open(t.Context(), r.dir, os.Getenv, func(string) {})
+	_, err = c.Head()
+	require.NoError(t, err)
+	_, err = c.Tag("")
+	require.NoError(t, err)
+	for _, ask := range []func() error{
+		func() error { _, err := c.Dirty(); return err },
+		func() error { _, err := c.Describe(""); return err },
+	} {
+		assert.ErrorContains(t, ask(), "finding out whether something is not committed: git status: ")
+	}
+	keys, _ := r.status()
+	assert.Contains(t, keys, "STABLE_GIT_COMMIT")
+	assert.NotContains(t, keys, "STABLE_GIT_DIRTY")
+	assert.NotContains(t, keys, "STABLE_GIT_DESCRIBE")
+
+	t.Setenv("PATH", t.TempDir())
+	_, err = git.Open(t.Context(), r.dir, os.Getenv, func(string) {}).Head()
+	assert.EqualError(t, err, "git is not installed, or not in PATH")
+	assert.Contains(t, hintOf(err), "install git")
+}

@@ -1,0 +1,187 @@
+package join
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/multiarch-build/multiarch/tools/oci/indexjson"
+)
+
+// base is the index that images are added to.
+type base struct {
+	source   *Source
+	document *indexjson.Index // nil for a new index, or if the source is an image
+	children []Child
+}
+
+// openBase reads Options.Onto. Only images whose platform its index does not say are opened.
+func openBase(o Options) (*base, error) {
+	b := &base{source: o.Onto}
+	if o.Onto == nil {
+		return b, nil
+	}
+	if o.Onto.Index == nil {
+		c := contribute(*o.Onto, -1, Options{Missing: o.Missing})
+		b.children = c.children
+		return b, c.err
+	}
+	raw, err := o.Onto.Index.RawManifest()
+	if err == nil {
+		b.document, err = indexjson.Parse(raw)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: reading the index: %w", o.Onto.Name, err)
+	}
+	for _, e := range b.document.Entries {
+		c := Child{Source: -1, Descriptor: e.Descriptor, name: o.Onto.Name, from: e, missing: o.Missing}
+		if e.Err == nil {
+			c.attests = attests(e.Descriptor)
+		}
+		image := e.Err == nil && c.attests == "" && runs(e.Descriptor) && e.Descriptor.MediaType.IsImage()
+		if p := e.Descriptor.Platform; image && (p == nil || p.OS == "") {
+			open := func() (v1.Image, error) { return o.Onto.Index.Image(e.Descriptor.Digest) }
+			found := candidate{Child: c, listed: true, open: open}
+			if err := found.resolve(); err != nil {
+				return nil, fmt.Errorf("%s: %w", o.Onto.Name, err)
+			}
+			c.platform = found.own // nil for an image that is not there, or says nothing: it stays all the same
+		}
+		b.children = append(b.children, c)
+	}
+	return b, nil
+}
+
+// remove takes out the images for platforms, and their attestations.
+func (b *base) remove(platforms []v1.Platform) error {
+	for _, p := range platforms {
+		found := slices.ContainsFunc(b.children, func(c Child) bool { return c.image() != nil && suits(c.image(), p) })
+		if !found {
+			return &AbsentError{b.source.name(), written(p), names(b.children)}
+		}
+	}
+	b.drop(func(c Child) bool {
+		return c.image() != nil && slices.ContainsFunc(platforms, func(p v1.Platform) bool { return suits(c.image(), p) })
+	})
+	return nil
+}
+
+// drop takes out images, and the attestations that no image is left for.
+func (b *base) drop(gone func(Child) bool) {
+	dropped := map[string]bool{}
+	b.children = slices.DeleteFunc(b.children, func(c Child) bool {
+		if !gone(c) {
+			return false
+		}
+		dropped[c.Descriptor.Digest.String()] = true
+		return true
+	})
+	for _, c := range b.children {
+		if c.attests == "" {
+			delete(dropped, c.Descriptor.Digest.String())
+		}
+	}
+	b.children = slices.DeleteFunc(b.children, func(c Child) bool { return dropped[c.attests] })
+}
+
+// merge adds entries: images before the first that the architecture table has behind them, others at the end. Images
+// that are there yield to others only if replace allows it.
+func (b *base) merge(added []Child, replace bool, j *Joined) error {
+	var wrong []error
+	for _, c := range added {
+		same := func(other Child) bool {
+			return other.Descriptor.Digest == c.Descriptor.Digest && other.attests == c.attests && (c.attests != "" || clash(other, c))
+		}
+		if slices.ContainsFunc(b.children, same) {
+			continue
+		}
+		i := slices.IndexFunc(b.children, func(other Child) bool { return clash(other, c) && (other.Source != c.Source) })
+		switch {
+		case i < 0:
+		case replace && b.children[i].Source < 0:
+			n := len(b.children)
+			b.drop(func(other Child) bool { return other.Source < 0 && clash(other, c) })
+			if n -= len(b.children); n > 1 {
+				j.Notes = append(j.Notes, fmt.Sprintf("%s: replaced %d entries for %s", b.source.name(), n, c.Platform()))
+			}
+		default:
+			wrong = append(wrong, &DuplicateError{c.Platform(), b.children[i].name, c.name, b.children[i].Source < 0})
+			continue
+		}
+		b.insert(c)
+	}
+	return errors.Join(wrong...)
+}
+
+func (b *base) insert(c Child) {
+	i := len(b.children)
+	if c.image() != nil {
+		if n := slices.IndexFunc(b.children, func(other Child) bool { return compare(other, c) > 0 }); n >= 0 {
+			i = n
+		}
+	}
+	b.children = slices.Insert(b.children, i, c)
+}
+
+// present are the entries that have not been changed.
+func (b *base) present() map[string]bool {
+	if b.document == nil {
+		return nil
+	}
+	all := map[string]bool{}
+	for _, c := range b.children {
+		if _, changed := c.Image.(annotated); c.Source < 0 && !changed {
+			all[c.from.Digest] = true
+		}
+	}
+	return all
+}
+
+// mediaType is that of the index: of the one that is added to, unless an OCI image comes into a docker manifest list.
+func (b *base) mediaType(o Options) (types.MediaType, error) {
+	if o.Docker {
+		return types.DockerManifestList, nil
+	}
+	if b.source == nil || b.source.Index == nil {
+		return types.OCIImageIndex, nil
+	}
+	old, err := b.source.Index.MediaType()
+	if err != nil || old != types.DockerManifestList {
+		return old, err
+	}
+	for _, c := range b.children {
+		if c.Source >= 0 && c.Descriptor.MediaType != types.DockerManifestSchema2 {
+			return types.OCIImageIndex, nil
+		}
+	}
+	if len(o.Annotations)+len(o.EntryAnnotations) > 0 {
+		return types.OCIImageIndex, nil
+	}
+	return old, nil
+}
+
+// Superseded reports whether the images that a join put in the place of others have been replaced again in now, by images
+// that onto, which they were added to, did not have. They are lost, rather, if now has what onto had.
+func Superseded(j *Joined, onto, now *Source) bool {
+	before, err1 := openBase(Options{Onto: onto})
+	after, err2 := openBase(Options{Onto: now})
+	if err1 != nil || err2 != nil {
+		return false
+	}
+	has := func(b *base, h v1.Hash) bool {
+		return slices.ContainsFunc(b.children, func(c Child) bool { return c.Descriptor.Digest == h })
+	}
+	for _, c := range j.Children {
+		if c.Source < 0 || c.image() == nil || has(after, c.Descriptor.Digest) {
+			continue
+		}
+		replaced := slices.ContainsFunc(after.children, func(other Child) bool { return clash(other, c) && !has(before, other.Descriptor.Digest) })
+		if !replaced {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,262 @@
+package join
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/oci/indexjson"
+)
+
+// contribution is what a source adds to an index.
+type contribution struct {
+	children []Child // images, then attestations of them
+	notes    []string
+	// platforms are those of all images, also of those that are not wanted.
+	platforms []string
+	err       error
+}
+
+// candidate is an image of a source.
+type candidate struct {
+	Child
+	// said is the platform in the index that the image is from, nil if there is none.
+	said *v1.Platform
+	// own is the platform that the image has in the end, or err says why there is none.
+	own *v1.Platform
+	err error
+	// listed is that an index lists it; else it is the source itself.
+	listed bool
+	open   func() (v1.Image, error)
+}
+
+// contribute finds the images of a source, their platforms and their attestations. Images for platforms that are not
+// wanted are not opened, and need not exist.
+func contribute(s Source, number int, o Options) contribution {
+	w := walk{source: s, number: number, options: o}
+	if err := w.start(); err != nil {
+		return contribution{err: fmt.Errorf("%s: %w", s.Name, err)}
+	}
+	total := len(w.found)
+	w.found = slices.DeleteFunc(w.found, func(c candidate) bool { return total > 1 && !mayBeWanted(c.said, s.Platform, o.Only) })
+	var group errgroup.Group
+	group.SetLimit(8)
+	for i := range w.found {
+		group.Go(func() error { return w.found[i].resolve() })
+	}
+	if err := group.Wait(); err != nil {
+		return contribution{err: fmt.Errorf("%s: %w", s.Name, err)}
+	}
+	var c contribution
+	present, err := w.leaveOut(&c)
+	if err != nil {
+		return contribution{err: err}
+	}
+	chosen, err := choose(s, present, w.platforms)
+	if err != nil {
+		return contribution{err: err}
+	}
+	var wrong []error
+	for _, f := range chosen {
+		if f.err == nil && len(o.Only) == 0 {
+			f.err = known(f) // what is not wanted may be anything
+		}
+		if f.err != nil {
+			wrong = append(wrong, f.err)
+			continue
+		}
+		if s.Platform != nil && f.said != nil && (f.said.OS != f.own.OS || f.said.Architecture != f.own.Architecture) {
+			c.notes = append(c.notes, fmt.Sprintf("%s: is %s from now on, and says itself that it is %s", s.Name, canonical(f.own), canonical(f.said)))
+		}
+		f.Descriptor.Platform = f.own
+		c.children = append(c.children, f.Child)
+	}
+	if err := errors.Join(append(wrong, distinct(c.children))...); err != nil {
+		return contribution{err: err}
+	}
+	if len(c.children) == 0 && len(o.Only) == 0 || total == 0 {
+		return contribution{err: fmt.Errorf("%s: has no image that runs", s.Name)}
+	}
+	c.platforms = unique(append(w.platforms, names(c.children)...))
+	if err := w.attest(&c); err != nil {
+		return contribution{err: fmt.Errorf("%s: %w", s.Name, err)}
+	}
+	if w.left > 0 {
+		c.notes = append(c.notes, fmt.Sprintf("%s: left out %d of its entries, which are no images", s.Name, w.left))
+	}
+	return c
+}
+
+// leaveOut returns the images that exist, and says what becomes of the others.
+func (w *walk) leaveOut(c *contribution) ([]candidate, error) {
+	var present []candidate
+	var wrong []error
+	for _, f := range w.found {
+		var absent *MissingError
+		switch {
+		case !errors.As(f.err, &absent):
+			present = append(present, f)
+		case w.options.IgnoreMissing || w.source.Sparse:
+			c.notes = append(c.notes, fmt.Sprintf("%s: left out, because it is not there", absent.what()))
+		default:
+			wrong = append(wrong, f.err)
+		}
+	}
+	if len(wrong) == 0 && len(present) == 0 && len(w.found) > 0 {
+		return nil, w.found[0].err
+	}
+	return present, errors.Join(wrong...)
+}
+
+// attest adds the attestations of the children.
+func (w *walk) attest(c *contribution) error {
+	images := len(c.children)
+	none := w.options.NoAttestations || w.options.Docker
+	left := 0
+	for _, a := range w.attestations {
+		if !slices.ContainsFunc(c.children[:images], func(i Child) bool { return i.Descriptor.Digest.String() == a.attests }) {
+			continue
+		}
+		if none {
+			left++
+			continue
+		}
+		err := a.resolve()
+		if err == nil {
+			err = a.err
+		}
+		var absent *MissingError
+		switch {
+		case errors.As(err, &absent) && (w.options.IgnoreMissing || w.source.Sparse):
+			c.notes = append(c.notes, fmt.Sprintf("%s: left out, because it is not there", absent.what()))
+		case err != nil:
+			return err
+		default:
+			a.Descriptor.Platform = a.said
+			c.children = append(c.children, a.Child)
+		}
+	}
+	if left > 0 {
+		c.notes = append(c.notes, fmt.Sprintf("%s: left out %s", w.source.Name, plural(left, "attestation")))
+	}
+	return nil
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// mayBeWanted reports whether an image with this platform in its index can turn out to be for the one that is given, or
+// one of those that are wanted. A config can add to a platform only what the index leaves open.
+func mayBeWanted(said, given *v1.Platform, only []arch.Platform) bool {
+	if said == nil || said.OS == "" || said.Architecture == "" {
+		return true
+	}
+	may := func(want v1.Platform) bool {
+		x, y := canonical(said), canonical(&want)
+		return x.OS == y.OS && x.Architecture == y.Architecture && (x == y || said.Variant == "") &&
+			(want.OSVersion == "" || said.OSVersion == "" || want.OSVersion == said.OSVersion)
+	}
+	if given != nil {
+		return may(*given)
+	}
+	return len(only) == 0 || slices.ContainsFunc(only, func(p arch.Platform) bool {
+		return may(v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant})
+	})
+}
+
+// walk lists the images of a source.
+type walk struct {
+	source       Source
+	number       int
+	options      Options
+	found        []candidate
+	attestations []candidate
+	platforms    []string // of all images, as far as an index says them
+	left         int      // entries left out
+}
+
+func (w *walk) start() error {
+	if w.source.Image == nil {
+		return w.index(w.source.Index, 1)
+	}
+	raw, err := w.source.Image.RawManifest()
+	if err != nil {
+		return fmt.Errorf("reading the manifest: %w", err)
+	}
+	mediaType, err := w.source.Image.MediaType()
+	if err != nil {
+		return fmt.Errorf("reading the manifest: %w", err)
+	}
+	h, size, _ := v1.SHA256(bytes.NewReader(raw)) // reading memory does not fail
+	self := indexjson.Entry{Descriptor: v1.Descriptor{MediaType: mediaType, Digest: h, Size: size}}
+	c := w.candidate(self, func() (v1.Image, error) { return w.source.Image, nil })
+	c.listed = false
+	w.found = append(w.found, c)
+	return nil
+}
+
+func (w *walk) index(index v1.ImageIndex, depth int) error {
+	raw, err := index.RawManifest()
+	if err != nil {
+		return fmt.Errorf("reading the index: %w", err)
+	}
+	list, err := indexjson.Parse(raw)
+	if err != nil {
+		return fmt.Errorf("reading the index: %w", err)
+	}
+	for _, e := range list.Entries {
+		d := e.Descriptor
+		open := func() (v1.Image, error) { return index.Image(d.Digest) }
+		switch {
+		case e.Err == nil && attests(d) != "" && d.MediaType.IsImage():
+			c := w.candidate(e, open)
+			c.attests = attests(d)
+			w.attestations = append(w.attestations, c)
+		case e.Err != nil || !runs(d):
+			w.left++
+		case len(w.found) == childLimit:
+			return fmt.Errorf("the index has more than %d images", childLimit)
+		case d.MediaType.IsIndex() && depth == depthLimit:
+			return fmt.Errorf("more than %d indexes in one another", depthLimit)
+		case d.MediaType.IsIndex():
+			if !mayBeWanted(d.Platform, w.source.Platform, w.options.Only) {
+				continue
+			}
+			inner, err := index.ImageIndex(d.Digest)
+			if err != nil {
+				return fmt.Errorf("opening the index %s: %w", d.Digest, err)
+			}
+			if err := w.index(inner, depth+1); err != nil {
+				return err
+			}
+		default:
+			c := w.candidate(e, open)
+			if c.said != nil && c.said.OS != "" {
+				w.platforms = append(w.platforms, written(*c.said))
+			}
+			w.found = append(w.found, c)
+		}
+	}
+	return nil
+}
+
+func (w *walk) candidate(e indexjson.Entry, open func() (v1.Image, error)) candidate {
+	d := e.Descriptor
+	plain := v1.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size, Annotations: d.Annotations}
+	if runs := attests(d) == ""; !runs {
+		plain = d
+	}
+	return candidate{
+		Child: Child{Source: w.number, Descriptor: plain, name: w.source.Name, from: e, missing: w.options.Missing},
+		said:  d.Platform, listed: true, open: open,
+	}
+}

@@ -1,0 +1,129 @@
+package join
+
+import (
+	"fmt"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/spec/suggest"
+)
+
+// PlatformError is returned for an image whose platform is not known: it says none, one that is no row of the
+// architecture table, or its config says one and the index it is from another.
+type PlatformError struct {
+	Source string
+	// Image is the digest of the image where Source is an index.
+	Image v1.Hash
+	// Platform is what the image says, zero where it says nothing. Index is what the index says, where it says
+	// something else.
+	Platform, Index arch.Platform
+}
+
+func (e *PlatformError) Error() string {
+	who := e.Source
+	if e.Image != (v1.Hash{}) {
+		who += ": image " + e.Image.String()
+	}
+	switch {
+	case e.Platform == (arch.Platform{}):
+		return who + ": its config says no platform"
+	case e.Index != (arch.Platform{}):
+		return fmt.Sprintf("%s: its config says %s, and its index says %s", who, e.Platform, e.Index)
+	}
+	return fmt.Sprintf("%s: unknown platform %q", who, e.Platform)
+}
+
+// Hint says how the platform can be given.
+func (e *PlatformError) Hint() string {
+	who, word := e.Source, e.Platform.String()
+	if e.Image != (v1.Hash{}) {
+		who = "REPOSITORY@" + e.Image.String()
+	}
+	if e.Platform == (arch.Platform{}) {
+		word = ""
+	}
+	return fmt.Sprintf("say what it is: %s=PLATFORM, or in a configuration from: {PLATFORM: %s}; %s", who, who, suggest.Hint(word, arch.Names()))
+}
+
+// DuplicateError is returned for two different images that are for the same platform.
+type DuplicateError struct {
+	Platform arch.Platform
+	// First and Second are the sources; they may be the same index.
+	First, Second string
+	// Onto is set where First is the index that sources are added to.
+	Onto bool
+}
+
+func (e *DuplicateError) Error() string {
+	if e.First == e.Second {
+		return fmt.Sprintf("%s has two images for %s", e.First, e.Platform)
+	}
+	return fmt.Sprintf("two images for %s: in %s and in %s", e.Platform, e.First, e.Second)
+}
+
+// Hint says what to do about it.
+func (e *DuplicateError) Hint() string {
+	switch {
+	case e.Onto:
+		return "--replace puts the new one in its place"
+	case e.First == e.Second:
+		return "name one of them by its digest: REPOSITORY@sha256:..."
+	}
+	return "leave one of them out, or choose of an index what is wanted: SOURCE=PLATFORM"
+}
+
+// MissingError is returned for an image, or an attestation, that an index lists and that does not exist where the index
+// is.
+type MissingError struct {
+	Source string
+	Image  v1.Hash
+	// Platform is what the index says of it, "" if it says nothing.
+	Platform string
+	Err      error
+}
+
+func (e *MissingError) what() string {
+	if e.Platform == "" {
+		return fmt.Sprintf("%s: %s", e.Source, e.Image)
+	}
+	return fmt.Sprintf("%s: %s (%s)", e.Source, e.Platform, e.Image)
+}
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("%s is listed, but is not there: %v", e.what(), e.Err)
+}
+func (e *MissingError) Unwrap() error { return e.Err }
+
+// Hint says how to do without it.
+func (e *MissingError) Hint() string {
+	return "--ignore-missing leaves out what is not there; SOURCE=PLATFORM chooses one platform"
+}
+
+// DockerError is returned for what a docker manifest list cannot have.
+type DockerError struct{ What string }
+
+func (e *DockerError) Error() string { return "a docker manifest list cannot have " + e.What }
+
+// Hint says what to do about it.
+func (e *DockerError) Hint() string { return "leave out --docker: an OCI index can" }
+
+// AbsentError is returned for a platform that was asked for and is not there.
+type AbsentError struct {
+	// Source is where it was looked for, "" for all sources.
+	Source string
+	// Platform and Has are as people write them, with the version of Windows where there is one.
+	Platform string
+	Has      []string
+}
+
+func (e *AbsentError) Error() string {
+	if e.Source == "" {
+		return "no image for " + e.Platform
+	}
+	return e.Source + ": has no image for " + e.Platform
+}
+
+// Hint names the platforms that are there.
+func (e *AbsentError) Hint() string { return "it has: " + strings.Join(e.Has, ", ") }

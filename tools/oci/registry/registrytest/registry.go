@@ -1,0 +1,135 @@
+// Package registrytest starts registries on loopback for tests: go-containerregistry's, which is in memory, Debian's
+// docker-registry (distribution 2.8), and distribution 3. All of them can be restarted, and keep what they have.
+package registrytest
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
+)
+
+// programs are the registries that are programs of their own.
+var programs = map[string]string{"distribution 2.8": "docker-registry", "distribution 3": "registry3"}
+
+// Kinds are the registries that Start knows.
+func Kinds() []string { return []string{"go-containerregistry", "distribution 2.8", "distribution 3"} }
+
+// Full tells whether matrices run as a whole. They are reduced by default, to keep tests quick.
+func Full() bool { return os.Getenv("MULTIARCH_TEST_MATRIX") == "full" }
+
+// Server is a registry that runs until the test ends.
+type Server struct {
+	// Host is its name in references.
+	Host string
+	// Dir is where distribution keeps its files, "" if the registry is in memory.
+	Dir string
+
+	t       testing.TB
+	handler http.Handler // of a registry in this process
+	server  *http.Server
+	program []string // of another one
+	process *exec.Cmd
+}
+
+// Start starts a registry. The test is skipped if the registry is not installed, unless MULTIARCH_TEST_TOOLS is "all".
+func Start(t testing.TB, kind string) *Server {
+	t.Helper()
+	s := &Server{t: t, Host: free(t)}
+	if name, ok := programs[kind]; ok {
+		s.Dir = t.TempDir()
+		s.program = configure(t, name, s.Host, s.Dir)
+	} else {
+		s.handler = registry.New("")
+	}
+	s.start()
+	t.Cleanup(s.stop)
+	return s
+}
+
+// free is an address on loopback where nothing listens.
+func free(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func configure(t testing.TB, program, address, dir string) []string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		if os.Getenv("MULTIARCH_TEST_TOOLS") == "all" {
+			t.Fatalf("%s is missing, and MULTIARCH_TEST_TOOLS=all", program)
+		}
+		t.Skipf("%s is missing", program)
+	}
+	file := filepath.Join(t.TempDir(), "config.yml")
+	config := fmt.Sprintf(`version: 0.1
+log: {level: error, accesslog: {disabled: true}}
+storage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}, maintenance: {uploadpurging: {enabled: false}}}
+http: {addr: %q}
+`, dir, address)
+	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return []string{path, "serve", file}
+}
+
+// Restart stops the registry as a crash does, without a word to anyone, and starts it again after a while.
+func (s *Server) Restart(down time.Duration) {
+	s.t.Helper()
+	s.stop()
+	time.Sleep(down)
+	s.start()
+}
+
+func (s *Server) start() {
+	s.t.Helper()
+	if s.handler != nil {
+		l, err := net.Listen("tcp", s.Host)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.server = &http.Server{Handler: s.handler, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: time.Minute}
+		go func() { _ = s.server.Serve(l) }()
+	} else {
+		s.process = exec.Command(s.program[0], s.program[1:]...)
+		s.process.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
+		if err := s.process.Start(); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		resp, err := http.Get("http://" + s.Host + "/v2/")
+		if err == nil {
+			_ = resp.Body.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%s does not answer: %v", s.program, err)
+		}
+	}
+}
+
+func (s *Server) stop() {
+	if s.server != nil {
+		_ = s.server.Close()
+	}
+	if s.process != nil {
+		_ = s.process.Process.Kill()
+		_ = s.process.Wait()
+	}
+	s.server, s.process = nil, nil
+}

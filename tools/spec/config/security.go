@@ -1,0 +1,66 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/multiarch-build/multiarch/tools/oci/reference"
+)
+
+// Security is where the security updates of a Debian suite come from. The zero value stands for the archives that
+// belong to the suite, on the machine's own mirrors or Debian's.
+type Security struct {
+	// Off locks the suite alone, without its security and updates archives.
+	Off bool
+	// Mirror is the base URL of the security archive.
+	Mirror string
+}
+
+// UnmarshalText reads true, false or the URL of a mirror.
+func (s *Security) UnmarshalText(text []byte) error {
+	switch given := string(text); given {
+	case "true":
+		*s = Security{}
+	case "false":
+		*s = Security{Off: true}
+	default:
+		if !isMirror(given) {
+			return hinted(fmt.Errorf("%q is not a security archive", reference.Redact(given)),
+				"write true, false, or a mirror such as http://deb.debian.org/debian-security")
+		}
+		*s = Security{Mirror: given}
+	}
+	return nil
+}
+
+func (s Security) String() string {
+	switch {
+	case s.Off:
+		return "false"
+	case s.Mirror != "":
+		return s.Mirror
+	}
+	return "true"
+}
+
+// MarshalJSON writes true, false or the URL, as the YAML has it.
+func (s Security) MarshalJSON() ([]byte, error) {
+	if s.Mirror != "" && !s.Off {
+		return json.Marshal(s.Mirror)
+	}
+	return json.Marshal(!s.Off)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (s *Security) UnmarshalJSON(content []byte) error {
+	var on bool
+	if json.Unmarshal(content, &on) == nil {
+		*s = Security{Off: !on}
+		return nil
+	}
+	var mirror string
+	if err := json.Unmarshal(content, &mirror); err != nil {
+		return err
+	}
+	return s.UnmarshalText([]byte(mirror))
+}
