@@ -33,7 +33,7 @@ func (f healthcheckFile) settings() (*image.Healthcheck, error) {
 		}
 		var err error
 		if *d.to, err = time.ParseDuration(d.value); err != nil || *d.to < 0 {
-			return nil, &hintError{fmt.Errorf("healthcheck: %s: %q is not a length of time", d.key, d.value), "write a number and a unit, such as 30s or 1m30s"}
+			return nil, &hintError{fmt.Errorf("healthcheck: %s: invalid duration %q", d.key, d.value), "write a number and a unit, such as 30s or 1m30s"}
 		}
 	}
 	if f.Retries != "" {

@@ -142,8 +142,8 @@ func TestTagsThatWouldSaySomethingElse(t *testing.T) {
 		"v{{.Git.Tag}}":         {`template "v{{.Git.Tag}}": needs STABLE_GIT_TAG`, "--workspace_status_command"},
 		"t{{.Git.CommitTime}}":  {"needs STABLE_GIT_COMMIT_TIME"},
 		"{{.Git.Dirty}}":        {"needs STABLE_GIT_DIRTY"},
-		"{{.Git.Branch}}":       {`tag "feature/x" of template "{{.Git.Branch}}" is not a tag`, "hint: use letters"},
-		"-{{.Git.ShortCommit}}": {`tag "-0123456" of template`, "in front"},
+		"{{.Git.Branch}}":       {`template "{{.Git.Branch}}": invalid tag "feature/x"`, "hint: use up to 128 letters"},
+		"-{{.Git.ShortCommit}}": {`invalid tag "-0123456"`, "do not start with"},
 		"{{.Env.VERSION}}":      {"asks for .Env, which no action knows", "hint: use .Image"},
 		"x-{{.Registry}}":       {"asks for .Registry"},
 	} {

@@ -45,6 +45,6 @@ func TestTagsOfACommit(t *testing.T) {
 	w.write("status", commit+"STABLE_GIT_TAG \n")
 	code, said := w.run("tags", "-image", "hello", "-status", "status", "-out-tags", "tags", "-out-references", "references", "-template", "{{.Git.Tag}}-alpine")
 	assert.Equal(t, 1, code)
-	assert.Contains(t, said, `image hello: tag "-alpine" of template "{{.Git.Tag}}-alpine" is not a tag`)
+	assert.Contains(t, said, `image hello: template "{{.Git.Tag}}-alpine": invalid tag "-alpine"`)
 	assert.Contains(t, said, "{{with .Git.Tag}}")
 }

@@ -324,7 +324,7 @@ func (t *resolver) isLayout(dir string) bool {
 // whiteout looks for names that container runtimes take for the removal of a file: image spec, "Whiteouts".
 func (found *tree) whiteout(p string) {
 	if strings.HasPrefix(path.Base(p), ".wh.") {
-		found.foreign = append(found.foreign, foreign{p, "has a name that begins with .wh., which container runtimes take for the removal of a file", true})
+		found.foreign = append(found.foreign, foreign{p, "has the prefix .wh., which container runtimes interpret as the deletion of a file", true})
 	}
 }
 

@@ -104,7 +104,7 @@ func (t *resolver) intermediate(template config.PlatformTemplate, registry strin
 	}
 	repository = t.project.Config.Qualify(repository, registry)
 	if err := reference.CheckName(repository); err != nil {
-		return "", hinted("such as {{.Repository}}-{{.Platform.Official}}", "%q is not a repository", repository)
+		return "", hinted("such as {{.Repository}}-{{.Platform.Official}}", "invalid repository %q", repository)
 	}
 	return repository, nil
 }

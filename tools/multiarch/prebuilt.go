@@ -179,10 +179,10 @@ func redirected(targets []publish.Target, registry string) *release {
 	for i := range targets {
 		t := &targets[i]
 		from := cmp.Or(t.Repository, t.Name)
-		t.Repository = new(config.Config).Below(registry, from)
+		t.Repository = new(config.Config).Redirected(registry, from)
 		r.redirected = append(r.redirected, config.Redirection{From: from, To: t.Repository})
 		for n, one := range t.PerPlatform {
-			t.PerPlatform[n].Reference = new(config.Config).Below(registry, one.Reference)
+			t.PerPlatform[n].Reference = new(config.Config).Redirected(registry, one.Reference)
 		}
 	}
 	return r
@@ -253,7 +253,7 @@ func destinations(c *config.Config, t publish.Target, registry string) ([]publis
 				return nil, c.Errorf(config.Path{"images", t.Name, "push", "per_platform"}, "", "%w", err)
 			}
 			if own = c.Qualify(own, within); registry != "" {
-				own = c.Below(registry, own)
+				own = c.Redirected(registry, own)
 			}
 			tag := i.Reference[strings.LastIndex(i.Reference, ":"):]
 			further.PerPlatform = append(further.PerPlatform, publish.Intermediate{Platform: i.Platform, Reference: own + tag})

@@ -330,11 +330,11 @@ func (a *app) targets(p *project, flags pushFlags) ([]publish.Target, error) {
 				at := append(slices.Clone(at), "per_platform")
 				own := p.config.Qualify(expand(at, i.Push.PerPlatform.Expand, vars), i.Push.Registry)
 				if i.Push.Redirected != nil {
-					own = p.config.Below(i.Push.Registry, own)
+					own = p.config.Redirected(i.Push.Registry, own)
 				}
 				if err := reference.CheckName(own); err != nil && len(wrong) == before {
 					wrong = append(wrong, p.config.Errorf(at, "use lower-case letters, digits, and / . _ - between them; the tag is put behind it",
-						"%q of template %q is not a repository", own, i.Push.PerPlatform))
+						"template %q: invalid repository %q", i.Push.PerPlatform, own))
 				}
 				for _, tag := range target.Tags {
 					target.PerPlatform = append(target.PerPlatform, publish.Intermediate{Platform: c.Platform, Reference: own + ":" + tag})

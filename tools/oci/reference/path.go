@@ -31,7 +31,7 @@ func (e *PathError) Error() string { return fmt.Sprintf("invalid repository %q",
 // Hint says how to write it.
 func (e *PathError) Hint() string {
 	if lower := strings.ToLower(e.Path); lower != e.Path && path().MatchString(lower) {
-		return fmt.Sprintf("repositories are lower case: write %q", lower)
+		return fmt.Sprintf("repositories must be lower case: write %q", lower)
 	}
 	return "use lower-case letters, digits, and / . _ - between them"
 }

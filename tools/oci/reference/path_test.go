@@ -34,9 +34,9 @@ func TestCheckPath(t *testing.T) {
 		"a\n":       characters,
 		"a%2e":      characters,
 		"A/..":      characters,
-		"Onap/hi":   `repositories are lower case: write "onap/hi"`,
-		"ONAP/api":  `repositories are lower case: write "onap/api"`,
-		"onap/aPi3": `repositories are lower case: write "onap/api3"`,
+		"Onap/hi":   `repositories must be lower case: write "onap/hi"`,
+		"ONAP/api":  `repositories must be lower case: write "onap/api"`,
+		"onap/aPi3": `repositories must be lower case: write "onap/api3"`,
 	} {
 		err := reference.CheckPath(wrong)
 		var path *reference.PathError

@@ -51,7 +51,7 @@ func (e *NameError) Hint() string {
 	}
 	lower := strings.ToLower(repository)
 	if _, err := name.ParseReference(lower + rest); err == nil && lower != repository {
-		return fmt.Sprintf("repositories are lower case: write %q", lower+rest)
+		return fmt.Sprintf("repositories must be lower case: write %q", lower+rest)
 	}
 	var hinting interface{ Hint() string }
 	if errors.As(e.Err, &hinting) {

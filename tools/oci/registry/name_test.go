@@ -11,10 +11,10 @@ import (
 
 func TestInvalidNames(t *testing.T) {
 	for wrong, hint := range map[string]string{
-		"ghcr.io/Onap/hello":             `repositories are lower case: write "ghcr.io/onap/hello"`,
-		"ghcr.io/Onap/Hello:V1":          `repositories are lower case: write "ghcr.io/onap/hello:V1"`,
-		"localhost:5000/Onap/hello":      `repositories are lower case: write "localhost:5000/onap/hello"`,
-		"Onap/hello":                     `repositories are lower case: write "onap/hello"`,
+		"ghcr.io/Onap/hello":             `repositories must be lower case: write "ghcr.io/onap/hello"`,
+		"ghcr.io/Onap/Hello:V1":          `repositories must be lower case: write "ghcr.io/onap/hello:V1"`,
+		"localhost:5000/Onap/hello":      `repositories must be lower case: write "localhost:5000/onap/hello"`,
+		"Onap/hello":                     `repositories must be lower case: write "onap/hello"`,
 		"ghcr.io/onap/../prod/hello":     "use lower-case letters, digits, and / . _ - between them",
 		"ghcr.io/onap/./hello:v1":        "use lower-case letters, digits, and / . _ - between them",
 		"ghcr.io/onap/hello:not a tag":   "",
@@ -30,7 +30,7 @@ func TestInvalidNames(t *testing.T) {
 	_, err := registry.Client{}.Repository("ghcr.io/Onap/hello")
 	var invalid *registry.NameError
 	require.ErrorAs(t, err, &invalid)
-	assert.Equal(t, `repositories are lower case: write "ghcr.io/onap/hello"`, invalid.Hint())
+	assert.Equal(t, `repositories must be lower case: write "ghcr.io/onap/hello"`, invalid.Hint())
 	_, err = registry.Client{}.Repository("ghcr.io/onap/..")
 	require.Error(t, err)
 }

@@ -14,16 +14,16 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// defaultBase is the key of a base for all platforms that name none of their own.
+// defaultBase is the key of the base for platforms that have no entry of their own.
 const defaultBase = "default"
 
-// BaseChoice is which base an image stands on, by name: one for all platforms, or others for some of them.
+// BaseChoice names the base of an image: one for all platforms, or one per platform.
 type BaseChoice struct {
-	Name       string // "" where none is given
+	Name       string // "" if not set
 	ByPlatform map[arch.Platform]string
 }
 
-// On returns the name of the base on a platform, "" where none is given.
+// On returns the name of the base for a platform, or "" if none is set.
 func (b BaseChoice) On(p arch.Platform) string {
 	if name, ok := b.ByPlatform[p]; ok {
 		return name
@@ -31,7 +31,7 @@ func (b BaseChoice) On(p arch.Platform) string {
 	return b.Name
 }
 
-// IsZero tells whether nothing was given.
+// IsZero reports whether no base is set.
 func (b BaseChoice) IsZero() bool { return b.Name == "" && b.ByPlatform == nil }
 
 // decodeBaseChoice reads a name, or a mapping of names.
@@ -56,16 +56,16 @@ func (r *reader) decodeBaseChoice(n *yaml.Node, path Path, v reflect.Value) {
 			return
 		}
 		if _, twice := choice.ByPlatform[p]; twice {
-			r.failAt(key, at, fmt.Errorf("says the same as an earlier key: %v", p))
+			r.failAt(key, at, fmt.Errorf("duplicate key: same platform as an earlier key, %v", p))
 		}
 		choice.ByPlatform[p] = name.String()
 	})
 	if len(n.Content) == 0 {
-		r.failAt(n, path, hinted(errors.New("names no base"), "give a name, or {default: NAME, PLATFORM: NAME}"))
+		r.failAt(n, path, hinted(errors.New("no base given"), "write a name, or {default: NAME, PLATFORM: NAME}"))
 	}
 }
 
-// checkBaseChoice records bases that are not defined, and platforms that the image does not have.
+// checkBaseChoice reports undefined bases and platforms that the image does not have.
 func (r *reader) checkBaseChoice(c *Config, at Path, b BaseChoice, platforms []arch.Platform) {
 	known := append(slices.Sorted(maps.Keys(c.Bases)), Scratch, Static)
 	slices.Sort(known)
@@ -83,12 +83,13 @@ func (r *reader) checkBaseChoice(c *Config, at Path, b BaseChoice, platforms []a
 	for _, p := range slices.SortedFunc(maps.Keys(b.ByPlatform), byTable) {
 		check(at.to(p.String()), b.ByPlatform[p])
 		if !slices.Contains(platforms, p) {
-			r.fail(at.to(p.String()), suggest.Hint(p.String(), namesOf(platforms)), "is not a platform of this image")
+			r.fail(at.to(p.String()), suggest.Hint(p.String(), namesOf(platforms)),
+				"image is not built for this platform")
 		}
 	}
 }
 
-// namesOf writes platforms, leaving out those that could not be read.
+// namesOf returns the names of platforms, without those that could not be parsed.
 func namesOf(platforms []arch.Platform) []string {
 	var names []string
 	for _, p := range platforms {

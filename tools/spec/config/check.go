@@ -16,10 +16,12 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// check records what is wrong with a configuration whose values are each sound: what they refer to, what excludes what.
+// check validates the references and constraints between values. Each value on its own has been
+// checked by decode.
 func (r *reader) check(c *Config) {
 	if c.Version != 1 {
-		r.fail(Path{"version"}, "this multiarch knows version 1", "unknown version %d", c.Version)
+		r.fail(Path{"version"}, "use version: 1, the only version this release supports", "unsupported version %d",
+			c.Version)
 	}
 	if c.Registry != "" {
 		r.checkRegistry(Path{"registry"}, c.Registry)
@@ -30,7 +32,7 @@ func (r *reader) check(c *Config) {
 		r.checkBase(Path{"bases", n}, n, c.Bases[n])
 	}
 	if len(c.Images) == 0 {
-		r.fail(Path{"images"}, "name at least one image", "has no image")
+		r.fail(Path{"images"}, "define at least one image", "no image defined")
 	}
 	for _, n := range slices.Sorted(maps.Keys(c.Images)) {
 		r.checkImage(c, Path{"images", n}, n)
@@ -40,27 +42,28 @@ func (r *reader) check(c *Config) {
 
 func (r *reader) checkPlatforms(at Path, platforms []arch.Platform) {
 	if platforms != nil && len(platforms) == 0 {
-		r.fail(at, suggest.Hint("", arch.Names()), "names no platform")
+		r.fail(at, suggest.Hint("", arch.Names()), "no platform given")
 	}
 	first := map[arch.Platform]int{}
 	for i, p := range platforms {
 		if p == (arch.Platform{}) {
-			continue // it could not be read, and that has been said
+			continue // already reported by decode
 		}
 		if j, ok := first[p]; ok {
-			r.fail(at.to(i), "", "duplicate platform: %s is in %s already", p, at.to(j))
+			r.fail(at.to(i), "", "duplicate platform: %s is already listed in %s", p, at.to(j))
 			continue
 		}
 		first[p] = i
 	}
 }
 
-// imageName is what a repository's path component, an OCI layout's reference name and a Bazel target all accept.
+// imageName matches names that are valid as a repository path component, as an OCI layout's
+// reference name and as a Bazel target.
 var imageName = lazy(`^[a-z0-9]+(?:[._-][a-z0-9]+)*$`)
 
 func (r *reader) checkBase(at Path, n string, b Base) {
 	if !imageName().MatchString(n) {
-		r.fail(at, "use lower-case letters, digits, and single . _ - between them", "%q is not a name", n)
+		r.fail(at, "use lower-case letters and digits, separated by single . _ or -", "invalid name %q", n)
 	}
 	given := 0
 	for _, one := range []bool{b.Builtin != "", b.Image != "", b.Debian != nil} {
@@ -69,18 +72,19 @@ func (r *reader) checkBase(at Path, n string, b Base) {
 		}
 	}
 	if given != 1 {
-		r.fail(at, "give exactly one of: builtin, image, debian", "has %d of them", given)
+		r.fail(at, "set exactly one of builtin, image and debian", "%d of builtin, image and debian are set", given)
 	}
 	if b.Builtin != "" && b.Builtin != Static && b.Builtin != Scratch {
-		r.fail(at.to("builtin"), suggest.Hint(b.Builtin, []string{Static, Scratch}), "unknown built-in base %q", b.Builtin)
+		r.fail(at.to("builtin"), suggest.Hint(b.Builtin, []string{Static, Scratch}), "unknown built-in base %q",
+			b.Builtin)
 	}
 	if b.Builtin == "" && (n == Scratch || n == Static) {
-		r.fail(at, "choose another name", "%s is the name of a built-in base", n)
+		r.fail(at, "choose another name", "%s is a built-in base and cannot be redefined", n)
 	}
 	if b.Image != "" {
 		r.checkReference(at.to("image"), b.Image)
 	}
-	r.checkOwnWords(at, b)
+	r.checkBasePlatforms(at, b)
 	if b.Debian != nil {
 		r.checkDebian(at.to("debian"), *b.Debian)
 	}
@@ -88,11 +92,11 @@ func (r *reader) checkBase(at Path, n string, b Base) {
 
 func (r *reader) checkReference(at Path, ref string) {
 	if hint := referenceHint(ref); hint != "" {
-		r.fail(at, hint, "%q is not an image reference", reference.Redact(ref))
+		r.fail(at, hint, "invalid image reference %q", reference.Redact(ref))
 	}
 }
 
-// referenceHint says how to write what is not the reference of an image; "" if it is one.
+// referenceHint returns how to fix an invalid image reference, or "" if ref is valid.
 func referenceHint(ref string) string {
 	parsed, err := name.ParseReference(ref)
 	if err == nil {
@@ -105,25 +109,28 @@ func referenceHint(ref string) string {
 	case errors.As(err, &host) || reference.Redact(ref) != ref:
 		return (&reference.HostError{Host: reference.Redact(ref)}).Hint()
 	}
-	return "write it as registry/repository:tag or registry/repository@sha256:digest"
+	return "write registry/repository:tag or registry/repository@sha256:digest"
 }
 
 func (r *reader) checkImage(c *Config, at Path, n string) {
 	i := c.Images[n]
 	if !imageName().MatchString(n) {
-		r.fail(at, "use lower-case letters, digits, and single . _ - between them", "%q is not a name", n)
+		r.fail(at, "use lower-case letters and digits, separated by single . _ or -", "invalid name %q", n)
 	}
 	r.checkPlatforms(at.to("platforms"), i.Platforms)
 	switch {
 	case !i.From.IsZero():
 		r.checkFrom(c, at, i)
-	case !slices.ContainsFunc(c.PlatformsOf(n), func(p arch.Platform) bool { return !i.IsEmpty(p) }) && i.IsEmpty(arch.Platform{}):
-		r.fail(at, "give go: a main package, files: what to put in, or from: existing images", "has nothing in it")
-	case len(c.PlatformsOf(n)) == 0 && !slices.ContainsFunc(r.errs, func(e *Error) bool { return within("platforms", e.Path) }):
-		r.fail(at, "give platforms: here or at the top of the file; "+suggest.Hint("", arch.Names()), "has no platform")
+	case i.IsEmpty(arch.Platform{}) &&
+		!slices.ContainsFunc(c.PlatformsOf(n), func(p arch.Platform) bool { return !i.IsEmpty(p) }):
+		r.fail(at, "set go: (a main package), files: or from: (existing images)", "image has no content")
+	case len(c.PlatformsOf(n)) == 0 &&
+		!slices.ContainsFunc(r.errs, func(e *Error) bool { return within("platforms", e.Path) }):
+		r.fail(at, "set platforms: here or at the top of the file; "+suggest.Hint("", arch.Names()),
+			"no platform given")
 	}
 	if i.Go != nil && i.Go.Package == "" {
-		r.fail(at.to("go", "package"), "give the directory of a main package, such as ./app/hello", "is missing")
+		r.fail(at.to("go", "package"), "set it to the directory of a main package, such as ./app/hello", "is required")
 	}
 	platforms := c.PlatformsOf(n)
 	r.checkEmpty(at, i, platforms)
@@ -132,10 +139,12 @@ func (r *reader) checkImage(c *Config, at Path, n string) {
 
 	for _, p := range slices.SortedFunc(maps.Keys(i.Overrides), byTable) {
 		if p != (arch.Platform{}) && !slices.Contains(platforms, p) {
-			r.fail(at.to("overrides", p.String()), suggest.Hint(p.String(), namesOf(platforms)), "is not a platform of this image")
+			r.fail(at.to("overrides", p.String()), suggest.Hint(p.String(), namesOf(platforms)),
+				"image is not built for this platform")
 		}
 		if over := i.Overrides[p].Go; over != nil && i.Go == nil && over.Package == "" {
-			r.fail(at.to("overrides", p.String(), "go", "package"), "give the directory of a main package, such as ./app/hello", "is missing")
+			r.fail(at.to("overrides", p.String(), "go", "package"),
+				"set it to the directory of a main package, such as ./app/hello", "is required")
 		}
 		r.checkSettings(c, at.to("overrides", p.String()), i.Overrides[p], []arch.Platform{p})
 	}
@@ -147,7 +156,7 @@ func (r *reader) checkImage(c *Config, at Path, n string) {
 	}
 }
 
-// checkEmpty records the platforms that have nothing, if others have something by overrides.
+// checkEmpty reports platforms without content if overrides give content to other platforms.
 func (r *reader) checkEmpty(at Path, i Image, platforms []arch.Platform) {
 	var empty []string
 	for _, p := range platforms {
@@ -156,8 +165,8 @@ func (r *reader) checkEmpty(at Path, i Image, platforms []arch.Platform) {
 		}
 	}
 	if len(empty) > 0 && len(empty) < len(platforms) {
-		r.fail(at, "give files: or go: of the image itself, or in overrides: for each platform", "has nothing in it on %s",
-			strings.Join(empty, ", "))
+		r.fail(at, "set files: or go: for the image, or in the overrides: of these platforms",
+			"image has no content on %s", strings.Join(empty, ", "))
 	}
 }
 
@@ -172,24 +181,25 @@ var (
 	userPattern   = lazy(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?$`)
 	signalPattern = lazy(`^(SIG[A-Z0-9]+([+-][0-9]+)?|[0-9]{1,2})$`)
 	tagPattern    = lazy(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
-	// git check-ref-format, without what patterns of git describe give a meaning.
+	// See git check-ref-format. Characters with a meaning in the patterns of git describe are left out.
 	tagPrefixPattern = lazy(`^[A-Za-z0-9_@+-]+([./][A-Za-z0-9_@+-]+)*[./]?$`)
 	placeholder      = lazy(`\{[^}]*\}`)
 )
 
-// decided are the variables of the go command that the platform, or cgo:, stands for. Set otherwise, they would make a
-// binary that is not what its image says.
-var decided = []Name{"GOOS", "GOARCH", "GOARM", "GOARM64", "GOAMD64", "CGO_ENABLED"}
+// reservedGoEnv lists the go command's variables that follow from the platform and cgo:. Setting
+// them could produce a binary for another platform than its image declares.
+var reservedGoEnv = []Name{"GOOS", "GOARCH", "GOARM", "GOARM64", "GOAMD64", "CGO_ENABLED"}
 
-// Placeholders are what a file's from may say instead of a platform's own words.
+// Placeholders returns the placeholders that the from of a file may contain.
 func Placeholders() []string { return []string{"{os}", "{arch}", "{variant}"} }
 
 func (r *reader) checkSettings(c *Config, at Path, s Settings, platforms []arch.Platform) {
 	if s.Go != nil {
 		r.checkPackage(at.to("go", "package"), s.Go.Package)
-		for _, n := range decided {
+		for _, n := range reservedGoEnv {
 			if _, ok := s.Go.Env[n]; ok {
-				r.fail(at.to("go", "env", string(n)), "platforms: and cgo: decide it", "cannot be set")
+				r.fail(at.to("go", "env", string(n)), "remove it; platforms: and cgo: determine it",
+					"cannot be set here")
 			}
 		}
 	}
@@ -199,10 +209,11 @@ func (r *reader) checkSettings(c *Config, at Path, s Settings, platforms []arch.
 	r.checkDirectories(at, s)
 	r.checkBaseChoice(c, at.to("base"), s.Base, platforms)
 	if len(s.Entrypoint) > 0 && s.Entrypoint[0] == "" {
-		r.fail(at.to("entrypoint", 0), "name the program", "is empty")
+		r.fail(at.to("entrypoint", 0), "write the path of the program", "is empty")
 	}
 	if s.User != "" && !userPattern().MatchString(string(s.User)) {
-		r.fail(at.to("user"), "write a name or uid, then :group or :gid if wanted, such as nonroot or 65532:65532", "%q is not a user", s.User)
+		r.fail(at.to("user"), "write USER or USER:GROUP, by name or number, such as nonroot or 65532:65532",
+			"invalid user %q", s.User)
 	}
 	if s.Workdir != "" {
 		r.checkImagePath(at.to("workdir"), s.Workdir, platforms)
@@ -215,18 +226,19 @@ func (r *reader) checkSettings(c *Config, at Path, s Settings, platforms []arch.
 		r.checkHealth(at.to("healthcheck"), *s.Healthcheck)
 	}
 	if s.StopSignal != "" && !signalPattern().MatchString(s.StopSignal) {
-		r.fail(at.to("stop_signal"), "write it as SIGTERM, SIGRTMIN+3 or 15", "%q is not a signal", s.StopSignal)
+		r.fail(at.to("stop_signal"), "write it as SIGTERM, SIGRTMIN+3 or 15", "invalid signal %q", s.StopSignal)
 	}
 }
 
-// checkPackage accepts a directory below the configuration's tree, written with ./, or an import path.
+// checkPackage accepts a directory inside the source tree, such as ./app/hello, or an import path.
 func (r *reader) checkPackage(at Path, pkg string) {
 	switch {
 	case pkg == "":
 	case path.IsAbs(pkg) || strings.HasPrefix(path.Clean(pkg), "../") || path.Clean(pkg) == "..":
-		r.fail(at, "write a directory below the top of the tree, such as ./app/hello, or an import path", "%q leaves the tree", pkg)
+		r.fail(at, "use a directory inside the source tree, such as ./app/hello, or an import path",
+			"%q is outside the source tree", pkg)
 	case strings.Contains(pkg, "...") || strings.ContainsAny(pkg, " \t\n\\@") || strings.HasPrefix(pkg, "-"):
-		r.fail(at, "write one directory such as ./app/hello, or one import path", "%q is not a package", pkg)
+		r.fail(at, "write one directory, such as ./app/hello, or one import path", "invalid package %q", pkg)
 	}
 }
 
@@ -234,9 +246,9 @@ func (r *reader) checkFile(at Path, f File) {
 	from := at.to("from")
 	switch clean := path.Clean(f.From); {
 	case f.From == "":
-		r.fail(from, "name a file or directory", "is empty")
+		r.fail(from, "set it to a file or directory", "is empty")
 	case path.IsAbs(f.From) || clean == ".." || strings.HasPrefix(clean, "../"):
-		r.fail(from, "write a path below the top of the tree", "%q leaves the tree", f.From)
+		r.fail(from, "use a path inside the source tree", "%q is outside the source tree", f.From)
 	}
 	for _, word := range placeholder().FindAllString(f.From, -1) {
 		if !slices.Contains(Placeholders(), word) {
@@ -247,19 +259,19 @@ func (r *reader) checkFile(at Path, f File) {
 	r.checkWhiteout(at.to("to"), f.To)
 	for i, g := range f.Glob {
 		if !doublestar.ValidatePattern(strings.TrimPrefix(g, "!")) || g == "" || g == "!" {
-			r.fail(at.to("glob", i), "such as **/*.py, or !**/*_test.py", "%q is not a pattern", g)
+			r.fail(at.to("glob", i), "write a glob pattern, such as **/*.py or !**/*_test.py", "invalid pattern %q", g)
 		}
 	}
 }
 
-// checkInside accepts an absolute path of the image.
+// checkInside accepts absolute, clean paths in the image.
 func (r *reader) checkInside(at Path, p string) {
 	clean := path.Clean(p)
 	switch {
 	case !path.IsAbs(p):
-		r.fail(at, "write it from the root of the image, such as /app", "%q is not an absolute path", p)
+		r.fail(at, "write an absolute path in the image, such as /app", "path %q is not absolute", p)
 	case clean != p && clean+"/" != p:
-		r.fail(at, fmt.Sprintf("write %q", clean), "%q is not a clean path", p)
+		r.fail(at, fmt.Sprintf("write %q", clean), "path %q is not clean", p)
 	}
 }
 
@@ -267,15 +279,17 @@ func (r *reader) checkPush(at Path, p Push) {
 	r.checkRepositories(at.to("repository"), p.Repository)
 	r.checkImmutable(at.to("immutable"), p.Immutable)
 	if p.Tags != nil && len(p.Tags) == 0 {
-		r.fail(at.to("tags"), "remove the key for latest, or name a tag", "has no tag")
+		r.fail(at.to("tags"), "add a tag, or remove the key to push latest", "no tag given")
 	}
 	if p.TagPrefix != "" && !tagPrefixPattern().MatchString(p.TagPrefix) {
-		r.fail(at.to("tag_prefix"), "write what the tags of the image begin with, such as server/ or server-", "%q is not a prefix of git tags", p.TagPrefix)
+		r.fail(at.to("tag_prefix"), "write the prefix of this image's git tags, such as server/ or server-",
+			"invalid prefix of git tags: %q", p.TagPrefix)
 	}
 	seen := map[Template]bool{}
 	for i, t := range p.Tags {
 		if !strings.Contains(string(t), "{{") && !tagPattern().MatchString(string(t)) {
-			r.fail(at.to("tags", i), "use letters, digits, and . _ -, 128 at most, with none of . - in front", "%q is not a tag", t)
+			r.fail(at.to("tags", i), "use up to 128 letters, digits and . _ -, and do not start with . or -",
+				"invalid tag %q", t)
 		}
 		if seen[t] {
 			r.fail(at.to("tags", i), "", "duplicate tag %q", t)
@@ -284,7 +298,7 @@ func (r *reader) checkPush(at Path, p Push) {
 	}
 }
 
-// checkCollisions refuses two images that would move the same tag of the same repository.
+// checkCollisions reports images that push the same tag to the same repository.
 func (r *reader) checkCollisions(c *Config) {
 	type target struct {
 		repository string
@@ -304,7 +318,8 @@ func (r *reader) checkCollisions(c *Config) {
 		}
 		for _, t := range all {
 			if other, taken := owner[t]; taken && other != n {
-				r.fail(Path{"images", n, "push"}, "give one of them another repository or other tags", "collides with images.%s: both push %s:%s", other, t.repository, t.tag)
+				r.fail(Path{"images", n, "push"}, "give one of the two images another repository or other tags",
+					"collides with images.%s: both push %s:%s", other, t.repository, t.tag)
 				break
 			}
 			owner[t] = n
@@ -312,8 +327,9 @@ func (r *reader) checkCollisions(c *Config) {
 	}
 }
 
-// alone tells whether a repository names its registry, by docker's rule for the first part of a reference.
-func alone(repository string) bool {
+// hasRegistry reports whether a repository includes its registry, by Docker's rule for the first
+// part of a reference.
+func hasRegistry(repository string) bool {
 	host, _ := reference.Split(repository)
 	return host != ""
 }
@@ -325,5 +341,5 @@ func (p *Push) tags() []Template {
 	return p.Tags
 }
 
-// Tags returns the tags of an image, latest where it names none.
+// Tags returns the tag templates of an image; the default is latest.
 func (c *Config) Tags(image string) []Template { return c.Images[image].Push.tags() }

@@ -64,7 +64,12 @@ func TestParse(t *testing.T) {
 	c := parse(t, "testdata/good.yaml")
 	hello := c.Images["hello"]
 	assert.Equal(t, []config.Port{"8080/tcp", "53/udp", "9090/tcp"}, hello.Ports)
-	assert.Equal(t, map[config.Name]config.ValueTemplate{"GOGC": "100", "VERSION": "1.10", "DEBUG": "yes"}, hello.Env, "as written")
+	assert.Equal(
+		t,
+		map[config.Name]config.ValueTemplate{"GOGC": "100", "VERSION": "1.10", "DEBUG": "yes"},
+		hello.Env,
+		"as written",
+	)
 	assert.Equal(t, time.Date(2026, 1, 31, 11, 0, 0, 0, time.UTC), hello.Created.Time)
 	assert.Equal(t, config.Zstd, hello.Compression)
 	mixed := c.Images["mixed"]
@@ -74,24 +79,45 @@ func TestParse(t *testing.T) {
 	assert.Equal(t, config.Text("linux/arm"), c.Bases["bare"].Platforms[platform(t, "linux/arm/v7")])
 
 	arm := hello.On(platform(t, "linux/arm/v7"))
-	assert.Equal(t, map[config.Name]config.ValueTemplate{"GOGC": "50", "VERSION": "1.10", "DEBUG": "yes"}, arm.Env, "maps are merged")
+	assert.Equal(
+		t,
+		map[config.Name]config.ValueTemplate{"GOGC": "50", "VERSION": "1.10", "DEBUG": "yes"},
+		arm.Env,
+		"maps are merged",
+	)
 	assert.Equal(t, []string{}, arm.Cmd, "an empty list that is given is not nil")
-	assert.Equal(t, []string{"small"}, arm.Go.Tags, "lists replace")
+	assert.Equal(t, []string{"small"}, arm.Go.Tags, "lists are replaced")
 	assert.Equal(t, "./app/hello", arm.Go.Package)
-	assert.Equal(t, config.ValueTemplate("100"), hello.On(platform(t, "linux/arm64")).Env["GOGC"], "the image itself is not changed")
+	assert.Equal(
+		t,
+		config.ValueTemplate("100"),
+		hello.On(platform(t, "linux/arm64")).Env["GOGC"],
+		"the image itself is not changed",
+	)
 
-	assert.Equal(t, []arch.Platform{platform(t, "linux/amd64"), platform(t, "linux/arm64"), platform(t, "linux/arm/v7")}, c.PlatformsOf("hello"))
+	assert.Equal(
+		t,
+		[]arch.Platform{platform(t, "linux/amd64"), platform(t, "linux/arm64"), platform(t, "linux/arm/v7")},
+		c.PlatformsOf("hello"),
+	)
 	assert.Equal(t, "registry.example.com/onap/hello", c.Repositories("hello", c.Registry)[0])
 	assert.Equal(t, "py-app", c.Repositories("py-app", "")[0])
 	assert.Equal(t, []config.Template{"latest"}, c.Tags("py-app"))
 
 	legacy, joined := c.Images["legacy"].From, c.Images["joined"].From
-	assert.Equal(t, map[arch.Platform]config.Text{platform(t, "linux/amd64"): "onap/legacy-amd64", platform(t, "linux/arm64"): "onap/legacy-arm64v8"}, legacy.ByPlatform)
+	assert.Equal(
+		t,
+		map[arch.Platform]config.Text{
+			platform(t, "linux/amd64"): "onap/legacy-amd64",
+			platform(t, "linux/arm64"): "onap/legacy-arm64v8",
+		},
+		legacy.ByPlatform,
+	)
 	assert.Equal(t, []config.Text{"team/one", "registry.example.com/two:v1"}, joined.List)
 	assert.Equal(t, []arch.Platform{platform(t, "linux/amd64"), platform(t, "linux/arm64")}, c.PlatformsOf("legacy"))
 	assert.Equal(t, []arch.Platform{platform(t, "linux/amd64"), platform(t, "linux/s390x")}, c.PlatformsOf("joined"))
 	assert.Equal(t, "registry.example.com/onap/team/one", c.Reference("team/one", c.Registry))
-	assert.Equal(t, "registry.example.com/two:v1", c.Reference("registry.example.com/two:v1", "elsewhere.example.com"))
+	assert.Equal(t, "registry.example.com/two:v1", c.Reference("registry.example.com/two:v1", "other.example.com"))
 	assert.Equal(t, "team/one", c.Reference("team/one", ""))
 
 	files := c.Images["py-app"].Files
@@ -100,16 +126,17 @@ func TestParse(t *testing.T) {
 
 	assert.Equal(t, []string{
 		"registry.example.com/onap/many", "other.example.com:5000/team/many",
-		"registry2.example.com/onap/many", "registry2.example.com/onap/team/many", "localhost:5000/many", "localhost:5000/team/many",
-	}, c.Repositories("many", c.Registry), "mirrors get everything")
+		"registry2.example.com/onap/many", "registry2.example.com/onap/team/many",
+		"localhost:5000/many", "localhost:5000/team/many",
+	}, c.Repositories("many", c.Registry), "mirrors get every image")
 	assert.Equal(t, []config.Redirection{
-		{From: "registry.example.com/onap/many", To: "elsewhere.example.com/many"},
-		{From: "other.example.com:5000/team/many", To: "elsewhere.example.com/team/many"},
-		{From: "registry2.example.com/onap/many", To: "elsewhere.example.com/many"},
-		{From: "registry2.example.com/onap/team/many", To: "elsewhere.example.com/team/many"},
-		{From: "localhost:5000/many", To: "elsewhere.example.com/many"},
-		{From: "localhost:5000/team/many", To: "elsewhere.example.com/team/many"},
-	}, c.Redirect("many", "elsewhere.example.com"), "a trial elsewhere stays there")
+		{From: "registry.example.com/onap/many", To: "other.example.com/many"},
+		{From: "other.example.com:5000/team/many", To: "other.example.com/team/many"},
+		{From: "registry2.example.com/onap/many", To: "other.example.com/many"},
+		{From: "registry2.example.com/onap/team/many", To: "other.example.com/team/many"},
+		{From: "localhost:5000/many", To: "other.example.com/many"},
+		{From: "localhost:5000/team/many", To: "other.example.com/team/many"},
+	}, c.Redirect("many", "other.example.com"), "another registry gets no mirrors")
 	for repository, want := range map[string]string{
 		c.Registry + "/sub/many":           c.Registry,
 		c.Mirrors[0] + "/many":             c.Mirrors[0],
@@ -118,11 +145,28 @@ func TestParse(t *testing.T) {
 	} {
 		assert.Equal(t, want, c.RegistryOf(repository, c.Registry), repository)
 	}
-	assert.Equal(t, map[string]config.Registry{"localhost:5000": {Insecure: true}, "registry.example.com": {Jobs: 8}}, c.Registries)
+	assert.Equal(
+		t,
+		map[string]config.Registry{"localhost:5000": {Insecure: true}, "registry.example.com": {Jobs: 8}},
+		c.Registries,
+	)
 	assert.Equal(t, []string{"*"}, hello.Push.Immutable.Patterns())
 	assert.Equal(t, []string{"v*", "[0-9]*"}, c.Images["many"].Push.Immutable.Patterns())
-	assert.Equal(t, &config.Smoke{Args: []string{"--version"}, Exit: 3, Stdout: "^many [0-9]+", Timeout: config.Duration(90 * time.Second)}, c.Images["many"].Smoke)
-	assert.Equal(t, &config.SmokeHTTP{Path: "/", Port: 5000, Status: 200, Body: "Hello ONAP"}, c.Images["py-app"].Smoke.HTTP)
+	assert.Equal(
+		t,
+		&config.Smoke{
+			Args:    []string{"--version"},
+			Exit:    3,
+			Stdout:  "^many [0-9]+",
+			Timeout: config.Duration(90 * time.Second),
+		},
+		c.Images["many"].Smoke,
+	)
+	assert.Equal(
+		t,
+		&config.SmokeHTTP{Path: "/", Port: 5000, Status: 200, Body: "Hello ONAP"},
+		c.Images["py-app"].Smoke.HTTP,
+	)
 
 	base, ok := c.BaseOf("scratch")
 	assert.True(t, ok)
@@ -183,7 +227,7 @@ func TestPositions(t *testing.T) {
 	assert.Equal(t, "try another", err.Hint())
 }
 
-// TestSchema holds what the parser accepts against the schema, and the schema against what the parser refuses.
+// TestSchema checks that the schema accepts what the parser accepts and rejects what it rejects.
 func TestSchema(t *testing.T) {
 	raw, err := config.Schema()
 	require.NoError(t, err)

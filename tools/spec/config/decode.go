@@ -13,11 +13,11 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// maxSize bounds what is read as a configuration: a thousand images take about a megabyte.
+// maxSize limits the size of a configuration. A thousand images take about a megabyte.
 const maxSize = 32 << 20
 
-// Parse reads a multiarch.yaml. file is only used in positions. The error is an Errors that holds everything that is
-// wrong; the Config is nil then.
+// Parse parses a multiarch.yaml. The file name is only used in positions. If anything is invalid,
+// the Config is nil and the error is of type Errors.
 func Parse(file string, content []byte) (*Config, error) {
 	r := &reader{source: source{file: file}, types: map[reflect.Type]fields{}}
 	c := &Config{}
@@ -37,23 +37,23 @@ func Parse(file string, content []byte) (*Config, error) {
 	return c, nil
 }
 
-// source is the file behind a Config: it knows where every value stands.
+// source is the parsed file behind a Config. It locates every value.
 type source struct {
 	file string
 	root *yaml.Node
 }
 
-// reader reads one file and gathers what is wrong with it.
+// reader decodes one file and collects errors.
 type reader struct {
 	source
 	errs  Errors
-	types map[reflect.Type]fields // what fieldsOf said, since a large file has few types and many mappings
+	types map[reflect.Type]fields // caches fieldsOf: large files have few types and many mappings
 }
 
 func (r *reader) load(content []byte) *yaml.Node {
 	top := Position{r.file, 1, 1}
 	if len(content) > maxSize {
-		r.errs = append(r.errs, &Error{Position: top, Err: fmt.Errorf("larger than %d MiB", maxSize>>20)})
+		r.errs = append(r.errs, &Error{Position: top, Err: fmt.Errorf("file is larger than %d MiB", maxSize>>20)})
 		return nil
 	}
 	var doc yaml.Node
@@ -63,17 +63,23 @@ func (r *reader) load(content []byte) *yaml.Node {
 			top.Line, top.Column = max(1, at.Mark.Line), max(1, at.Mark.Column)
 			err = errors.New(at.Message)
 		}
-		r.errs = append(r.errs, &Error{Position: top, Err: err, hint: "the file must be one YAML document; a first one is written by: multiarch init"})
+		r.errs = append(
+			r.errs,
+			&Error{Position: top, Err: err, hint: "write a single YAML document; multiarch init generates one"},
+		)
 		return nil
 	}
 	if len(doc.Content) == 0 {
-		r.errs = append(r.errs, &Error{Position: top, Err: errors.New("the file is empty"), hint: "a first one is written by: multiarch init"})
+		r.errs = append(
+			r.errs,
+			&Error{Position: top, Err: errors.New("the file is empty"), hint: "run multiarch init to generate one"},
+		)
 		return nil
 	}
 	return doc.Content[0]
 }
 
-// failAt records what is wrong with the value at path, at the place of node n.
+// failAt records an error in the value at path, positioned at node n.
 func (r *reader) failAt(n *yaml.Node, path Path, err error) {
 	place := Position{r.file, max(1, n.Line), max(1, n.Column)}
 	r.errs = append(r.errs, &Error{Position: place, Path: path.String(), Err: err, hint: hintOf(err)})
@@ -81,13 +87,14 @@ func (r *reader) failAt(n *yaml.Node, path Path, err error) {
 
 var textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 
-// decode stores node n, which stands at path, in v. What does not fit is recorded, and v left as it is.
+// decode stores node n, the value at path, in v. If the node does not fit, decode records an error
+// and leaves v unchanged.
 func (r *reader) decode(n *yaml.Node, path Path, v reflect.Value) {
 	switch {
 	case n.Kind == yaml.AliasNode:
-		r.failAt(n, path, hinted(errors.New("YAML aliases are not supported"), "write the value out; overrides are the only layering"))
+		r.failAt(n, path, hinted(errors.New("YAML aliases are not supported"), "repeat the value, or use overrides:"))
 	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null":
-		r.failAt(n, path, hinted(errors.New("has no value"), "give "+shape(v.Type())+", or remove the key"))
+		r.failAt(n, path, hinted(errors.New("value is empty"), "write "+shape(v.Type())+", or remove the key"))
 	case v.Kind() == reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		r.decode(n, path, v.Elem())
@@ -131,9 +138,10 @@ func (r *reader) decode(n *yaml.Node, path Path, v reflect.Value) {
 	}
 }
 
-// takesTemplates tells whether values of a type are expanded.
+// takesTemplates reports whether templates in values of type t are expanded.
 func takesTemplates(t reflect.Type) bool {
-	return t == reflect.TypeFor[Template]() || t == reflect.TypeFor[PlatformTemplate]() || t == reflect.TypeFor[ValueTemplate]()
+	return t == reflect.TypeFor[Template]() || t == reflect.TypeFor[PlatformTemplate]() ||
+		t == reflect.TypeFor[ValueTemplate]()
 }
 
 func (r *reader) decodeScalar(n *yaml.Node, path Path, v reflect.Value) {
@@ -160,7 +168,7 @@ func (r *reader) decodeScalar(n *yaml.Node, path Path, v reflect.Value) {
 	r.failAt(n, path, fmt.Errorf("must be %s, not %q", shape(v.Type()), n.Value))
 }
 
-// decodeStruct reads a mapping with known keys.
+// decodeStruct reads a mapping with a fixed set of keys.
 func (r *reader) decodeStruct(n *yaml.Node, path Path, v reflect.Value) {
 	fields, ok := r.types[v.Type()]
 	if !ok {
@@ -171,7 +179,8 @@ func (r *reader) decodeStruct(n *yaml.Node, path Path, v reflect.Value) {
 	r.pairs(n, path, func(key, value *yaml.Node) {
 		f, ok := fields.byName[key.Value]
 		if !ok {
-			r.failAt(key, path.to(key.Value), hinted(errors.New("unknown key"), unknownKeyHint(v.Type(), key.Value, fields.names)))
+			r.failAt(key, path.to(key.Value), hinted(errors.New("unknown key"), unknownKeyHint(v.Type(), key.Value,
+				fields.names)))
 			return
 		}
 		given[key.Value] = true
@@ -179,12 +188,14 @@ func (r *reader) decodeStruct(n *yaml.Node, path Path, v reflect.Value) {
 	})
 	for _, name := range fields.names {
 		if fields.byName[name].required && !given[name] {
-			r.failAt(r.keyOf(n, path), path.to(name), hinted(errors.New("is missing"), "give "+shape(v.FieldByIndex(fields.byName[name].index).Type())))
+			r.failAt(r.keyOf(n, path), path.to(name), hinted(errors.New("is required"),
+				"add it with "+shape(v.FieldByIndex(fields.byName[name].index).Type())))
 		}
 	}
 }
 
-// unknownKeyHint says which key is meant: one that another tool calls so, or a similar one.
+// unknownKeyHint suggests a key to use instead: the equivalent of another tool's key, or a similar
+// one.
 func unknownKeyHint(t reflect.Type, key string, known []string) string {
 	hint := suggest.Hint(key, known)
 	if foreign := foreignHint(t, key); foreign != "" {
@@ -193,7 +204,7 @@ func unknownKeyHint(t reflect.Type, key string, known []string) string {
 	return hint
 }
 
-// decodeMap reads a mapping with keys of the file's own.
+// decodeMap reads a mapping with user-defined keys.
 func (r *reader) decodeMap(n *yaml.Node, path Path, v reflect.Value) {
 	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.Content)/2))
 	r.pairs(n, path, func(key, value *yaml.Node) {
@@ -209,23 +220,24 @@ func (r *reader) decodeMap(n *yaml.Node, path Path, v reflect.Value) {
 			r.failAt(key, at, err)
 		}
 		if len(r.errs) == before && v.MapIndex(k).IsValid() {
-			r.failAt(key, at, fmt.Errorf("says the same as an earlier key: %v", k.Interface()))
+			r.failAt(key, at, fmt.Errorf("duplicate key: same platform as an earlier key, %v", k.Interface()))
 		}
 		r.decode(value, at, e)
 		v.SetMapIndex(k, e)
 	})
 }
 
-// pairs visits the pairs of a mapping whose keys are sound.
+// pairs calls visit for each valid key-value pair of a mapping.
 func (r *reader) pairs(n *yaml.Node, path Path, visit func(key, value *yaml.Node)) {
 	first := map[string]*yaml.Node{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		switch {
 		case key.Kind != yaml.ScalarNode:
-			r.failAt(key, path, errors.New("a key must be a plain word"))
+			r.failAt(key, path, errors.New("keys must be strings"))
 		case key.Value == "<<":
-			r.failAt(key, path.to("<<"), hinted(errors.New("merge keys are not supported"), "write the values out; overrides are the only layering"))
+			r.failAt(key, path.to("<<"), hinted(errors.New("merge keys are not supported"),
+				"repeat the values, or use overrides:"))
 		case first[key.Value] != nil:
 			r.failAt(key, path.to(key.Value), fmt.Errorf("duplicate key, first on line %d", first[key.Value].Line))
 			r.errs[len(r.errs)-1].key = true
@@ -236,23 +248,27 @@ func (r *reader) pairs(n *yaml.Node, path Path, visit func(key, value *yaml.Node
 	}
 }
 
-// is tells whether n is of the kind that v wants, and records it where it is not.
+// is reports whether n is of the given kind, and records an error if it is not.
 func (r *reader) is(n *yaml.Node, kind yaml.Kind, path Path, v reflect.Value) bool {
 	if n.Kind == kind {
 		return true
 	}
-	got := map[yaml.Kind]string{yaml.ScalarNode: strconv.Quote(n.Value), yaml.SequenceNode: "a list", yaml.MappingNode: "a mapping"}[n.Kind]
+	got := map[yaml.Kind]string{
+		yaml.ScalarNode:   strconv.Quote(n.Value),
+		yaml.SequenceNode: "a list",
+		yaml.MappingNode:  "a mapping",
+	}[n.Kind]
 	r.failAt(n, path, fmt.Errorf("must be %s, not %s", shape(v.Type()), got))
 	return false
 }
 
-// shape names what a type takes, for messages.
+// shape describes the values of a type in error messages.
 func shape(t reflect.Type) string {
 	switch {
 	case t.Kind() == reflect.Pointer:
 		return shape(t.Elem())
 	case reflect.PointerTo(t).Implements(textUnmarshaler), t.Kind() == reflect.String:
-		return "a text"
+		return "a string"
 	case t.Kind() == reflect.Bool:
 		return "true or false"
 	case t.Kind() == reflect.Int:
@@ -265,7 +281,7 @@ func shape(t reflect.Type) string {
 	return "a mapping with the keys " + strings.Join(fieldsOf(t).names, ", ")
 }
 
-// fields are the keys of a struct, in the order of its definition.
+// fields are the keys of a struct, in declaration order.
 type fields struct {
 	names  []string
 	byName map[string]field
@@ -276,7 +292,7 @@ type field struct {
 	required bool
 }
 
-// fieldsOf derives a struct's keys.
+// fieldsOf returns the keys of a struct type.
 func fieldsOf(t reflect.Type) fields {
 	fs := fields{byName: map[string]field{}}
 	for _, f := range reflect.VisibleFields(t) {

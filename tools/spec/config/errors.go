@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Position is a place in a file. Line and Column count from 1, columns in characters.
+// Position is a location in a file. Line and Column start at 1; Column counts characters.
 type Position struct {
 	File         string
 	Line, Column int
@@ -17,14 +17,15 @@ type Position struct {
 
 func (p Position) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
 
-// Error is one thing that is wrong with a configuration, at one place.
+// Error is one error in a configuration, with its position.
 type Error struct {
 	Position
-	// Path leads to the value: images.hello.platforms[1]. It is "" for an error of the YAML itself.
+	// Path is the path of the value, such as images.hello.platforms[1]. It is "" for YAML syntax
+	// errors.
 	Path string
 	Err  error
 	hint string
-	key  bool // about a key; the value that stands under it could be read
+	key  bool // concerns the key; its value could be parsed
 }
 
 func (e *Error) Error() string {
@@ -34,13 +35,13 @@ func (e *Error) Error() string {
 	return e.Position.String() + ": " + e.Path + ": " + e.Err.Error()
 }
 
-// Unwrap returns what is wrong without the place.
+// Unwrap returns the error without its position.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Hint says what is allowed, or what to do next; it may be "".
+// Hint returns the allowed values or the next step, or "".
 func (e *Error) Hint() string { return e.hint }
 
-// hintOf returns the hint of an error, or of one that it wraps.
+// hintOf returns the hint of err or of an error that it wraps.
 func hintOf(err error) string {
 	var hinting interface{ Hint() string }
 	if errors.As(err, &hinting) {
@@ -49,10 +50,10 @@ func hintOf(err error) string {
 	return ""
 }
 
-// Errors is everything that is wrong with a configuration, in the order of the file. It is never empty.
+// Errors are all errors of a configuration, in file order. It is never empty.
 type Errors []*Error
 
-// Error lists all errors with their hints, a line each.
+// Error returns all errors and their hints, one per line.
 func (e Errors) Error() string {
 	var lines []string
 	for _, err := range e {
@@ -64,14 +65,15 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Add adds an error unless it is there already: what is wrong on every platform is said once.
+// Add appends an error unless an equal one is present. An error that occurs on every platform is
+// reported once.
 func (e *Errors) Add(err *Error) {
 	if !slices.ContainsFunc(*e, func(known *Error) bool { return known.Error() == err.Error() }) {
 		*e = append(*e, err)
 	}
 }
 
-// Sorted puts errors in the order of the file.
+// Sorted sorts the errors in file order.
 func (e Errors) Sorted() Errors {
 	slices.SortStableFunc(e, func(a, b *Error) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
@@ -79,10 +81,10 @@ func (e Errors) Sorted() Errors {
 	return e
 }
 
-// Path leads from the top of the file to a value: keys are strings, places in a list are ints.
+// Path is the path from the top of the file to a value: strings are keys, ints are list indexes.
 type Path []any
 
-// plainKey matches a key that a path shows without brackets.
+// plainKey matches keys that a path shows without brackets.
 var plainKey = lazy(`^[A-Za-z0-9_/-]+$`)
 
 func (p Path) String() string {
@@ -105,22 +107,25 @@ func (p Path) String() string {
 	return s.String()
 }
 
-// to returns the path with steps added; p itself is never changed.
+// to returns the path extended by steps. It does not modify p.
 func (p Path) to(steps ...any) Path { return append(slices.Clip(p), steps...) }
 
-// notBecauseOf leaves out of found what may only have been found because something could not be read: what is wrong
-// at the same path or above it, and below a value.
+// notBecauseOf drops from found the errors that may be consequences of unread, the values that
+// could not be parsed: errors at the same path, above it, or below a value.
 func notBecauseOf(unread, found Errors) Errors {
 	var own Errors
 	for _, f := range found {
-		if !slices.ContainsFunc(unread, func(u *Error) bool { return within(f.Path, u.Path) || !u.key && within(u.Path, f.Path) }) {
+		if !slices.ContainsFunc(
+			unread,
+			func(u *Error) bool { return within(f.Path, u.Path) || !u.key && within(u.Path, f.Path) },
+		) {
 			own = append(own, f)
 		}
 	}
 	return own
 }
 
-// within tells whether path is outer or leads to something in it.
+// within reports whether path is outer or inside it.
 func within(outer, path string) bool {
 	rest, ok := strings.CutPrefix(path, outer)
 	return ok && (rest == "" || outer == "" || rest[0] == '.' || rest[0] == '[')

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// foreignKeys are keys that users of ko, GoReleaser, compose, bake and Dockerfiles write, by the type of the mapping, and
-// what multiarch has instead. They are compared in lower case, without _ and -.
+// foreignKeys maps keys of ko, GoReleaser, Compose, bake and Dockerfiles to their equivalents in
+// multiarch.yaml, by the type of the mapping. Keys are compared in lower case, without _ and -.
 var foreignKeys = sync.OnceValue(func() map[reflect.Type]map[string]string {
 	return map[reflect.Type]map[string]string{
 		reflect.TypeFor[Config](): {
@@ -39,11 +39,11 @@ var foreignKeys = sync.OnceValue(func() map[reflect.Type]map[string]string {
 			"repo":               "registry:, and push: {repository} in images",
 			"kodockerrepo":       "registry:",
 			"tags":               "push: {tags} in images",
-			"dockerfile":         "images:, with base:, files: and entrypoint: in each; no Dockerfile is read",
+			"dockerfile":         "images:, with base:, files: and entrypoint: in each; Dockerfiles are not supported",
 			"release":            "push: in images, and multiarch release",
-			"networks":           "nothing: how containers run is not part of an image",
+			"networks":           "nothing: runtime options are not part of an image",
 			"volumes":            "volumes: in images",
-			"secrets":            "nothing: secrets do not belong into images",
+			"secrets":            "nothing: secrets do not belong in images",
 		},
 		reflect.TypeFor[Image](): settingsForeign(map[string]string{
 			"ko":                  "go: {package, ldflags, tags, env}",
@@ -53,9 +53,9 @@ var foreignKeys = sync.OnceValue(func() map[reflect.Type]map[string]string {
 			"image":               "push: {repository, tags}; an existing image is a base: or a from:",
 			"imagetemplates":      "push: {repository, tags}",
 			"nametemplate":        "push: {repository, tags}",
-			"images":              "push: {repository}, which can be a list",
+			"images":              "push: {repository}, which may be a list",
 			"repository":          "push: {repository}",
-			"repositories":        "push: {repository}, which can be a list",
+			"repositories":        "push: {repository}, which may be a list",
 			"repo":                "push: {repository}",
 			"registry":            "push: {repository}, in full",
 			"tags":                "push: {tags}; build tags are go: {tags}",
@@ -72,9 +72,9 @@ var foreignKeys = sync.OnceValue(func() map[reflect.Type]map[string]string {
 			"outputs":             "push:, and the flags of multiarch build",
 			"manifests":           "from:, for existing images",
 			"skippush":            "multiarch build",
-			"attest":              "nothing: attestations are not made yet",
-			"sbom":                "nothing: SBOMs are not made yet",
-			"provenance":          "nothing: provenance is not made yet",
+			"attest":              "nothing: attestations are not supported yet",
+			"sbom":                "nothing: SBOMs are not supported yet",
+			"provenance":          "nothing: provenance is not supported yet",
 			"args":                "go: {ldflags}, or env:",
 			"buildargs":           "go: {ldflags}, or env:",
 			"creationtime":        "created:",
@@ -86,7 +86,8 @@ var foreignKeys = sync.OnceValue(func() map[reflect.Type]map[string]string {
 		}),
 		reflect.TypeFor[Settings](): settingsForeign(nil),
 		reflect.TypeFor[Go](): {
-			"flags":      "tags: for build tags, ldflags: for the linker, env: {GOFLAGS: ...} for others; -trimpath is always given",
+			"flags": "tags: for build tags, ldflags: for the linker, env: {GOFLAGS: ...} for others; " +
+				"-trimpath is always set",
 			"main":       "package:",
 			"dir":        "package:, a directory such as ./app/hello",
 			"path":       "package:",
@@ -102,32 +103,37 @@ var foreignKeys = sync.OnceValue(func() map[reflect.Type]map[string]string {
 			"goarm":      "platforms: of the image, such as linux/arm/v6",
 			"goamd64":    "platforms: of the image, such as linux/amd64/v3",
 			"targets":    "platforms: of the image",
-			"trimpath":   "nothing: -trimpath is always given",
+			"trimpath":   "nothing: -trimpath is always set",
 		},
 		reflect.TypeFor[File](): {
 			"src": "from:", "source": "from:", "path": "from:", "copy": "from:", "host": "from:",
 			"dst": "to:", "dest": "to:", "destination": "to:", "target": "to:", "container": "to:",
 			"chmod": "mode:", "perm": "mode:", "perms": "mode:", "permissions": "mode:",
-			"chown": "owner:", "user": "owner:", "uid": "owner:", "gid": "owner:, such as 0:65532", "group": "owner:, such as 0:65532",
-			"exclude": "glob:, such as [\"**\", \"!**/*_test.py\"]", "excludes": "glob:, such as [\"**\", \"!**/*_test.py\"]",
-			"include": "glob:", "includes": "glob:", "pattern": "glob:", "fileinfo": "mode: and owner:",
+			"chown": "owner:", "user": "owner:", "uid": "owner:",
+			"gid": "owner:, such as 0:65532", "group": "owner:, such as 0:65532",
+			"exclude":  "glob:, such as [\"**\", \"!**/*_test.py\"]",
+			"excludes": "glob:, such as [\"**\", \"!**/*_test.py\"]",
+			"include":  "glob:", "includes": "glob:", "pattern": "glob:", "fileinfo": "mode: and owner:",
 		},
 		reflect.TypeFor[Push](): {
-			"image": "repository:", "images": "repository:, which can be a list", "name": "repository:", "repo": "repository:", "repositories": "repository:, which can be a list",
-			"registry": "registry: at the top of the file, or a repository: in full", "imagetemplates": "repository: and tags:", "nametemplate": "repository: and tags:",
+			"image": "repository:", "images": "repository:, which may be a list", "name": "repository:",
+			"repo": "repository:", "repositories": "repository:, which may be a list",
+			"registry":       "registry: at the top of the file, or a repository: in full",
+			"imagetemplates": "repository: and tags:", "nametemplate": "repository: and tags:",
 			"prefix": "tag_prefix:", "monorepo": "tag_prefix:", "skippush": "multiarch build",
 		},
 		reflect.TypeFor[Base](): {
-			"from": "image:", "reference": "image:", "ref": "image:", "tag": "image:, with the tag behind a colon",
-			"packages": "debian: {suite, packages}", "suite": "debian: {suite, packages}", "apt": "debian: {suite, packages}", "dockerfile": "image: or debian:; no Dockerfile is read",
+			"from": "image:", "reference": "image:", "ref": "image:", "tag": "image:, with the tag after a colon",
+			"packages": "debian: {suite, packages}", "suite": "debian: {suite, packages}",
+			"apt": "debian: {suite, packages}", "dockerfile": "image: or debian:; Dockerfiles are not supported",
 		},
 	}
 })
 
-// settingsForeign are the foreign keys of settings, with more.
+// settingsForeign returns the foreign keys of settings, extended by more.
 func settingsForeign(more map[string]string) map[string]string {
 	all := map[string]string{
-		"dockerfile":       "base:, files:, entrypoint: and so on; no Dockerfile is read",
+		"dockerfile":       "base:, files:, entrypoint: and so on; Dockerfiles are not supported",
 		"context":          "files:",
 		"contexts":         "files: and base:",
 		"build":            "go:, or files:",
@@ -170,13 +176,13 @@ func settingsForeign(more map[string]string) map[string]string {
 		"accounts":         "user:, a number or a user of the base",
 		"time":             "created:",
 		"shell":            "entrypoint: [/bin/sh, -c, ...]",
-		"run":              "nothing: no command runs while an image is built; use files: for what it would make",
-		"dependson":        "nothing: how containers run is not part of an image",
-		"restart":          "nothing: how containers run is not part of an image",
-		"networks":         "nothing: how containers run is not part of an image",
-		"deploy":           "nothing: how containers run is not part of an image",
-		"privileged":       "nothing: how containers run is not part of an image",
-		"capadd":           "capabilities: on files: or go:; what a container may do is not part of an image",
+		"run":              "nothing: builds do not run commands; copy files with files:",
+		"dependson":        "nothing: runtime options are not part of an image",
+		"restart":          "nothing: runtime options are not part of an image",
+		"networks":         "nothing: runtime options are not part of an image",
+		"deploy":           "nothing: runtime options are not part of an image",
+		"privileged":       "nothing: runtime options are not part of an image",
+		"capadd":           "capabilities: of files: or go:; runtime options are not part of an image",
 	}
 	for key, hint := range more {
 		all[key] = hint
@@ -184,7 +190,7 @@ func settingsForeign(more map[string]string) map[string]string {
 	return all
 }
 
-// foreignHint returns what multiarch has instead of a key of another tool, "" if that is not known.
+// foreignHint returns the equivalent of another tool's key, or "" if it is not known.
 func foreignHint(t reflect.Type, key string) string {
 	plain := strings.NewReplacer("_", "", "-", "", ".", "").Replace(strings.ToLower(key))
 	instead := foreignKeys()[t][plain]
@@ -194,5 +200,5 @@ func foreignHint(t reflect.Type, key string) string {
 	if nothing, ok := strings.CutPrefix(instead, "nothing: "); ok {
 		return "remove it: " + nothing
 	}
-	return "write " + instead
+	return "use " + instead
 }

@@ -14,28 +14,29 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// Healthcheck is how a container runtime finds out whether a container works, as in compose files.
+// Healthcheck defines how a container runtime checks a container's health, as in Compose files.
 type Healthcheck struct {
-	Test          HealthTest     `yaml:"test,omitempty" jsonschema_description:"[CMD, PROGRAM, ARGUMENT...], [CMD-SHELL, COMMAND] for the image's shell, or [NONE]; a text is a command for the shell. Default: the base's."`
-	Interval      HealthDuration `yaml:"interval,omitempty" jsonschema_description:"The time between two checks, such as 30s or 1m30s; default: 30s."`
-	Timeout       HealthDuration `yaml:"timeout,omitempty" jsonschema_description:"How long a check may take; default: 30s."`
-	StartPeriod   HealthDuration `yaml:"start_period,omitempty" jsonschema_description:"How long failures do not count after the start; default: 0s."`
-	StartInterval HealthDuration `yaml:"start_interval,omitempty" jsonschema_description:"The time between two checks during the start period; default: 5s."`
-	Retries       int            `yaml:"retries,omitempty" jsonschema:"minimum=0" jsonschema_description:"How many failures in a row make a container unhealthy; default: 3."`
-	Disable       bool           `yaml:"disable,omitempty" jsonschema_description:"No check, not even the base's: the same as test: [NONE]."`
+	Test          HealthTest     `yaml:"test,omitempty"`
+	Interval      HealthDuration `yaml:"interval,omitempty"`
+	Timeout       HealthDuration `yaml:"timeout,omitempty"`
+	StartPeriod   HealthDuration `yaml:"start_period,omitempty"`
+	StartInterval HealthDuration `yaml:"start_interval,omitempty"`
+	Retries       int            `yaml:"retries,omitempty" jsonschema:"minimum=0"`
+	Disable       bool           `yaml:"disable,omitempty"`
 }
 
-// HealthTest is what a check runs, as in an image config: NONE, CMD and arguments, or CMD-SHELL and a command.
+// HealthTest is the command of a health check as in an image config: NONE, CMD with arguments, or
+// CMD-SHELL with a command.
 type HealthTest []string
 
-// The first words of a HealthTest.
+// Values of the first word of a HealthTest.
 const (
 	healthNone  = "NONE"
 	healthCmd   = "CMD"
 	healthShell = "CMD-SHELL"
 )
 
-// HealthDuration is a length of time of at least a millisecond, or zero for the runtime's default.
+// HealthDuration is a duration of at least a millisecond, or zero for the runtime's default.
 type HealthDuration time.Duration
 
 // UnmarshalText reads what Go's time.ParseDuration does.
@@ -44,9 +45,9 @@ func (d *HealthDuration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	switch {
 	case err != nil:
-		return hinted(fmt.Errorf("%q is not a length of time", text), hint)
+		return hinted(fmt.Errorf("invalid duration %q", text), hint)
 	case parsed < 0, parsed > 0 && parsed < time.Millisecond:
-		return hinted(fmt.Errorf("%q is less than a millisecond", text), hint)
+		return hinted(fmt.Errorf("duration %q is less than a millisecond", text), hint)
 	}
 	*d = HealthDuration(parsed)
 	return nil
@@ -55,10 +56,10 @@ func (d *HealthDuration) UnmarshalText(text []byte) error {
 // MarshalText writes what UnmarshalText reads.
 func (d HealthDuration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
-// UsesShell tells whether a check needs the image's shell.
+// UsesShell reports whether the check needs a shell in the image.
 func (h Healthcheck) UsesShell() bool { return len(h.Test) > 0 && h.Test[0] == healthShell }
 
-// with lays over on top of h, field by field.
+// with returns h with the fields of over applied.
 func (h *Healthcheck) with(over Healthcheck) *Healthcheck {
 	var merged Healthcheck
 	if h != nil {
@@ -78,7 +79,7 @@ func (h *Healthcheck) with(over Healthcheck) *Healthcheck {
 	return &merged
 }
 
-// decodeHealthTest reads a list as image configs have it, or a command for the shell.
+// decodeHealthTest reads a list as in image configs, or a shell command.
 func (r *reader) decodeHealthTest(n *yaml.Node, path Path, v reflect.Value) {
 	if n.Kind == yaml.ScalarNode {
 		var command Text
@@ -89,7 +90,7 @@ func (r *reader) decodeHealthTest(n *yaml.Node, path Path, v reflect.Value) {
 		case strings.TrimSpace(string(command)) == "":
 			r.failAt(n, path, hinted(errors.New("is empty"), "write a command, or [CMD, PROGRAM, ARGUMENT...]"))
 		case word == healthCmd || word == healthShell:
-			r.failAt(n, path, hinted(fmt.Errorf("a text is a command for the shell, which has no command %s", word),
+			r.failAt(n, path, hinted(fmt.Errorf("a string is a shell command, and %s is not one", word),
 				"write "+strconv.Quote(strings.TrimSpace(rest))+", or a list: [CMD, PROGRAM, ARGUMENT...]"))
 		default:
 			v.Set(reflect.ValueOf(HealthTest{healthShell, string(command)}))
@@ -118,30 +119,32 @@ func (t HealthTest) check() error {
 	case len(t) == 0:
 		return hinted(errors.New("is empty"), "write [CMD, PROGRAM, ARGUMENT...], or [NONE] for no check")
 	case !slices.Contains(known, t[0]):
-		hint := "begin with CMD: [CMD, " + strings.Join(t, ", ") + "]"
+		hint := "start the list with CMD: [CMD, " + strings.Join(t, ", ") + "]"
 		if near := suggest.Of(t[0], known); near != "" {
 			hint = "did you mean " + near + "?"
 		}
-		return hinted(fmt.Errorf("begins with %q, and not with CMD, CMD-SHELL or NONE", t[0]), hint)
+		return hinted(fmt.Errorf("starts with %q instead of CMD, CMD-SHELL or NONE", t[0]), hint)
 	case t[0] == healthNone && len(t) > 1:
-		return hinted(errors.New("NONE runs nothing, and takes no more words"), "write [NONE], or [CMD, PROGRAM, ARGUMENT...]")
+		return hinted(errors.New("NONE takes no arguments"), "write [NONE], or [CMD, PROGRAM, ARGUMENT...]")
 	case t[0] == healthCmd && (len(t) < 2 || t[1] == ""):
-		return hinted(errors.New("names no program"), "write [CMD, PROGRAM, ARGUMENT...]")
+		return hinted(errors.New("no program given"), "write [CMD, PROGRAM, ARGUMENT...]")
 	case t[0] == healthShell && (len(t) != 2 || strings.TrimSpace(t[1]) == ""):
-		return hinted(errors.New("CMD-SHELL takes one command"), `write the command as one text: [CMD-SHELL, "curl -f http://localhost/"]`)
+		return hinted(errors.New("CMD-SHELL takes one command"),
+			`write the command as one string: [CMD-SHELL, "curl -f http://localhost/"]`)
 	}
 	return nil
 }
 
-// checkHealth records what excludes what in a health check.
+// checkHealth reports conflicting keys of a health check.
 func (r *reader) checkHealth(at Path, h Healthcheck) {
 	if h.Retries < 0 {
-		r.fail(at.to("retries"), "", "%d is less than 0", h.Retries)
+		r.fail(at.to("retries"), "", "must not be negative, got %d", h.Retries)
 	}
 	disabled := h.Disable || len(h.Test) > 0 && h.Test[0] == healthNone
 	if h.Disable && len(h.Test) > 0 && h.Test[0] != healthNone {
-		r.fail(at.to("disable"), "remove it, or test:", "excludes a test")
-	} else if disabled && (h.Interval != 0 || h.Timeout != 0 || h.StartPeriod != 0 || h.StartInterval != 0 || h.Retries != 0) {
-		r.fail(at, "remove the other keys", "a check that is disabled has no interval, timeout or retries")
+		r.fail(at.to("disable"), "remove disable: or test:", "cannot be combined with test")
+	} else if disabled &&
+		(h.Interval != 0 || h.Timeout != 0 || h.StartPeriod != 0 || h.StartInterval != 0 || h.Retries != 0) {
+		r.fail(at, "remove the other keys", "a disabled check cannot have an interval, timeout or retries")
 	}
 }

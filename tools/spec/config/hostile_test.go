@@ -15,8 +15,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
-// TestHostileHosts: no field that names a registry or mirror takes a host that means something to a shell, to YAML, to a
-// pipeline or to a terminal.
+// TestHostileHosts checks that no field for a registry or mirror accepts a host with a meaning to a
+// shell, YAML, a pipeline or a terminal.
 func TestHostileHosts(t *testing.T) {
 	fields := map[string]string{
 		"registry":              `registry: %s`,
@@ -37,7 +37,8 @@ func TestHostileHosts(t *testing.T) {
 	cases := 0
 	for field, text := range fields {
 		for _, host := range append(referencetest.Hosts(), "[::1]:5000", "registry.example.com:5000", "10.0.0.1") {
-			if field == "debian mirror's path" && strings.Contains(host, ":5000") || field == "image of a base, path" && strings.Contains(host, ":") {
+			if field == "debian mirror's path" && strings.Contains(host, ":5000") ||
+				field == "image of a base, path" && strings.Contains(host, ":") {
 				continue
 			}
 			value := host
@@ -57,10 +58,11 @@ func TestHostileHosts(t *testing.T) {
 				continue
 			}
 			cases++
-			quoted, err := json.Marshal(value) // YAML takes the strings of JSON
+			quoted, err := json.Marshal(value) // YAML accepts JSON strings
 			require.NoError(t, err)
 			yaml := "version: 1\nplatforms: [linux/amd64]\n" + fmt.Sprintf(text, quoted) + "\n"
-			if field != "repository" && field != "repositories" && field != "from, a list" && field != "from, a mapping" {
+			if field != "repository" && field != "repositories" && field != "from, a list" &&
+				field != "from, a mapping" {
 				yaml += "images: {a: {base: scratch, files: [{from: x, to: /}]}}\n"
 			}
 			_, err = config.Parse("multiarch.yaml", []byte(yaml))
@@ -75,15 +77,22 @@ func TestHostileHosts(t *testing.T) {
 	require.Greater(t, cases, 63*len(fields))
 }
 
-// mirrorPath is what mirrors may have behind their host.
+// mirrorPath matches the path of a mirror.
 var mirrorPath = regexp.MustCompile(`^[A-Za-z0-9._~+/-]*$`)
 
-// harmless tells where a value that is no host means something else that is allowed.
+// harmless reports whether an invalid host is valid with another meaning in this field.
 func harmless(field, host string) bool {
 	switch field {
 	case "registry", "mirrors":
 		return host == "" || host == "a.com/x"
-	case "repository", "repositories", "from, a list", "from, a mapping", "image of a base", "registry with a path", "mirrors with a path", "image of a base, path":
+	case "repository",
+		"repositories",
+		"from, a list",
+		"from, a mapping",
+		"image of a base",
+		"registry with a path",
+		"mirrors with a path",
+		"image of a base, path":
 		return host == "a.com/x" || field == "image of a base, path" && host == "a_b.com"
 	case "debian mirror", "debian security":
 		// As in apt's sources, there may be a user name and a password; the rest is a path.
@@ -100,7 +109,10 @@ func TestPasswordsAreNotEchoed(t *testing.T) {
 		`registry: %s/team`, `mirrors: [%s]`, `bases: {b: {image: %s/app}}`, `images: {b: {from: [%s/app]}}`,
 		`images: {b: {base: scratch, files: [{from: x, to: /}], push: {repository: %s/app}}}`,
 	} {
-		_, err := config.Parse("multiarch.yaml", []byte("version: 1\nplatforms: [linux/amd64]\n"+fmt.Sprintf(text, secret)))
+		_, err := config.Parse(
+			"multiarch.yaml",
+			[]byte("version: 1\nplatforms: [linux/amd64]\n"+fmt.Sprintf(text, secret)),
+		)
 		require.Error(t, err, text)
 		assert.NotContains(t, err.Error(), "s3cr3t", text)
 		assert.Contains(t, err.Error(), "multiarch login", text)

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// with lays over on top of s: files, directories and links are added, maps are merged key by key, go and healthcheck field by field, anything else
-// replaces.
+// with returns s with over applied: files, directories and links are appended, maps are merged by
+// key, go and healthcheck by field; anything else is replaced.
 func (s Settings) with(over Settings) Settings {
 	if over.Go != nil {
 		s.Go = s.Go.with(*over.Go)

@@ -11,13 +11,14 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
-// At returns the place of the value at path, or of the nearest value above it that the file has.
+// At returns the position of the value at path, or of its closest ancestor in the file.
 func (c *Config) At(path Path) Position {
 	n := c.source.find(path)
 	return Position{c.source.file, max(1, n.Line), max(1, n.Column)}
 }
 
-// FilePath leads to one of the files that an image has on a platform: its own come first, then those of its overrides.
+// FilePath returns the path of the n-th file of an image on a platform: its own files come first,
+// then those of the overrides.
 func (c *Config) FilePath(image string, p arch.Platform, n int) Path {
 	if own := len(c.Images[image].Files); n >= own {
 		return Path{"images", image, "overrides", p.String(), "files", n - own}
@@ -25,8 +26,8 @@ func (c *Config) FilePath(image string, p arch.Platform, n int) Path {
 	return Path{"images", image, "files", n}
 }
 
-// ValuePath leads to a value of env, labels or annotations that an image has on a platform: the one of overrides, if they
-// have the key. p is nil for the image itself.
+// ValuePath returns the path of a value of env, labels or annotations on a platform: that of the
+// overrides if they have the key. p is nil for the image itself.
 func (c *Config) ValuePath(image string, p *arch.Platform, field, key string) Path {
 	if p != nil {
 		over, has := c.Images[image].Overrides[*p], false
@@ -45,15 +46,15 @@ func (c *Config) ValuePath(image string, p *arch.Platform, field, key string) Pa
 	return Path{"images", image, field, key}
 }
 
-// Errorf makes an error about the value at path, for whoever finds it wrong after reading: a base that cannot be had,
-// an image that nobody can build. Where hint is "", it is that of the error wrapped with %w, if there is one.
+// Errorf returns an error about the value at path, for errors found after parsing, such as a base
+// that cannot be fetched. If hint is "", the hint of an error wrapped with %w is used.
 func (c *Config) Errorf(path Path, hint, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
 	return &Error{Position: c.At(path), Path: path.String(), Err: err, hint: cmp.Or(hint, hintOf(err))}
 }
 
-// find walks to the node at path. Where it stands in block style, a mapping or a list is placed at its key: that is
-// the line a person looks for.
+// find returns the node at path. A mapping or list in block style is located at its key, which is
+// the line that readers look for.
 func (s source) find(path Path) *yaml.Node {
 	n, place := s.root, s.root
 	if n == nil {
@@ -72,7 +73,7 @@ func (s source) find(path Path) *yaml.Node {
 	return place
 }
 
-// child returns the value one step below n, and its key where n is a mapping.
+// child returns the value one step below n, and its key if n is a mapping.
 func child(n *yaml.Node, step any) (value, key *yaml.Node) {
 	switch step := step.(type) {
 	case int:
@@ -89,7 +90,7 @@ func child(n *yaml.Node, step any) (value, key *yaml.Node) {
 	return nil, nil
 }
 
-// samePlatform tells whether a key is another spelling of a platform: linux/arm for linux/arm/v7.
+// samePlatform reports whether key is another spelling of a platform: linux/arm for linux/arm/v7.
 func samePlatform(key, canonical string) bool {
 	if !strings.Contains(key, "/") || !strings.Contains(canonical, "/") {
 		return false
@@ -98,7 +99,7 @@ func samePlatform(key, canonical string) bool {
 	return err == nil && p.String() == canonical
 }
 
-// keyOf returns the node at which to say that something is missing from the mapping n, which stands at path.
+// keyOf returns the node at which to report a key missing from mapping n, the value at path.
 func (r *reader) keyOf(n *yaml.Node, path Path) *yaml.Node {
 	if len(path) == 0 {
 		return n
@@ -106,7 +107,7 @@ func (r *reader) keyOf(n *yaml.Node, path Path) *yaml.Node {
 	return r.find(path)
 }
 
-// fail records what is wrong with the value at path.
+// fail records an error in the value at path.
 func (r *reader) fail(path Path, hint, format string, args ...any) {
 	var err error = errors.New(fmt.Sprintf(format, args...))
 	if hint != "" {

@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// Redirection says which repository takes the place of one of the configuration's when images are published in another
-// registry.
+// Redirection maps a repository of the configuration to the one that replaces it when images are
+// published to another registry.
 type Redirection struct {
 	From string `json:"from"`
 	To   string `json:"to"`
 }
 
-// Redirect maps the repositories of an image, those on mirrors included, below another registry, in the order of
-// Repositories. The other registry is laid out like a mirror: what stands behind the configuration's own registry, a
-// mirror, or the host of a full reference stays. Where that would give repositories of two images one name, the host
-// is kept as well.
+// Redirect maps the repositories of an image, including those on mirrors, to another registry, in
+// the order of Repositories. The other registry is laid out like a mirror: the path after the
+// configuration's own registry, a mirror, or the host of a full reference is kept. If repositories
+// of two images would collide, the host is kept as well.
 func (c *Config) Redirect(image, registry string) []Redirection {
 	var all []Redirection
 	for _, from := range c.Repositories(image, c.Registry) {
-		to := c.Below(registry, from)
-		if host, rest, ok := strings.Cut(from, "/"); ok && alone(from) && c.taken(image, registry, from, to) {
+		to := c.Redirected(registry, from)
+		if host, rest, ok := strings.Cut(from, "/"); ok && hasRegistry(from) && c.taken(image, registry, from, to) {
 			to = registry + "/" + hostPath(host) + "/" + rest
 		}
 		all = append(all, Redirection{from, to})
@@ -29,22 +29,23 @@ func (c *Config) Redirect(image, registry string) []Redirection {
 	return all
 }
 
-// Below names the repository below a registry that takes the place of another one.
-func (c *Config) Below(registry, repository string) string {
+// Redirected returns the name of a repository in a registry that replaces another one.
+func (c *Config) Redirected(registry, repository string) string {
 	for _, prefix := range c.prefixes(registry) {
 		if rest, ok := strings.CutPrefix(repository, prefix+"/"); ok {
 			return registry + "/" + rest
 		}
 	}
-	if alone(repository) {
+	if hasRegistry(repository) {
 		_, repository, _ = strings.Cut(repository, "/")
 	}
 	return registry + "/" + repository
 }
 
-// Qualify puts a repository without a registry, such as one that a template names, below the registry of its image.
+// Qualify prefixes a repository that has no registry, such as one named by a template, with the
+// registry of its image.
 func (c *Config) Qualify(repository, registry string) string {
-	if registry == "" || alone(repository) || slices.ContainsFunc(c.prefixes(registry), func(prefix string) bool {
+	if registry == "" || hasRegistry(repository) || slices.ContainsFunc(c.prefixes(registry), func(prefix string) bool {
 		return strings.HasPrefix(repository, prefix+"/")
 	}) {
 		return repository
@@ -52,7 +53,8 @@ func (c *Config) Qualify(repository, registry string) string {
 	return registry + "/" + repository
 }
 
-// prefixes are the registries of the configuration and another one, the longest first: one may be below another.
+// prefixes returns the registries of the configuration and another one, longest first, since one
+// may be a prefix of another.
 func (c *Config) prefixes(registry string) []string {
 	all := append([]string{registry, c.Registry}, c.Mirrors...)
 	all = slices.DeleteFunc(all, func(s string) bool { return s == "" })
@@ -60,14 +62,14 @@ func (c *Config) prefixes(registry string) []string {
 	return all
 }
 
-// taken tells whether another repository of another image has that name below the registry.
+// taken reports whether a repository of another image already has that name in the registry.
 func (c *Config) taken(image, registry, from, to string) bool {
 	for other := range c.Images {
 		if other == image {
 			continue
 		}
 		for _, repository := range c.Repositories(other, c.Registry) {
-			if repository != from && c.Below(registry, repository) == to {
+			if repository != from && c.Redirected(registry, repository) == to {
 				return true
 			}
 		}
@@ -75,7 +77,7 @@ func (c *Config) taken(image, registry, from, to string) bool {
 	return false
 }
 
-// hostPath writes a host, with its port, as a part of a repository's path.
+// hostPath converts a host and port to a path component of a repository.
 func hostPath(host string) string {
 	return strings.ToLower(strings.Trim(strings.NewReplacer("[", "", "]", "", ":", "-").Replace(host), "-"))
 }

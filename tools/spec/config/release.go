@@ -18,22 +18,22 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/reference"
 )
 
-// Registry says how one registry is spoken to.
+// Registry configures access to one registry.
 type Registry struct {
-	Insecure bool `yaml:"insecure,omitempty" jsonschema_description:"Allow plain HTTP, and certificates nobody vouches for, to this registry."`
-	Jobs     int  `yaml:"jobs,omitempty" jsonschema:"minimum=1,maximum=256" jsonschema_description:"How many requests may be under way to this registry at once, and beside them how many blobs may be read from it; default: 96 each where images are pushed."`
+	Insecure bool `yaml:"insecure,omitempty"`
+	Jobs     int  `yaml:"jobs,omitempty" jsonschema:"minimum=1,maximum=256"`
 }
 
-// Repositories are the repositories of an image: one, or a list of them.
+// Repositories lists the repositories of an image.
 type Repositories []string
 
-// Immutable says which tags never come to stand for something else: all of them, or those that a pattern matches.
+// Immutable selects the tags that are never moved: all, or those matching a pattern.
 type Immutable struct {
 	All  bool
-	Tags []string // patterns as path.Match has them
+	Tags []string // path.Match patterns
 }
 
-// Patterns returns the patterns that match what is immutable, none where nothing is.
+// Patterns returns the patterns of immutable tags, or nil if there are none.
 func (i Immutable) Patterns() []string {
 	if i.All {
 		return []string{"*"}
@@ -41,46 +41,48 @@ func (i Immutable) Patterns() []string {
 	return i.Tags
 }
 
-// Smoke is how a child of an image shows that it works, before any tag moves: its program is run with Args, and has to
-// end with Exit and to say what Stdout matches; or it is left running and has to answer as HTTP says.
+// Smoke defines how an image is tested before any tag moves. Its program runs with Args and must
+// exit with Exit and print output that matches Stdout, or it keeps running and must answer as HTTP
+// specifies.
 type Smoke struct {
-	Args    []string        `yaml:"args,omitempty" jsonschema_description:"Arguments instead of the image's cmd."`
-	Env     map[Name]Text   `yaml:"env,omitempty" jsonschema_description:"Environment variables, laid over the image's."`
-	Exit    int             `yaml:"exit,omitempty" jsonschema:"minimum=0,maximum=255" jsonschema_description:"The exit code to expect; default: 0."`
-	Stdout  Pattern         `yaml:"stdout,omitempty" jsonschema_description:"A regular expression that what is printed has to match somewhere; ^ and $ match at lines, a plain word stands for itself."`
-	Timeout Duration        `yaml:"timeout,omitempty" jsonschema_description:"How long it may take, such as 30s or 2m; default: 1m."`
-	Skip    []arch.Platform `yaml:"skip,omitempty" jsonschema_description:"Platforms that are not tried out, such as those that neither the machine nor qemu-user runs."`
-	HTTP    *SmokeHTTP      `yaml:"http,omitempty" jsonschema_description:"A request that the running program has to answer."`
+	Args    []string        `yaml:"args,omitempty"`
+	Env     map[Name]Text   `yaml:"env,omitempty"`
+	Exit    int             `yaml:"exit,omitempty" jsonschema:"minimum=0,maximum=255"`
+	Stdout  Pattern         `yaml:"stdout,omitempty"`
+	Timeout Duration        `yaml:"timeout,omitempty"`
+	Skip    []arch.Platform `yaml:"skip,omitempty"`
+	HTTP    *SmokeHTTP      `yaml:"http,omitempty"`
 }
 
-// SmokeHTTP is a request to a program and the answer to expect.
+// SmokeHTTP is a request to the running program and the expected response.
 type SmokeHTTP struct {
-	Path   string  `yaml:"path,omitempty" jsonschema_description:"The path to ask for; default: /."`
-	Port   int     `yaml:"port" jsonschema:"minimum=1,maximum=65535" jsonschema_description:"The TCP port that the program listens on. It is the machine's own port."`
-	Status int     `yaml:"status,omitempty" jsonschema:"minimum=100,maximum=599" jsonschema_description:"The status to expect; default: 200."`
-	Body   Pattern `yaml:"body,omitempty" jsonschema_description:"A regular expression that the body has to match somewhere."`
+	Path   string  `yaml:"path,omitempty"`
+	Port   int     `yaml:"port" jsonschema:"minimum=1,maximum=65535"`
+	Status int     `yaml:"status,omitempty" jsonschema:"minimum=100,maximum=599"`
+	Body   Pattern `yaml:"body,omitempty"`
 }
 
 // Pattern is a regular expression in the syntax of Go's regexp.
 type Pattern string
 
-// UnmarshalText refuses what is no regular expression.
+// UnmarshalText parses a regular expression.
 func (p *Pattern) UnmarshalText(text []byte) error {
 	if _, err := regexp.Compile(string(text)); err != nil {
-		return hinted(fmt.Errorf("%q is not a regular expression: %w", text, err), `write \ before each of . + * ? ( ) [ ] { } | ^ $ that stands for itself`)
+		return hinted(fmt.Errorf("invalid regular expression %q: %w", text, err),
+			`escape each literal . + * ? ( ) [ ] { } | ^ $ with \`)
 	}
 	*p = Pattern(text)
 	return nil
 }
 
-// Duration is a positive length of time.
+// Duration is a positive duration.
 type Duration time.Duration
 
 // UnmarshalText reads what Go's time.ParseDuration does.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	if err != nil || parsed <= 0 {
-		return hinted(fmt.Errorf("%q is not a length of time", text), "write a number and a unit, such as 30s or 2m")
+		return hinted(fmt.Errorf("invalid duration %q", text), "write a number and a unit, such as 30s or 2m")
 	}
 	*d = Duration(parsed)
 	return nil
@@ -89,7 +91,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 // MarshalText writes what UnmarshalText reads.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
-// decodeRepositories reads one name, or a list of names.
+// decodeRepositories reads one name or a list of names.
 func (r *reader) decodeRepositories(n *yaml.Node, path Path, v reflect.Value) {
 	if n.Kind == yaml.ScalarNode {
 		one := reflect.New(reflect.TypeFor[string]()).Elem()
@@ -101,7 +103,8 @@ func (r *reader) decodeRepositories(n *yaml.Node, path Path, v reflect.Value) {
 	r.decode(n, path, many)
 	v.Set(many.Convert(v.Type()))
 	if n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
-		r.failAt(n, path, hinted(errors.New("names no repository"), "remove the key for the image's name, or name a repository"))
+		r.failAt(n, path, hinted(errors.New("no repository given"),
+			"add a repository, or remove the key to use the image's name"))
 	}
 }
 
@@ -115,10 +118,11 @@ func (r *reader) decodeImmutable(n *yaml.Node, path Path, v reflect.Value) {
 		r.decode(n, path, v.FieldByName("All"))
 		return
 	}
-	r.failAt(n, path, hinted(errors.New("must be true, or a list of patterns of tags"), `such as ["v*"]`))
+	r.failAt(n, path, hinted(errors.New("must be true or a list of tag patterns"),
+		`write true, or patterns such as ["v*"]`))
 }
 
-// checkRegistries checks the registries that are named, and those that get everything as well.
+// checkRegistries validates the configured registries and the mirrors.
 func (r *reader) checkRegistries(c *Config) {
 	for _, host := range slices.Sorted(maps.Keys(c.Registries)) {
 		at := Path{"registries", host}
@@ -126,7 +130,7 @@ func (r *reader) checkRegistries(c *Config) {
 			r.failAt(r.find(at), at, err)
 		}
 		if jobs := c.Registries[host].Jobs; jobs < 0 || jobs > 256 || jobs == 0 && r.has(at.to("jobs")) {
-			r.fail(at.to("jobs"), "", "%d is not between 1 and 256", jobs)
+			r.fail(at.to("jobs"), "", "must be between 1 and 256, got %d", jobs)
 		}
 	}
 	for i, mirror := range c.Mirrors {
@@ -135,16 +139,16 @@ func (r *reader) checkRegistries(c *Config) {
 		case CheckRegistry(mirror) != nil:
 			r.checkRegistry(at, mirror)
 		case mirror == c.Registry:
-			r.fail(at, "name another one", "is the registry itself")
+			r.fail(at, "use another registry, or remove it", "mirror is the registry itself")
 		case slices.Contains(c.Mirrors[:i], mirror):
 			r.fail(at, "", "duplicate mirror %q", mirror)
 		}
 	}
 }
 
-// CheckRegistry refuses what images cannot go below: it has to be a host with an optional path.
+// CheckRegistry validates a registry that images can be pushed to: a host with an optional path.
 func CheckRegistry(s string) error {
-	err := fmt.Errorf("%q is not a registry", reference.Redact(s))
+	err := fmt.Errorf("invalid registry %q", reference.Redact(s))
 	if strings.HasSuffix(s, "/") && !strings.HasSuffix(s, "//") {
 		return hinted(err, slashHint)
 	}
@@ -166,25 +170,26 @@ func CheckRegistry(s string) error {
 			return hinted(err, registryHint)
 		}
 	}
-	// The library takes https:// for a host called https.
+	// The library parses https:// as a host named https.
 	if _, wrong := name.NewRepository(s+"/image", name.StrictValidation); wrong != nil || strings.Contains(s, "//") {
 		return hinted(err, registryHint)
 	}
 	return nil
 }
 
-// lowerCaseHint says how to write a full name, which ends in path, if upper-case letters are all that is wrong with it.
+// lowerCaseHint returns the lower-case form of a full name, which ends in path, if upper-case
+// letters are the only error.
 func lowerCaseHint(full, path string) string {
 	lower := strings.ToLower(path)
 	if lower == path || reference.CheckPath(lower) != nil {
 		return ""
 	}
-	return fmt.Sprintf("repositories are lower case: write %q", strings.TrimSuffix(full, path)+lower)
+	return fmt.Sprintf("repositories must be lower case: write %q", strings.TrimSuffix(full, path)+lower)
 }
 
 const registryHint = "write a host with an optional path, such as registry.example.com/team"
 
-const slashHint = "write it without the slash at its end"
+const slashHint = "remove the trailing slash"
 
 func (r *reader) checkRegistry(at Path, s string) {
 	if err := CheckRegistry(s); err != nil {
@@ -192,7 +197,7 @@ func (r *reader) checkRegistry(at Path, s string) {
 	}
 }
 
-// has tells whether the file has a value at path.
+// has reports whether the file has a value at path.
 func (r *reader) has(path Path) bool {
 	n := r.root
 	for _, step := range path {
@@ -214,12 +219,12 @@ func (r *reader) checkRepositories(at Path, all Repositories) {
 			continue
 		}
 		if hint := repositoryHint(repository); hint != "" {
-			r.fail(at, hint, "%q is not a repository", reference.Redact(repository))
+			r.fail(at, hint, "invalid repository %q", reference.Redact(repository))
 		}
 	}
 }
 
-// repositoryHint says how to write what is not a repository; "" if it is one.
+// repositoryHint returns how to fix an invalid repository, or "" if it is valid.
 func repositoryHint(repository string) string {
 	host, path := reference.Split(repository)
 	full := host != ""
@@ -235,7 +240,7 @@ func repositoryHint(repository string) string {
 	case wrong != nil && !full:
 		return hintOf(wrong)
 	case full && (wrong != nil || err != nil):
-		return "write it as registry.example.com/team/image, without a tag"
+		return "write a repository such as registry.example.com/team/image, without a tag"
 	}
 	return ""
 }
@@ -243,35 +248,36 @@ func repositoryHint(repository string) string {
 func (r *reader) checkImmutable(at Path, i Immutable) {
 	for n, pattern := range i.Tags {
 		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-			r.fail(at.to(n), "write a tag, with * for any characters, such as v*", "%q is not a pattern of tags", pattern)
+			r.fail(at.to(n), "write a tag, with * for any characters, such as v*", "invalid tag pattern %q", pattern)
 		}
 	}
 }
 
 func (r *reader) checkSmoke(at Path, s Smoke) {
 	if s.Exit < 0 || s.Exit > 255 {
-		r.fail(at.to("exit"), "", "%d is not between 0 and 255", s.Exit)
+		r.fail(at.to("exit"), "", "must be between 0 and 255, got %d", s.Exit)
 	}
 	if s.HTTP == nil {
 		return
 	}
 	if s.Exit != 0 || s.Stdout != "" {
-		r.fail(at, "remove http:, or exit: and stdout:", "a program that answers requests is stopped, so what it ends with says nothing")
+		r.fail(at, "remove http:, or exit: and stdout:",
+			"http cannot be combined with exit or stdout: the program is stopped after the request")
 	}
 	http := at.to("http")
 	if p := s.HTTP.Path; p != "" && !strings.HasPrefix(p, "/") {
-		r.fail(http.to("path"), fmt.Sprintf("write %q", "/"+p), "%q does not begin with /", p)
+		r.fail(http.to("path"), fmt.Sprintf("write %q", "/"+p), "path %q does not start with /", p)
 	}
 	if p := s.HTTP.Port; p < 1 || p > 65535 {
-		r.fail(http.to("port"), "", "%d is not between 1 and 65535", p)
+		r.fail(http.to("port"), "", "must be between 1 and 65535, got %d", p)
 	}
 	if code := s.HTTP.Status; code != 0 && (code < 100 || code > 599) {
-		r.fail(http.to("status"), "", "%d is not between 100 and 599", code)
+		r.fail(http.to("status"), "", "must be between 100 and 599, got %d", code)
 	}
 }
 
-// Repositories returns all repositories that an image goes to, in full where a registry is known: its own, in the order
-// of the file, then those on the mirrors.
+// Repositories returns all repositories that an image is pushed to, qualified with the registry if
+// one is known: its own in file order, then those on the mirrors.
 func (c *Config) Repositories(image, registry string) []string {
 	listed := Repositories{image}
 	if p := c.Images[image].Push; p != nil && len(p.Repository) > 0 {
@@ -279,7 +285,7 @@ func (c *Config) Repositories(image, registry string) []string {
 	}
 	var all []string
 	for _, repository := range listed {
-		if alone(repository) || registry == "" {
+		if hasRegistry(repository) || registry == "" {
 			all = append(all, repository)
 		} else {
 			all = append(all, registry+"/"+repository)
@@ -287,7 +293,7 @@ func (c *Config) Repositories(image, registry string) []string {
 	}
 	for _, mirror := range c.Mirrors {
 		for _, repository := range listed {
-			if alone(repository) {
+			if hasRegistry(repository) {
 				_, repository, _ = strings.Cut(repository, "/")
 			}
 			if full := mirror + "/" + repository; !slices.Contains(all, full) {
@@ -298,21 +304,21 @@ func (c *Config) Repositories(image, registry string) []string {
 	return all
 }
 
-// RegistryOf returns what {{.Registry}} is for one of the repositories of an image: the registry or the mirror that it is
-// in, or what stands before its last part where it is in neither.
+// RegistryOf returns the value of {{.Registry}} for a repository of an image: the registry or
+// mirror that contains it, or everything before its last path component if it is in neither.
 func (c *Config) RegistryOf(repository, registry string) string {
 	for _, r := range append([]string{registry}, c.Mirrors...) {
 		if r != "" && strings.HasPrefix(repository, r+"/") {
 			return r
 		}
 	}
-	if alone(repository) {
+	if hasRegistry(repository) {
 		return path.Dir(repository)
 	}
 	return registry
 }
 
-// TagPrefix returns the prefix of the git tags that are about an image.
+// TagPrefix returns the prefix of the git tags of an image.
 func (c *Config) TagPrefix(image string) string {
 	if p := c.Images[image].Push; p != nil {
 		return p.TagPrefix

@@ -13,10 +13,10 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// Text is any scalar, taken as it is written: 50, "50" and '50' are the same text.
+// Text is any scalar, taken literally: 50, "50" and '50' are equal.
 type Text string
 
-// UnmarshalText takes everything.
+// UnmarshalText accepts any text.
 func (t *Text) UnmarshalText(text []byte) error {
 	*t = Text(text)
 	return nil
@@ -25,26 +25,26 @@ func (t *Text) UnmarshalText(text []byte) error {
 // Name is the name of an environment variable.
 type Name string
 
-// UnmarshalText refuses what no environment can hold.
+// UnmarshalText rejects names that no environment can hold.
 func (n *Name) UnmarshalText(text []byte) error {
 	s := string(text)
 	if s == "" || strings.ContainsAny(s, "=\x00") {
-		return fmt.Errorf("%q is not the name of an environment variable", s)
+		return fmt.Errorf("invalid environment variable name %q", s)
 	}
 	*n = Name(s)
 	return nil
 }
 
-// Port is a port in the form of the image config: number/protocol.
+// Port is a port as in the image config: number/protocol.
 type Port string
 
 var portPattern = lazy(`^([0-9]{1,5})(?:/(tcp|udp|sctp))?$`)
 
-// UnmarshalText accepts 8080, 8080/tcp, 8080/udp and 8080/sctp; tcp is added where nothing is said.
+// UnmarshalText accepts 8080, 8080/tcp, 8080/udp and 8080/sctp; the default protocol is tcp.
 func (p *Port) UnmarshalText(text []byte) error {
 	m := portPattern().FindStringSubmatch(string(text))
 	if m == nil {
-		return hinted(fmt.Errorf("%q is not a port", text), "write a number and a protocol, such as 8080/tcp or 53/udp")
+		return hinted(fmt.Errorf("invalid port %q", text), "write a number and a protocol, such as 8080/tcp or 53/udp")
 	}
 	if n, _ := strconv.Atoi(m[1]); n < 1 || n > 65535 {
 		return fmt.Errorf("port %s is not between 1 and 65535", m[1])
@@ -57,7 +57,8 @@ func (p *Port) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Mode is a file's permission bits with setuid, setgid and sticky, as in chmod. The zero value means: not given.
+// Mode holds permission bits with setuid, setgid and sticky, as in chmod. The zero value means not
+// set.
 type Mode uint32
 
 // UnmarshalText reads octal digits, with or without a leading 0 or 0o.
@@ -65,7 +66,8 @@ func (m *Mode) UnmarshalText(text []byte) error {
 	digits := strings.TrimPrefix(strings.TrimPrefix(string(text), "0o"), "0")
 	n, err := strconv.ParseUint(digits, 8, 32)
 	if err != nil || n == 0 || n > 0o7777 {
-		return hinted(fmt.Errorf("%q is not a file mode", text), "write it in octal, between 0001 and 7777, such as 0644")
+		return hinted(fmt.Errorf("invalid file mode %q", text),
+			"write an octal number between 0001 and 7777, such as 0644")
 	}
 	*m = Mode(n)
 	return nil
@@ -74,7 +76,7 @@ func (m *Mode) UnmarshalText(text []byte) error {
 // Owner is a numeric user and group.
 type Owner struct{ UID, GID int }
 
-// UnmarshalText reads uid or uid:gid; the group is the user's number where it is not given.
+// UnmarshalText parses uid or uid:gid; the default gid equals the uid.
 func (o *Owner) UnmarshalText(text []byte) error {
 	uid, gid, both := strings.Cut(string(text), ":")
 	if !both {
@@ -83,29 +85,29 @@ func (o *Owner) UnmarshalText(text []byte) error {
 	u, errU := strconv.ParseUint(uid, 10, 31)
 	g, errG := strconv.ParseUint(gid, 10, 31)
 	if err := errors.Join(errU, errG); err != nil {
-		return hinted(fmt.Errorf("%q is not an owner", text), "write numbers, uid or uid:gid, such as 65532:65532")
+		return hinted(fmt.Errorf("invalid owner %q", text), "write numbers, uid or uid:gid, such as 65532:65532")
 	}
 	*o = Owner{int(u), int(g)}
 	return nil
 }
 
-// Capabilities are file capabilities, in the form of setcap. The zero value means: none.
+// Capabilities are file capabilities in setcap notation. The zero value means none.
 type Capabilities string
 
-// UnmarshalText refuses what the kernel would refuse.
+// UnmarshalText rejects capabilities that the kernel would reject.
 func (c *Capabilities) UnmarshalText(text []byte) error {
 	if _, err := filecap.Parse(string(text)); err != nil {
-		return err // it has a hint
+		return err // carries a hint
 	}
 	*c = Capabilities(text)
 	return nil
 }
 
-// Created is when an image says it was made.
+// Created selects the creation time recorded in an image.
 type Created struct {
-	// Commit asks for the time of the commit that is checked out.
+	// Commit selects the time of the checked-out commit.
 	Commit bool
-	// Time is a fixed time; where it is zero and Commit is false, the epoch.
+	// Time is a fixed time. If it is zero and Commit is false, the epoch is used.
 	Time time.Time
 }
 
@@ -119,34 +121,36 @@ func (c *Created) UnmarshalText(text []byte) error {
 	default:
 		t, err := time.Parse(time.RFC3339, s)
 		if err != nil {
-			return hinted(fmt.Errorf("%q is not a creation time", s), "write epoch, commit, or a time such as 2026-01-31T12:00:00Z")
+			return hinted(fmt.Errorf("invalid creation time %q", s),
+				"write epoch, commit, or a time such as 2026-01-31T12:00:00Z")
 		}
 		*c = Created{Time: t.UTC()}
 	}
 	return nil
 }
 
-// Compression is how layers are compressed.
+// Compression is the compression of layers.
 type Compression string
 
-// The compressions of layers. "" stands for Gzip.
+// Compressions of layers. "" means Gzip.
 const (
 	Gzip Compression = "gzip"
 	Zstd Compression = "zstd"
 )
 
-// UnmarshalText accepts the names of the constants.
+// UnmarshalText accepts gzip and zstd.
 func (c *Compression) UnmarshalText(text []byte) error {
 	switch got := Compression(text); got {
 	case Gzip, Zstd:
 		*c = got
 		return nil
 	default:
-		return hinted(fmt.Errorf("unknown compression %q", text), suggest.Hint(string(text), []string{string(Gzip), string(Zstd)}))
+		return hinted(fmt.Errorf("unknown compression %q", text), suggest.Hint(string(text), []string{string(Gzip),
+			string(Zstd)}))
 	}
 }
 
-// hinted adds what to do next to an error about a value.
+// hinted attaches a hint to an error.
 func hinted(err error, hint string) error { return hintError{err, hint} }
 
 type hintError struct {
@@ -158,7 +162,8 @@ func (e hintError) Hint() string { return e.hint }
 
 func (e hintError) Unwrap() error { return e.error }
 
-// lazy is a pattern that is compiled when it is first asked for: the program that Bazel starts for every action needs none.
+// lazy returns a pattern that is compiled on first use: the program that Bazel starts for every
+// action uses none of them.
 func lazy(pattern string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
 }

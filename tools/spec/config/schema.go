@@ -13,12 +13,12 @@ import (
 
 // Schema returns the JSON Schema (draft 2020-12) of multiarch.yaml, derived from the types of this package.
 func Schema() ([]byte, error) {
-	r := jsonschema.Reflector{FieldNameTag: "yaml", Anonymous: true, Mapper: scalarSchema}
+	r := jsonschema.Reflector{FieldNameTag: "yaml", Anonymous: true, Mapper: scalarSchema, LookupComment: description}
 	s := r.Reflect(&Config{})
-	// Image embeds Settings, so the reflector dissolves it; overrides refer to it by name.
+	// Image embeds Settings, so the reflector inlines it; overrides refer to it by name.
 	s.Definitions["Settings"] = r.Reflect(&Settings{}).Definitions["Settings"]
 	s.Title = "multiarch.yaml"
-	s.Description = "Which images exist, which platforms they run on, what they stand on and where they go."
+	s.Description = "Images, their platforms, their bases and the registries they are pushed to."
 	out, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("writing the schema: %w", err)
@@ -26,17 +26,23 @@ func Schema() ([]byte, error) {
 	return append(out, '\n'), nil
 }
 
-// scalarSchema describes the types that are read from a text, and the mappings whose keys are platforms.
+// scalarSchema returns the schema of types parsed from a string, and of mappings whose keys are
+// platforms.
 func scalarSchema(t reflect.Type) *jsonschema.Schema {
 	switch t {
 	case reflect.TypeFor[arch.Platform]():
-		return &jsonschema.Schema{Type: "string", Enum: platformEnum(), Description: "os/architecture or os/architecture/variant"}
+		return &jsonschema.Schema{
+			Type:        "string",
+			Enum:        platformEnum(),
+			Description: "os/architecture or os/architecture/variant",
+		}
 	case reflect.TypeFor[map[arch.Platform]Text]():
 		return byPlatform(&jsonschema.Schema{Type: "string"})
 	case reflect.TypeFor[BaseChoice]():
 		keys := append(platformEnum(), defaultBase)
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string"}, {
-			Type: "object", PropertyNames: &jsonschema.Schema{Enum: keys}, AdditionalProperties: &jsonschema.Schema{Type: "string"},
+			Type: "object", PropertyNames: &jsonschema.Schema{Enum: keys},
+			AdditionalProperties: &jsonschema.Schema{Type: "string"},
 		}}}
 	case reflect.TypeFor[FromChoice]():
 		list := &jsonschema.Schema{Type: "array", Items: &jsonschema.Schema{Type: "string"}}
@@ -47,9 +53,13 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 		text := &jsonschema.Schema{Type: "string"}
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{text, {Type: "array", Items: text}}}
 	case reflect.TypeFor[Immutable]():
-		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "boolean"}, {Type: "array", Items: &jsonschema.Schema{Type: "string"}}}}
+		return &jsonschema.Schema{
+			AnyOf: []*jsonschema.Schema{{Type: "boolean"}, {Type: "array", Items: &jsonschema.Schema{Type: "string"}}},
+		}
 	case reflect.TypeFor[Security]():
-		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "boolean"}, {Type: "string", Pattern: "^https?://"}}}
+		return &jsonschema.Schema{
+			AnyOf: []*jsonschema.Schema{{Type: "boolean"}, {Type: "string", Pattern: "^https?://"}},
+		}
 	case reflect.TypeFor[map[arch.Platform]Settings]():
 		return byPlatform(&jsonschema.Schema{Ref: "#/$defs/Settings"})
 	case reflect.TypeFor[Compression]():
@@ -60,9 +70,16 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 			kinds.Enum = append(kinds.Enum, k)
 		}
 		return kinds
-	case reflect.TypeFor[Created](), reflect.TypeFor[Name](), reflect.TypeFor[Duration](), reflect.TypeFor[HealthDuration](), reflect.TypeFor[Capabilities](), reflect.TypeFor[Pattern]():
+	case reflect.TypeFor[Created](),
+		reflect.TypeFor[Name](),
+		reflect.TypeFor[Duration](),
+		reflect.TypeFor[HealthDuration](),
+		reflect.TypeFor[Capabilities](),
+		reflect.TypeFor[Pattern]():
 		return &jsonschema.Schema{Type: "string"}
-	case reflect.TypeFor[map[Name]Text](), reflect.TypeFor[map[Name]ValueTemplate](), reflect.TypeFor[map[Text]ValueTemplate]():
+	case reflect.TypeFor[map[Name]Text](),
+		reflect.TypeFor[map[Name]ValueTemplate](),
+		reflect.TypeFor[map[Text]ValueTemplate]():
 		return &jsonschema.Schema{Type: "object", AdditionalProperties: scalar()}
 	case reflect.TypeFor[Text](), reflect.TypeFor[Port](), reflect.TypeFor[Mode](), reflect.TypeFor[Owner](),
 		reflect.TypeFor[Template](), reflect.TypeFor[PlatformTemplate]():
@@ -71,13 +88,18 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 	return nil
 }
 
-// scalar is what Text takes: YAML reads 50, 1.10 and yes as something other than a string, and so do editors.
+// scalar is the schema of Text. YAML parses 50, 1.10 and yes as types other than string, and so do
+// editors.
 func scalar() *jsonschema.Schema {
 	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string"}, {Type: "number"}, {Type: "boolean"}}}
 }
 
 func byPlatform(value *jsonschema.Schema) *jsonschema.Schema {
-	return &jsonschema.Schema{Type: "object", PropertyNames: &jsonschema.Schema{Enum: platformEnum()}, AdditionalProperties: value}
+	return &jsonschema.Schema{
+		Type:                 "object",
+		PropertyNames:        &jsonschema.Schema{Enum: platformEnum()},
+		AdditionalProperties: value,
+	}
 }
 
 func platformEnum() []any {

@@ -7,16 +7,16 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/reference"
 )
 
-// Security is where the security updates of a Debian suite come from. The zero value stands for the archives that
-// belong to the suite, on the machine's own mirrors or Debian's.
+// Security selects the archive of security updates for a Debian suite. The zero value means the
+// archives that belong to the suite, on the machine's own mirrors or on Debian's.
 type Security struct {
-	// Off locks the suite alone, without its security and updates archives.
+	// Off locks the suite without its security and updates archives.
 	Off bool
 	// Mirror is the base URL of the security archive.
 	Mirror string
 }
 
-// UnmarshalText reads true, false or the URL of a mirror.
+// UnmarshalText parses true, false or the URL of a mirror.
 func (s *Security) UnmarshalText(text []byte) error {
 	switch given := string(text); given {
 	case "true":
@@ -25,7 +25,7 @@ func (s *Security) UnmarshalText(text []byte) error {
 		*s = Security{Off: true}
 	default:
 		if !isMirror(given) {
-			return hinted(fmt.Errorf("%q is not a security archive", reference.Redact(given)),
+			return hinted(fmt.Errorf("invalid security archive %q", reference.Redact(given)),
 				"write true, false, or a mirror such as http://deb.debian.org/debian-security")
 		}
 		*s = Security{Mirror: given}
@@ -43,7 +43,7 @@ func (s Security) String() string {
 	return "true"
 }
 
-// MarshalJSON writes true, false or the URL, as the YAML has it.
+// MarshalJSON writes true, false or the URL, as in YAML.
 func (s Security) MarshalJSON() ([]byte, error) {
 	if s.Mirror != "" && !s.Off {
 		return json.Marshal(s.Mirror)
@@ -51,7 +51,7 @@ func (s Security) MarshalJSON() ([]byte, error) {
 	return json.Marshal(!s.Off)
 }
 
-// UnmarshalJSON reads what MarshalJSON writes.
+// UnmarshalJSON parses the output of MarshalJSON.
 func (s *Security) UnmarshalJSON(content []byte) error {
 	var on bool
 	if json.Unmarshal(content, &on) == nil {

@@ -2,9 +2,10 @@ package config
 
 import "fmt"
 
-// StatusSuffix is what Bazel's workspace status appends to STABLE_GIT_TAG and STABLE_GIT_DESCRIBE for the tags with a
-// prefix: _SERVER_2F for server/. Letters are in upper case, anything else but a digit is _ and its code, and so are letters
-// that are in upper case already, so that no two prefixes share a suffix.
+// StatusSuffix returns the suffix that Bazel's workspace status appends to STABLE_GIT_TAG and
+// STABLE_GIT_DESCRIBE for tags with a prefix: _SERVER_2F for server/. Lower-case letters become
+// upper case. Any other character except a digit becomes _ and its hexadecimal code, so that no two
+// prefixes share a suffix.
 func StatusSuffix(prefix string) string {
 	if prefix == "" {
 		return ""

@@ -14,69 +14,74 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// Vars is what a template can say. The fields are the vocabulary: {{.Git.ShortCommit}}, {{.Platform.Official}}.
+// Vars holds the values available to templates, such as {{.Git.ShortCommit}} and
+// {{.Platform.Official}}.
 type Vars struct {
-	Image      string // the image's name in multiarch.yaml
-	Registry   string // where images go: see Config.RegistryOf
-	Repository string // the image's repository, in full
-	// Checkout finds out what {{.Git}} says; nil means that there is no checkout.
+	Image      string // name in multiarch.yaml
+	Registry   string // see Config.RegistryOf
+	Repository string // the image's full repository
+	// Checkout answers queries about the checked-out commit. Implementations run a query only when
+	// a template uses its result.
 	Checkout Checkout
-	// TagPrefix selects the git tags that are about the image.
+	// TagPrefix selects the git tags of the image.
 	TagPrefix string
-	// Env is the environment. A variable that is not set is an error.
+	// Env is the environment. Using a variable that is not set is an error.
 	Env map[string]string
-	// Platform is nil if a template is about the whole index.
+	// Platform is nil for templates about the whole index.
 	Platform *PlatformVars
 }
 
-// PlatformVars is a platform in a template.
+// PlatformVars describes a platform to templates.
 type PlatformVars struct {
 	OS, Architecture, Variant string
-	Official                  string // the official images' prefix, such as arm64v8
+	Official                  string // prefix of Docker's official images, such as arm64v8
 	Slug                      string // such as linux_arm_v7
 }
 
-// PlatformVarsOf describes a row of the table for templates.
+// PlatformVarsOf returns the template values of a row of the architecture table.
 func PlatformVarsOf(r arch.Row) *PlatformVars {
 	return &PlatformVars{r.OS, r.Architecture, r.Variant, r.Official, r.Slug()}
 }
 
-// Template is a text/template over Vars about the whole index.
+// Template is a text/template over Vars that applies to the whole index.
 type Template string
 
-// PlatformTemplate is a text/template over Vars about one platform.
+// PlatformTemplate is a text/template over Vars that applies to one platform.
 type PlatformTemplate string
 
-// UnmarshalText refuses a template that does not parse, or that says what Vars does not have.
+// UnmarshalText rejects templates that do not parse or use names that Vars does not have.
 func (t *Template) UnmarshalText(text []byte) error {
 	*t = Template(text)
 	return checkTemplate(string(text), false)
 }
 
-// UnmarshalText refuses a template that does not parse, or that says what Vars does not have.
+// UnmarshalText rejects templates that do not parse or use names that Vars does not have.
 func (t *PlatformTemplate) UnmarshalText(text []byte) error {
 	*t = PlatformTemplate(text)
 	return checkTemplate(string(text), true)
 }
 
-// Expand fills the template.
+// Expand executes the template.
 func (t Template) Expand(v Vars) (string, error) { return expand(string(t), v, "missingkey=error") }
 
-// Expand fills the template.
+// Expand executes the template.
 func (t PlatformTemplate) Expand(v Vars) (string, error) {
 	return expand(string(t), v, "missingkey=error")
 }
 
-// Tag fills the template of a tag. An empty one is no mistake but is left out: so {{.Git.Tag}} is for a commit that bears
-// none.
+// Tag expands the template of a tag. An empty result is not an error and means that there is no
+// tag: {{.Git.Tag}} is empty if HEAD has no git tag.
 func (t Template) Tag(v Vars) (string, error) { return PlatformTemplate(t).Tag(v) }
 
-// Tag fills the template of a tag, as that of Template does.
+// Tag expands the template of a tag, as Template.Tag does.
 func (t PlatformTemplate) Tag(v Vars) (string, error) {
 	tag, err := t.Expand(v)
 	if err == nil && tag != "" && !tagPattern().MatchString(tag) {
-		err = hinted(fmt.Errorf("tag %q of template %q is not a tag", tag, t),
-			"use letters, digits, and . _ -, 128 at most, with none of . - in front; what may be empty is left out as a whole by {{with .Git.Tag}}{{.}}-alpine{{end}}")
+		err = hinted(
+			fmt.Errorf("template %q: invalid tag %q", t, tag),
+			"use up to 128 letters, digits and . _ -, and do not start with . or -; "+
+				"{{with .Git.Tag}}{{.}}-alpine{{end}} omits the tag if HEAD has none",
+		)
 	}
 	return tag, err
 }
@@ -99,7 +104,7 @@ func expand(text string, v Vars, option string) (string, error) {
 	return out.String(), nil
 }
 
-// loops tells whether a template could run without end: a name or a flag needs no loop.
+// loops reports whether a template contains constructs that could run without end.
 func loops(n parse.Node) bool {
 	switch n := n.(type) {
 	case *parse.ListNode:
@@ -114,9 +119,15 @@ func loops(n parse.Node) bool {
 	return false
 }
 
-// checkTemplate fills the template with a sample. The environment is not known yet, so any variable is taken to be set.
+// checkTemplate expands the template with sample values. The environment is not known yet, so every
+// variable counts as set.
 func checkTemplate(text string, platform bool) error {
-	sample := Vars{Image: "image", Registry: "registry.example.com", Repository: "registry.example.com/image", Checkout: SampleCheckout{}}
+	sample := Vars{
+		Image:      "image",
+		Registry:   "registry.example.com",
+		Repository: "registry.example.com/image",
+		Checkout:   SampleCheckout{},
+	}
 	if platform {
 		sample.Platform = PlatformVarsOf(arch.Table()[0])
 	}
@@ -124,7 +135,8 @@ func checkTemplate(text string, platform bool) error {
 	return err
 }
 
-// position matches where text/template puts its own position, which says nothing for a template of one line.
+// position matches the position that text/template reports, which is useless for a template of one
+// line.
 var position = lazy(`^template: :[0-9]+(:[0-9]+)?: (executing "" at )?`)
 
 func templateError(text string, err error) error {
@@ -138,7 +150,8 @@ func templateError(text string, err error) error {
 	case errors.As(err, &hinting):
 		return hinted(fmt.Errorf("template %q: %w", text, hinting), hinting.Hint())
 	case strings.Contains(message, "nil pointer evaluating *config.PlatformVars"):
-		return hinted(fmt.Errorf("template %q uses .Platform, which is not available for a whole index", text), "use it in per_platform, ldflags, labels, env or annotations of overrides, or leave .Platform out")
+		return hinted(fmt.Errorf("template %q uses .Platform, which is not available for a whole index", text),
+			"remove .Platform, or move it to per_platform, ldflags, labels, env or annotations of overrides")
 	case strings.Contains(message, "map has no entry for key"):
 		return hinted(&UnavailableError{fmt.Errorf("template %q: %s", text, message)}, "set the environment variable")
 	}
@@ -149,14 +162,14 @@ func templateError(text string, err error) error {
 	return hinted(fmt.Errorf("template %q: %s", text, message), suggest.Hint(field[1], known))
 }
 
-// UnavailableError is returned for a template that is sound, but asks for what this machine does not have: a checkout or
-// an environment variable.
+// UnavailableError is returned for a valid template that needs a checkout or an environment
+// variable that this machine does not have.
 type UnavailableError struct{ error }
 
-// Unwrap returns what is not there.
+// Unwrap returns the cause.
 func (e *UnavailableError) Unwrap() error { return e.error }
 
-// vocabulary lists the fields of Vars, and the methods of Git, as templates say them.
+// vocabulary lists the fields of Vars and the methods of Git in template notation.
 func vocabulary(prefix string, t reflect.Type) []string {
 	var names []string
 	for m := range t.Methods() {

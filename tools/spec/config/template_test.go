@@ -12,7 +12,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
-// checkout is a config.Checkout that knows everything.
+// checkout is a config.Checkout with fixed answers.
 type checkout struct{ branch, tag string }
 
 func (c checkout) Head() (config.Head, error) {
@@ -39,11 +39,11 @@ func TestTemplates(t *testing.T) {
 	assert.ErrorContains(t, err, "UNSET")
 	require.ErrorAs(t, err, &unavailable)
 	_, err = config.Template("{{.Git.Tag}}").Expand(config.Vars{})
-	assert.ErrorContains(t, err, "no git checkout")
+	assert.ErrorContains(t, err, "no git commit is checked out")
 	require.ErrorAs(t, err, &unavailable)
 
 	_, err = config.Template("{{.Git.Commit}}{{.Git.Describe}}").Expand(vars)
-	require.NoError(t, err, "what cannot be found out is an error only for a template that asks")
+	require.NoError(t, err, "a failing query is an error only for templates that use it")
 	_, err = config.Template("{{if .Git.Dirty}}x{{end}}").Expand(vars)
 	require.ErrorContains(t, err, "git status failed")
 }
@@ -89,9 +89,11 @@ func TestValueTemplates(t *testing.T) {
 	} {
 		got, err := config.ValueTemplate(text).ExpandEnv(vars)
 		require.NoError(t, err)
-		assert.Equal(t, want, got, "the base's variables are filled in later")
+		assert.Equal(t, want, got, "the base's variables are expanded later")
 	}
-	for _, text := range []string{"{{.Git.Tga}}", "{{.Git.Tag}", "{{.Git", "{{.Image.Name}}", "{{.Git.Tag}} {{.Name}}", "{{.Git.Tag}} {{name}}", "{{range .Git}}{{end}}"} {
+	for _, text := range []string{
+		"{{.Git.Tga}}", "{{.Git.Tag}", "{{.Git", "{{.Image.Name}}", "{{.Git.Tag}} {{.Name}}",
+		"{{.Git.Tag}} {{name}}", "{{range .Git}}{{end}}"} {
 		var value config.ValueTemplate
 		assert.Error(t, value.UnmarshalText([]byte(text)), text)
 	}
@@ -103,7 +105,8 @@ platforms: [linux/amd64, linux/arm64, linux/arm]
 images:
   a:
     files: [{from: a, to: /a}]
-    healthcheck: {test: [CMD, /a, -h, 1], interval: 1m30s, timeout: 5s, start_period: 0s, start_interval: 500ms, retries: 3}
+    healthcheck: {test: [CMD, /a, -h, 1], interval: 1m30s, timeout: 5s,
+      start_period: 0s, start_interval: 500ms, retries: 3}
     overrides:
       linux/arm64: {healthcheck: {interval: 2m}}
       linux/arm: {healthcheck: {disable: true}}
@@ -116,7 +119,12 @@ images:
 	require.NoError(t, err)
 	amd64 := platform(t, "linux/amd64")
 	want := config.Healthcheck{
-		Test: config.HealthTest{"CMD", "/a", "-h", "1"}, Interval: config.HealthDuration(90 * time.Second), Timeout: config.HealthDuration(5 * time.Second),
+		Test: config.HealthTest{
+			"CMD",
+			"/a",
+			"-h",
+			"1",
+		}, Interval: config.HealthDuration(90 * time.Second), Timeout: config.HealthDuration(5 * time.Second),
 		StartInterval: config.HealthDuration(500 * time.Millisecond), Retries: 3,
 	}
 	assert.Equal(t, &want, c.Images["a"].On(amd64).Healthcheck)
@@ -124,7 +132,8 @@ images:
 	assert.Equal(t, &want, c.Images["a"].On(platform(t, "linux/arm64")).Healthcheck)
 	assert.Equal(t, config.HealthTest{"NONE"}, c.Images["a"].On(platform(t, "linux/arm/v7")).Healthcheck.Test)
 	for image, test := range map[string]config.HealthTest{
-		"b": {"CMD-SHELL", "curl -f http://localhost/ || exit 1"}, "c": {"CMD-SHELL", "true"}, "d": {"NONE"}, "e": {"NONE"}, "f": nil,
+		"b": {"CMD-SHELL", "curl -f http://localhost/ || exit 1"},
+		"c": {"CMD-SHELL", "true"}, "d": {"NONE"}, "e": {"NONE"}, "f": nil,
 	} {
 		assert.Equal(t, test, c.Images[image].On(amd64).Healthcheck.Test, image)
 	}

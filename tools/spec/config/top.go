@@ -2,8 +2,8 @@ package config
 
 import "path/filepath"
 
-// Top returns what the paths in a configuration are relative to: the directory of its file, or the one above where
-// that is called images.
+// Top returns the directory that paths in a configuration are relative to: the directory of the
+// file, or its parent if the directory is named images.
 func Top(file string) string {
 	dir := filepath.Dir(file)
 	if abs, err := filepath.Abs(dir); err == nil {

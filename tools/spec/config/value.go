@@ -8,20 +8,21 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// ValueTemplate is the value of a label, an annotation or an environment variable. It is a template over Vars about one
-// platform if it uses one of their words; any other {{ is literal, since such values are often templates of other
-// programs.
+// ValueTemplate is the value of a label, an annotation or an environment variable. It is a template
+// over Vars about one platform if it uses one of their names. Any other {{ is literal, since such
+// values are often templates of other programs.
 type ValueTemplate string
 
-// ourTemplate matches {{ with one of the words of Vars: {{.Git.Tag}}, {{ with $.Image }}, {{- printf "%s" .Env.X}}.
+// ourTemplate matches {{ with a name of Vars: {{.Git.Tag}}, {{ with $.Image }}, {{- printf "%s"
+// .Env.X}}.
 var ourTemplate = lazy(`\{\{(?:[^}]*[^\w)\]}"'.])?\.(?:Git|Env|Image|Registry|Repository|Platform)\b`)
 
-// IsTemplate tells whether a value uses a word of Vars.
+// IsTemplate reports whether a value uses a name of Vars.
 func IsTemplate(value string) bool {
 	return strings.Contains(value, "{{") && ourTemplate().MatchString(value)
 }
 
-// UnmarshalText refuses a template that does not parse, or that uses words that Vars does not have.
+// UnmarshalText rejects templates that do not parse or use names that Vars does not have.
 func (t *ValueTemplate) UnmarshalText(text []byte) error {
 	*t = ValueTemplate(text)
 	if !IsTemplate(string(text)) {
@@ -30,7 +31,7 @@ func (t *ValueTemplate) UnmarshalText(text []byte) error {
 	return literalHint(checkTemplate(string(text), true))
 }
 
-// checkIndex refuses a template that is about one platform.
+// checkIndex rejects templates about one platform.
 func (t ValueTemplate) checkIndex() error {
 	if !IsTemplate(string(t)) {
 		return nil
@@ -38,7 +39,7 @@ func (t ValueTemplate) checkIndex() error {
 	return checkTemplate(string(t), false)
 }
 
-// Expand fills the template.
+// Expand executes the template.
 func (t ValueTemplate) Expand(v Vars) (string, error) {
 	if !IsTemplate(string(t)) {
 		return string(t), nil
@@ -47,8 +48,8 @@ func (t ValueTemplate) Expand(v Vars) (string, error) {
 	return value, literalHint(err)
 }
 
-// ExpandEnv fills the template of an environment variable, in which $NAME still refers to the base's environment: dollar
-// signs of what is filled in are doubled.
+// ExpandEnv expands the template of an environment variable. $NAME still refers to the base's
+// environment, so dollar signs in inserted values are doubled.
 func (t ValueTemplate) ExpandEnv(v Vars) (string, error) {
 	if !IsTemplate(string(t)) {
 		return string(t), nil
@@ -64,12 +65,12 @@ func (t ValueTemplate) ExpandEnv(v Vars) (string, error) {
 	return t.Expand(v)
 }
 
-// literalHint adds how to write braces that are meant literally.
+// literalHint adds how to write literal braces.
 func literalHint(err error) error {
 	if err == nil {
 		return nil
 	}
-	const literal = "write {{\"{{\"}} for braces that are meant literally"
+	const literal = "write {{\"{{\"}} for literal braces"
 	if hint := hintOf(err); hint != "" {
 		return hinted(err, hint+"; "+literal)
 	}
@@ -78,7 +79,7 @@ func literalHint(err error) error {
 
 func escapeDollars(s string) string { return strings.ReplaceAll(s, "$", "$$") }
 
-// escapedCheckout doubles the dollar signs in the names of branches and tags.
+// escapedCheckout doubles dollar signs in the names of branches and tags.
 type escapedCheckout struct{ Checkout }
 
 func (c escapedCheckout) Head() (Head, error) {
@@ -97,22 +98,23 @@ func (c escapedCheckout) Describe(prefix string) (string, error) {
 	return escapeDollars(version), err
 }
 
-// templateHints are what to write instead of a template, by the key of the value.
+// templateHints maps keys to what to write instead of a template.
 var templateHints = map[string]string{
 	"created":    "write created: commit",
-	"registry":   "give --registry or MULTIARCH_REGISTRY",
-	"mirrors":    "give --registry or MULTIARCH_REGISTRY",
-	"repository": "use tags: or per_platform:, or give --registry",
-	"platforms":  "write the platforms, and --platform for some of them",
-	"cmd":        "set an environment variable with env:, and let the program read it",
-	"entrypoint": "set an environment variable with env:, and let the program read it",
+	"registry":   "use --registry or MULTIARCH_REGISTRY",
+	"mirrors":    "use --registry or MULTIARCH_REGISTRY",
+	"repository": "use tags: or per_platform:, or --registry",
+	"platforms":  "list all platforms, and select some with --platform",
+	"cmd":        "pass the value in an environment variable with env:",
+	"entrypoint": "pass the value in an environment variable with env:",
 	"files":      "write {os}, {arch} or {variant} in from:",
-	"go":         "set a variable of the program with ldflags:, such as -X main.version={{.Git.Describe}}",
+	"go":         "set a variable in the program with ldflags:, such as -X main.version={{.Git.Describe}}",
 }
 
-// refuseTemplate records a template of ours where none is expanded: it would end up in the image as it is written.
+// refuseTemplate reports a template in a value that is not expanded: it would end up in the image
+// literally.
 func (r *reader) refuseTemplate(n *yaml.Node, path Path) {
-	hint := "templates are for labels, annotations, env, push: {tags, per_platform} and go: {ldflags}"
+	hint := "templates are allowed in labels, annotations, env, push: {tags, per_platform} and go: {ldflags}"
 	for _, step := range slices.Backward(path) {
 		if key, ok := step.(string); ok && templateHints[key] != "" {
 			hint = templateHints[key] + "; " + hint
@@ -122,7 +124,7 @@ func (r *reader) refuseTemplate(n *yaml.Node, path Path) {
 	r.failAt(n, path, hinted(fmt.Errorf("templates are not expanded here: %q", n.Value), hint))
 }
 
-// checkIndexAnnotations records annotations that cannot be those of the index as well.
+// checkIndexAnnotations reports annotations that cannot apply to the index.
 func (r *reader) checkIndexAnnotations(at Path, values map[Text]ValueTemplate) {
 	for key, value := range values {
 		if err := value.checkIndex(); err != nil {

@@ -8,16 +8,19 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
-// windowsOS is the operating system on which names of variables have no case, and paths have drives.
+// windowsOS is the operating system with case-insensitive variable names and drive letters.
 const windowsOS = "windows"
 
-// onWindows returns settings for Windows: a variable of the overrides replaces one of the image whose name differs only
-// in case, and paths are written without their drive, as they are for other systems.
+// onWindows adapts settings to Windows: a variable of the overrides replaces one of the image that
+// differs only in case, and drive letters are removed from paths.
 func (s Settings) onWindows(own, over map[Name]ValueTemplate) Settings {
 	if len(over) > 0 {
 		s.Env = maps.Clone(own)
 		for name, value := range over {
-			maps.DeleteFunc(s.Env, func(n Name, _ ValueTemplate) bool { return strings.EqualFold(string(n), string(name)) })
+			maps.DeleteFunc(
+				s.Env,
+				func(n Name, _ ValueTemplate) bool { return strings.EqualFold(string(n), string(name)) },
+			)
 			if s.Env == nil {
 				s.Env = map[Name]ValueTemplate{}
 			}
@@ -32,10 +35,10 @@ func (s Settings) onWindows(own, over map[Name]ValueTemplate) Settings {
 	return s
 }
 
-// drivePath matches an absolute path on the drive that images have.
+// drivePath matches an absolute path on drive C, the only one in images.
 var drivePath = lazy(`^[Cc]:[\\/]`)
 
-// withoutDrive writes C:\app as /app. Other paths stay as they are.
+// withoutDrive converts C:\app to /app and returns other paths unchanged.
 func withoutDrive(p string) string {
 	if !drivePath().MatchString(p) {
 		return p
@@ -44,10 +47,11 @@ func withoutDrive(p string) string {
 }
 
 func allWindows(platforms []arch.Platform) bool {
-	return len(platforms) > 0 && !slices.ContainsFunc(platforms, func(p arch.Platform) bool { return p.OS != windowsOS })
+	return len(platforms) > 0 &&
+		!slices.ContainsFunc(platforms, func(p arch.Platform) bool { return p.OS != windowsOS })
 }
 
-// checkNames records variables that are one and the same on Windows.
+// checkNames reports variables whose names are equal on Windows.
 func (r *reader) checkNames(at Path, env map[Name]ValueTemplate, platforms []arch.Platform) {
 	if !slices.ContainsFunc(platforms, func(p arch.Platform) bool { return p.OS == windowsOS }) {
 		return
@@ -56,14 +60,15 @@ func (r *reader) checkNames(at Path, env map[Name]ValueTemplate, platforms []arc
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		folded := strings.ToUpper(string(name))
 		if other, ok := first[folded]; ok {
-			r.fail(at.to(string(name)), "keep one of them, or give it in overrides: of the platforms that need it",
-				"is the same variable as %s on Windows, where names have no case", other)
+			r.fail(at.to(string(name)), "keep one of them, or set it in overrides: of the platforms that need it",
+				"duplicate of %s on Windows, where names are case-insensitive", other)
 		}
 		first[folded] = name
 	}
 }
 
-// checkImagePath accepts an absolute path of the image, also as Windows writes it if all platforms are Windows.
+// checkImagePath accepts absolute paths in the image. If all platforms are Windows, it also accepts
+// Windows paths.
 func (r *reader) checkImagePath(at Path, p string, platforms []arch.Platform) {
 	if allWindows(platforms) {
 		p = withoutDrive(p)

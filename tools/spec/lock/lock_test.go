@@ -162,7 +162,7 @@ func TestBroken(t *testing.T) {
 		`{"version": 1, "bases": {"x": {"image": {"image": "a", "mediaType": "b", "platforms": {"linux/amd64": {}}}}}}`:                                                                       "bases.x.platforms.linux/amd64",
 		`{"version": 1, "bases": {"x": {"debian": {"architectures": {"amd64": [{"name": "a", "version": "1", "path": "p", "size": 1, "sha256": ""}]}}}}}`:                                     `"a" is no package with path, size and sha256`,
 		`{"version": 1, "bases": {"x": {"debian": {"archives": {"a": {}}, "architectures": {"amd64": [{"name": "a", "path": "p", "size": 1, "archive": "b", "sha256": "` + zeros + `"}]}}}}}`: `package "a" is from "b", which is not in archives`,
-		`{"version": 1, "bases": {"x": {"debian": {"security": "ftp://x"}}}}`:                                                                                                                 `"ftp://x" is not a security archive`,
+		`{"version": 1, "bases": {"x": {"debian": {"security": "ftp://x"}}}}`:                                                                                                                 `invalid security archive "ftp://x"`,
 		"<<<<<<< HEAD\n": "invalid character",
 	} {
 		_, err := lock.Parse("multiarch.lock", []byte(text))

@@ -124,8 +124,8 @@ func TestWhatCannotBePlanned(t *testing.T) {
 		{"{a: {go: {package: ./a}, platforms: [windows/amd64]}}", "images.a.base: base static has no windows/amd64", "scratch"},
 		{"{a: {go: {package: ./a}, user: nonrot}}", `images.a.user: base static has no user "nonrot"`, `did you mean "nonroot"`},
 		{"{a: {go: {package: ./a}, base: scratch, user: nonroot}}", "images.a.user: base scratch has no users", "65532"},
-		{"{a: {go: {package: ./a}, created: commit}}", "images.a.created: there is no git checkout with a commit", "created: commit"},
-		{"{a: {go: {package: ./a, ldflags: ['{{.Git.Tag}}']}}}", "images.a.go.ldflags[0]: template", "commit first"},
+		{"{a: {go: {package: ./a}, created: commit}}", "images.a.created: no git commit is checked out", "created: commit"},
+		{"{a: {go: {package: ./a, ldflags: ['{{.Git.Tag}}']}}}", "images.a.go.ldflags[0]: template", "create a commit"},
 		{"{a: {go: {package: ./a, ldflags: ['{{.Env.NOT_SET}}']}}}", "images.a.go.ldflags[0]: template", "set the environment variable"},
 	} {
 		text := "version: 1\nplatforms: [linux/amd64, linux/arm64]\nbases:\n  py: {debian: {suite: trixie, packages: [python3]}}\n  reg: {image: a/b}\nimages: " + c.images
