@@ -96,7 +96,6 @@ var mayImport = map[string][]string{
 
 	"tools/ci": {"tools/arch", "tools/oci/reference", "tools/spec/suggest"},
 
-	"tools/rules/reference":           {},
 	"tools/rules/tests/cross/program": {},
 
 	"tools/multiarch": {

@@ -1,4 +1,4 @@
-"""Container images for many architectures: the rules that `multiarch generate` writes calls of.
+"""Rules for multi-platform container images. `multiarch generate` writes calls to them.
 
     load("@multiarch//tools/rules:defs.bzl", "multiarch_image")
 
@@ -8,7 +8,7 @@
         platforms = ["linux/amd64", "linux/arm64"],
     )
 
-builds an image index with `bazel build :hello`. Everything else in this folder is private.
+`bazel build :hello` builds an image index. Everything else in this directory is private.
 """
 
 load("//tools/rules/private:base.bzl", _multiarch_base_image = "multiarch_base_image", _multiarch_debian = "multiarch_debian")

@@ -1,11 +1,11 @@
-"""The module extension that fetches the Debian packages of multiarch.lock.
+"""Module extension that fetches the Debian packages listed in multiarch.lock.
 
     bases = use_extension("@multiarch//tools/rules:extensions.bzl", "bases", dev_dependency = True)
     bases.lock(file = "//images:multiarch.lock")
     use_repo(bases, "multiarch_bases")
 
-`@multiarch_bases//python:arm64` are then the packages of the base python for Debian's arm64. They are fetched where an
-image needs them, by their SHA-256.
+`@multiarch_bases//python:arm64` then contains the packages of the base python for Debian's arm64. Bazel fetches them
+only if an image needs them, and verifies their SHA-256.
 """
 
 load("//tools/rules/private:fetch.bzl", _bases = "bases")

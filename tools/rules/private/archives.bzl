@@ -1,4 +1,4 @@
-"""Where the packages of multiarch.lock can be fetched from: mirrors, then snapshots of the archive."""
+"""URLs of the Debian packages in multiarch.lock: mirrors first, then the snapshot archive."""
 
 _MIRROR = "https://deb.debian.org/debian"
 _SECURITY = ["https://deb.debian.org/debian-security", "https://security.debian.org/debian-security"]
@@ -8,19 +8,19 @@ def archives(mirror, security, keyring, getenv):
     """Returns the mirrors of a base. tools/base/debian/mirrors.go does the same for the embedded engine.
 
     Args:
-        mirror: that multiarch.yaml gives the base, or "".
-        security: the mirror of the security archive that it gives the base, or "".
-        keyring: the file of the archive's keys, "" for those of Debian.
-        getenv: returns the value of an environment variable, or None.
+        mirror: mirror of the base in multiarch.yaml, or "".
+        security: mirror of the security archive in multiarch.yaml, or "".
+        keyring: file with the archive's keys, or "" for Debian's.
+        getenv: function that returns the value of an environment variable, or None.
 
     Returns:
-        a struct: mirrors of the suite and of its security updates, and the base URL of the snapshot archive, "" for none.
+        a struct: mirrors of the suite, mirrors of its security updates, and the base URL of the snapshot archive or "".
     """
     given = _words(mirror) or _words(getenv("MULTIARCH_DEBIAN_MIRROR"))
     chosen = _words(security) or _words(getenv("MULTIARCH_DEBIAN_SECURITY_MIRROR"))
     snapshot = getenv("MULTIARCH_DEBIAN_SNAPSHOT")
     if snapshot == None:
-        # The names of private packages are nobody else's business.
+        # Do not disclose the names of private packages to snapshot.debian.org.
         private = keyring or getenv("MULTIARCH_DEBIAN_KEYRING")
         snapshot = "" if private else _SNAPSHOT
     return struct(
@@ -30,12 +30,12 @@ def archives(mirror, security, keyring, getenv):
     )
 
 def package_urls(package, origin, where):
-    """Returns the URLs of a package, in the order in which they are tried.
+    """Returns the URLs of a package, in the order to try them.
 
     Args:
-        package: the package, as it stands in multiarch.lock.
-        origin: the Release that vouches for it, as it stands there.
-        where: what archives returns.
+        package: the package's entry in multiarch.lock.
+        origin: the lock's entry for the Release file that lists the package.
+        where: result of archives().
 
     Returns:
         a list of URLs.
@@ -50,16 +50,16 @@ def package_urls(package, origin, where):
     return [base + "/" + path for base in bases]
 
 def snapshot_times(date):
-    """Returns when the snapshot archive may have what a Release lists, in its own form.
+    """Returns the snapshots that may contain the packages of a Release, in the archive's time format.
 
-    A snapshot is taken after a Release is signed: the last one before it may lack what the Release has added. Mirrors keep
-    what a Release has dropped for longer than a day.
+    The last snapshot before the Release was signed may lack packages that the Release added. One day later they are in,
+    and packages that the Release removed are still there.
 
     Args:
-        date: that of the Release, such as 2026-09-12T07:55:41Z.
+        date: date of the Release, such as 2026-09-12T07:55:41Z.
 
     Returns:
-        that time and the same a day later, none if it is not a date in UTC.
+        that time and the time one day later, or nothing if the date is not in UTC.
     """
     day, t, time = date.partition("T")
     numbers = day.split("-")
@@ -88,11 +88,11 @@ def _words(text):
     return [w.rstrip("/") for w in (text or "").split(" ") if w]
 
 def _siblings(mirrors):
-    """Returns the security archives beside mirrors: .../debian-security beside .../debian."""
+    """Returns the security archives next to mirrors: .../debian-security for .../debian."""
     found = []
     for mirror in mirrors:
         parts = mirror.split("/")
-        for i in range(len(parts) - 1, 2, -1):  # before that are the scheme and the host
+        for i in range(len(parts) - 1, 2, -1):  # parts[:3] are the scheme and the host
             if parts[i] == "debian":
                 found.append("/".join(parts[:i] + ["debian-security"] + parts[i + 1:]))
                 break

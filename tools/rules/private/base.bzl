@@ -1,15 +1,15 @@
-"""Bases: what images stand on that the assembler does not bring along, one target a platform."""
+"""Base images: Debian packages and images from registries, with one target per platform."""
 
 load("//platforms:platforms.bzl", "PLATFORMS")
 load(":layer.bzl", "ASSEMBLE", "arguments", "assemble", "write_layer")
 load(":providers.bzl", "BaseInfo", "PackagesInfo")
 
-def base_on(base, platform):
-    """Returns the label of a base on a platform.
+def base_for(base, platform):
+    """Returns the label of a base for one platform.
 
     Args:
-        base: label of a multiarch_debian or multiarch_base_image, as it is written in the package that is being loaded.
-        platform: the OCI platform.
+        base: label of a multiarch_debian or multiarch_base_image, relative to the package being loaded.
+        platform: OCI platform.
 
     Returns:
         a Label.
@@ -25,25 +25,25 @@ def _packages_impl(ctx):
 
 debian_packages = rule(
     implementation = _packages_impl,
-    doc = "Debian packages of one architecture, as multiarch.lock has them. The repositories of the extension `bases` consist of these.",
+    doc = "Debian packages of one architecture, as locked in multiarch.lock. The repositories of the extension `bases` contain these targets.",
     attrs = {
-        "list": attr.label(mandatory = True, allow_single_file = [".json"], doc = "The packages, as they stand in multiarch.lock."),
-        "debs": attr.label_list(allow_files = [".deb"], doc = "The packages themselves, each called by its SHA-256."),
+        "list": attr.label(mandatory = True, allow_single_file = [".json"], doc = "JSON: the packages' entries in multiarch.lock."),
+        "debs": attr.label_list(allow_files = [".deb"], doc = "The package files, each named after its SHA-256."),
     },
     provides = [PackagesInfo],
 )
 
 _BASE = {
-    "base": attr.string(mandatory = True, doc = "What the base is called in the lock and in the history of images."),
-    "platform": attr.string(mandatory = True, doc = "The OCI platform of the images that stand on it."),
+    "base": attr.string(mandatory = True, doc = "Name of the base in the lock and in the history of images."),
+    "platform": attr.string(mandatory = True, doc = "OCI platform of the images built on this base."),
 } | ASSEMBLE
 
 def _check(ctx):
     if ctx.attr.platform not in PLATFORMS:
         fail("base {}: unknown platform \"{}\"; known: {}".format(ctx.attr.base, ctx.attr.platform, ", ".join(PLATFORMS)))
 
-def _each(rule, name, base, attribute, by_platform, kwargs):
-    """Declares the target of each platform."""
+def _per_platform(rule, name, base, attribute, by_platform, kwargs):
+    """Declares one target per platform."""
     for platform, label in by_platform.items():
         rule(
             name = "{}_{}".format(name, platform.replace("/", "_")),
@@ -72,34 +72,34 @@ def _debian_base_impl(ctx):
 
 _debian_base = rule(
     implementation = _debian_base_impl,
-    doc = "The layer of Debian packages of one architecture. It is written once for each compression that an image asks for.",
+    doc = "Layer with the Debian packages of one architecture. It is written once per compression that images use.",
     attrs = {
-        "packages": attr.label(mandatory = True, providers = [PackagesInfo], doc = "The packages."),
-        "slim": attr.bool(doc = "Leave out what programs do not read."),
+        "packages": attr.label(mandatory = True, providers = [PackagesInfo], doc = "The debian_packages target."),
+        "slim": attr.bool(doc = "Leave out files that programs do not read, such as documentation."),
     } | _BASE,
     provides = [BaseInfo],
 )
 
 def multiarch_debian(name, packages, slim = False, base = None, **kwargs):
-    """A base of Debian packages, merged into one layer: no script of theirs runs.
+    """Merges Debian packages into one base layer. Maintainer scripts do not run.
 
-    The targets are `:name_linux_arm64` (one a platform). Images take `:name` as their base.
+    Declares one target per platform, such as `:name_linux_arm64`. Images use `:name` as their base.
 
     Args:
-        name: of the base.
-        packages: `{"linux/arm64": "@multiarch_bases//python:arm64"}`: by OCI platform, the packages that the extension
-            `bases` of `//tools/rules:extensions.bzl` fetches for a Debian architecture.
-        slim: leave out documentation, translations and rare character sets; licences stay.
-        base: what the base is called in the history of images; by default the name.
-        **kwargs: visibility, tags, testonly.
+        name: Name of the base.
+        packages: Maps OCI platforms to packages: `{"linux/arm64": "@multiarch_bases//python:arm64"}`. The extension `bases`
+            of `//tools/rules:extensions.bzl` fetches the packages per Debian architecture.
+        slim: Whether to leave out documentation, translations and rare character sets. Licences are kept.
+        base: Name of the base in the history of images. Default: `name`.
+        **kwargs: `visibility`, `tags` and `testonly`.
     """
-    _each(_debian_base, name, base, "packages", packages, {"slim": slim} | kwargs)
+    _per_platform(_debian_base, name, base, "packages", packages, {"slim": slim} | kwargs)
 
 def _image_base_impl(ctx):
     _check(ctx)
     found = ctx.files.layout
     if len(found) != 1 or not found[0].is_directory:
-        fail("base {}, {}: {} is {} files, and not the directory of an OCI image layout; give an image of oci.pull or a .layout of multiarch_image".format(
+        fail("base {}, {}: expected {} to be one OCI image layout directory, got {} file(s); use an image of oci.pull or the .layout of a multiarch_image".format(
             ctx.attr.base,
             ctx.attr.platform,
             ctx.attr.layout.label,
@@ -120,7 +120,7 @@ def _image_base_impl(ctx):
     assemble(
         ctx,
         mnemonic = "MultiarchBase",
-        message = "Reading base %{label}",
+        message = "Reading base image %{label}",
         inputs = inputs,
         outputs = [config, tree],
         args = args,
@@ -132,25 +132,26 @@ def _image_base_impl(ctx):
 
 _image_base = rule(
     implementation = _image_base_impl,
-    doc = "An image of one platform that others are built on. Its layers stay as they are; they are read once, to list its directories.",
+    doc = "Base image for one platform. Its layers are reused unchanged; they are read once to list the image's directories.",
     attrs = {
-        "layout": attr.label(mandatory = True, allow_files = True, doc = "The OCI image layout."),
-        "lock": attr.label(allow_single_file = True, doc = "The multiarch.lock that says which image it has to be."),
+        "layout": attr.label(mandatory = True, allow_files = True, doc = "OCI image layout of the base image."),
+        "lock": attr.label(allow_single_file = True, doc = "multiarch.lock with the expected digest of the image."),
     } | _BASE,
     provides = [BaseInfo],
 )
 
 def multiarch_base_image(name, layouts, lock = None, base = None, **kwargs):
-    """A base that is an image, for each platform one.
+    """Uses existing images as a base, one per platform.
 
-    The targets are `:name_linux_arm64` (one a platform). Images take `:name` as their base.
+    Declares one target per platform, such as `:name_linux_arm64`. Images use `:name` as their base.
 
     Args:
-        name: of the base.
-        layouts: `{"linux/arm64": "@distroless_linux_arm64"}`: by OCI platform, the OCI image layout of one image, as rules_oci's
-            `oci.pull` has it for the digest of a manifest, or the `.layout` of an image for one platform.
-        lock: the multiarch.lock that says which images they have to be; without one they are taken as they are.
-        base: what the base is called in the lock and in the history of images; by default the name.
-        **kwargs: visibility, tags, testonly.
+        name: Name of the base.
+        layouts: Maps OCI platforms to OCI image layouts of single images: `{"linux/arm64": "@distroless_linux_arm64"}`. A
+            layout is either an image of rules_oci's `oci.pull`, pulled by manifest digest, or the `.layout` target of an
+            image for one platform.
+        lock: `multiarch.lock` with the expected digests. Without it, digests are not checked.
+        base: Name of the base in the lock and in the history of images. Default: `name`.
+        **kwargs: `visibility`, `tags` and `testonly`.
     """
-    _each(_image_base, name, base, "layout", layouts, {"lock": lock} | kwargs)
+    _per_platform(_image_base, name, base, "layout", layouts, {"lock": lock} | kwargs)

@@ -1,4 +1,4 @@
-"""Fetching Debian packages: multiarch.lock in, repositories out, every package by its SHA-256."""
+"""Repositories with the Debian packages of multiarch.lock. Every package is verified by its SHA-256."""
 
 load(":archives.bzl", "archives", "package_urls")
 
@@ -6,7 +6,7 @@ def _packages_impl(rctx):
     packages = json.decode(rctx.attr.packages)
     origins = json.decode(rctx.attr.origins)
 
-    # What multiarch.yaml gives the base comes first, then what this machine gives.
+    # Settings in multiarch.yaml take precedence over environment variables.
     where = archives(rctx.attr.mirror, rctx.attr.security, rctx.attr.keyring, rctx.getenv)
     pending = []
     for p in packages:
@@ -18,10 +18,10 @@ def _packages_impl(rctx):
             allow_fail = True,
             block = False,
         )))
-    lost = ["package {} {} ({}): not to be had from {}".format(p["name"], p["version"], p["path"], ", ".join(urls)) for p, urls, download in pending if not download.wait().success]
-    if lost:
-        # What each of them has answered is in the warnings before.
-        fail("\n".join(lost) + "\nhint: see that the mirrors can be reached, or take the packages of today instead; run: multiarch lock --update")
+    missing = ["fetching package {} {} ({}): no mirror has it: {}".format(p["name"], p["version"], p["path"], ", ".join(urls)) for p, urls, download in pending if not download.wait().success]
+    if missing:
+        # Bazel has printed each mirror's response as a warning.
+        fail("\n".join(missing) + "\nhint: check that the mirrors are reachable, or lock the current packages; run: multiarch lock --update")
     rctx.file("packages.json", rctx.attr.packages)
     rctx.file("BUILD.bazel", """load("{rules}", "debian_packages")
 
@@ -35,13 +35,13 @@ debian_packages(
 
 _packages = repository_rule(
     implementation = _packages_impl,
-    doc = "The packages of a base on one Debian architecture.",
+    doc = "Packages of a base for one Debian architecture.",
     attrs = {
-        "packages": attr.string(mandatory = True, doc = "JSON: the packages, as they stand in multiarch.lock."),
-        "origins": attr.string(mandatory = True, doc = "JSON: the Releases that the packages are from, by the names that packages have of them."),
-        "mirror": attr.string(doc = "The mirror that multiarch.yaml gives the base."),
-        "security": attr.string(doc = "The mirror of security updates that multiarch.yaml gives the base."),
-        "keyring": attr.string(doc = "The file of the archive's keys that multiarch.yaml gives the base."),
+        "packages": attr.string(mandatory = True, doc = "JSON: the packages' entries in multiarch.lock."),
+        "origins": attr.string(mandatory = True, doc = "JSON: the Release files that list the packages, by archive name."),
+        "mirror": attr.string(doc = "Mirror of the base in multiarch.yaml."),
+        "security": attr.string(doc = "Mirror of security updates in multiarch.yaml."),
+        "keyring": attr.string(doc = "File with the archive's keys in multiarch.yaml."),
     },
 )
 
@@ -61,10 +61,10 @@ def _hub_impl(rctx):
 
 _hub = repository_rule(
     implementation = _hub_impl,
-    doc = "A package for each base, with a target for each Debian architecture.",
+    doc = "Contains one package per base, with one target per Debian architecture.",
     attrs = {
-        "hub": attr.string(mandatory = True, doc = "The name of this repository in the module."),
-        "bases": attr.string_list_dict(doc = "The architectures, by base."),
+        "hub": attr.string(mandatory = True, doc = "Name of this repository in the module."),
+        "bases": attr.string_list_dict(doc = "Debian architectures, by base."),
     },
 )
 
@@ -76,7 +76,7 @@ def _bases_impl(mctx):
     for module in mctx.modules:
         for tag in module.tags.lock:
             if tag.name in hubs:
-                fail("bases.lock in module {}: the name {} is taken by module {}; give another name".format(module.name, tag.name, hubs[tag.name]))
+                fail("bases.lock in module {}: module {} already uses the name {}; set a different name".format(module.name, hubs[tag.name], tag.name))
             hubs[tag.name] = module.name
             bases = {}
             for base, locked in json.decode(mctx.read(tag.file))["bases"].items():
@@ -96,18 +96,18 @@ def _bases_impl(mctx):
                     )
             _hub(name = tag.name, hub = tag.name, bases = bases)
 
-    # All that counts is in multiarch.lock: MODULE.bazel.lock need not repeat it.
+    # multiarch.lock determines everything, so MODULE.bazel.lock need not repeat it.
     return mctx.extension_metadata(reproducible = True)
 
 bases = module_extension(
     implementation = _bases_impl,
-    doc = "The Debian packages of a multiarch.lock.",
+    doc = "Fetches the Debian packages of a multiarch.lock.",
     tag_classes = {
         "lock": tag_class(
-            doc = "A lock, and the repository that its packages are reached by.",
+            doc = "Declares a repository with the packages of a lock file.",
             attrs = {
                 "file": attr.label(mandatory = True, doc = "The multiarch.lock."),
-                "name": attr.string(default = "multiarch_bases", doc = "The name of the repository."),
+                "name": attr.string(default = "multiarch_bases", doc = "Name of the repository."),
             },
         ),
     },

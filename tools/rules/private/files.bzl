@@ -1,4 +1,4 @@
-"""multiarch_files: source files, and where they go."""
+"""multiarch_files: source files and their paths in an image."""
 
 load(":layer.bzl", "octal")
 load(":providers.bzl", "FilesInfo")
@@ -8,14 +8,14 @@ def _owner(ctx):
         return (0, 0)
     parts = ctx.attr.owner.split(":")
     if len(parts) > 2 or not all([p.isdigit() for p in parts]):
-        fail("{}: owner = \"{}\" is not uid or uid:gid in numbers; write \"65532:65532\" or the like".format(ctx.label, ctx.attr.owner))
+        fail("{}: invalid owner \"{}\": expected a numeric uid or uid:gid, such as \"65532:65532\"".format(ctx.label, ctx.attr.owner))
     return (int(parts[0]), int(parts[-1]))
 
 def _multiarch_files_impl(ctx):
     if not ctx.attr.to.startswith("/"):
-        fail("{}: to = \"{}\" is not absolute; write \"/{}\"".format(ctx.label, ctx.attr.to, ctx.attr.to))
+        fail("{}: to = \"{}\" must be an absolute path; use \"/{}\"".format(ctx.label, ctx.attr.to, ctx.attr.to))
     if ctx.attr.owned_below and not ctx.attr.owned_below.startswith("/"):
-        fail("{}: owned_below = \"{}\" is not absolute; write \"/{}\"".format(ctx.label, ctx.attr.owned_below, ctx.attr.owned_below))
+        fail("{}: owned_below = \"{}\" must be an absolute path; use \"/{}\"".format(ctx.label, ctx.attr.owned_below, ctx.attr.owned_below))
     parts = []
     if ctx.label.workspace_name:
         parts += ["..", ctx.label.workspace_name]
@@ -31,10 +31,10 @@ def _multiarch_files_impl(ctx):
     if not exact:
         for f in files:
             if not (f.short_path + "/").startswith(prefix):
-                fail("{}: {} is not below {}; give strip_prefix, or a multiarch_files in the package of the file".format(ctx.label, f.short_path, prefix))
+                fail("{}: {} is not below {}; set strip_prefix, or declare a multiarch_files in the package of the file".format(ctx.label, f.short_path, prefix))
     uid, gid = _owner(ctx)
     if not files and not ctx.attr.directories:
-        fail("{}: nothing is in it; give srcs or directories".format(ctx.label))
+        fail("{}: srcs or directories is required".format(ctx.label))
     to = ctx.attr.to.rstrip("/")
     owned = ctx.attr.owned_below
     directories = {}
@@ -61,19 +61,17 @@ def _multiarch_files_impl(ctx):
 
 multiarch_files = rule(
     implementation = _multiarch_files_impl,
-    doc = "Puts files into images. They become one layer, which all platforms share.",
+    doc = "Adds files to images. The files of an image become one layer, which all platforms share.",
     attrs = {
-        "srcs": attr.label_list(allow_files = True, doc = "The files. Directories made by other rules are taken whole."),
-        "to": attr.string(mandatory = True, doc = "The absolute path of the directory they go to. A single file goes exactly there, unless this ends in a slash."),
-        "strip_prefix": attr.string(doc = "What is cut off their paths, relative to this package. The rest is kept below `to`."),
-        "directory": attr.bool(doc = "Whether `to` is a directory although there is only one file."),
-        "directories": attr.string_list(doc = "Directories below `to` to create, such as empty ones, which no glob finds."),
-        "mode": attr.string(doc = "The permission bits of all files, in octal. By default 0755 for executable ones and 0644 for others."),
-        "owner": attr.string(doc = "uid or uid:gid, in numbers. By default 0:0."),
-        "capabilities": attr.string(doc = "File capabilities of all files, as setcap takes them, such as cap_net_bind_service=+ep."),
-        "owned_below": attr.string(doc = "An absolute path: it, and the directories below it that lead to the files, have the owner and the mode as well, " +
-                                         "and can be searched by whoever can read them. " +
-                                         "By default all are root's, with mode 0755. Directories of the base keep theirs."),
+        "srcs": attr.label_list(allow_files = True, doc = "Files to add. Directories built by other rules are added with everything in them."),
+        "to": attr.string(mandatory = True, doc = "Absolute path of the target directory. A single file gets exactly this path, unless the path ends in a slash."),
+        "strip_prefix": attr.string(doc = "Prefix to remove from the paths of `srcs`, relative to this package. The rest of each path is kept below `to`."),
+        "directory": attr.bool(doc = "Whether `to` is a directory even if there is only one file."),
+        "directories": attr.string_list(doc = "Directories to create below `to`, such as empty ones, which a glob does not match."),
+        "mode": attr.string(doc = "Permission bits of all files, in octal. Default: 0755 for executable files, 0644 for others."),
+        "owner": attr.string(doc = "Numeric uid or uid:gid. Default: 0:0."),
+        "capabilities": attr.string(doc = "File capabilities of all files in the syntax of setcap, such as `cap_net_bind_service=+ep`."),
+        "owned_below": attr.string(doc = "Absolute path. This directory and the directories between it and the files also get `owner` and `mode`, with the search bit for everyone who can read them. By default directories belong to root with mode 0755. Directories of the base keep their owner and mode."),
     },
     provides = [FilesInfo],
 )

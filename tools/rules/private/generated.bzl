@@ -1,4 +1,4 @@
-"""The test that generated targets are those of multiarch.yaml."""
+"""multiarch_generated_test: checks that generated targets match multiarch.yaml."""
 
 load(":launch.bzl", "MULTIARCH", "launch")
 
@@ -7,24 +7,23 @@ def _generated_test_impl(ctx):
 
 _generated_test = rule(
     implementation = _generated_test_impl,
-    doc = "Fails where `multiarch generate` would write something.",
+    doc = "Fails if `multiarch generate` would change a file.",
     attrs = {
-        "config": attr.label(mandatory = True, allow_single_file = True, doc = "multiarch.yaml."),
-        "data": attr.label_list(allow_files = True, doc = "What args name."),
+        "config": attr.label(mandatory = True, allow_single_file = True, doc = "The multiarch.yaml."),
+        "data": attr.label_list(allow_files = True, doc = "Files that args refer to."),
     } | MULTIARCH,
     test = True,
 )
 
 def multiarch_generated_test(name, config, **kwargs):
-    """Fails where the targets that stand in the workspace are not those of multiarch.yaml, and says how to mend it.
+    """Fails if the generated targets do not match multiarch.yaml, and prints the command that updates them.
 
-    It looks at the workspace itself and not at copies, because what it checks is build files: it runs outside of the
-    sandbox, on this machine, every time.
+    The test reads BUILD files in the workspace itself, so it runs locally, outside the sandbox, and is never cached.
 
     Args:
-        name: of the target.
-        config: label of multiarch.yaml.
-        **kwargs: visibility, tags.
+        name: Name of the test.
+        config: Label of `multiarch.yaml`.
+        **kwargs: `visibility` and `tags`.
     """
     _generated_test(
         name = name,

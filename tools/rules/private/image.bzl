@@ -1,18 +1,18 @@
-"""The image of one platform: a manifest and a config, made from the descriptors of layers alone."""
+"""Image for one platform: a manifest and a config, built from layer descriptors without reading layers."""
 
 load("//platforms:platforms.bzl", "PLATFORMS")
-load(":layer.bzl", "ASSEMBLE", "CREATED", "arguments", "assemble", "created", "tree_on", "write_layer")
-load(":layout.bzl", "layout_of")
-load(":manifest.bzl", "manifest_of")
+load(":layer.bzl", "ASSEMBLE", "LAYER_ENTRIES", "add_layer_entries", "arguments", "assemble", "base_tree", "write_layer")
+load(":layout.bzl", "write_layout")
+load(":manifest.bzl", "declare_manifest")
 load(":providers.bzl", "BaseInfo", "ImageInfo", "LayerInfo", "LayoutInfo", "RecipeInfo")
 load(":status.bzl", "GIT_STATUS")
 load(":transition.bzl", "to_platform")
 load(":validate.bzl", "VALIDATE", "validate")
 
-_MEND = "give a binary target that follows --platforms, such as a go_binary or a cc_binary, or one prebuilt file"
+_BINARY_HINT = "use a binary target that respects --platforms, such as a go_binary or a cc_binary, or a single prebuilt file"
 
 def _program(ctx):
-    """Returns the File of the image's program, or None."""
+    """Returns the image's program as a File, or None."""
     if not ctx.attr.binary:
         return None
     target = ctx.attr.binary[0] if type(ctx.attr.binary) == "list" else ctx.attr.binary
@@ -21,12 +21,12 @@ def _program(ctx):
         return program
     files = target[DefaultInfo].files.to_list()
     if len(files) != 1:
-        fail("image {}, {}: binary {} is {} files and none of them is its executable; {}".format(
+        fail("image {}, {}: binary {} has no executable and provides {} files; {}".format(
             ctx.attr.image,
             ctx.attr.platform,
             target.label,
             len(files),
-            _MEND,
+            _BINARY_HINT,
         ))
     return files[0]
 
@@ -40,10 +40,10 @@ def _program_layer(ctx, program, on):
         about["capabilities"] = ctx.attr.binary_capabilities
     entry = json.encode(about)
 
-    # The path is left to Bazel, which may map it.
+    # Bazel formats the path because path mapping may change it.
     args.add(program, format = "-entry=" + entry.replace("%", "%%").replace("\"@\"", "\"%s\""))
     beside = _runfiles(ctx, program, args)
-    more = created(ctx, args)
+    more = add_layer_entries(ctx, args)
     return write_layer(
         ctx,
         ctx.label.name,
@@ -55,7 +55,7 @@ def _program_layer(ctx, program, on):
     )
 
 def _runfiles(ctx, program, args):
-    """Adds what the program needs when it runs, to where runfiles libraries look for it: beside the program.
+    """Adds the program's runfiles next to the program, in the directory where runfiles libraries look for them.
 
     Args:
         ctx: the rule's context.
@@ -70,7 +70,7 @@ def _runfiles(ctx, program, args):
     if not runfiles:
         return []
     if runfiles.empty_filenames.to_list():
-        fail("image {}, {}: {} has runfiles that are empty and stand nowhere, such as {}; {}".format(
+        fail("image {}, {}: {} has runfiles that exist only as empty file names, such as {}; {}".format(
             ctx.attr.image,
             ctx.attr.platform,
             target.label,
@@ -109,7 +109,7 @@ def _runfiles(ctx, program, args):
     return inputs
 
 def _settings(ctx):
-    # Nothing at all leaves what the base says; an empty list takes it away.
+    # None inherits the value from the base; an empty list clears it.
     return {
         "entrypoint": None if "entrypoint" in ctx.attr.inherits else ctx.attr.entrypoint,
         "cmd": None if "cmd" in ctx.attr.inherits else ctx.attr.cmd,
@@ -132,7 +132,7 @@ def _image_impl(ctx):
     layers += [target[LayerInfo] for target in ctx.attr.layers]
     program = _program(ctx)
     if program:
-        layers.append(_program_layer(ctx, program, layers[-1].tree if layers else tree_on(base, ctx.attr.compression)))
+        layers.append(_program_layer(ctx, program, layers[-1].tree if layers else base_tree(base, ctx.attr.compression)))
 
     settings = ctx.actions.declare_file(ctx.label.name + ".settings.json")
     of = {"settings": _settings(ctx), "annotations": ctx.attr.annotations}
@@ -151,7 +151,7 @@ def _image_impl(ctx):
 
     args = arguments(ctx, "image")
     args.add("-image", ctx.attr.image)
-    image, inputs, outputs = manifest_of(ctx, ctx.label.name, recipe, args)
+    image, inputs, outputs = declare_manifest(ctx, ctx.label.name, recipe, args)
     assemble(
         ctx,
         mnemonic = "MultiarchImage",
@@ -170,39 +170,39 @@ def _image_impl(ctx):
         ),
         recipe,
         image,
-        LayoutInfo(name = ctx.attr.image, directory = layout_of(ctx, ctx.attr.image, image.descriptor, None, [image])),
+        LayoutInfo(name = ctx.attr.image, directory = write_layout(ctx, ctx.attr.image, image.descriptor, None, [image])),
     ]
 
 image = rule(
     implementation = _image_impl,
-    doc = "One image of an index.",
+    doc = "Image for one platform of an index.",
     attrs = {
-        "image": attr.string(mandatory = True, doc = "The name of the index."),
-        "platform": attr.string(mandatory = True, doc = "The OCI platform."),
-        "target": attr.label(doc = "The Bazel platform that the binary is built for."),
-        "problems": attr.string_list(doc = "What the macro found wrong. It is said when the image is asked for, not when the package is loaded."),
+        "image": attr.string(mandatory = True, doc = "Name of the index."),
+        "platform": attr.string(mandatory = True, doc = "OCI platform."),
+        "target": attr.label(doc = "Bazel platform to build the binary for."),
+        "problems": attr.string_list(doc = "Errors that the macro found. They are reported when the image is analyzed, not when the package is loaded."),
         "binary": attr.label(allow_files = True, cfg = to_platform, doc = "The program."),
-        "binary_path": attr.string(doc = "Where the program goes."),
+        "binary_path": attr.string(doc = "Path of the program in the image."),
         "binary_capabilities": attr.string(doc = "File capabilities of the program."),
-        "base": attr.label(providers = [BaseInfo], doc = "What is below all layers."),
-        "layers": attr.label_list(providers = [LayerInfo], doc = "The layers below the program's, from the bottom up."),
-        "compression": attr.string(default = "gzip", doc = "How the program's layer is compressed."),
-        "entrypoint": attr.string_list(doc = "Of the config."),
-        "cmd": attr.string_list(doc = "Of the config."),
-        "inherits": attr.string_list(doc = "Which of entrypoint and cmd are left to the base."),
-        "env": attr.string_dict(doc = "Of the config."),
-        "workdir": attr.string(doc = "Of the config."),
-        "ports": attr.string_list(doc = "Of the config."),
-        "volumes": attr.string_list(doc = "Of the config."),
-        "labels": attr.string_dict(doc = "Of the config."),
-        "stop_signal": attr.string(doc = "Of the config."),
-        "created": attr.string(doc = "Of the config: empty for the epoch, commit, or a time in RFC 3339."),
-        "annotations": attr.string_dict(doc = "Of the manifest."),
-        "healthcheck": attr.string(doc = "Of the config, in JSON; empty for the base's."),
-        "tag_prefix": attr.string(doc = "The prefix of the git tags that templates look at."),
-        "uses_git": attr.bool(doc = "Whether templates of env, labels or annotations are about the checkout."),
-        "allow": attr.string_list(doc = "The kinds of problems that the image may have."),
+        "base": attr.label(providers = [BaseInfo], doc = "Base below all layers."),
+        "layers": attr.label_list(providers = [LayerInfo], doc = "Layers below the program's layer, from the bottom up."),
+        "compression": attr.string(default = "gzip", doc = "Compression of the program's layer."),
+        "entrypoint": attr.string_list(doc = "Value in the config."),
+        "cmd": attr.string_list(doc = "Value in the config."),
+        "inherits": attr.string_list(doc = "Which of entrypoint and cmd are inherited from the base."),
+        "env": attr.string_dict(doc = "Value in the config."),
+        "workdir": attr.string(doc = "Value in the config."),
+        "ports": attr.string_list(doc = "Value in the config."),
+        "volumes": attr.string_list(doc = "Value in the config."),
+        "labels": attr.string_dict(doc = "Value in the config."),
+        "stop_signal": attr.string(doc = "Value in the config."),
+        "created": attr.string(doc = "Creation time in the config: empty for the epoch, commit, or a time in RFC 3339."),
+        "annotations": attr.string_dict(doc = "Annotations of the manifest."),
+        "healthcheck": attr.string(doc = "Healthcheck in the config as JSON; empty inherits the base's."),
+        "tag_prefix": attr.string(doc = "Prefix of the git tags that templates use."),
+        "uses_git": attr.bool(doc = "Whether templates in env, labels or annotations refer to git."),
+        "allow": attr.string_list(doc = "Kinds of verify findings to accept."),
         "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
-    } | CREATED | ASSEMBLE | VALIDATE | GIT_STATUS,
+    } | LAYER_ENTRIES | ASSEMBLE | VALIDATE | GIT_STATUS,
     provides = [ImageInfo, LayoutInfo, RecipeInfo],
 )

@@ -1,8 +1,8 @@
-"""The image index, and the manifests it lists: small JSON files, made from the descriptors of layers in one action."""
+"""Image index and the manifests it lists: one action builds all of them from layer descriptors."""
 
 load(":layer.bzl", "ASSEMBLE", "arguments", "assemble")
-load(":layout.bzl", "layout_of")
-load(":manifest.bzl", "manifest_of")
+load(":layout.bzl", "write_layout")
+load(":manifest.bzl", "declare_manifest")
 load(":providers.bzl", "ImageInfo", "IndexInfo", "LayoutInfo", "RecipeInfo")
 load(":status.bzl", "GIT_STATUS")
 
@@ -29,12 +29,12 @@ def _index_impl(ctx):
     args.add("-descriptor", descriptor)
     args.add("-digest", ctx.outputs.digest)
 
-    # Not the files of the images' own targets: those are for who wants one image. Making all in one action is faster than
-    # starting a program for each, and the bytes are the same.
+    # Do not depend on the files of the per-platform targets: one action for all manifests is faster than one per
+    # platform, and the bytes are the same.
     for target in ctx.attr.images:
         recipe = target[RecipeInfo]
         args.add("--")
-        image, reads, writes = manifest_of(ctx, "{}.{}".format(ctx.label.name, recipe.platform.replace("/", "_")), recipe, args)
+        image, reads, writes = declare_manifest(ctx, "{}.{}".format(ctx.label.name, recipe.platform.replace("/", "_")), recipe, args)
         images.append(image)
         inputs += reads
         outputs += writes
@@ -56,19 +56,19 @@ def _index_impl(ctx):
             manifests = depset([i.manifest for i in images]),
         ),
         IndexInfo(index = index, descriptor = descriptor, digest = ctx.outputs.digest, images = images),
-        LayoutInfo(name = ctx.label.name, directory = layout_of(ctx, ctx.label.name, descriptor, index, images)),
+        LayoutInfo(name = ctx.label.name, directory = write_layout(ctx, ctx.label.name, descriptor, index, images)),
     ]
 
 index = rule(
     implementation = _index_impl,
-    doc = "An image index. There is one even for a single platform: what is published does not change its kind with their number.",
+    doc = "Image index. A single platform also gets an index, so that the published media type does not depend on the number of platforms.",
     attrs = {
-        "images": attr.label_list(providers = [ImageInfo, RecipeInfo], doc = "One image a platform."),
-        "annotations": attr.string_dict(doc = "Of the index."),
-        "tag_prefix": attr.string(doc = "The prefix of the git tags that templates look at."),
-        "uses_git": attr.bool(doc = "Whether templates of annotations are about the checkout."),
-        "digest": attr.output(mandatory = True, doc = "The file that has its digest."),
-        "problems": attr.string_list(doc = "What the macro found wrong."),
+        "images": attr.label_list(providers = [ImageInfo, RecipeInfo], doc = "One image per platform."),
+        "annotations": attr.string_dict(doc = "Annotations of the index."),
+        "tag_prefix": attr.string(doc = "Prefix of the git tags that templates use."),
+        "uses_git": attr.bool(doc = "Whether templates in annotations refer to git."),
+        "digest": attr.output(mandatory = True, doc = "File with the digest of the index."),
+        "problems": attr.string_list(doc = "Errors that the macro found."),
     } | ASSEMBLE | GIT_STATUS,
     provides = [IndexInfo, LayoutInfo],
 )

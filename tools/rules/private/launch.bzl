@@ -1,23 +1,23 @@
-"""Rules that start our command line. They need no shell: what they run is the program itself, with Bazel's `args`."""
+"""Executable rules that run the multiarch command directly, without a shell, with Bazel's `args`."""
 
 MULTIARCH = {
     "_multiarch": attr.label(
         default = Label("//tools/multiarch"),
         executable = True,
         cfg = "exec",
-        doc = "The command line.",
+        doc = "The multiarch command.",
     ),
 }
 
 def launch(ctx, files):
-    """Makes an executable that is our command line.
+    """Declares an executable that is the multiarch command.
 
     Args:
         ctx: the rule's context.
-        files: list of File that it reads.
+        files: list of File that the command reads.
 
     Returns:
-        its DefaultInfo.
+        a DefaultInfo.
     """
     program = ctx.actions.declare_file(ctx.label.name + ".exe")
     ctx.actions.symlink(output = program, target_file = ctx.executable._multiarch, is_executable = True)

@@ -1,4 +1,4 @@
-"""Layers: files in, a blob and its descriptor out, in one action that reads and writes every byte once."""
+"""Layers: one action reads files and writes a blob and its descriptor, in a single pass."""
 
 load(":providers.bzl", "BaseInfo", "FilesInfo", "LayerInfo")
 
@@ -7,19 +7,19 @@ ASSEMBLE = {
         default = Label("//tools/assemble"),
         executable = True,
         cfg = "exec",
-        doc = "The program that all actions run.",
+        doc = "Program that all actions run.",
     ),
 }
 
 def assemble(ctx, mnemonic, message, outputs, args, inputs = []):
-    """Runs the assembler. There is no shell, no environment and no tool of the host's in it.
+    """Declares an action of the assembler, which uses no shell, no environment variables and no host tools.
 
     Args:
         ctx: the rule's context.
-        mnemonic: of the action.
-        message: what Bazel shows while it runs.
+        mnemonic: mnemonic of the action.
+        message: progress message.
         outputs: list of File.
-        args: Args, begun by arguments.
+        args: Args, created by arguments().
         inputs: list or depset of File.
     """
     ctx.actions.run(
@@ -38,11 +38,12 @@ def assemble(ctx, mnemonic, message, outputs, args, inputs = []):
     )
 
 def arguments(ctx, command):
-    """Begins Args. They always go through a file: a command line is limited, a layer is not, and workers want it so.
+    """Creates Args for the assembler. They are always written to a file: layers may exceed the command line limit, and
+    workers require it.
 
     Args:
         ctx: the rule's context.
-        command: the assembler's command.
+        command: command of the assembler.
 
     Returns:
         Args.
@@ -53,12 +54,12 @@ def arguments(ctx, command):
     args.add(command)
     return args
 
-def tree_on(base, compression):
-    """Returns the file system that a layer is laid over.
+def base_tree(base, compression):
+    """Returns the file system tree below a layer.
 
     Args:
-        base: the BaseInfo or LayerInfo of what is below; None for nothing.
-        compression: of the image's layers.
+        base: BaseInfo or LayerInfo below the layer, or None.
+        compression: compression of the image's layers.
 
     Returns:
         File, or None if there is nothing below.
@@ -67,15 +68,15 @@ def tree_on(base, compression):
         return base.tree if base else None
     return base.tree or base.layers[compression][-1].tree
 
-def created(ctx, args):
-    """Adds to args the directories and links that a layer creates besides its files.
+def add_layer_entries(ctx, args):
+    """Adds the directories and links of a layer to args.
 
     Args:
-        ctx: the rule's context, with the attributes of CREATED.
+        ctx: the rule's context, with the attributes in LAYER_ENTRIES.
         args: Args of the layer.
 
     Returns:
-        list of File, the inputs this takes.
+        list of additional input Files.
     """
     for path, about in sorted(ctx.attr.directories.items()):
         args.add("-directory", json.encode({"path": path} | _about(ctx, path, about)))
@@ -91,7 +92,7 @@ def created(ctx, args):
     return []
 
 def _about(ctx, path, text):
-    """Returns the owner and mode of a directory, written as "65532:65532 0700"."""
+    """Parses the owner and mode of a directory, such as "65532:65532 0700"."""
     about = {}
     for word in text.split(" "):
         if not word:
@@ -105,14 +106,14 @@ def _about(ctx, path, text):
 def _numbers(ctx, path, owner):
     parts = owner.split(":")
     if len(parts) != 2 or not all([p.isdigit() for p in parts]):
-        fail("{}: the owner \"{}\" of directory {} is not uid:gid in numbers; write \"65532:65532\" or the like".format(ctx.label, owner, path))
+        fail("{}: directory {}: invalid owner \"{}\": expected a numeric uid:gid, such as \"65532:65532\"".format(ctx.label, path, owner))
     return [int(p) for p in parts]
 
 def octal(ctx, mode):
-    """Returns the number of a mode in octal.
+    """Parses an octal mode.
 
     Args:
-        ctx: the rule's context, for messages.
+        ctx: the rule's context, for error messages.
         mode: string.
 
     Returns:
@@ -120,14 +121,14 @@ def octal(ctx, mode):
     """
     for digit in mode.elems():
         if digit not in "01234567":
-            fail("{}: mode = \"{}\" is not octal; write \"0644\" or the like".format(ctx.label, mode))
+            fail("{}: invalid mode \"{}\": expected an octal number, such as \"0644\"".format(ctx.label, mode))
     return int(mode, 8)
 
-CREATED = {
+LAYER_ENTRIES = {
     "directories": attr.string_dict(doc = "Directories to create, with owner and mode: `{\"/var/lib/data\": \"65532:65532 0700\"}`."),
     "links": attr.string_dict(doc = "Symbolic links to create: `{\"/usr/bin/sh\": \"busybox\"}`."),
-    "needed": attr.string_list(doc = "Directories that have to exist, such as the working directory. If they are created, they belong to user."),
-    "user": attr.string(doc = "The user of the image; by default the base's."),
+    "needed": attr.string_list(doc = "Directories that must exist, such as the working directory. If they are created, they belong to user."),
+    "user": attr.string(doc = "User of the image; empty inherits the base's."),
 }
 
 def write_layer(ctx, name, args, inputs, compression, os = "linux", on = None):
@@ -135,12 +136,12 @@ def write_layer(ctx, name, args, inputs, compression, os = "linux", on = None):
 
     Args:
         ctx: the rule's context.
-        name: of the layer, below the rule's package.
-        args: Args that say what is in it.
-        inputs: list or depset of File that args name.
+        name: name of the layer, relative to the rule's package.
+        args: Args that describe the content.
+        inputs: list or depset of File that args refer to.
         compression: gzip or zstd.
-        os: operating system of the image; the layers of windows have a form of their own.
-        on: File, the file system that the layer is laid over; None for an empty one.
+        os: operating system of the image; Windows layers have a format of their own.
+        on: File, the file system tree below the layer, or None.
 
     Returns:
         a LayerInfo.
@@ -199,7 +200,7 @@ def _files_layer_impl(ctx):
             for path in group.directories:
                 args.add("-entry", json.encode({"path": path, "dir": True, "mode": group.mode, "uid": group.uid, "gid": group.gid}))
             files.append(group.files)
-    more = created(ctx, args)
+    more = add_layer_entries(ctx, args)
     base = None
     if ctx.attr.base:
         base = ctx.attr.base[BaseInfo] if BaseInfo in ctx.attr.base else ctx.attr.base[LayerInfo]
@@ -210,21 +211,21 @@ def _files_layer_impl(ctx):
         depset(more, transitive = files),
         ctx.attr.compression,
         ctx.attr.os,
-        tree_on(base, ctx.attr.compression),
+        base_tree(base, ctx.attr.compression),
     )
     return [DefaultInfo(files = depset([layer.blob])), layer]
 
 files_layer = rule(
     implementation = _files_layer_impl,
-    doc = "A layer of source files. It is a target of its own, so that all platforms that share it write it once.",
+    doc = "Layer of source files. It is a separate target so that platforms share it and it is written once.",
     attrs = {
-        "files": attr.label_list(providers = [FilesInfo], doc = "What is in it."),
-        "base": attr.label(providers = [[BaseInfo], [LayerInfo]], doc = "What it is laid over: its directories stay as they are, and its links are followed."),
-        "compression": attr.string(default = "gzip", values = ["gzip", "zstd"], doc = "How it is compressed."),
-        "os": attr.string(default = "linux", doc = "The operating system of the image."),
-        "image": attr.string(doc = "The image it belongs to, for messages."),
-        "platform": attr.string(doc = "The first platform that needs it, for messages."),
-    } | CREATED | ASSEMBLE,
+        "files": attr.label_list(providers = [FilesInfo], doc = "Files in the layer."),
+        "base": attr.label(providers = [[BaseInfo], [LayerInfo]], doc = "Base or layer below. Its directories keep their owner and mode, and its symbolic links are followed."),
+        "compression": attr.string(default = "gzip", values = ["gzip", "zstd"], doc = "Compression of the layer."),
+        "os": attr.string(default = "linux", doc = "Operating system of the image."),
+        "image": attr.string(doc = "Image that the layer belongs to, for error messages."),
+        "platform": attr.string(doc = "First platform that uses the layer, for error messages."),
+    } | LAYER_ENTRIES | ASSEMBLE,
     provides = [LayerInfo],
 )
 
@@ -236,9 +237,9 @@ def _static_layer_impl(ctx):
 
 static_layer = rule(
     implementation = _static_layer_impl,
-    doc = "The layer of the static base, which is the same for every architecture.",
+    doc = "Layer of the static base, which is identical for all architectures.",
     attrs = {
-        "compression": attr.string(default = "gzip", values = ["gzip", "zstd"], doc = "How it is compressed."),
+        "compression": attr.string(default = "gzip", values = ["gzip", "zstd"], doc = "Compression of the layer."),
     } | ASSEMBLE,
     provides = [LayerInfo],
 )

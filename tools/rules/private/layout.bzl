@@ -1,20 +1,20 @@
-"""OCI image layouts: directories, for those who want files and not providers (rules_oci, crane, skopeo)."""
+"""OCI image layouts: directories for tools that read files, such as rules_oci, crane and skopeo."""
 
 load(":layer.bzl", "arguments", "assemble")
 load(":providers.bzl", "LayoutInfo")
 
-def layout_of(ctx, name, root, index, images):
-    """Declares the action that copies an image or index into a layout directory. It runs only for those who ask.
+def write_layout(ctx, name, root, index, images):
+    """Declares the action that copies an image or index into a layout directory. It runs only if the layout is built.
 
     Args:
         ctx: the rule's context.
-        name: what the image is called in the layout.
+        name: name of the image in the layout.
         root: File, the descriptor of the image or index.
-        index: File, the image index, or None where the layout is of one image.
+        index: File, the image index, or None if the layout has a single image.
         images: list of ImageInfo.
 
     Returns:
-        the directory.
+        File, the directory.
     """
     out = ctx.actions.declare_directory(ctx.label.name + ".layout")
     args = arguments(ctx, "layout")
@@ -46,7 +46,7 @@ def layout_of(ctx, name, root, index, images):
         args.add_all([base.layout], before_each = "-base-layout", expand_directories = False)
         inputs += [base.config, base.layout]
 
-    # Not -out: a directory's path is known to Args as well.
+    # add_all instead of add: Args.add does not accept directories.
     args.add_all([out], before_each = "-out", expand_directories = False)
     assemble(
         ctx,
@@ -64,7 +64,7 @@ def _layout_impl(ctx):
 
 layout = rule(
     implementation = _layout_impl,
-    doc = "The OCI image layout of an image or index.",
+    doc = "OCI image layout of an image or index.",
     attrs = {"image": attr.label(mandatory = True, providers = [LayoutInfo], doc = "The image or index.")},
     provides = [LayoutInfo],
 )

@@ -1,7 +1,7 @@
-"""multiarch_image: everything that belongs to one image of multiarch.yaml."""
+"""multiarch_image: declares all targets of an image."""
 
 load("//platforms:platforms.bzl", "PLATFORMS")
-load(":base.bzl", "base_on")
+load(":base.bzl", "base_for")
 load(":image.bzl", _image = "image")
 load(":index.bzl", _index = "index")
 load(":layer.bzl", "files_layer")
@@ -12,11 +12,10 @@ _BASES = ["scratch", "static"]
 
 _COMPRESSIONS = ["gzip", "zstd"]
 
-# What the static base's programs find in their environment where the image does not say otherwise comes from the base's
-# own descriptor, so that no second place has to know it.
+# Arguments that overrides merge key by key.
 _DICTS = ["annotations", "directories", "env", "labels", "links"]
 
-# Other spellings of platforms, as multiarch.yaml accepts them.
+# Alternative spellings of platforms that multiarch.yaml accepts too.
 _SPELLINGS = {"linux/amd64/v1": "linux/amd64", "linux/arm": "linux/arm/v7", "linux/arm64/v8": "linux/arm64"}
 
 _HEALTHCHECK = ["interval", "retries", "start_interval", "start_period", "test", "timeout"]
@@ -36,27 +35,27 @@ def _merged(settings, override):
     return out
 
 def _uses_git(values):
-    """Tells whether texts are templates about the checkout, which only then is an input of the image."""
+    """Reports whether values contain git templates. Only then does the image depend on the workspace status."""
     for value in values:
         if "{{" in value and ".Git" in value:
             return True
     return False
 
 def _problems(name, platforms, settings, overrides):
-    """Returns what is wrong with the arguments, as sentences."""
+    """Returns error messages about the arguments."""
     found = []
     if not platforms:
-        found.append("image {}: it has no platform; give platforms = [\"linux/amd64\", \"linux/arm64\"] or the like".format(name))
+        found.append("image {}: platforms is required; set platforms = [\"linux/amd64\", \"linux/arm64\"], for example".format(name))
     seen = {}
     for p in platforms:
         if p not in PLATFORMS:
             found.append("image {}: unknown platform \"{}\"; known: {}".format(name, p, ", ".join(PLATFORMS)))
         if p in seen:
-            found.append("image {}: platform {} is given twice".format(name, p))
+            found.append("image {}: duplicate platform {}".format(name, p))
         seen[p] = None
     for p, override in overrides.items():
         if p not in platforms:
-            found.append("image {}: overrides of {}, which is not among its platforms: {}".format(name, p, ", ".join(platforms)))
+            found.append("image {}: overrides: {} is not a platform of the image; platforms: {}".format(name, p, ", ".join(platforms)))
         for key in override:
             if key not in settings:
                 found.append("image {}, {}: unknown override \"{}\"; known: {}".format(name, p, key, ", ".join(sorted(settings))))
@@ -65,23 +64,23 @@ def _problems(name, platforms, settings, overrides):
 def _is_label(base):
     return type(base) == "Label" or ":" in base or base.startswith("@") or base.startswith("//")
 
-def _problems_on(name, platform, settings):
+def _platform_problems(name, platform, settings):
     found = []
     where = "image {}, {}: ".format(name, platform)
     base, os = settings["base"], getattr(PLATFORMS.get(platform), "os", "linux")
     if base not in _BASES and not _is_label(base):
         found.append(where + "unknown base \"{}\"; known: {}, and labels of multiarch_debian and multiarch_base_image, such as \":{}\"".format(base, ", ".join(_BASES), base))
     elif base == "static" and os != "linux":
-        found.append(where + "base static has no {}; override base with scratch for that platform".format(platform))
+        found.append(where + "base static does not support {}; override base with scratch for this platform".format(platform))
     if settings["compression"] not in _COMPRESSIONS:
         found.append(where + "unknown compression \"{}\"; known: {}".format(settings["compression"], ", ".join(_COMPRESSIONS)))
     if settings["cgo"] and platform in PLATFORMS and not PLATFORMS[platform].cgo:
-        found.append(where + "no platform has cgo on there; override cgo with False for that platform")
+        found.append(where + "cgo is not supported; override cgo with False for this platform")
     for key in settings["healthcheck"]:
         if key not in _HEALTHCHECK:
-            found.append(where + "unknown key \"{}\" of healthcheck; known: {}".format(key, ", ".join(_HEALTHCHECK)))
+            found.append(where + "unknown healthcheck key \"{}\"; known: {}".format(key, ", ".join(_HEALTHCHECK)))
     if not settings["binary"] and not settings["files"] and not settings["directories"] and not settings["links"] and base == "scratch":
-        found.append(where + "nothing is in it; give binary, files or a base")
+        found.append(where + "the image is empty; set binary, files, directories, links or a base")
     return found
 
 def multiarch_image(
@@ -112,51 +111,55 @@ def multiarch_image(
         overrides = {},
         tag_prefix = "",
         **kwargs):
-    """An image index that runs on every platform it names.
+    """Builds an image index with one image per platform.
 
-    The targets are `:name` (the index), `:name_linux_arm64` (one a platform), `:name.layout` and `:name_linux_arm64.layout`
-    (OCI image layouts, for rules_oci, crane and others), `:name.digest` (the digest of the index) and `:name_test`, which
-    verifies every image of the index.
+    Declares these targets:
+
+    - `:name`: the image index
+    - `:name_linux_arm64`, one per platform: the image for that platform
+    - `:name.layout` and `:name_linux_arm64.layout`: OCI image layouts for rules_oci, crane and other tools
+    - `:name.digest`: a file with the digest of the index
+    - `:name_test`: a test that verifies every image of the index
 
     Args:
-        name: of the image.
+        name: Name of the image.
         platforms: OCI platforms, such as `linux/amd64` and `linux/arm/v7`.
-        binary: label of the program, of any language. It is built for each platform through a transition on `--platforms`.
-            Its runfiles go beside it, below `binary_path` and `.runfiles`.
-        binary_path: where the program goes; by default `/app/` and the image's name (with `.exe` on windows).
-        binary_capabilities: file capabilities of the program, as setcap takes them, such as `cap_net_bind_service=+ep`.
-        files: labels of `multiarch_files`. They are not built for a platform, so that all platforms share one layer.
-        directories: directories to create, with owner and mode: `{"/var/lib/data": "65532:65532 0700"}`. Either may be left out:
-            then it is that of the base, or root and 0755.
-        links: symbolic links to create: `{"/usr/bin/sh": "busybox"}`.
-        base: `static` (CA roots, time zones, passwd, /tmp), `scratch`, or the label of a `multiarch_debian` or
-            `multiarch_base_image`, which has to have all the platforms.
-        entrypoint: by default the program, or without one what the base says.
-        cmd: the arguments, by default those that the base says, unless there is another entrypoint.
-        env: the environment, a dict. `$NAME` and `${NAME}` are variables of the base, `$$` is a dollar sign. As in labels and
-            annotations, values may be templates such as `{{.Git.Describe}}`, which are filled in from the workspace status;
-            any other `{{` is literal.
-        user: who runs the program, such as `65532`.
-        workdir: the working directory.
-        ports: the ports it listens on, such as `8080/tcp`.
-        volumes: the directories that hold data.
-        labels: the labels of the config, a dict.
-        annotations: the annotations of the manifests and of the index, a dict.
-        stop_signal: the signal that stops it.
-        healthcheck: how a container runtime finds out whether a container works, a dict of `test` (a list: `CMD` and arguments,
-            `CMD-SHELL` and a command, or `NONE`; without it the base's), `interval`, `timeout`, `start_period`,
-            `start_interval` (such as `30s`) and `retries`. By default as the base says.
-        created: when the image says it was made: empty for the epoch, `commit` (from the workspace status), or a time in
-            RFC 3339.
+        binary: Label of the program, in any language. A transition on `--platforms` builds it for each platform. Its
+            runfiles are added in the directory `binary_path` + `.runfiles`.
+        binary_path: Path of the program in the image. Default: `/app/` and the image's name, with `.exe` on Windows.
+        binary_capabilities: File capabilities of the program in the syntax of setcap, such as `cap_net_bind_service=+ep`.
+        files: Labels of `multiarch_files`. They are not built per platform, so all platforms share one layer.
+        directories: Directories to create, with owner and mode: `{"/var/lib/data": "65532:65532 0700"}`. Owner and mode are
+            optional. Default: those of the base if the directory exists there, otherwise root and 0755.
+        links: Symbolic links to create: `{"/usr/bin/sh": "busybox"}`.
+        base: `static` (CA certificates, time zones, passwd, /tmp), `scratch`, or the label of a `multiarch_debian` or
+            `multiarch_base_image` that supports all platforms of the image.
+        entrypoint: Entrypoint. Default: the program, or the base's entrypoint if there is no program.
+        cmd: Arguments of the entrypoint. Default: those of the base, unless the entrypoint differs from the base's.
+        env: Environment variables, a dict. `$NAME` and `${NAME}` expand to variables of the base, `$$` is a dollar sign.
+            Values of `env`, `labels` and `annotations` may contain templates such as `{{.Git.Describe}}`, which are expanded
+            from the workspace status. Any other `{{` is literal.
+        user: User that runs the program, such as `65532`.
+        workdir: Working directory.
+        ports: Exposed ports, such as `8080/tcp`.
+        volumes: Directories that hold data.
+        labels: Labels of the config, a dict.
+        annotations: Annotations of the manifests and of the index, a dict.
+        stop_signal: Signal that stops the container.
+        healthcheck: How container runtimes check a container's health, a dict of `test` (a list: `CMD` and arguments,
+            `CMD-SHELL` and a command, or `NONE`), `interval`, `timeout`, `start_period`, `start_interval` (such as `30s`) and
+            `retries`. Default: the base's healthcheck; without `test`, the base's test.
+        created: Creation time of the image: empty for the epoch, `commit` for the commit time in the workspace status, or a
+            time in RFC 3339.
         compression: `gzip` or `zstd`.
-        cgo: whether the binary is built for a platform with cgo on, which takes a C toolchain for each architecture. Only Go needs it.
-        allow: the kinds of problems with which the image is built nevertheless, such as `missing-library`; see
-            `multiarch verify --help`.
-        overrides: what differs on a platform: `{"linux/arm/v7": {"env": {"GOGC": "50"}}}`. The keys are the arguments above
-            from binary to allow. Files are added, the dicts env, labels and annotations are merged key by key, anything else
-            replaces.
-        tag_prefix: the prefix of the git tags that `{{.Git.Tag}}` and `{{.Git.Describe}}` look at, such as `server/`.
-        **kwargs: visibility, tags, testonly.
+        cgo: Whether to build the binary for a platform with cgo enabled, which requires a C toolchain per architecture. Only
+            Go programs need it.
+        allow: Kinds of `multiarch verify` findings to accept, such as `missing-library`; see `multiarch verify --help`.
+        overrides: Arguments that differ per platform: `{"linux/arm/v7": {"env": {"GOGC": "50"}}}`. The keys are the arguments
+            from `binary` to `allow`. `files` are appended, dicts such as `env` are merged key by key, and anything else is
+            replaced.
+        tag_prefix: Prefix of the git tags that `{{.Git.Tag}}` and `{{.Git.Describe}}` use, such as `server/`.
+        **kwargs: `visibility`, `tags` and `testonly`.
     """
     settings = dict(
         binary = binary,
@@ -192,10 +195,10 @@ def multiarch_image(
     for platform in {p: None for p in platforms}:
         child = _merged(settings, {k: v for k, v in overrides.get(platform, {}).items() if k in settings})
         permitted = permitted | {kind: None for kind in child["allow"]}
-        wrong = common + _problems_on(name, platform, child)
+        wrong = common + _platform_problems(name, platform, child)
         child_name = "{}_{}".format(name, _slug(platform))
         images.append(child_name)
-        _one(name, child_name, platform, child, wrong, shared, tag_prefix, kwargs)
+        _platform_image(name, child_name, platform, child, wrong, shared, tag_prefix, kwargs)
         _layout(name = child_name + ".layout", image = child_name, **kwargs)
         problems = problems + [w for w in wrong if w not in problems]
 
@@ -220,7 +223,7 @@ def multiarch_image(
     )
 
 def _needed(child):
-    """Returns the directories that have to exist for a container to start as configured."""
+    """Returns the directories that must exist so that a container can start as configured."""
     paths = {}
     for path in [child["workdir"]] + child["volumes"]:
         path = path.removeprefix("C:").replace("\\", "/").rstrip("/")
@@ -228,8 +231,8 @@ def _needed(child):
             paths[path] = None
     return sorted(paths)
 
-def _one(image, name, platform, child, problems, shared, tag_prefix, kwargs):
-    """Declares the image of a platform, and the layer of files, unless another platform has the same one."""
+def _platform_image(image, name, platform, child, problems, shared, tag_prefix, kwargs):
+    """Declares the image for one platform, and its layer of files unless another platform already declared the same one."""
     row = PLATFORMS.get(platform)
     os = row.os if row else "linux"
     layers = []
@@ -239,7 +242,7 @@ def _one(image, name, platform, child, problems, shared, tag_prefix, kwargs):
         layers.append(Label("//tools/rules/base:static_" + child["compression"]))
     base = None
     if child["base"] not in _BASES:
-        base = base_on(child["base"], platform)
+        base = base_for(child["base"], platform)
     needed = [] if problems else _needed(child)
     created = {"directories": child["directories"], "links": child["links"], "needed": needed, "user": child["user"] if needed else ""}
     if child["files"] or child["directories"] or child["links"] or (needed and not child["binary"]):

@@ -1,18 +1,18 @@
-"""What an image and an index both do: arguments and files for the manifest of one image."""
+"""Arguments and files of an image manifest, shared by the rules for images and indexes."""
 
 load(":providers.bzl", "ImageInfo")
 
-def manifest_of(ctx, name, recipe, args):
-    """Declares the files of an image, and adds to args what makes them.
+def declare_manifest(ctx, name, recipe, args):
+    """Declares the files of an image and adds the arguments that write them to args.
 
     Args:
         ctx: the rule's context.
-        name: what the files are called, before their endings.
+        name: name of the files, without extension.
         recipe: RecipeInfo.
-        args: Args of the action that writes them.
+        args: Args of the action that writes the files.
 
     Returns:
-        an ImageInfo, and the inputs and the outputs of the action, lists of File.
+        an ImageInfo, and the inputs and outputs of the action as lists of File.
     """
     manifest = ctx.actions.declare_file(name + ".manifest.json")
     config = ctx.actions.declare_file(name + ".config.json")

@@ -1,93 +1,89 @@
-"""What the rules tell each other. Metadata and blobs are files of their own, so that no action reads a layer to say what
-it is."""
+"""Providers. Metadata and blobs are separate files, so that actions that need only metadata do not depend on layers."""
 
 FilesInfo = provider(
-    doc = "Source files, and where they go in an image.",
+    doc = "Source files and their paths in an image.",
     fields = {
-        "groups": "list of structs: files (depset of File), prefix (of their short_path, cut off), to (absolute path), " +
-                  "into (whether files go below to, or the only one is to), mode (int, 0 keeps whether a file is executable), uid, gid, " +
-                  "owned_below (absolute path, empty for none: it and the directories below it are of the same uid, gid and mode), " +
-                  "directories (list of absolute paths to create), capabilities (string)",
+        "groups": "list of structs: files (depset of File), prefix (removed from their short_path), to (absolute path), into (whether `to` is a directory and not the path of the only file), mode (int; 0 derives it from the executable bit), uid, gid, owned_below (absolute path or empty; it and the directories below it get the same uid, gid and mode), directories (list of absolute paths to create), capabilities (string)",
     },
 )
 
 LayerInfo = provider(
-    doc = "A layer of an image.",
+    doc = "Layer of an image.",
     fields = {
-        "blob": "File: the compressed tar",
+        "blob": "File: the compressed tar archive",
         "descriptor": "File: JSON with mediaType, digest, size, diffID and createdBy",
-        "tree": "File: JSON, the directories and links of the image up to this layer",
+        "tree": "File: JSON with the directories and links of the image up to this layer",
     },
 )
 
 PackagesInfo = provider(
     doc = "Debian packages of one architecture.",
     fields = {
-        "list": "File: JSON, the packages as multiarch.lock has them",
-        "debs": "depset of File: the packages, each called by its SHA-256",
+        "list": "File: JSON with the packages' entries in multiarch.lock",
+        "debs": "depset of File: the packages, each named after its SHA-256",
     },
 )
 
 BaseInfo = provider(
-    doc = "What an image for one platform stands on: layers that are made here, or an image from a registry.",
+    doc = "Base of an image for one platform: either layers built by Bazel, or an image from a registry.",
     fields = {
-        "layers": "dict of lists of LayerInfo from the bottom up, by how they are compressed (gzip, zstd); empty for an image",
-        "config": "File: JSON, the config of the base and what its layers are; None where it is no image",
-        "layout": "File: the OCI image layout (a directory) that has its layers; None where it is no image",
-        "tree": "File: JSON, its directories and links; None where it is no image",
+        "layers": "dict from compression (gzip, zstd) to a list of LayerInfo, from the bottom up; empty for an image from a registry",
+        "config": "File: JSON with the config and the layers of the base image; None for layers built by Bazel",
+        "layout": "File: the OCI image layout (a directory) with its layers; None for layers built by Bazel",
+        "tree": "File: JSON with its directories and links; None for layers built by Bazel",
     },
 )
 
 RecipeInfo = provider(
-    doc = "What an image for one platform is made of.",
+    doc = "Inputs of an image for one platform.",
     fields = {
         "platform": "string: the OCI platform, such as linux/arm/v7",
-        "settings": "File: JSON, the settings of the config and the annotations of the manifest",
-        "base": "BaseInfo of an image from a registry, whose layers are below the others; None where there is none",
+        "settings": "File: JSON with the settings of the config and the annotations of the manifest",
+        "base": "BaseInfo of a base image from a registry, whose layers are below the others, or None",
         "layers": "list of LayerInfo, from the bottom up",
-        "commit_time": "File: the workspace status that says when the image was made; None where it says nothing about it",
-        "status": "File: the workspace status for templates about the checkout; None if there are none",
-        "tag_prefix": "string: the prefix of the git tags that templates look at, or empty",
+        "commit_time": "File: the workspace status with the commit time; None if the creation time does not depend on it",
+        "status": "File: the workspace status for git templates; None if there are none",
+        "tag_prefix": "string: the prefix of the git tags that templates use, or empty",
     },
 )
 
 ImageInfo = provider(
-    doc = "An image for one platform.",
+    doc = "Image for one platform.",
     fields = {
         "platform": "string: the OCI platform, such as linux/arm/v7",
         "manifest": "File: the image manifest",
         "config": "File: the image config",
-        "descriptor": "File: JSON, the descriptor of the manifest",
-        "base": "BaseInfo of an image from a registry, whose layers are below the others; None where there is none",
+        "descriptor": "File: JSON with the descriptor of the manifest",
+        "base": "BaseInfo of a base image from a registry, whose layers are below the others, or None",
         "layers": "list of LayerInfo, from the bottom up",
     },
 )
 
 IndexInfo = provider(
-    doc = "An image index.",
+    doc = "Image index.",
     fields = {
         "index": "File: the image index",
-        "descriptor": "File: JSON, the descriptor of the index",
-        "digest": "File: the digest of the index, a line",
-        "images": "list of ImageInfo, in the order given",
+        "descriptor": "File: JSON with the descriptor of the index",
+        "digest": "File: one line with the digest of the index",
+        "images": "list of ImageInfo, in the order of the platforms argument",
     },
 )
 
 LayoutInfo = provider(
-    doc = "An image or index as a directory. It is made only for those who ask for it.",
+    doc = "Image or index as a directory. It is built only if requested.",
     fields = {
         "directory": "File: an OCI image layout (a directory)",
-        "name": "string: what the image is called",
+        "name": "string: the name of the image",
     },
 )
 
 DestinationInfo = provider(
-    doc = "Where an image goes.",
+    doc = "Destination of an image.",
     fields = {
-        "layout": "File: the OCI image layout of what goes there",
-        "name": "string: what the image is called",
-        "platform": "string: the platform where it is one image of an index, or empty",
+        "layout": "File: the OCI image layout to push",
+        "name": "string: the name of the image",
+        "platform": "string: the platform of a single image of an index, or empty",
         "repository": "string: the repository, or empty",
-        "tags": "File: the tags, one a line",
+        "tags": "File: the tags, one per line",
     },
 )

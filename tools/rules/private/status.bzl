@@ -1,4 +1,4 @@
-"""What the workspace status says about git, for tags and for `created = "commit"`."""
+"""Git keys of the workspace status, for tags, templates and `created = "commit"`."""
 
 load(":layer.bzl", "ASSEMBLE", "arguments", "assemble")
 
@@ -19,8 +19,8 @@ def _git_status_impl(ctx):
 
 git_status = rule(
     implementation = _git_status_impl,
-    doc = "The keys of the workspace status that begin with STABLE_GIT_. The others name who builds, and where: actions that read them " +
-          "would find nothing in anybody else's cache.",
+    doc = "Keys of the workspace status that start with STABLE_GIT_. The other keys contain the user and the host, so actions that read " +
+          "them would never hit a shared cache.",
     attrs = ASSEMBLE,
 )
 
@@ -28,6 +28,6 @@ GIT_STATUS = {
     "_git_status": attr.label(
         default = Label("//tools/rules/private:git_status"),
         allow_single_file = True,
-        doc = "What is known about git.",
+        doc = "Git keys of the workspace status.",
     ),
 }

@@ -1,4 +1,4 @@
-"""multiarch_tags: where an image goes, known only at the moment of pushing."""
+"""multiarch_tags: repository and tags of an image, expanded when it is pushed."""
 
 load(":layer.bzl", "ASSEMBLE", "arguments", "assemble")
 load(":providers.bzl", "DestinationInfo", "LayoutInfo")
@@ -16,14 +16,14 @@ def _tags_impl(ctx):
         args.add("-tag-prefix", ctx.attr.tag_prefix)
     args.add_all(ctx.attr.templates, before_each = "-template")
 
-    # Tags are not part of any image: they may depend on the commit without a rebuild of anything else.
+    # Tags are not part of the image, so they can depend on the commit without rebuilding anything else.
     args.add("-status", ctx.file._git_status)
     args.add("-out-tags", ctx.outputs.out)
     args.add("-out-references", ctx.outputs.references)
     assemble(
         ctx,
         mnemonic = "MultiarchTags",
-        message = "Filling tags %{label}",
+        message = "Expanding tags %{label}",
         inputs = [ctx.file._git_status],
         outputs = [ctx.outputs.out, ctx.outputs.references],
         args = args,
@@ -41,37 +41,38 @@ def _tags_impl(ctx):
 
 _tags = rule(
     implementation = _tags_impl,
-    doc = "Where an image goes.",
+    doc = "Repository and tags of an image.",
     attrs = {
-        "image": attr.label(mandatory = True, providers = [LayoutInfo], doc = "An image index, or one image of it."),
-        "repository": attr.string(doc = "The repository with its registry."),
-        "templates": attr.string_list(mandatory = True, doc = "The tags."),
-        "tag_prefix": attr.string(doc = "The prefix of the git tags that templates look at."),
-        "platform": attr.string(doc = "The platform, where image is one image of an index."),
-        "out": attr.output(mandatory = True, doc = "The tags, one a line."),
-        "references": attr.output(mandatory = True, doc = "The references, repository:tag, one a line."),
+        "image": attr.label(mandatory = True, providers = [LayoutInfo], doc = "Image index, or one image of it."),
+        "repository": attr.string(doc = "Repository, including the registry."),
+        "templates": attr.string_list(mandatory = True, doc = "Tag templates."),
+        "tag_prefix": attr.string(doc = "Prefix of the git tags that templates use."),
+        "platform": attr.string(doc = "Platform, if image is one image of an index."),
+        "out": attr.output(mandatory = True, doc = "The tags, one per line."),
+        "references": attr.output(mandatory = True, doc = "The references (repository:tag), one per line."),
     } | ASSEMBLE | GIT_STATUS,
     provides = [DestinationInfo],
 )
 
 def multiarch_tags(name, image, templates, repository = "", platform = "", tag_prefix = "", **kwargs):
-    """Says where an image goes: which repository, and which tags there.
+    """Declares the repository and the tags of an image.
 
-    `:name` is a file with a tag a line, as `remote_tags` of rules_oci's `oci_push` wants it; `:name.references` has
-    `repository:tag` a line, as `repo_tags` of `oci_load` does.
+    `:name` is a file with one tag per line, for `remote_tags` of rules_oci's `oci_push`. `:name.references` has one
+    `repository:tag` per line, for `repo_tags` of `oci_load`.
 
     Args:
-        name: of the target.
-        image: label of an image index, or of one image of it.
-        templates: the tags. They may say `{{.Git.Commit}}`, `{{.Git.ShortCommit}}`, `{{.Git.Branch}}`, `{{.Git.Tag}}`, and
-            what else multiarch.yaml allows; it is filled in from the workspace status (`--workspace_status_command`), whose
-            keys are STABLE_GIT_COMMIT, STABLE_GIT_BRANCH, STABLE_GIT_TAG, STABLE_GIT_DESCRIBE, STABLE_GIT_COMMIT_TIME and
-            STABLE_GIT_DIRTY. A tag that is empty is left out, such as `{{.Git.Tag}}` of a commit that has no tag.
-        repository: the repository with its registry. Without it, references begin with the image's name.
-        platform: the OCI platform, where image is one image of an index.
-        tag_prefix: the prefix of the git tags that `{{.Git.Tag}}` and `{{.Git.Describe}}` look at, such as `server/`. The keys
-            of the workspace status are then STABLE_GIT_TAG_SERVER_2F and STABLE_GIT_DESCRIBE_SERVER_2F.
-        **kwargs: visibility, tags, testonly.
+        name: Name of the target.
+        image: Label of an image index, or of one image of it.
+        templates: Tags, which may contain templates such as `{{.Git.Commit}}`, `{{.Git.ShortCommit}}`, `{{.Git.Branch}}`,
+            `{{.Git.Tag}}` and the others that `multiarch.yaml` allows. They are expanded from the workspace status
+            (`--workspace_status_command`): STABLE_GIT_COMMIT, STABLE_GIT_BRANCH, STABLE_GIT_TAG, STABLE_GIT_DESCRIBE,
+            STABLE_GIT_COMMIT_TIME and STABLE_GIT_DIRTY. Empty tags are left out, such as `{{.Git.Tag}}` of a commit without
+            a tag.
+        repository: Repository, including the registry. Without it, references start with the image's name.
+        platform: OCI platform, if `image` is one image of an index.
+        tag_prefix: Prefix of the git tags that `{{.Git.Tag}}` and `{{.Git.Describe}}` use, such as `server/`. The keys of the
+            workspace status are then STABLE_GIT_TAG_SERVER_2F and STABLE_GIT_DESCRIBE_SERVER_2F.
+        **kwargs: `visibility`, `tags` and `testonly`.
     """
     _tags(
         name = name,

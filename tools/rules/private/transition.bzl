@@ -1,4 +1,4 @@
-"""From the configuration of whoever asks for an image to that of one of its platforms."""
+"""Transition from the configuration of an image index to that of one of its platforms."""
 
 def _to_platform(_settings, attr):
     return {"//command_line_option:platforms": str(attr.target)}

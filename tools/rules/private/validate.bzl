@@ -1,4 +1,4 @@
-"""Validation actions: images are verified whenever they are built, and no other action waits for that or reads a layer."""
+"""Validation actions: every build verifies its images. No other action waits for them."""
 
 load(":layer.bzl", "arguments")
 
@@ -7,20 +7,20 @@ VALIDATE = {
         default = Label("//tools/examine/validate"),
         executable = True,
         cfg = "exec",
-        doc = "The program that verifies images.",
+        doc = "Program that verifies images.",
     ),
 }
 
 def validate(ctx, image, allow):
-    """Declares the action that verifies an image. Its output belongs into the output group _validation.
+    """Declares the action that verifies an image. Its output belongs in the output group _validation.
 
     Args:
         ctx: the rule's context.
         image: ImageInfo.
-        allow: list of the kinds of problems that the image may have.
+        allow: list of the kinds of findings to accept.
 
     Returns:
-        File, written once the image is verified.
+        File, written after the image has been verified.
     """
     out = ctx.actions.declare_file(ctx.label.name + ".verified")
     args = arguments(ctx, "-image=" + ctx.attr.image)

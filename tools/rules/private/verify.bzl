@@ -1,4 +1,4 @@
-"""The test that every image comes with."""
+"""verify_test: verifies all images of an index."""
 
 load(":launch.bzl", "MULTIARCH", "launch")
 load(":providers.bzl", "LayoutInfo")
@@ -8,11 +8,11 @@ def _verify_test_impl(ctx):
 
 verify_test = rule(
     implementation = _verify_test_impl,
-    doc = "Proves of every image of an index that its descriptor, its config and its binaries say the same platform, and more; " +
+    doc = "Checks, among other things, that descriptor, config and binaries of every image of an index have the same platform; " +
           "see `multiarch verify --help`.",
     attrs = {
         "image": attr.label(mandatory = True, providers = [LayoutInfo], doc = "The image index."),
-        "data": attr.label_list(allow_files = True, doc = "What args name."),
+        "data": attr.label_list(allow_files = True, doc = "Files that args refer to."),
     } | MULTIARCH,
     test = True,
 )

@@ -1,10 +1,10 @@
-"""What the actions of an image read, and what its images share."""
+"""Tests of the actions of an image: what they read, and which layers platforms share."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//tools/rules:defs.bzl", "ImageInfo", "IndexInfo")
 
 def _ours(env):
-    """Returns the target's own actions, by mnemonic, and asserts what holds of all of them."""
+    """Returns the target's own actions by mnemonic, after checking their environment and program."""
     by = {}
     for action in analysistest.target_actions(env):
         if not action.mnemonic.startswith("Multiarch"):
@@ -12,19 +12,19 @@ def _ours(env):
         by.setdefault(action.mnemonic, []).append(action)
         asserts.equals(env, {}, action.env)
         program = "validate" if action.mnemonic == "MultiarchVerify" else "assemble"
-        asserts.true(env, action.argv[0].split("/")[-1].startswith(program), "no shell, but " + action.argv[0])
+        asserts.true(env, action.argv[0].split("/")[-1].startswith(program), "action does not run the assembler directly: " + action.argv[0])
     return by
 
 def _reads_no_blob(env, action):
     for file in action.inputs.to_list():
-        asserts.false(env, file.basename.endswith((".tar.gz", ".tar.zst")), "metadata is made of descriptors, not of " + file.path)
+        asserts.false(env, file.basename.endswith((".tar.gz", ".tar.zst")), "metadata must be built from descriptors, but reads " + file.path)
 
 def _image_actions_impl(ctx):
     env = analysistest.begin(ctx)
     by = _ours(env)
     asserts.equals(env, ["MultiarchImage", "MultiarchLayer", "MultiarchLayout", "MultiarchVerify"], sorted(by))
     asserts.equals(env, 1, len(by["MultiarchImage"]))
-    asserts.equals(env, 1, len(by["MultiarchLayer"]), "only the program's layer is the image's own")
+    asserts.equals(env, 1, len(by["MultiarchLayer"]), "the image must declare only the program's layer itself")
     _reads_no_blob(env, by["MultiarchImage"][0])
     _reads_no_blob(env, by["MultiarchLayer"][0])
     target = analysistest.target_under_test(env)
@@ -43,8 +43,8 @@ def _index_actions_impl(ctx):
     _reads_no_blob(env, by["MultiarchIndex"][0])
     amd64, arm64 = analysistest.target_under_test(env)[IndexInfo].images
     asserts.equals(env, ["linux/amd64", "linux/arm64"], [amd64.platform, arm64.platform])
-    asserts.equals(env, amd64.layers[:2], arm64.layers[:2], "the base and the files are the same")
-    asserts.false(env, amd64.layers[2] == arm64.layers[2], "each has its own program")
+    asserts.equals(env, amd64.layers[:2], arm64.layers[:2], "the platforms must share the base and the files")
+    asserts.false(env, amd64.layers[2] == arm64.layers[2], "each platform must have its own program")
     return analysistest.end(env)
 
 index_actions_test = analysistest.make(_index_actions_impl)

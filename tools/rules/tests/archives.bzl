@@ -1,4 +1,4 @@
-"""Where packages are fetched from: what tools/base/debian does for the embedded engine."""
+"""Tests of package URLs, which must match those of tools/base/debian in the embedded engine."""
 
 load("@bazel_skylib//lib:unittest.bzl", "asserts", "unittest")
 load("//tools/rules/private:archives.bzl", "archives", "package_urls", "snapshot_times")
