@@ -23,16 +23,22 @@ const module = "github.com/multiarch-build/multiarch/"
 var mayImport = map[string][]string{
 	"tools/arch": {"tools/spec/suggest"},
 
-	"tools/internal/git":       {"tools/spec/config"},
-	"tools/internal/httplimit": {},
-	"tools/internal/inputfile": {},
-	"tools/internal/memo":      {},
+	"tools/internal/atomicfile": {},
+	"tools/internal/git":        {"tools/spec/config"},
+	"tools/internal/httplimit":  {},
+	"tools/internal/inputfile":  {},
+	"tools/internal/memo":       {},
 
-	"tools/oci/filecap":                 {"tools/spec/suggest"},
-	"tools/oci/image":                   {"tools/arch", "tools/oci/layer", "tools/spec/suggest"},
-	"tools/oci/indexjson":               {},
-	"tools/oci/join":                    {"tools/arch", "tools/oci/indexjson", "tools/spec/suggest"},
-	"tools/oci/layer":                   {"tools/oci/filecap", "tools/oci/rootfs"},
+	"tools/oci/content":             {"tools/arch", "tools/oci/indexjson"},
+	"tools/oci/content/contenttest": {"tools/arch", "tools/oci/content"},
+	"tools/oci/filecap":             {"tools/spec/suggest"},
+	"tools/oci/image":               {"tools/arch", "tools/oci/layer", "tools/spec/suggest"},
+	"tools/oci/indexjson":           {},
+	"tools/oci/join":                {"tools/arch", "tools/oci/indexjson", "tools/spec/suggest"},
+	"tools/oci/layer":               {"tools/oci/filecap", "tools/oci/rootfs"},
+	"tools/oci/layout": {
+		"tools/internal/atomicfile", "tools/internal/inputfile", "tools/oci/content", "tools/oci/indexjson",
+	},
 	"tools/oci/manifest":                {},
 	"tools/oci/reference":               {},
 	"tools/oci/reference/referencetest": {},
@@ -63,14 +69,14 @@ var mayImport = map[string][]string{
 
 	"tools/build": {
 		"tools/arch", "tools/internal/inputfile", "tools/internal/memo", "tools/oci/filecap", "tools/oci/image",
-		"tools/oci/layer", "tools/oci/rootfs", "tools/spec/config", "tools/spec/lock", "tools/spec/plan",
+		"tools/oci/layer", "tools/oci/layout", "tools/oci/rootfs", "tools/spec/config", "tools/spec/lock", "tools/spec/plan",
 		"tools/base/debian", "tools/base/static", "tools/build/cache", "tools/build/gobuild",
 	},
 	"tools/build/cache":   {},
 	"tools/build/gobuild": {"tools/arch", "tools/internal/inputfile", "tools/build/cache"},
 
 	"tools/bazel": {
-		"tools/arch", "tools/internal/inputfile", "tools/oci/image", "tools/oci/reference", "tools/spec/config",
+		"tools/arch", "tools/internal/inputfile", "tools/oci/image", "tools/oci/layout", "tools/oci/reference", "tools/spec/config",
 		"tools/spec/lock", "tools/spec/plan", "tools/base/static",
 	},
 	"tools/bazel/gazelle": {"tools/spec/config", "tools/bazel"},
@@ -81,7 +87,8 @@ var mayImport = map[string][]string{
 	},
 
 	"tools/publish": {
-		"tools/arch", "tools/internal/inputfile", "tools/oci/indexjson", "tools/oci/registry", "tools/spec/suggest",
+		"tools/arch", "tools/internal/atomicfile", "tools/oci/content", "tools/oci/layout", "tools/oci/registry",
+		"tools/spec/suggest",
 	},
 
 	"tools/examine/validate": {"tools/spec/finding", "tools/inspect"},
@@ -102,7 +109,8 @@ var mayImport = map[string][]string{
 		"tools/arch", "tools/internal/git", "tools/internal/inputfile", "tools/oci/image", "tools/oci/join",
 		"tools/oci/reference", "tools/oci/registry", "tools/spec/config", "tools/spec/finding", "tools/spec/lock",
 		"tools/spec/plan", "tools/spec/suggest", "tools/base/debian", "tools/base/pull", "tools/base/static",
-		"tools/build", "tools/build/cache", "tools/build/gobuild", "tools/bazel", "tools/publish", "tools/inspect",
+		"tools/build", "tools/build/cache", "tools/build/gobuild", "tools/bazel", "tools/oci/content", "tools/oci/layout",
+		"tools/publish", "tools/inspect",
 		"tools/run", "tools/run/smoke", "tools/ci",
 	},
 
@@ -116,8 +124,8 @@ var mayImport = map[string][]string{
 // withoutRegistries are the packages that must work where there is no network: not even indirectly may they know how
 // to reach a registry.
 var withoutRegistries = []string{
-	"tools/arch", "tools/oci/layer", "tools/oci/image", "tools/oci/join", "tools/spec/config", "tools/spec/lock", "tools/spec/plan",
-	"tools/base/static", "tools/build", "tools/build/cache", "tools/build/gobuild", "tools/bazel", "tools/assemble", "tools/run",
+	"tools/arch", "tools/oci/layer", "tools/oci/image", "tools/oci/join", "tools/oci/content", "tools/oci/layout",
+	"tools/spec/config", "tools/spec/lock", "tools/spec/plan", "tools/base/static", "tools/build", "tools/build/cache", "tools/build/gobuild", "tools/bazel", "tools/assemble", "tools/run",
 }
 
 type listed struct {

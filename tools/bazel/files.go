@@ -13,6 +13,7 @@ import (
 	"github.com/bazelbuild/bazel-gazelle/label"
 	"github.com/bazelbuild/bazel-gazelle/rule"
 
+	"github.com/multiarch-build/multiarch/tools/oci/layout"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
@@ -313,7 +314,7 @@ const gitFolder = ".git"
 
 // isLayout tells whether multiarch build wrote a directory, as layer.Collect does.
 func (t *resolver) isLayout(dir string) bool {
-	for _, name := range []string{".multiarch.lock", "oci-layout"} {
+	for _, name := range []string{layout.LockFile, layout.MarkerFile} {
 		if _, err := os.Lstat(t.ws.abs(path.Join(dir, name))); err != nil {
 			return false
 		}

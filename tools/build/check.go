@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
+	"github.com/multiarch-build/multiarch/tools/oci/layout"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
@@ -34,7 +36,7 @@ func Check(c *config.Config, p *plan.Plan, dir, output string) error {
 				key := fmt.Sprintf("%q", []any{f.From, f.To, f.Glob})
 				err, known := checked[key]
 				if !known {
-					err = check(tree, layer.Source{From: f.From, To: f.To, Glob: f.Glob}, output)
+					err = check(tree, layer.Source{From: f.From, To: f.To, Glob: f.Glob, Refuse: layout.Refuse(f.From)}, output)
 					checked[key] = err
 				}
 				if err != nil {
@@ -50,8 +52,8 @@ func Check(c *config.Config, p *plan.Plan, dir, output string) error {
 }
 
 func check(tree *os.Root, s layer.Source, output string) error {
-	if output != "" && s.Takes(output) {
-		return &layer.LayoutError{From: s.From, Dir: output, Output: true}
+	if output != "" && slices.ContainsFunc(layout.Files(output), s.Takes) {
+		return &layout.SourceError{From: s.From, Dir: output, Output: true}
 	}
 	return layer.Check(tree, s)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/filecap"
 	"github.com/multiarch-build/multiarch/tools/oci/image"
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
+	"github.com/multiarch-build/multiarch/tools/oci/layout"
 	"github.com/multiarch-build/multiarch/tools/oci/rootfs"
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
@@ -78,6 +79,7 @@ func (l *layers) collect(tree *os.Root, c plan.Child) ([]layer.Entry, error) {
 		entries, err := l.collected.Get(fmt.Sprintf("%#v", source), func() ([]layer.Entry, error) {
 			l.slots <- struct{}{}
 			defer func() { <-l.slots }()
+			source.Refuse = layout.Refuse(f.From) // not part of the key
 			return layer.Collect(tree, source)
 		})
 		if err != nil {

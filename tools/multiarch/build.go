@@ -15,8 +15,9 @@ import (
 	"github.com/multiarch-build/multiarch/tools/build"
 	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
+	"github.com/multiarch-build/multiarch/tools/oci/content"
 	"github.com/multiarch-build/multiarch/tools/oci/image"
-	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/oci/layout"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
@@ -83,7 +84,7 @@ image: skopeo inspect oci:dist:hello. Prints a line an image: its name and the d
 			for name := range project.config.Images {
 				keep = append(keep, name)
 			}
-			if err := publish.Layout(cmd.Context(), output, published(results), keep); err != nil {
+			if err := layout.Write(cmd.Context(), output, published(results), keep); err != nil {
 				return fmt.Errorf("writing %s: %w", output, err)
 			}
 			if err := a.tables(cmd.Context(), results); err != nil {
@@ -187,10 +188,10 @@ func (a *app) tables(ctx context.Context, results []build.Result) error {
 	return nil
 }
 
-func published(results []build.Result) []publish.Image {
-	images := make([]publish.Image, len(results))
+func published(results []build.Result) []content.Image {
+	images := make([]content.Image, len(results))
 	for i, r := range results {
-		images[i] = publish.Image{Name: r.Name, Index: r.Index}
+		images[i] = content.Image{Name: r.Name, Index: r.Index}
 	}
 	return images
 }

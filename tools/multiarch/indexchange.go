@@ -15,7 +15,9 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/build"
 	"github.com/multiarch-build/multiarch/tools/inspect"
+	"github.com/multiarch-build/multiarch/tools/oci/content"
 	"github.com/multiarch-build/multiarch/tools/oci/join"
+	"github.com/multiarch-build/multiarch/tools/oci/layout"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/publish"
 )
@@ -125,10 +127,11 @@ func (c *indexChange) change() error {
 // isOvertaken reports whether an index was not written, or not for long, because another process came between.
 func isOvertaken(err error) bool {
 	var (
-		changed   *publish.ChangedError
+		entry     *layout.ChangedError
+		tag       *publish.ChangedError
 		overtaken *publish.OvertakenError
 	)
-	return errors.As(err, &changed) || errors.As(err, &overtaken)
+	return errors.As(err, &entry) || errors.As(err, &tag) || errors.As(err, &overtaken)
 }
 
 // standingIndex is what TARGET is.
@@ -156,7 +159,7 @@ func (t target) isNewLayout() bool {
 	if t.dir == "" {
 		return false
 	}
-	_, err := os.Stat(filepath.Join(t.dir, "oci-layout"))
+	_, err := os.Stat(filepath.Join(t.dir, layout.MarkerFile))
 	return errors.Is(err, os.ErrNotExist)
 }
 
@@ -186,11 +189,11 @@ func (c *indexChange) write(j *joined, onto *standingIndex) ([]string, error) {
 	}
 	t := c.request.target
 	if t.dir != "" {
-		image := publish.Image{Name: t.name, Index: j.Index, Present: j.Present, Annotations: c.request.entryAnnotations}
+		image := content.Image{Name: t.name, Index: j.Index, Present: j.Present, Annotations: c.request.entryAnnotations}
 		if onto == nil {
-			err = publish.AddToLayout(c.cmd.Context(), t.dir, []publish.Image{image})
+			err = layout.Add(c.cmd.Context(), t.dir, []content.Image{image})
 		} else {
-			err = publish.ReplaceInLayout(c.cmd.Context(), t.dir, image, onto.digest)
+			err = layout.Replace(c.cmd.Context(), t.dir, image, onto.digest)
 		}
 		return []string{t.given + "@" + digest.String()}, err
 	}

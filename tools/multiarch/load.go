@@ -15,6 +15,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
+	"github.com/multiarch-build/multiarch/tools/oci/content"
 	"github.com/multiarch-build/multiarch/tools/publish"
 )
 
@@ -92,7 +93,7 @@ func (a *app) loadArchive(cmd *cobra.Command, loader publish.Loader, input strin
 	if err != nil {
 		return err
 	}
-	var images []publish.Image
+	var images []content.Image
 	loader.References = map[string][]string{}
 	for _, s := range stored {
 		defer func() { err = errors.Join(err, s.Close()) }()
@@ -100,7 +101,7 @@ func (a *app) loadArchive(cmd *cobra.Command, loader publish.Loader, input strin
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.Name, err)
 		}
-		images = append(images, publish.Image{Name: s.Name, Index: index})
+		images = append(images, content.Image{Name: s.Name, Index: index})
 		loader.References[s.Name] = s.Names
 	}
 	return a.loadInto(cmd, loader, images)
@@ -156,7 +157,7 @@ func indexOf(s *inspect.Source) (v1.ImageIndex, error) {
 }
 
 // loadInto loads images and says what they are called.
-func (a *app) loadInto(cmd *cobra.Command, loader publish.Loader, images []publish.Image) error {
+func (a *app) loadInto(cmd *cobra.Command, loader publish.Loader, images []content.Image) error {
 	loaded, err := loader.Load(cmd.Context(), images)
 	for _, ref := range loaded.References {
 		a.terminal.result("%s", ref)

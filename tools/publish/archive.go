@@ -2,23 +2,18 @@ package publish
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/internal/atomicfile"
+	"github.com/multiarch-build/multiarch/tools/oci/content"
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
@@ -45,7 +40,7 @@ type Archive struct {
 }
 
 // Write writes the archive to w. Content is streamed: each layer is opened once, when its turn has come.
-func (a Archive) Write(ctx context.Context, w io.Writer, images []Image) error {
+func (a Archive) Write(ctx context.Context, w io.Writer, images []content.Image) error {
 	entries, err := a.entries(images)
 	if err != nil {
 		return err
@@ -57,14 +52,12 @@ func (a Archive) Write(ctx context.Context, w io.Writer, images []Image) error {
 }
 
 // WriteFile writes the archive to the file at path, which it replaces when the archive is complete.
-func (a Archive) WriteFile(ctx context.Context, path string, images []Image) error {
+func (a Archive) WriteFile(ctx context.Context, path string, images []content.Image) error {
 	entries, err := a.entries(images)
 	if err != nil {
 		return err
 	}
-	// Unlike in a layout, nobody holds a lock here.
-	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text())
-	err = writeFile(temp, path, func(f *os.File) error { return writeTar(ctx, f, entries) })
+	err = atomicfile.Write(path, 0o644, func(w io.Writer) error { return writeTar(ctx, w, entries) })
 	if err != nil {
 		return fmt.Errorf("writing the %s archive %s: %w", a.Format, path, err)
 	}
@@ -74,15 +67,15 @@ func (a Archive) WriteFile(ctx context.Context, path string, images []Image) err
 // entry is a file of the archive, or a directory where its path ends in a slash.
 type entry struct {
 	path string
-	file
+	content.File
 }
 
-func (a Archive) entries(images []Image) ([]entry, error) {
-	if err := checkNames(images); err != nil {
+func (a Archive) entries(images []content.Image) ([]entry, error) {
+	if err := content.CheckNames(images); err != nil {
 		return nil, err
 	}
-	images = slices.SortedFunc(slices.Values(images), func(x, y Image) int { return strings.Compare(x.Name, y.Name) })
-	var entries map[string]file
+	images = slices.SortedFunc(slices.Values(images), func(x, y content.Image) int { return strings.Compare(x.Name, y.Name) })
+	var entries map[string]content.File
 	var err error
 	switch a.Format {
 	case OCI:
@@ -129,21 +122,10 @@ func (a Archive) tags(image string) ([]name.Tag, error) {
 	return tags, nil
 }
 
-// literal is a file whose content is known.
-func literal(where string, content []byte) file {
-	sum := sha256.Sum256(content)
-	return file{
-		digest: v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])},
-		size:   int64(len(content)),
-		where:  where,
-		open:   func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil },
-	}
-}
-
 func writeTar(ctx context.Context, w io.Writer, entries []entry) error {
 	tw := tar.NewWriter(w)
 	for _, e := range entries {
-		h := &tar.Header{Name: e.path, Typeflag: tar.TypeReg, Mode: 0o644, Size: e.size, Format: tar.FormatUSTAR}
+		h := &tar.Header{Name: e.path, Typeflag: tar.TypeReg, Mode: 0o644, Size: e.Size, Format: tar.FormatUSTAR}
 		if strings.HasSuffix(e.path, "/") {
 			h.Typeflag, h.Mode = tar.TypeDir, 0o755
 		}
@@ -153,8 +135,8 @@ func writeTar(ctx context.Context, w io.Writer, entries []entry) error {
 		if h.Typeflag == tar.TypeDir {
 			continue
 		}
-		if err := copyVerified(ctx, tw, e.file); err != nil {
-			return fmt.Errorf("%s: %w", e.where, err)
+		if err := e.CopyTo(ctx, tw); err != nil {
+			return fmt.Errorf("%s: %w", e.Label, err)
 		}
 	}
 	return tw.Close()

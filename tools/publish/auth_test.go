@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
 	"github.com/multiarch-build/multiarch/tools/publish"
 )
 
@@ -119,8 +120,8 @@ func dockerConfig(t testing.TB, config string) {
 }
 
 func TestPushAuthenticates(t *testing.T) {
-	base := newLayer(t, "base", 100_000)
-	hello, py := service(t, "hello", []v1.Layer{base}, amd64, arm64), service(t, "py-app", []v1.Layer{base}, amd64)
+	base := contenttest.NewLayer(t, "base", 100_000)
+	hello, py := contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64), contenttest.Service(t, "py-app", []v1.Layer{base}, contenttest.AMD64)
 	registries := map[string]func(http.Handler) http.Handler{
 		"basic":              basic,
 		"bearer":             func(next http.Handler) http.Handler { return &tokens{next: next, uses: 1_000_000} },
@@ -136,8 +137,8 @@ func TestPushAuthenticates(t *testing.T) {
 		both := func(t *testing.T, l *loopback) {
 			_, err := push(t, client, target(l, hello, "latest"), target(l, py, "latest"))
 			require.NoError(t, err)
-			assert.Equal(t, digestOf(t, hello.Index), l.digest(t, "hello:latest"))
-			assert.Equal(t, digestOf(t, py.Index), l.digest(t, "py-app:latest"))
+			assert.Equal(t, contenttest.DigestOf(t, hello.Index), l.digest(t, "hello:latest"))
+			assert.Equal(t, contenttest.DigestOf(t, py.Index), l.digest(t, "py-app:latest"))
 			assert.Equal(t, []string{"py-app from hello"}, l.mounts)
 		}
 		t.Run(name+", config.json", func(t *testing.T) {
@@ -170,8 +171,8 @@ func TestPushAuthenticates(t *testing.T) {
 // TestPushWithoutLeaveToMount pushes what stands in a repository, too, of which a registry's tokens say that this login may
 // not read it. Its bytes are at hand.
 func TestPushWithoutLeaveToMount(t *testing.T) {
-	base := newLayer(t, "base", 100_000)
-	hello := service(t, "hello", []v1.Layer{base}, amd64, arm64)
+	base := contenttest.NewLayer(t, "base", 100_000)
+	hello := contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64)
 	l := newLoopback(t, func(next http.Handler) http.Handler {
 		return &tokens{next: next, uses: 1_000_000, private: "bases/private"}
 	})
@@ -179,9 +180,9 @@ func TestPushWithoutLeaveToMount(t *testing.T) {
 	private, err := name.NewRepository(l.host + "/bases/private")
 	require.NoError(t, err)
 	goal := target(l, hello, "latest")
-	goal.Sources = map[v1.Hash]name.Repository{digestOf(t, base): private}
+	goal.Sources = map[v1.Hash]name.Repository{contenttest.DigestOf(t, base): private}
 	_, err = push(t, quick, goal)
 	require.NoError(t, err)
-	assert.Equal(t, digestOf(t, hello.Index), l.digest(t, "hello:latest"))
+	assert.Equal(t, contenttest.DigestOf(t, hello.Index), l.digest(t, "hello:latest"))
 	assert.Empty(t, l.mounts)
 }

@@ -40,7 +40,7 @@ func (p *push) stock(ctx context.Context, progress func(string, int64, int64)) e
 			}
 			work.add(to.repo, func(ctx context.Context) error {
 				err := p.client.Retry(ctx, func(ctx context.Context) error {
-					layer, err := p.puller.Layer(ctx, to.repo.Digest(c.digest.String()))
+					layer, err := p.puller.Layer(ctx, to.repo.Digest(c.Digest.String()))
 					if err == nil {
 						to.there, err = partial.Exists(layer)
 						to.missing = err == nil && !to.there
@@ -52,7 +52,7 @@ func (p *push) stock(ctx context.Context, progress func(string, int64, int64)) e
 					return nil
 				}
 				if err != nil && !absent(err) {
-					return fmt.Errorf("%s: asking %s for it: %w", c.where, to.repo, err)
+					return fmt.Errorf("%s: asking %s for it: %w", c.Label, to.repo, err)
 				}
 				return nil
 			})
@@ -78,9 +78,9 @@ func (c *consignment) route() ([]shipment, error) {
 			all = append(all, shipment{consignment: c, to: to, from: holder, after: true, missing: to.missing && held >= 0})
 		default:
 			s := shipment{consignment: c, to: to, missing: to.missing}
-			layer, err := c.layer()
+			layer, err := c.Layer()
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", c.where, err)
+				return nil, fmt.Errorf("%s: %w", c.Label, err)
 			}
 			if source, ok := c.mountable(layer, to.repo); ok {
 				s.from = &source
@@ -108,9 +108,9 @@ func (p *push) blobs(ctx context.Context) error {
 		for _, s := range route {
 			work := func(ctx context.Context) error { return p.ship(ctx, s) }
 			if s.after {
-				rest.sized(s.to.repo, s.size, work) // a registry that does not mount it is sent it
+				rest.sized(s.to.repo, s.Size, work) // a registry that does not mount it is sent it
 			} else {
-				first.sized(s.to.repo, s.size, work)
+				first.sized(s.to.repo, s.Size, work)
 			}
 		}
 	}
@@ -122,9 +122,9 @@ func (p *push) blobs(ctx context.Context) error {
 
 // ship sends or mounts a blob. A registry that does not mount it is sent it.
 func (p *push) ship(ctx context.Context, s shipment) error {
-	layer, err := s.layer()
+	layer, err := s.Layer()
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.where, err)
+		return fmt.Errorf("%s: %w", s.Label, err)
 	}
 	counted := &countedLayer{Layer: bare(layer), m: p.meter, to: s.to}
 	if sources := s.origins(layer); len(sources) > 0 {
@@ -132,12 +132,12 @@ func (p *push) ship(ctx context.Context, s shipment) error {
 	}
 	upload := v1.Layer(counted)
 	if s.from != nil {
-		upload = &remote.MountableLayer{Layer: upload, Reference: s.from.Digest(s.digest.String())}
+		upload = &remote.MountableLayer{Layer: upload, Reference: s.from.Digest(s.Digest.String())}
 	}
 	missing := s.missing
 	err = p.upload(ctx, func(ctx context.Context) error {
 		if missing { // the first time; after that, an attempt that failed may have stored it
-			ctx, missing = registry.Missing(ctx, s.digest.String()), false
+			ctx, missing = registry.Missing(ctx, s.Digest.String()), false
 		}
 		return p.pusher.Upload(ctx, s.to.repo, upload)
 	})
@@ -146,7 +146,7 @@ func (p *push) ship(ctx context.Context, s shipment) error {
 		err = p.upload(ctx, func(ctx context.Context) error { return p.sender.Upload(ctx, s.to.repo, counted) })
 	}
 	if err != nil {
-		return fmt.Errorf("%s: uploading it to %s: %w", s.where, s.to.repo, err)
+		return fmt.Errorf("%s: uploading it to %s: %w", s.Label, s.to.repo, err)
 	}
 	p.meter.finish(s.to)
 	return nil

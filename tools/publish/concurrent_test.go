@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/oci/content"
+	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/oci/registry/registrytest"
 	"github.com/multiarch-build/multiarch/tools/publish"
@@ -47,21 +49,21 @@ func TestAnotherReleaseComesInBetween(t *testing.T) {
 	require.ErrorAs(t, err, &overtaken)
 	require.Len(t, overtaken.Tags, 1)
 	assert.Equal(t, a.host+"/hello:latest", overtaken.Tags[0].Reference)
-	assert.Equal(t, digestOf(t, other.Index), overtaken.Tags[0].Now)
+	assert.Equal(t, contenttest.DigestOf(t, other.Index), overtaken.Tags[0].Now)
 	assert.True(t, overtaken.Mixed)
-	assert.ErrorContains(t, err, "another release came in between: "+a.host+"/hello:latest is now "+digestOf(t, other.Index).String())
+	assert.ErrorContains(t, err, "another release came in between: "+a.host+"/hello:latest is now "+contenttest.DigestOf(t, other.Index).String())
 	var partial *publish.PushError
 	require.ErrorAs(t, err, &partial)
 	assert.Len(t, partial.Overtaken, 1)
 	assert.Len(t, partial.Moved, 2*tagsEach-1, "nothing is put back")
 	assert.Contains(t, partial.Hint(), "those of two releases")
-	assert.Equal(t, digestOf(t, other.Index), a.digest(t, "hello:latest"), "what others have published stays")
+	assert.Equal(t, contenttest.DigestOf(t, other.Index), a.digest(t, "hello:latest"), "what others have published stays")
 }
 
 // TestATagIsDeletedInBetween finds out that a tag is gone.
 func TestATagIsDeletedInBetween(t *testing.T) {
 	l := newLoopback(t, nil)
-	hello := service(t, "hello", nil, amd64)
+	hello := contenttest.Service(t, "hello", nil, contenttest.AMD64)
 	reads := 0
 	l.Choose(func(r faulty.Request) faulty.Fault {
 		if r.Name == "HEAD /v2/hello/manifests/latest" {
@@ -91,7 +93,7 @@ func TestLateReads(t *testing.T) {
 			return nil
 		}
 		return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
-			w.Header().Set("Docker-Content-Digest", digestOf(t, older.Index).String())
+			w.Header().Set("Docker-Content-Digest", contenttest.DigestOf(t, older.Index).String())
 			w.Header().Set("Content-Type", string(types.OCIImageIndex))
 			w.Header().Set("Content-Length", "10")
 		}
@@ -109,11 +111,11 @@ func TestConcurrentReleases(t *testing.T) {
 	if registrytest.Full() {
 		rounds = 12
 	}
-	var versions [releases][]publish.Image
+	var versions [releases][]content.Image
 	for n := range versions {
 		for _, name := range []string{"api", "worker", "job"} {
-			layer := newLayer(t, fmt.Sprint(name, n), 2000)
-			versions[n] = append(versions[n], publish.Image{Name: name, Index: newIndex(t, child{amd64, []v1.Layer{layer}}, child{arm64, []v1.Layer{layer}})})
+			layer := contenttest.NewLayer(t, fmt.Sprint(name, n), 2000)
+			versions[n] = append(versions[n], content.Image{Name: name, Index: contenttest.NewIndex(t, contenttest.Child{Platform: contenttest.AMD64, Layers: []v1.Layer{layer}}, contenttest.Child{Platform: contenttest.ARM64, Layers: []v1.Layer{layer}})})
 		}
 	}
 	for _, kind := range registrytest.Kinds() {
@@ -159,7 +161,7 @@ func TestConcurrentReleases(t *testing.T) {
 						require.NoError(t, validate.Index(index))
 						owner := -1
 						for n := range versions {
-							if digestOf(t, versions[n][i].Index) == digestOf(t, index) {
+							if contenttest.DigestOf(t, versions[n][i].Index) == contenttest.DigestOf(t, index) {
 								owner = n
 							}
 						}

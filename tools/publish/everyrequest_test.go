@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/oci/content"
+	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/oci/registry/registrytest"
 	"github.com/multiarch-build/multiarch/tools/publish"
@@ -69,12 +71,12 @@ func (o oneRequest) fails(e extent, fault faulty.Fault) func(faulty.Request) fau
 // has the connection break before and after the registry has carried it out, and the login die from each of them on.
 func TestReleaseIsAllOrNothing(t *testing.T) {
 	// Small images: what is tried out is every kind of request, in every repository of both registries.
-	base := newLayer(t, "base", 1000)
+	base := contenttest.NewLayer(t, "base", 1000)
 	r := newRelease(t)
-	r.images = []publish.Image{
-		service(t, "hello", []v1.Layer{base}, amd64, arm64),
-		{Name: "py-app", Index: newIndex(t, child{amd64, []v1.Layer{base}})},
-		{Name: "job", Index: newIndex(t, child{arm64, nil})},
+	r.images = []content.Image{
+		contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64),
+		{Name: "py-app", Index: contenttest.NewIndex(t, contenttest.Child{Platform: contenttest.AMD64, Layers: []v1.Layer{base}})},
+		{Name: "job", Index: contenttest.NewIndex(t, contenttest.Child{Platform: contenttest.ARM64, Layers: nil})},
 	}
 	a, b, targets := r.start(t)
 	_, err := push(t, quick, targets...)

@@ -1,18 +1,22 @@
 package publish_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/oci/content"
+	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/publish"
 	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
@@ -31,13 +35,13 @@ var faults = map[string]faulty.Fault{
 }
 
 // twoPlatforms is what all these tests push, over an older index of the same tag.
-func twoPlatforms(t testing.TB) (hello, older publish.Image) {
-	base := newLayer(t, "base", 40_000)
-	return service(t, "hello", []v1.Layer{base}, amd64, arm64), publish.Image{Name: "hello", Index: newIndex(t)}
+func twoPlatforms(t testing.TB) (hello, older content.Image) {
+	base := contenttest.NewLayer(t, "base", 40_000)
+	return contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64), content.Image{Name: "hello", Index: contenttest.NewIndex(t)}
 }
 
 // withOlder is a registry that has the older index as hello:latest.
-func withOlder(t testing.TB, older publish.Image) *loopback {
+func withOlder(t testing.TB, older content.Image) *loopback {
 	t.Helper()
 	l := newLoopback(t, nil)
 	l.put(t, "hello", "latest", older)
@@ -45,11 +49,11 @@ func withOlder(t testing.TB, older publish.Image) *loopback {
 }
 
 // requireWhole checks that the registry has an image with all that it consists of. It has checked the digests itself.
-func requireWhole(t testing.TB, l *loopback, image publish.Image) {
+func requireWhole(t testing.TB, l *loopback, image content.Image) {
 	t.Helper()
 	list, err := image.Index.IndexManifest()
 	require.NoError(t, err)
-	require.Equal(t, digestOf(t, image.Index), l.digest(t, "hello:latest"))
+	require.Equal(t, contenttest.DigestOf(t, image.Index), l.digest(t, "hello:latest"))
 	for _, d := range list.Manifests {
 		require.Equal(t, d.Digest, l.digest(t, "hello:"+d.Digest.String()))
 		img, err := image.Index.Image(d.Digest)
@@ -99,8 +103,8 @@ func TestPushSaysWhatIsThere(t *testing.T) {
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
-	index := digestOf(t, hello.Index)
-	amd, arm := digestOf(t, childOf(t, hello, amd64)), digestOf(t, childOf(t, hello, arm64))
+	index := contenttest.DigestOf(t, hello.Index)
+	amd, arm := contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.AMD64)), contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.ARM64))
 
 	// One after another: what is stored when something else fails, and whose answer nobody waits for any more, is not said.
 	client := quick
@@ -124,7 +128,7 @@ func TestPushSaysWhatIsThere(t *testing.T) {
 				if now == index {
 					assert.Equal(t, []publish.Pushed{tag}, slices.Concat(partial.Moved, partial.InDoubt), "it moved: %v", err)
 				} else {
-					assert.Equal(t, digestOf(t, older.Index), now)
+					assert.Equal(t, contenttest.DigestOf(t, older.Index), now)
 					assert.Equal(t, []publish.Pushed{tag}, slices.Concat(partial.Unmoved, partial.InDoubt), "it did not move: %v", err)
 				}
 				if !strings.HasSuffix(name, "/manifests/latest") {
@@ -155,10 +159,10 @@ func TestPushErrorMessage(t *testing.T) {
 	hello, older := twoPlatforms(t)
 	l := withOlder(t, older)
 	goal := target(l, hello, "latest")
-	goal.PerPlatform = []publish.Intermediate{{Platform: arm64, Reference: l.host + "/hello-arm64v8:v1"}}
+	goal.PerPlatform = []publish.Intermediate{{Platform: contenttest.ARM64, Reference: l.host + "/hello-arm64v8:v1"}}
 	l.Choose(faulty.Every("PUT /v2/hello/manifests/latest", faulty.Status(http.StatusInternalServerError)))
 	_, err := push(t, quick, goal)
-	amd, arm, index := digestOf(t, childOf(t, hello, amd64)), digestOf(t, childOf(t, hello, arm64)), digestOf(t, hello.Index)
+	amd, arm, index := contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.AMD64)), contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.ARM64)), contenttest.DigestOf(t, hello.Index)
 	require.EqualError(t, err, strings.ReplaceAll(fmt.Sprintf("hello: moving the tag HOST/hello:latest: "+
 		"PUT http://HOST/v2/hello/manifests/latest: unexpected status code 500 Internal Server Error: Internal Server Error; "+
 		"uploaded by then: HOST/hello (5 blobs of 49.2 kB); "+
@@ -176,7 +180,7 @@ func TestPushErrorMessage(t *testing.T) {
 		require.ErrorAs(t, err, &partial)
 		assert.Empty(t, partial.Moved)
 		assert.Len(t, partial.Unmoved, 2)
-		assert.Equal(t, digestOf(t, older.Index), l.digest(t, "hello:latest"))
+		assert.Equal(t, contenttest.DigestOf(t, older.Index), l.digest(t, "hello:latest"))
 	})
 	t.Run("in doubt", func(t *testing.T) {
 		heads := 0
@@ -200,12 +204,12 @@ func TestPushErrorMessage(t *testing.T) {
 	t.Run("a layer that cannot be read", func(t *testing.T) {
 		l.Choose(nil)
 		before := l.digest(t, "hello:latest")
-		broken := newLayer(t, "broken", 5000)
-		broken.read = func() io.ReadCloser { return io.NopCloser(brokenReader{}) }
-		_, err := push(t, registry.Client{}, target(l, service(t, "hello", []v1.Layer{broken}, amd64), "latest"))
+		broken := contenttest.NewLayer(t, "broken", 5000)
+		broken.Read = func() io.ReadCloser { return io.NopCloser(iotest.ErrReader(errors.New("bad sector"))) }
+		_, err := push(t, registry.Client{}, target(l, contenttest.Service(t, "hello", []v1.Layer{broken}, contenttest.AMD64), "latest"))
 		require.ErrorContains(t, err, "hello, linux/amd64: layer 1: uploading it")
 		require.ErrorContains(t, err, "bad sector")
-		assert.EqualValues(t, 1, broken.opened.Load(), "trying again would not help")
+		assert.EqualValues(t, 1, broken.Opened.Load(), "trying again would not help")
 		assert.Equal(t, before, l.digest(t, "hello:latest"))
 	})
 }

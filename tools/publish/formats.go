@@ -11,60 +11,62 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/oci/content"
+	"github.com/multiarch-build/multiarch/tools/oci/layout"
 )
 
 // engineAnnotation is where containerd, docker and podman look for the full reference of an entry of a layout.
 const engineAnnotation = "io.containerd.image.name"
 
 // ociEntries are the files of an OCI archive: those of a layout.
-func (a Archive) ociEntries(images []Image) (map[string]file, error) {
-	entries := map[string]file{"blobs/": {}, "blobs/sha256/": {}}
+func (a Archive) ociEntries(images []content.Image) (map[string]content.File, error) {
+	entries := map[string]content.File{"blobs/": {}, "blobs/sha256/": {}}
 	var listed []v1.Descriptor
 	for _, image := range images {
-		content, d, err := a.chosen(image)
+		graph, d, err := a.chosen(image)
 		if err != nil {
 			return nil, err
 		}
-		for _, f := range content.files() {
-			entries["blobs/"+f.digest.Algorithm+"/"+f.digest.Hex] = f
+		for _, f := range graph.Files() {
+			entries[layout.BlobPath(f.Digest)] = f
 		}
 		tags, err := a.tags(image.Name)
 		if err != nil {
 			return nil, err
 		}
-		d.Annotations = map[string]string{nameAnnotation: image.Name}
+		d.Annotations = map[string]string{layout.NameAnnotation: image.Name}
 		if len(tags) == 0 {
 			listed = append(listed, d)
 		}
 		for _, t := range tags {
-			d.Annotations = map[string]string{nameAnnotation: image.Name, engineAnnotation: engineName(t)}
+			d.Annotations = map[string]string{layout.NameAnnotation: image.Name, engineAnnotation: engineName(t)}
 			listed = append(listed, d)
 		}
 	}
-	index, err := layoutIndex(listed)
+	index, err := layout.Index(listed)
 	if err != nil {
 		return nil, err
 	}
-	entries[markFile] = literal(markFile, []byte(mark))
-	entries[indexFile] = literal(indexFile, index)
+	entries[layout.MarkerFile] = content.Literal(layout.MarkerFile, []byte(layout.Marker))
+	entries[layout.IndexFile] = content.Literal(layout.IndexFile, index)
 	return entries, nil
 }
 
 // chosen is what an OCI archive holds of an image: the whole index, or one image of it.
-func (a Archive) chosen(image Image) (content, v1.Descriptor, error) {
+func (a Archive) chosen(image content.Image) (content.Graph, v1.Descriptor, error) {
 	if a.Platform == (arch.Platform{}) {
-		d, err := describe(image.Index, image.Name)
+		d, err := content.Describe(image.Index, image.Name)
 		if err != nil {
-			return content{}, d, err
+			return content.Graph{}, d, err
 		}
-		c, err := contentOf(image)
+		c, err := content.List(image)
 		return c, d, err
 	}
-	img, platform, err := pick(image, a.Platform)
+	img, platform, err := content.Pick(image, a.Platform)
 	if err != nil {
-		return content{}, v1.Descriptor{}, err
+		return content.Graph{}, v1.Descriptor{}, err
 	}
-	return contentOfChild(img, image.Name, platform)
+	return content.ListPlatform(img, image.Name, platform)
 }
 
 // engineName is a reference in full, with the name that everybody but go-containerregistry gives to Docker Hub.
@@ -77,11 +79,11 @@ func engineName(t name.Tag) string {
 
 // dockerEntries are the files of a Docker archive, called as go-containerregistry's tarball package calls them. That
 // package could write the archive as well, but would put several images in an order that changes from run to run.
-func (a Archive) dockerEntries(images []Image) (map[string]file, error) {
-	entries := map[string]file{}
+func (a Archive) dockerEntries(images []content.Image) (map[string]content.File, error) {
+	entries := map[string]content.File{}
 	list := tarball.Manifest{}
 	for _, image := range images {
-		img, platform, err := pick(image, a.Platform)
+		img, platform, err := content.Pick(image, a.Platform)
 		if err != nil {
 			return nil, err
 		}
@@ -94,14 +96,14 @@ func (a Archive) dockerEntries(images []Image) (map[string]file, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: reading the manifest: %w", where, err)
 		}
-		entries[described.Config] = configOf(img, m, where).file()
+		entries[described.Config] = content.Config(img, m, where).File()
 		for i, path := range described.Layers {
-			entries[path] = layerOf(img, m, i, where).file()
+			entries[path] = content.Layer(img, m, i, where).File()
 		}
 		list = append(list, described)
 	}
 	raw, err := json.Marshal(list)
-	entries["manifest.json"] = literal("manifest.json", raw)
+	entries["manifest.json"] = content.Literal("manifest.json", raw)
 	return entries, err
 }
 

@@ -14,9 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/oci/content"
+	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
 	"github.com/multiarch-build/multiarch/tools/oci/join"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
-	"github.com/multiarch-build/multiarch/tools/publish"
 )
 
 // write pushes an image as another tool would have, docker typed where docker is set, and reads it back.
@@ -56,16 +57,16 @@ func sourcesOf(t testing.TB, l *loopback, j *join.Joined, sources []join.Source)
 // blob is read once.
 func TestPushJoinedImages(t *testing.T) {
 	l, elsewhere := newLoopback(t, nil), newLoopback(t, nil)
-	shared := newLayer(t, "base", 100_000)
+	shared := contenttest.NewLayer(t, "base", 100_000)
 	sources := []join.Source{
-		l.write(t, "onap/py-app-arm64v8:latest", newImage(t, arm64, shared, newLayer(t, "arm", 3000)), false),
-		l.write(t, "onap/py-app-amd64:latest", newImage(t, amd64, shared, newLayer(t, "intel", 3000)), true),
+		l.write(t, "onap/py-app-arm64v8:latest", contenttest.NewImage(t, contenttest.ARM64, shared, contenttest.NewLayer(t, "arm", 3000)), false),
+		l.write(t, "onap/py-app-amd64:latest", contenttest.NewImage(t, contenttest.AMD64, shared, contenttest.NewLayer(t, "intel", 3000)), true),
 	}
 	j, err := join.Join(sources, join.Options{})
 	require.NoError(t, err)
 	blobs := sourcesOf(t, l, j, sources)
 	require.Len(t, blobs, 5)
-	image := publish.Image{Name: "onap/py-app", Index: j.Index}
+	image := content.Image{Name: "onap/py-app", Index: j.Index}
 
 	here := target(l, image, "latest", "v1")
 	here.Sources = blobs
@@ -116,13 +117,13 @@ func TestPushJoinedImages(t *testing.T) {
 	assert.Equal(t, l.digest(t, "onap/py-app:latest"), elsewhere.digest(t, "onap/py-app:latest"))
 
 	t.Run("images of two registries", func(t *testing.T) {
-		third := elsewhere.write(t, "far/py-app:arm", newImage(t, arch.Platform{OS: "linux", Architecture: "arm"}, shared), false)
+		third := elsewhere.write(t, "far/py-app:arm", contenttest.NewImage(t, arch.Platform{OS: "linux", Architecture: "arm"}, shared), false)
 		third.Platform = &v1.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
 		onto := join.Source{Name: "onap/py-app:latest", Index: published}
 		j, err := join.Join([]join.Source{third}, join.Options{Onto: &onto})
 		require.NoError(t, err)
 		before := len(l.Requests())
-		_, err = push(t, quick, target(l, publish.Image{Name: "onap/py-app", Index: j.Index}, "latest"))
+		_, err = push(t, quick, target(l, content.Image{Name: "onap/py-app", Index: j.Index}, "latest"))
 		require.NoError(t, err)
 		patched := 0
 		for _, r := range l.Requests()[before:] {
@@ -142,24 +143,24 @@ func TestPushJoinedImages(t *testing.T) {
 // What docker manifest create, annotate and push make of images, and what we make of them, is the same entry by entry:
 // of docker and of OCI types, for Windows, with a variant that is not in the config.
 func TestJoinedAsDockerDoes(t *testing.T) {
-	tool(t, "docker")
+	contenttest.RequireTool(t, "docker")
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	l := newLoopback(t, nil)
-	windows := newImage(t, arch.Platform{OS: "windows", Architecture: "amd64"}, newLayer(t, "nano", 3000))
+	windows := contenttest.NewImage(t, arch.Platform{OS: "windows", Architecture: "amd64"}, contenttest.NewLayer(t, "nano", 3000))
 	config, err := windows.ConfigFile()
 	require.NoError(t, err)
 	config = config.DeepCopy()
 	config.OSVersion, config.OSFeatures = "10.0.20348.169", []string{"win32k"}
 	windows, err = mutate.ConfigFile(windows, config)
 	require.NoError(t, err)
-	arm := l.write(t, "onap/app-arm:latest", newImage(t, arch.Platform{OS: "linux", Architecture: "arm"}, newLayer(t, "arm", 3000)), false)
+	arm := l.write(t, "onap/app-arm:latest", contenttest.NewImage(t, arch.Platform{OS: "linux", Architecture: "arm"}, contenttest.NewLayer(t, "arm", 3000)), false)
 	arm.Platform = &v1.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
 	nano := l.write(t, "onap/app-nano:2019", windows, true)
 	nano.Platform = &v1.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.17763.1"}
 	sources := []join.Source{
 		l.write(t, "onap/app-windows:latest", windows, true),
-		l.write(t, "onap/app-arm64v8:latest", newImage(t, arch.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}, newLayer(t, "arm64", 3000)), true),
-		l.write(t, "onap/app-amd64:latest", newImage(t, amd64, newLayer(t, "intel", 3000)), true),
+		l.write(t, "onap/app-arm64v8:latest", contenttest.NewImage(t, arch.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}, contenttest.NewLayer(t, "arm64", 3000)), true),
+		l.write(t, "onap/app-amd64:latest", contenttest.NewImage(t, contenttest.AMD64, contenttest.NewLayer(t, "intel", 3000)), true),
 		arm,
 	}
 	list := l.host + "/onap/theirs:latest"
@@ -167,14 +168,14 @@ func TestJoinedAsDockerDoes(t *testing.T) {
 	for _, s := range sources {
 		args = append(args, l.host+"/"+s.Name)
 	}
-	output(t, "docker", args...)
-	output(t, "docker", "manifest", "annotate", list, l.host+"/onap/app-arm:latest", "--os", "linux", "--arch", "arm", "--variant", "v7")
-	output(t, "docker", "manifest", "annotate", list, l.host+"/onap/app-windows:latest", "--os-features", "win32k")
-	output(t, "docker", "manifest", "push", "--insecure", "--purge", list)
+	contenttest.Output(t, "docker", args...)
+	contenttest.Output(t, "docker", "manifest", "annotate", list, l.host+"/onap/app-arm:latest", "--os", "linux", "--arch", "arm", "--variant", "v7")
+	contenttest.Output(t, "docker", "manifest", "annotate", list, l.host+"/onap/app-windows:latest", "--os-features", "win32k")
+	contenttest.Output(t, "docker", "manifest", "push", "--insecure", "--purge", list)
 
 	j, err := join.Join(sources, join.Options{})
 	require.NoError(t, err)
-	_, err = push(t, quick, target(l, publish.Image{Name: "onap/ours", Index: j.Index}, "latest"))
+	_, err = push(t, quick, target(l, content.Image{Name: "onap/ours", Index: j.Index}, "latest"))
 	require.NoError(t, err)
 	entries := map[string][]v1.Descriptor{}
 	for _, name := range []string{"ours", "theirs"} {

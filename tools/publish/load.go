@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/oci/content"
 )
 
 // Loader says how images come into a container engine of this machine.
@@ -43,7 +44,7 @@ var programs = []string{"docker", "podman", "nerdctl", "ctr"}
 
 // Load streams the images into the engine; nothing is stored on the way. Where it fails, References are those of
 // images that have been loaded before.
-func (l Loader) Load(ctx context.Context, images []Image) (Loaded, error) {
+func (l Loader) Load(ctx context.Context, images []content.Image) (Loaded, error) {
 	path, err := l.find()
 	if err != nil {
 		return Loaded{}, err
@@ -90,14 +91,14 @@ func (l Loader) Load(ctx context.Context, images []Image) (Loaded, error) {
 }
 
 // podman loads an image under its first reference and adds the others.
-func (l Loader) podman(ctx context.Context, archive Archive, image Image, path string) error {
+func (l Loader) podman(ctx context.Context, archive Archive, image content.Image, path string) error {
 	tags, err := archive.tags(image.Name)
 	if err != nil {
 		return err
 	}
 	first := engineName(tags[0])
 	archive.References = map[string][]string{image.Name: {first}}
-	if err := l.stream(ctx, archive, []Image{image}, path, "load"); err != nil {
+	if err := l.stream(ctx, archive, []content.Image{image}, path, "load"); err != nil {
 		return err
 	}
 	for _, t := range tags[1:] {
@@ -151,7 +152,7 @@ func (l Loader) find() (string, error) {
 }
 
 // stream runs the program with the archive as its standard input.
-func (l Loader) stream(ctx context.Context, archive Archive, images []Image, path string, args ...string) error {
+func (l Loader) stream(ctx context.Context, archive Archive, images []content.Image, path string, args ...string) error {
 	entries, err := archive.entries(images)
 	if err != nil {
 		return err

@@ -20,22 +20,24 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/oci/content"
+	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
 	"github.com/multiarch-build/multiarch/tools/publish"
 )
 
 // host is the platform of this machine; the fixture's images are made for it.
 var host = func() arch.Platform {
 	if runtime.GOARCH == "arm" {
-		return armv7
+		return contenttest.ARMv7
 	}
 	return arch.Platform{OS: "linux", Architecture: runtime.GOARCH}
 }()
 
 func foreign() arch.Platform {
-	if host == arm64 {
-		return amd64
+	if host == contenttest.ARM64 {
+		return contenttest.AMD64
 	}
-	return arm64
+	return contenttest.ARM64
 }
 
 // program puts an executable shell script on a PATH that otherwise has only the shell's own commands, and returns the
@@ -60,9 +62,9 @@ func lines(t testing.TB, dir string) []string {
 
 func TestLoadIntoDocker(t *testing.T) {
 	dir := program(t, "docker", record)
-	hello, py := service(t, "hello", nil, foreign(), host), service(t, "py-app", nil, host)
+	hello, py := contenttest.Service(t, "hello", nil, foreign(), host), contenttest.Service(t, "py-app", nil, host)
 	var said bytes.Buffer
-	done, err := publish.Loader{Output: &said, References: map[string][]string{"py-app": {"onap/py-app:v1"}}}.Load(t.Context(), []publish.Image{py, hello})
+	done, err := publish.Loader{Output: &said, References: map[string][]string{"py-app": {"onap/py-app:v1"}}}.Load(t.Context(), []content.Image{py, hello})
 	require.NoError(t, err)
 	assert.Equal(t, publish.Loaded{Program: filepath.Join(dir, "docker"), References: []string{"onap/py-app:v1", "hello:latest"}}, done)
 	assert.Equal(t, "loaded\n", said.String())
@@ -72,7 +74,7 @@ func TestLoadIntoDocker(t *testing.T) {
 	list, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return os.Open(path) })
 	require.NoError(t, err)
 	require.Len(t, list, 2)
-	assert.Equal(t, digestOfConfig(t, childOf(t, hello, host)), list[0].Config)
+	assert.Equal(t, digestOfConfig(t, contenttest.ChildOf(t, hello, host)), list[0].Config)
 }
 
 func digestOfConfig(t testing.TB, img v1.Image) string {
@@ -83,7 +85,7 @@ func digestOfConfig(t testing.TB, img v1.Image) string {
 }
 
 func TestLoadIntoContainerd(t *testing.T) {
-	hello := service(t, "hello", nil, amd64, arm64)
+	hello := contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64)
 	for _, c := range []struct {
 		program  string
 		platform arch.Platform
@@ -91,19 +93,19 @@ func TestLoadIntoContainerd(t *testing.T) {
 		holds    int
 	}{
 		{"nerdctl", arch.Platform{}, "load --all-platforms", 2},
-		{"nerdctl", arm64, "load --platform=linux/arm64", 1},
+		{"nerdctl", contenttest.ARM64, "load --platform=linux/arm64", 1},
 		{"ctr", arch.Platform{}, "images import --all-platforms -", 2},
-		{"ctr", arm64, "images import --platform=linux/arm64 -", 1},
+		{"ctr", contenttest.ARM64, "images import --platform=linux/arm64 -", 1},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			dir := program(t, c.program, record)
-			_, err := publish.Loader{Program: c.program, Platform: c.platform}.Load(t.Context(), []publish.Image{hello})
+			_, err := publish.Loader{Program: c.program, Platform: c.platform}.Load(t.Context(), []content.Image{hello})
 			require.NoError(t, err)
 			assert.Equal(t, []string{c.args}, lines(t, dir))
 			archive, err := os.ReadFile(filepath.Join(dir, "input.1"))
 			require.NoError(t, err)
 			layout := unpack(t, archive)
-			whole(t, layout, "hello")
+			contenttest.RequireLayout(t, layout, "hello")
 			configs, err := filepath.Glob(filepath.Join(layout, "blobs", "sha256", "*"))
 			require.NoError(t, err)
 			assert.Len(t, configs, map[int]int{1: 3, 2: 7}[c.holds])
@@ -112,9 +114,9 @@ func TestLoadIntoContainerd(t *testing.T) {
 }
 
 func TestLoadErrors(t *testing.T) {
-	hello := service(t, "hello", []v1.Layer{newLayer(t, "base", 1_000_000)}, host)
+	hello := contenttest.Service(t, "hello", []v1.Layer{contenttest.NewLayer(t, "base", 1_000_000)}, host)
 	load := func(l publish.Loader) error {
-		_, err := l.Load(t.Context(), []publish.Image{hello})
+		_, err := l.Load(t.Context(), []content.Image{hello})
 		return err
 	}
 	t.Run("unknown", func(t *testing.T) {
@@ -147,15 +149,15 @@ func TestLoadErrors(t *testing.T) {
 	})
 	t.Run("no such platform", func(t *testing.T) {
 		dir := program(t, "docker", record)
-		var platform *publish.PlatformError
+		var platform *content.PlatformError
 		require.ErrorAs(t, load(publish.Loader{Platform: arch.Platform{OS: "linux", Architecture: "s390x"}}), &platform)
 		assert.NoFileExists(t, filepath.Join(dir, "args"), "the program is not started")
 	})
 	t.Run("a broken layer", func(t *testing.T) {
 		program(t, "docker", "cat > /dev/null")
-		broken := newLayer(t, "broken", 5000)
-		broken.read = func() io.ReadCloser { return io.NopCloser(strings.NewReader("short")) }
-		_, err := publish.Loader{}.Load(t.Context(), []publish.Image{service(t, "bad", []v1.Layer{broken}, host)})
+		broken := contenttest.NewLayer(t, "broken", 5000)
+		broken.Read = func() io.ReadCloser { return io.NopCloser(strings.NewReader("short")) }
+		_, err := publish.Loader{}.Load(t.Context(), []content.Image{contenttest.Service(t, "bad", []v1.Layer{broken}, host)})
 		require.ErrorContains(t, err, "bad, "+host.String()+": layer 1: the content ends after 5 of")
 	})
 	t.Run("stopped", func(t *testing.T) {
@@ -163,42 +165,42 @@ func TestLoadErrors(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		begin := time.Now()
-		_, err := publish.Loader{}.Load(ctx, []publish.Image{hello})
+		_, err := publish.Loader{}.Load(ctx, []content.Image{hello})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Less(t, time.Since(begin), 30*time.Second)
 	})
 }
 
 func TestLoadIntoPodman(t *testing.T) {
-	tool(t, "podman")
+	contenttest.RequireTool(t, "podman")
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "storage.conf")
 	require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, "[storage]\ndriver = \"vfs\"\ngraphroot = %q\nrunroot = %q\n",
 		filepath.Join(dir, "graph"), filepath.Join(dir, "run")), 0o644))
 	t.Setenv("CONTAINERS_STORAGE_CONF", conf)
 
-	hello, py := service(t, "hello", []v1.Layer{newLayer(t, "base", 50_000)}, foreign(), host), service(t, "py-app", nil, host, foreign())
+	hello, py := contenttest.Service(t, "hello", []v1.Layer{contenttest.NewLayer(t, "base", 50_000)}, foreign(), host), contenttest.Service(t, "py-app", nil, host, foreign())
 	type inspected struct {
 		Architecture, Digest string
 		RepoTags             []string
 	}
 	inspect := func(reference string) inspected {
 		var seen []inspected
-		require.NoError(t, json.Unmarshal(output(t, "podman", "image", "inspect", reference), &seen))
+		require.NoError(t, json.Unmarshal(contenttest.Output(t, "podman", "image", "inspect", reference), &seen))
 		require.Len(t, seen, 1)
 		return seen[0]
 	}
 
 	done, err := publish.Loader{Program: "podman", References: map[string][]string{"py-app": {"registry.example.com/onap/py-app:v1", "py-app:v2"}}}.
-		Load(t.Context(), []publish.Image{hello, py})
+		Load(t.Context(), []content.Image{hello, py})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"hello:latest", "registry.example.com/onap/py-app:v1", "py-app:v2"}, done.References)
-	assert.Equal(t, inspected{host.Architecture, digestOf(t, childOf(t, hello, host)).String(), []string{"docker.io/library/hello:latest"}}, inspect("docker.io/library/hello:latest"))
+	assert.Equal(t, inspected{host.Architecture, contenttest.DigestOf(t, contenttest.ChildOf(t, hello, host)).String(), []string{"docker.io/library/hello:latest"}}, inspect("docker.io/library/hello:latest"))
 	seen := inspect("registry.example.com/onap/py-app:v1")
-	assert.Equal(t, digestOf(t, childOf(t, py, host)).String(), seen.Digest)
+	assert.Equal(t, contenttest.DigestOf(t, contenttest.ChildOf(t, py, host)).String(), seen.Digest)
 	assert.ElementsMatch(t, []string{"registry.example.com/onap/py-app:v1", "docker.io/library/py-app:v2"}, seen.RepoTags)
 
-	_, err = publish.Loader{Program: "podman", Platform: foreign()}.Load(t.Context(), []publish.Image{hello})
+	_, err = publish.Loader{Program: "podman", Platform: foreign()}.Load(t.Context(), []content.Image{hello})
 	require.NoError(t, err)
 	assert.Equal(t, foreign().Architecture, inspect("docker.io/library/hello:latest").Architecture)
 }

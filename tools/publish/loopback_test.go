@@ -19,8 +19,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/oci/content"
+	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
-	"github.com/multiarch-build/multiarch/tools/publish"
 	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
 )
 
@@ -143,14 +144,14 @@ func (l *loopback) index(t testing.TB, reference string) v1.ImageIndex {
 }
 
 // put gives a repository an index of no images, by its digest and under a tag. Nothing stands in the way.
-func (l *loopback) put(t testing.TB, repo, tag string, image publish.Image) {
+func (l *loopback) put(t testing.TB, repo, tag string, image content.Image) {
 	t.Helper()
 	raw, err := image.Index.RawManifest()
 	require.NoError(t, err)
 	put := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/v2/"+repo+"/manifests/"+tag, bytes.NewReader(raw))
 	put.Header.Set("Content-Type", string(types.OCIImageIndex))
 	l.inside.ServeHTTP(httptest.NewRecorder(), put)
-	require.Equal(t, digestOf(t, image.Index), l.digest(t, repo+":"+tag))
+	require.Equal(t, contenttest.DigestOf(t, image.Index), l.digest(t, repo+":"+tag))
 }
 
 // digest is what a reference stands for, the zero hash where it does not exist. Nothing stands in the way.

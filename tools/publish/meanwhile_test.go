@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/oci/content"
+	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/publish"
 	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
@@ -30,10 +32,10 @@ func meanwhile(name string, do func()) func(faulty.Request) faulty.Fault {
 }
 
 // others is an index of no images that others have made.
-func others(t testing.TB, by string) publish.Image {
+func others(t testing.TB, by string) content.Image {
 	t.Helper()
-	index := mutate.Annotations(newIndex(t), map[string]string{"by": by}).(v1.ImageIndex)
-	return publish.Image{Name: by, Index: index}
+	index := mutate.Annotations(contenttest.NewIndex(t), map[string]string{"by": by}).(v1.ImageIndex)
+	return content.Image{Name: by, Index: index}
 }
 
 // TestOthersMoveTagsMeanwhile has another release come between, while ours uploads: what is put back is what that made of
@@ -54,8 +56,8 @@ func TestOthersMoveTagsMeanwhile(t *testing.T) {
 	})
 	_, err := push(t, registry.Client{Jobs: 1, Backoff: registry.Backoff{Attempts: 1}}, targets...)
 	require.ErrorContains(t, err, "moving the tag "+a.host+"/job:latest")
-	assert.Equal(t, digestOf(t, other.Index), a.digest(t, "hello:latest"))
-	assert.Equal(t, digestOf(t, other.Index), a.digest(t, "hello:v1"), "it did not exist when ours began")
+	assert.Equal(t, contenttest.DigestOf(t, other.Index), a.digest(t, "hello:latest"))
+	assert.Equal(t, contenttest.DigestOf(t, other.Index), a.digest(t, "hello:v1"), "it did not exist when ours began")
 	assert.Zero(t, a.count("DELETE /v2/hello/manifests/v1"))
 }
 
@@ -80,7 +82,7 @@ func TestAManifestIsRemovedMeanwhile(t *testing.T) {
 	l.Choose(faulty.Every("PUT /v2/hello/manifests/latest", faulty.Status(http.StatusBadRequest)))
 	_, err := push(t, quick, targets[0])
 	require.Error(t, err)
-	child := digestOf(t, childOf(t, r.images[0], arm64))
+	child := contenttest.DigestOf(t, contenttest.ChildOf(t, r.images[0], contenttest.ARM64))
 	l.Choose(meanwhile("PUT /v2/job/manifests/sha256:", func() {
 		gone := httptest.NewRecorder()
 		l.inside.ServeHTTP(gone, httptest.NewRequestWithContext(t.Context(), http.MethodDelete, "/v2/hello/manifests/"+child.String(), nil))
@@ -96,10 +98,10 @@ func TestAManifestIsRemovedMeanwhile(t *testing.T) {
 }
 
 func TestOnto(t *testing.T) {
-	first, second, joined := others(t, "first"), others(t, "second"), service(t, "hello", nil, amd64, arm64)
+	first, second, joined := others(t, "first"), others(t, "second"), contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64)
 	l := newLoopback(t, nil)
 	goal := target(l, joined, "latest", "v1")
-	goal.Onto = digestOf(t, first.Index)
+	goal.Onto = contenttest.DigestOf(t, first.Index)
 
 	l.put(t, "hello", "latest", first)
 	l.Choose(meanwhile("PUT /v2/hello/manifests/sha256:", func() { l.put(t, "hello", "latest", second) }))
@@ -107,8 +109,8 @@ func TestOnto(t *testing.T) {
 	var changed *publish.ChangedError
 	require.ErrorAs(t, err, &changed)
 	require.ErrorContains(t, err, "hello: "+l.host+"/hello:latest was changed by another process meanwhile: it was "+
-		digestOf(t, first.Index).String()+", and is "+digestOf(t, second.Index).String())
-	assert.Equal(t, digestOf(t, second.Index), l.digest(t, "hello:latest"))
+		contenttest.DigestOf(t, first.Index).String()+", and is "+contenttest.DigestOf(t, second.Index).String())
+	assert.Equal(t, contenttest.DigestOf(t, second.Index), l.digest(t, "hello:latest"))
 	assert.Equal(t, v1.Hash{}, l.digest(t, "hello:v1"))
 
 	l.put(t, "hello", "latest", first)
@@ -136,7 +138,7 @@ func TestWhatAlreadyStoodIsNotSaidToHaveMoved(t *testing.T) {
 
 // What was made for a tag that did not exist is not pushed over one that does by now.
 func TestNewTagThatExistsMeanwhile(t *testing.T) {
-	first, joined := others(t, "first"), service(t, "hello", nil, amd64, arm64)
+	first, joined := others(t, "first"), contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64)
 	l := newLoopback(t, nil)
 	goal := target(l, joined, "latest")
 	goal.New = true
@@ -144,8 +146,8 @@ func TestNewTagThatExistsMeanwhile(t *testing.T) {
 	_, err := push(t, quick, goal)
 	var changed *publish.ChangedError
 	require.ErrorAs(t, err, &changed)
-	require.ErrorContains(t, err, "it was missing, and is "+digestOf(t, first.Index).String())
-	assert.Equal(t, digestOf(t, first.Index), l.digest(t, "hello:latest"))
+	require.ErrorContains(t, err, "it was missing, and is "+contenttest.DigestOf(t, first.Index).String())
+	assert.Equal(t, contenttest.DigestOf(t, first.Index), l.digest(t, "hello:latest"))
 	goal.New = false
 	_, err = push(t, quick, goal)
 	require.NoError(t, err)
@@ -153,17 +155,17 @@ func TestNewTagThatExistsMeanwhile(t *testing.T) {
 
 // Entries that the repository has already are neither opened nor sent.
 func TestPresentEntriesAreNotOpened(t *testing.T) {
-	hello := service(t, "hello", []v1.Layer{newLayer(t, "base", 1000)}, amd64, arm64)
+	hello := contenttest.Service(t, "hello", []v1.Layer{contenttest.NewLayer(t, "base", 1000)}, contenttest.AMD64, contenttest.ARM64)
 	l := newLoopback(t, nil)
 	_, err := push(t, quick, target(l, hello, "latest"))
 	require.NoError(t, err)
-	goal := target(l, service(t, "hello", nil, amd64, arm64), "next")
-	present := childOf(t, service(t, "hello", nil, amd64, arm64), arm64)
-	goal.Present = map[string]bool{digestOf(t, present).String(): true}
+	goal := target(l, contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64), "next")
+	present := contenttest.ChildOf(t, contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64), contenttest.ARM64)
+	goal.Present = map[string]bool{contenttest.DigestOf(t, present).String(): true}
 	_, err = push(t, quick, goal)
 	var status *publish.PushError
 	require.True(t, err == nil || errors.As(err, &status), "the registry says what is not there")
-	assert.Zero(t, l.count("HEAD /v2/hello/manifests/"+digestOf(t, present).String()))
-	assert.Zero(t, l.count("PUT /v2/hello/manifests/"+digestOf(t, present).String()))
+	assert.Zero(t, l.count("HEAD /v2/hello/manifests/"+contenttest.DigestOf(t, present).String()))
+	assert.Zero(t, l.count("PUT /v2/hello/manifests/"+contenttest.DigestOf(t, present).String()))
 	assert.NotZero(t, l.count("PUT /v2/hello/manifests/"))
 }

@@ -9,11 +9,13 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multiarch-build/multiarch/tools/oci/content"
 )
 
 // consignment is a blob and all repositories of one registry that need it.
 type consignment struct {
-	blob
+	content.Blob
 	to      []*destination
 	sources []name.Repository // other repositories that have it
 }
@@ -50,19 +52,19 @@ func consignments(all []delivery, targets []Target, report func(string, int64, i
 	var list []*consignment
 	for _, d := range all {
 		has := d.stands()
-		for _, b := range d.content.blobs {
-			k := key{d.repo.RegistryStr(), b.digest}
+		for _, b := range d.content.Blobs {
+			k := key{d.repo.RegistryStr(), b.Digest}
 			if found[k] == nil {
-				found[k] = &consignment{blob: b}
+				found[k] = &consignment{Blob: b}
 				list = append(list, found[k])
 			}
-			found[k].deliver(d, group[d.owner], has[b.digest])
-			if from, ok := targets[d.owner].Sources[b.digest]; ok {
+			found[k].deliver(d, group[d.owner], has[b.Digest])
+			if from, ok := targets[d.owner].Sources[b.Digest]; ok {
 				found[k].sources = append(found[k].sources, from)
 			}
 		}
 	}
-	slices.SortStableFunc(list, func(a, b *consignment) int { return cmp.Compare(b.size, a.size) })
+	slices.SortStableFunc(list, func(a, b *consignment) int { return cmp.Compare(b.Size, a.Size) })
 	m := &meter{report: report, names: make([]string, len(targets)), complete: make([]int64, len(targets)), total: make([]int64, len(targets))}
 	for i, t := range targets {
 		m.names[i] = t.Name
@@ -83,7 +85,7 @@ func (d delivery) stands() map[v1.Hash]bool {
 	has := map[v1.Hash]bool{}
 	for _, r := range d.records {
 		if r.there {
-			for _, h := range r.blobs {
+			for _, h := range r.Blobs {
 				has[h] = true
 			}
 		}
@@ -96,7 +98,7 @@ func (c *consignment) deliver(d delivery, owner int, there bool) {
 	i := slices.IndexFunc(c.to, func(to *destination) bool { return to.repo == d.repo })
 	if i < 0 {
 		i = len(c.to)
-		c.to = append(c.to, &destination{repo: d.repo, size: c.size})
+		c.to = append(c.to, &destination{repo: d.repo, size: c.Size})
 	}
 	c.to[i].there = c.to[i].there || there
 	if !slices.Contains(c.to[i].owners, owner) {

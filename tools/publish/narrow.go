@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/oci/content"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
@@ -98,7 +99,7 @@ func indexPlatforms(old *remote.Descriptor) ([]arch.Platform, error) {
 	}
 	var all []arch.Platform
 	for _, d := range list.Manifests {
-		if p := platformOf(d); p != (arch.Platform{}) && p.OS != "unknown" && !slices.Contains(all, p) {
+		if p := content.PlatformOf(d); p != (arch.Platform{}) && p.OS != "unknown" && !slices.Contains(all, p) {
 			all = append(all, p)
 		}
 	}
@@ -138,9 +139,9 @@ func (d delivery) platforms() []arch.Platform {
 		return []arch.Platform{d.Platform}
 	}
 	var all []arch.Platform
-	for _, m := range d.content.manifests {
-		if m.platform != (arch.Platform{}) {
-			all = append(all, m.platform)
+	for _, m := range d.content.Manifests {
+		if m.Platform != (arch.Platform{}) {
+			all = append(all, m.Platform)
 		}
 	}
 	return all

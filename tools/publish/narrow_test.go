@@ -17,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/oci/content"
+	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/oci/registry/registrytest"
 	"github.com/multiarch-build/multiarch/tools/publish"
@@ -30,28 +32,28 @@ func TestNarrowedTags(t *testing.T) {
 		had, get []arch.Platform
 		lost     []arch.Platform
 	}{
-		"the same":                  {[]arch.Platform{amd64, arm64}, []arch.Platform{amd64, arm64}, nil},
-		"more":                      {[]arch.Platform{amd64}, []arch.Platform{amd64, arm64}, nil},
-		"one of two":                {[]arch.Platform{amd64, arm64}, []arch.Platform{arm64}, []arch.Platform{amd64}},
-		"two of four":               {[]arch.Platform{amd64, arm64, armv7, s390x}, []arch.Platform{amd64, armv7}, []arch.Platform{arm64, s390x}},
-		"as many, but others":       {[]arch.Platform{amd64, s390x}, []arch.Platform{amd64, arm64}, []arch.Platform{s390x}},
-		"more, but others":          {[]arch.Platform{s390x}, []arch.Platform{amd64, arm64}, []arch.Platform{s390x}},
-		"a lower variant does":      {[]arch.Platform{armv7, armv6}, []arch.Platform{armv6}, nil},
-		"a higher variant does not": {[]arch.Platform{armv7, armv6}, []arch.Platform{armv7}, []arch.Platform{armv6}},
-		"there was none":            {nil, []arch.Platform{amd64}, nil},
+		"the same":                  {[]arch.Platform{contenttest.AMD64, contenttest.ARM64}, []arch.Platform{contenttest.AMD64, contenttest.ARM64}, nil},
+		"more":                      {[]arch.Platform{contenttest.AMD64}, []arch.Platform{contenttest.AMD64, contenttest.ARM64}, nil},
+		"one of two":                {[]arch.Platform{contenttest.AMD64, contenttest.ARM64}, []arch.Platform{contenttest.ARM64}, []arch.Platform{contenttest.AMD64}},
+		"two of four":               {[]arch.Platform{contenttest.AMD64, contenttest.ARM64, contenttest.ARMv7, s390x}, []arch.Platform{contenttest.AMD64, contenttest.ARMv7}, []arch.Platform{contenttest.ARM64, s390x}},
+		"as many, but others":       {[]arch.Platform{contenttest.AMD64, s390x}, []arch.Platform{contenttest.AMD64, contenttest.ARM64}, []arch.Platform{s390x}},
+		"more, but others":          {[]arch.Platform{s390x}, []arch.Platform{contenttest.AMD64, contenttest.ARM64}, []arch.Platform{s390x}},
+		"a lower variant does":      {[]arch.Platform{contenttest.ARMv7, contenttest.ARMv6}, []arch.Platform{contenttest.ARMv6}, nil},
+		"a higher variant does not": {[]arch.Platform{contenttest.ARMv7, contenttest.ARMv6}, []arch.Platform{contenttest.ARMv7}, []arch.Platform{contenttest.ARMv6}},
+		"there was none":            {nil, []arch.Platform{contenttest.AMD64}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLoopback(t, nil)
 			if c.had != nil {
-				_, err := push(t, quick, target(l, service(t, "old", nil, c.had...), "x"))
+				_, err := push(t, quick, target(l, contenttest.Service(t, "old", nil, c.had...), "x"))
 				require.NoError(t, err)
-				old := service(t, "old", nil, c.had...)
+				old := contenttest.Service(t, "old", nil, c.had...)
 				old.Name = "hello"
 				_, err = push(t, quick, target(l, old, "latest", "v1"))
 				require.NoError(t, err)
 			}
 			before := l.digest(t, "hello:latest")
-			goal := target(l, service(t, "hello", nil, c.get...), "latest", "v1", "new")
+			goal := target(l, contenttest.Service(t, "hello", nil, c.get...), "latest", "v1", "new")
 			goal.KeepPlatforms = true
 			l.Forget()
 			_, err := push(t, quick, goal)
@@ -85,11 +87,11 @@ func TestNarrowedSingleImages(t *testing.T) {
 	for name, c := range map[string]struct {
 		had arch.Platform
 		bad bool
-	}{"the same": {amd64, false}, "another": {armv7, true}} {
+	}{"the same": {contenttest.AMD64, false}, "another": {contenttest.ARMv7, true}} {
 		t.Run(name, func(t *testing.T) {
 			l := newLoopback(t, nil)
-			l.write(t, "hello:latest", newImage(t, c.had, newLayer(t, "x", 100)), false)
-			goal := target(l, service(t, "hello", nil, amd64, arm64), "latest")
+			l.write(t, "hello:latest", contenttest.NewImage(t, c.had, contenttest.NewLayer(t, "x", 100)), false)
+			goal := target(l, contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64), "latest")
 			goal.KeepPlatforms = true
 			_, err := push(t, quick, goal)
 			var narrowed *publish.NarrowedError
@@ -106,19 +108,19 @@ func TestNarrowedSingleImages(t *testing.T) {
 // TestNarrowedMeanwhile is a tag that gets platforms while ours uploads.
 func TestNarrowedMeanwhile(t *testing.T) {
 	l := newLoopback(t, nil)
-	few := service(t, "hello", nil, amd64)
-	many := service(t, "hello", nil, amd64, arm64)
+	few := contenttest.Service(t, "hello", nil, contenttest.AMD64)
+	many := contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64)
 	_, err := push(t, quick, target(l, many, "many"))
 	require.NoError(t, err)
-	goal := target(l, service(t, "hello", []v1.Layer{newLayer(t, "new", 10)}, amd64), "latest")
+	goal := target(l, contenttest.Service(t, "hello", []v1.Layer{contenttest.NewLayer(t, "new", 10)}, contenttest.AMD64), "latest")
 	goal.KeepPlatforms = true
 	_, err = push(t, quick, target(l, few, "latest"))
 	require.NoError(t, err)
-	l.Choose(meanwhile("PUT /v2/hello/manifests/"+digestOf(t, goal.Index).String(), func() { l.put(t, "hello", "latest", many) }))
+	l.Choose(meanwhile("PUT /v2/hello/manifests/"+contenttest.DigestOf(t, goal.Index).String(), func() { l.put(t, "hello", "latest", many) }))
 	_, err = push(t, quick, goal)
 	var narrowed *publish.NarrowedError
 	require.ErrorAs(t, err, &narrowed)
-	assert.Equal(t, digestOf(t, many.Index), l.digest(t, "hello:latest"))
+	assert.Equal(t, contenttest.DigestOf(t, many.Index), l.digest(t, "hello:latest"))
 }
 
 // TestUnreadableTags are those that a registry fails to read after a crash. They do not stop a release, unless they are
@@ -163,7 +165,7 @@ func TestUnreadableTags(t *testing.T) {
 			if c.fails {
 				var hidden *publish.HiddenError
 				require.ErrorAs(t, err, &hidden)
-				assert.Equal(t, digestOf(t, older.Index), l.digest(t, "hello:latest"))
+				assert.Equal(t, contenttest.DigestOf(t, older.Index), l.digest(t, "hello:latest"))
 				return
 			}
 			require.NoError(t, err)
@@ -174,14 +176,14 @@ func TestUnreadableTags(t *testing.T) {
 
 // TestTagWithABrokenLink is what a crash of distribution leaves: a link without a digest in it.
 func TestTagWithABrokenLink(t *testing.T) {
-	hello, older := service(t, "hello", nil, amd64, arm64), service(t, "older", nil, amd64, arm64)
+	hello, older := contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64), contenttest.Service(t, "older", nil, contenttest.AMD64, contenttest.ARM64)
 	for _, kind := range registrytest.Kinds() {
 		t.Run(kind, func(t *testing.T) {
 			server := registrytest.Start(t, kind)
 			if server.Dir == "" {
 				t.Skip("it is in memory")
 			}
-			goal := func(image publish.Image) publish.Target {
+			goal := func(image content.Image) publish.Target {
 				return publish.Target{Name: "hello", Index: image.Index, Repository: server.Host + "/team/hello", Tags: []string{"latest", "v1"}, KeepPlatforms: true}
 			}
 			_, err := push(t, quick, goal(older))
@@ -199,7 +201,7 @@ func TestTagWithABrokenLink(t *testing.T) {
 			require.NoError(t, err)
 			index, err := remote.Index(ref, remote.WithContext(t.Context()))
 			require.NoError(t, err)
-			assert.Equal(t, digestOf(t, hello.Index), digestOf(t, index))
+			assert.Equal(t, contenttest.DigestOf(t, hello.Index), contenttest.DigestOf(t, index))
 			require.NoError(t, validate.Index(index))
 		})
 	}
@@ -207,16 +209,16 @@ func TestTagWithABrokenLink(t *testing.T) {
 
 // TestForeignLayersAreSuspected if a registry refuses a manifest that has one, for whatever reason it gives.
 func TestForeignLayersAreSuspected(t *testing.T) {
-	foreign, err := mutate.Append(newImage(t, amd64, newLayer(t, "x", 100)), mutate.Addendum{
-		Layer: newLayer(t, "away", 100), MediaType: types.OCIUncompressedRestrictedLayer, URLs: []string{"https://example.com/layer"},
+	foreign, err := mutate.Append(contenttest.NewImage(t, contenttest.AMD64, contenttest.NewLayer(t, "x", 100)), mutate.Addendum{
+		Layer: contenttest.NewLayer(t, "away", 100), MediaType: types.OCIUncompressedRestrictedLayer, URLs: []string{"https://example.com/layer"},
 	})
 	require.NoError(t, err)
 	index := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex), mutate.IndexAddendum{
 		Add: foreign, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}},
 	})
-	image := publish.Image{Name: "hello", Index: index}
+	image := content.Image{Name: "hello", Index: index}
 	l := newLoopback(t, nil)
-	l.Choose(faulty.Every("PUT /v2/hello/manifests/"+digestOf(t, foreign).String(), faulty.Status(http.StatusBadRequest)))
+	l.Choose(faulty.Every("PUT /v2/hello/manifests/"+contenttest.DigestOf(t, foreign).String(), faulty.Status(http.StatusBadRequest)))
 	_, err = push(t, quick, target(l, image, "latest"))
 	var partial *publish.PushError
 	require.ErrorAs(t, err, &partial)

@@ -74,7 +74,7 @@ func NewPreview(ctx context.Context, client registry.Client, targets []Target) (
 			return nil, err
 		}
 		for _, s := range route {
-			t := Transfer{Where: c.where, Repository: s.to.repo.Name(), Digest: c.digest, Size: c.size}
+			t := Transfer{Where: c.Label, Repository: s.to.repo.Name(), Digest: c.Digest, Size: c.Size}
 			if s.from == nil {
 				preview.Uploads = append(preview.Uploads, t)
 				continue
@@ -88,7 +88,7 @@ func NewPreview(ctx context.Context, client registry.Client, targets []Target) (
 		for _, r := range d.records {
 			if !r.there && !listed[r] {
 				listed[r] = true
-				preview.Manifests = append(preview.Manifests, Pushed{d.Name, r.platform, r.ref.String(), r.digest})
+				preview.Manifests = append(preview.Manifests, Pushed{d.Name, r.Platform, r.ref.String(), r.Digest})
 			}
 		}
 		for _, t := range d.tags {

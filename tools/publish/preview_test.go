@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
 	"github.com/multiarch-build/multiarch/tools/publish"
 	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
 )
@@ -25,10 +26,10 @@ func TestImmutableTags(t *testing.T) {
 	require.ErrorAs(t, err, &refused)
 	assert.Len(t, refused.Tags, 6, "all that exist")
 	assert.Equal(t, publish.TagChange{
-		Pushed: publish.Pushed{Name: "hello", Reference: a.host + "/hello:latest", Digest: digestOf(t, r.images[0].Index)},
-		Before: digestOf(t, r.older.Index), Immutable: true,
+		Pushed: publish.Pushed{Name: "hello", Reference: a.host + "/hello:latest", Digest: contenttest.DigestOf(t, r.images[0].Index)},
+		Before: contenttest.DigestOf(t, r.older.Index), Immutable: true,
 	}, refused.Tags[0])
-	assert.ErrorContains(t, err, "hello: the tag "+a.host+"/hello:latest is immutable and stands for "+digestOf(t, r.older.Index).String())
+	assert.ErrorContains(t, err, "hello: the tag "+a.host+"/hello:latest is immutable and stands for "+contenttest.DigestOf(t, r.older.Index).String())
 	var partial *publish.PushError
 	require.ErrorAs(t, err, &partial)
 	assert.Contains(t, partial.Hint(), "another tag")
@@ -81,7 +82,7 @@ func TestImmutableTagThatIsHidden(t *testing.T) {
 				var unknown *publish.HiddenError
 				require.ErrorAs(t, err, &unknown)
 				assert.ErrorContains(t, err, "moving the tag "+l.host+"/hello:v1: the tag is immutable, and whether it exists already cannot be known: ")
-				assert.Equal(t, digestOf(t, older.Index), l.digest(t, "hello:v1"))
+				assert.Equal(t, contenttest.DigestOf(t, older.Index), l.digest(t, "hello:v1"))
 				assert.Zero(t, l.count("PUT /v2/hello/manifests/v1"))
 			})
 		}
@@ -126,8 +127,8 @@ func TestPreview(t *testing.T) {
 	require.NoError(t, preview.Err())
 	require.Len(t, preview.Tags, 2*tagsEach)
 	assert.Equal(t, publish.TagChange{
-		Pushed: publish.Pushed{Name: "hello", Reference: a.host + "/hello:latest", Digest: digestOf(t, r.images[0].Index)},
-		Before: digestOf(t, r.older.Index),
+		Pushed: publish.Pushed{Name: "hello", Reference: a.host + "/hello:latest", Digest: contenttest.DigestOf(t, r.images[0].Index)},
+		Before: contenttest.DigestOf(t, r.older.Index),
 	}, preview.Tags[0])
 	assert.Zero(t, preview.Tags[1].Before, "v1 is new")
 
@@ -172,8 +173,8 @@ func TestPreview(t *testing.T) {
 // TestPreviewAgreesWithPush has a base that only some of the repositories of a registry hold, and no manifest that says
 // so: what was released there is older.
 func TestPreviewAgreesWithPush(t *testing.T) {
-	base := newLayer(t, "base", 300_000)
-	hello := service(t, "hello", []v1.Layer{base}, amd64)
+	base := contenttest.NewLayer(t, "base", 300_000)
+	hello := contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64)
 	into := func(l *loopback, repositories ...string) (targets []publish.Target) {
 		for _, r := range repositories {
 			goal := target(l, hello, "v2")
@@ -195,7 +196,7 @@ func TestPreviewAgreesWithPush(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLoopback(t, nil)
 			for _, r := range c.holders {
-				older := target(l, service(t, "older", []v1.Layer{base}, arm64), "v1")
+				older := target(l, contenttest.Service(t, "older", []v1.Layer{base}, contenttest.ARM64), "v1")
 				older.Repository = l.host + "/" + r
 				_, err := push(t, quick, older)
 				require.NoError(t, err)
@@ -212,13 +213,13 @@ func TestPreviewAgreesWithPush(t *testing.T) {
 			}
 
 			l.Forget()
-			opened := base.opened.Load()
+			opened := base.Opened.Load()
 			_, err = push(t, quick, targets...)
 			require.NoError(t, err)
 			assert.Equal(t, c.uploads, l.count("PATCH "))
 			assert.ElementsMatch(t, mounts, l.mounts)
 			if c.holders != nil {
-				assert.Equal(t, opened, base.opened.Load(), "it is not sent again")
+				assert.Equal(t, opened, base.Opened.Load(), "it is not sent again")
 			}
 			// Each blob is asked for once a repository, and once more where it has come to another one meanwhile.
 			assert.Equal(t, 9+2*c.uploads, l.count("HEAD /v2/a/blobs/")+l.count("HEAD /v2/b/blobs/")+l.count("HEAD /v2/c/blobs/"))

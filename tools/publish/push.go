@@ -109,11 +109,11 @@ func newPush(ctx context.Context, client registry.Client, targets []Target) (*pu
 	known := map[string]*record{}
 	for i := range all {
 		d := &all[i]
-		for _, m := range d.content.manifests {
-			ref := d.repo.Digest(m.digest.String())
+		for _, m := range d.content.Manifests {
+			ref := d.repo.Digest(m.Digest.String())
 			r := known[ref.Name()]
 			if r == nil {
-				r = &record{manifest: m, ref: ref}
+				r = &record{Manifest: m, ref: ref}
 				known[ref.Name()] = r
 				p.records = append(p.records, r)
 			}
@@ -127,7 +127,7 @@ func newPush(ctx context.Context, client registry.Client, targets []Target) (*pu
 func (p *push) images(ctx context.Context) error {
 	work := lanes{}
 	for _, r := range p.records {
-		if !r.index() && !r.there {
+		if !r.IsIndex() && !r.there {
 			work.add(r.ref.Context(), func(ctx context.Context) error { return p.put(ctx, r) })
 		}
 	}
@@ -140,7 +140,7 @@ func (p *push) indexes(ctx context.Context) error {
 	for _, d := range p.all {
 		var own []*record
 		for _, r := range d.records {
-			if r.index() && !r.there {
+			if r.IsIndex() && !r.there {
 				own = append(own, r)
 			}
 		}
@@ -166,12 +166,12 @@ func (p *push) put(ctx context.Context, r *record) error {
 	if r.there {
 		return nil
 	}
-	err := p.client.Retry(ctx, func(ctx context.Context) error { return p.pusher.Put(ctx, r.ref, r.Taggable) })
-	if answer := statusOf(err); r.foreign && answer >= 400 && !hidden(err) {
+	err := p.client.Retry(ctx, func(ctx context.Context) error { return p.pusher.Put(ctx, r.ref, r.Object) })
+	if answer := statusOf(err); r.Foreign && answer >= 400 && !hidden(err) {
 		err = &registry.ForeignLayerError{Err: err}
 	}
 	if err != nil {
-		return fmt.Errorf("%s: putting its manifest to %s: %w", r.where, r.ref, err)
+		return fmt.Errorf("%s: putting its manifest to %s: %w", r.Label, r.ref, err)
 	}
 	r.there, r.put = true, true
 	return nil
@@ -192,12 +192,12 @@ func (p *push) readBack(ctx context.Context) error {
 	for _, r := range p.records {
 		work.add(r.ref.Context(), func(ctx context.Context) error {
 			now, err := p.standing(ctx, r.ref)
-			if err == nil && now != r.digest {
+			if err == nil && now != r.Digest {
 				err = fmt.Errorf("the registry has %s in its place", now)
 			}
 			if err != nil {
 				r.there = false
-				return fmt.Errorf("%s: reading %s back: %w", r.where, r.ref, err)
+				return fmt.Errorf("%s: reading %s back: %w", r.Label, r.ref, err)
 			}
 			return nil
 		})

@@ -19,11 +19,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/oci/content"
+	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/publish"
 )
 
-func target(l *loopback, image publish.Image, tags ...string) publish.Target {
+func target(l *loopback, image content.Image, tags ...string) publish.Target {
 	return publish.Target{Name: image.Name, Index: image.Index, Repository: l.host + "/" + image.Name, Tags: tags}
 }
 
@@ -34,11 +36,11 @@ func push(t testing.TB, client registry.Client, targets ...publish.Target) ([]pu
 
 func TestPush(t *testing.T) {
 	l := newLoopback(t, nil)
-	base := newLayer(t, "base", 300_000)
-	hello := service(t, "hello", []v1.Layer{base}, amd64, arm64)
-	py := service(t, "py-app", []v1.Layer{base}, amd64, armv7)
+	base := contenttest.NewLayer(t, "base", 300_000)
+	hello := contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64)
+	py := contenttest.Service(t, "py-app", []v1.Layer{base}, contenttest.AMD64, contenttest.ARMv7)
 	first := target(l, hello, "latest", "v1", "v1")
-	first.PerPlatform = []publish.Intermediate{{Platform: arm64, Reference: l.host + "/hello-arm64v8:v1"}}
+	first.PerPlatform = []publish.Intermediate{{Platform: contenttest.ARM64, Reference: l.host + "/hello-arm64v8:v1"}}
 	second := target(l, py)
 
 	type progress struct{ complete, total int64 }
@@ -47,18 +49,18 @@ func TestPush(t *testing.T) {
 		seen[name] = progress{complete, total}
 	})
 	require.NoError(t, err)
-	index, arm, other := digestOf(t, hello.Index), digestOf(t, childOf(t, hello, arm64)), digestOf(t, py.Index)
+	index, arm, other := contenttest.DigestOf(t, hello.Index), contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.ARM64)), contenttest.DigestOf(t, py.Index)
 	assert.Equal(t, []publish.Pushed{
 		{Name: "hello", Reference: l.host + "/hello:latest", Digest: index},
 		{Name: "hello", Reference: l.host + "/hello:v1", Digest: index},
-		{Name: "hello", Platform: arm64, Reference: l.host + "/hello-arm64v8:v1", Digest: arm},
+		{Name: "hello", Platform: contenttest.ARM64, Reference: l.host + "/hello-arm64v8:v1", Digest: arm},
 		{Name: "py-app", Reference: l.host + "/py-app@" + other.String(), Digest: other},
 	}, pushed)
 	for _, reference := range []string{"hello:latest", "hello:v1", "py-app@" + other.String()} {
 		require.NoError(t, validate.Index(l.index(t, reference)))
 	}
 	assert.Equal(t, arm, l.digest(t, "hello-arm64v8:v1"))
-	assert.EqualValues(t, 1, base.opened.Load(), "mounted, not sent again")
+	assert.EqualValues(t, 1, base.Opened.Load(), "mounted, not sent again")
 	// The base, and with it the arm64 child's own layer and config, in the repository of that child.
 	assert.ElementsMatch(t, []string{
 		"py-app from hello", "hello-arm64v8 from hello", "hello-arm64v8 from hello", "hello-arm64v8 from hello",
@@ -68,7 +70,7 @@ func TestPush(t *testing.T) {
 		assert.Positive(t, p.total, name)
 		assert.Equal(t, p.total, p.complete, name)
 	}
-	assert.Equal(t, sizes(t, hello)+sizes(t, publish.Image{Index: newIndexOf(t, childOf(t, hello, arm64))}), seen["hello"].total)
+	assert.Equal(t, sizes(t, hello)+sizes(t, content.Image{Index: newIndexOf(t, contenttest.ChildOf(t, hello, contenttest.ARM64))}), seen["hello"].total)
 
 	t.Run("again", func(t *testing.T) {
 		before := len(l.Requests())
@@ -78,7 +80,7 @@ func TestPush(t *testing.T) {
 		for _, r := range l.Requests()[before:] {
 			assert.Regexp(t, "^(HEAD|GET) ", r.Name, "nothing is sent")
 		}
-		assert.EqualValues(t, 1, base.opened.Load())
+		assert.EqualValues(t, 1, base.Opened.Load())
 	})
 	t.Run("tags come last", func(t *testing.T) {
 		l := newLoopback(t, nil)
@@ -108,7 +110,7 @@ func TestPush(t *testing.T) {
 }
 
 // sizes adds up the blobs of an image, each once.
-func sizes(t testing.TB, image publish.Image) int64 {
+func sizes(t testing.TB, image content.Image) int64 {
 	t.Helper()
 	seen := map[v1.Hash]int64{}
 	list, err := image.Index.IndexManifest()
@@ -136,8 +138,8 @@ func newIndexOf(t testing.TB, add mutate.Appendable) v1.ImageIndex {
 
 func TestPushNestedIndex(t *testing.T) {
 	l := newLoopback(t, nil)
-	inner := service(t, "inner", nil, amd64, arm64)
-	outer := publish.Image{Name: "outer", Index: newIndexOf(t, inner.Index)}
+	inner := contenttest.Service(t, "inner", nil, contenttest.AMD64, contenttest.ARM64)
+	outer := content.Image{Name: "outer", Index: newIndexOf(t, inner.Index)}
 	_, err := push(t, quick, target(l, outer, "latest"))
 	require.NoError(t, err)
 	require.NoError(t, validate.Index(l.index(t, "outer:latest")))
@@ -145,25 +147,25 @@ func TestPushNestedIndex(t *testing.T) {
 
 func TestPushMountsFromTheBase(t *testing.T) {
 	l := newLoopback(t, nil)
-	base := newLayer(t, "base", 100_000)
+	base := contenttest.NewLayer(t, "base", 100_000)
 	ref, err := name.NewTag(l.host + "/distroless:latest")
 	require.NoError(t, err)
-	require.NoError(t, remote.Write(ref, newImage(t, amd64, base), remote.WithContext(t.Context())))
-	require.EqualValues(t, 1, base.opened.Load())
+	require.NoError(t, remote.Write(ref, contenttest.NewImage(t, contenttest.AMD64, base), remote.WithContext(t.Context())))
+	require.EqualValues(t, 1, base.Opened.Load())
 	pulled, err := remote.Image(ref, remote.WithContext(t.Context()))
 	require.NoError(t, err)
 	layers, err := pulled.Layers()
 	require.NoError(t, err)
 
-	_, err = push(t, quick, target(l, service(t, "hello", layers, amd64), "latest"))
+	_, err = push(t, quick, target(l, contenttest.Service(t, "hello", layers, contenttest.AMD64), "latest"))
 	require.NoError(t, err)
 	assert.Equal(t, []string{"hello from distroless"}, l.mounts)
-	get := "GET /v2/distroless/blobs/" + digestOf(t, base).String()
+	get := "GET /v2/distroless/blobs/" + contenttest.DigestOf(t, base).String()
 	assert.Zero(t, l.count(get), "it does not pass through this machine")
 
 	t.Run("from another registry it is copied", func(t *testing.T) {
 		elsewhere := newLoopback(t, nil)
-		_, err := push(t, quick, target(elsewhere, service(t, "hello", layers, amd64), "latest"))
+		_, err := push(t, quick, target(elsewhere, contenttest.Service(t, "hello", layers, contenttest.AMD64), "latest"))
 		require.NoError(t, err)
 		assert.Empty(t, elsewhere.mounts)
 		assert.Equal(t, 1, l.count(get))
@@ -174,20 +176,20 @@ func TestPushMountsFromTheBase(t *testing.T) {
 // The layers of a base that was never read say nothing of where they stand; the target does.
 func TestPushMountsFromSources(t *testing.T) {
 	l, elsewhere := newLoopback(t, nil), newLoopback(t, nil)
-	base := newLayer(t, "base", 100_000)
+	base := contenttest.NewLayer(t, "base", 100_000)
 	ref, err := name.NewTag(l.host + "/distroless:latest")
 	require.NoError(t, err)
-	require.NoError(t, remote.Write(ref, newImage(t, amd64, base), remote.WithContext(t.Context())))
-	written := base.opened.Load()
-	sources := map[v1.Hash]name.Repository{digestOf(t, base): ref.Context()}
-	hello := service(t, "hello", []v1.Layer{base}, amd64)
+	require.NoError(t, remote.Write(ref, contenttest.NewImage(t, contenttest.AMD64, base), remote.WithContext(t.Context())))
+	written := base.Opened.Load()
+	sources := map[v1.Hash]name.Repository{contenttest.DigestOf(t, base): ref.Context()}
+	hello := contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64)
 
 	here := target(l, hello, "latest")
 	here.Sources = sources
 	_, err = push(t, quick, here)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"hello from distroless"}, l.mounts)
-	assert.Equal(t, written, base.opened.Load(), "its bytes are not asked for")
+	assert.Equal(t, written, base.Opened.Load(), "its bytes are not asked for")
 	require.NoError(t, validate.Index(l.index(t, "hello:latest")))
 
 	there := target(elsewhere, hello, "latest")
@@ -195,11 +197,11 @@ func TestPushMountsFromSources(t *testing.T) {
 	_, err = push(t, quick, there)
 	require.NoError(t, err)
 	assert.Empty(t, elsewhere.mounts, "it is another registry")
-	assert.Equal(t, written+1, base.opened.Load())
+	assert.Equal(t, written+1, base.Opened.Load())
 	require.NoError(t, validate.Index(elsewhere.index(t, "hello:latest")))
 
 	// Where the source has lost it meanwhile, it is sent.
-	gone := target(l, service(t, "py-app", []v1.Layer{newLayer(t, "lost", 5000)}, amd64), "latest")
+	gone := target(l, contenttest.Service(t, "py-app", []v1.Layer{contenttest.NewLayer(t, "lost", 5000)}, contenttest.AMD64), "latest")
 	layers, err := gone.Index.IndexManifest()
 	require.NoError(t, err)
 	img, err := gone.Index.Image(layers.Manifests[0].Digest)
@@ -214,7 +216,7 @@ func TestPushMountsFromSources(t *testing.T) {
 
 func TestPushChecksBeforeItSends(t *testing.T) {
 	l := newLoopback(t, nil)
-	hello, py := service(t, "hello", nil, amd64), service(t, "py-app", nil, amd64)
+	hello, py := contenttest.Service(t, "hello", nil, contenttest.AMD64), contenttest.Service(t, "py-app", nil, contenttest.AMD64)
 	with := func(change func(*publish.Target)) []publish.Target {
 		bad := target(l, hello, "latest")
 		change(&bad)
@@ -231,13 +233,13 @@ func TestPushChecksBeforeItSends(t *testing.T) {
 		"repository":       {with(func(b *publish.Target) { b.Repository = "UPPER" }), `hello: repository "UPPER"`},
 		"repository:tag":   {with(func(b *publish.Target) { b.Repository += ":v1" }), "hello: repository"},
 		"platform": {with(func(b *publish.Target) {
-			b.PerPlatform = []publish.Intermediate{{Platform: arm64, Reference: l.host + "/x:v1"}}
+			b.PerPlatform = []publish.Intermediate{{Platform: contenttest.ARM64, Reference: l.host + "/x:v1"}}
 		}), "hello: no image for linux/arm64"},
 		"reference": {with(func(b *publish.Target) {
-			b.PerPlatform = []publish.Intermediate{{Platform: amd64, Reference: "x:y:z"}}
+			b.PerPlatform = []publish.Intermediate{{Platform: contenttest.AMD64, Reference: "x:y:z"}}
 		}), `hello, linux/amd64: reference "x:y:z"`},
 		"digest": {with(func(b *publish.Target) {
-			b.PerPlatform = []publish.Intermediate{{Platform: amd64, Reference: l.host + "/x@sha256:" + strings.Repeat("0", 64)}}
+			b.PerPlatform = []publish.Intermediate{{Platform: contenttest.AMD64, Reference: l.host + "/x@sha256:" + strings.Repeat("0", 64)}}
 		}), "a tag is needed, not a digest"},
 		"two for one name": {with(func(b *publish.Target) { b.Repository, b.Tags = l.host+"/py-app", []string{"v1"} }),
 			"hello: " + l.host + "/py-app:v1 is also the name of py-app"},
@@ -275,7 +277,7 @@ func TestPushStopsPromptly(t *testing.T) {
 		cancel()
 	}()
 	begin := time.Now()
-	_, err := publish.Push(ctx, registry.Client{}, []publish.Target{target(l, service(t, "hello", nil, amd64), "latest")}, nil)
+	_, err := publish.Push(ctx, registry.Client{}, []publish.Target{target(l, contenttest.Service(t, "hello", nil, contenttest.AMD64), "latest")}, nil)
 	require.ErrorIs(t, err, context.Canceled)
 	assert.Less(t, time.Since(begin), 30*time.Second)
 	var partial *publish.PushError
@@ -289,10 +291,10 @@ func TestPushWithoutDigestHeader(t *testing.T) {
 			next.ServeHTTP(noDigest{w}, r)
 		})
 	})
-	hello := service(t, "hello", nil, amd64)
+	hello := contenttest.Service(t, "hello", nil, contenttest.AMD64)
 	_, err := push(t, quick, target(l, hello, "latest"))
 	require.NoError(t, err)
-	assert.Positive(t, l.count(fmt.Sprintf("GET /v2/hello/manifests/%s", digestOf(t, hello.Index))), "read back in full")
+	assert.Positive(t, l.count(fmt.Sprintf("GET /v2/hello/manifests/%s", contenttest.DigestOf(t, hello.Index))), "read back in full")
 }
 
 // noDigest is an answer that lacks the header.

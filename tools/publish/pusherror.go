@@ -45,7 +45,7 @@ func (p *push) fail(err error) error {
 		for _, r := range d.stored() {
 			if !seen[r] {
 				seen[r] = true
-				e.Stored = append(e.Stored, Pushed{d.Name, r.platform, r.ref.String(), r.digest})
+				e.Stored = append(e.Stored, Pushed{d.Name, r.Platform, r.ref.String(), r.Digest})
 			}
 		}
 	}
@@ -84,7 +84,7 @@ func (p *push) uploaded() []Uploaded {
 				all = append(all, Uploaded{Repository: to.repo.Name()})
 			}
 			all[i].Blobs++
-			all[i].Bytes += c.size
+			all[i].Bytes += c.Size
 		}
 	}
 	slices.SortFunc(all, func(a, b Uploaded) int { return cmp.Compare(a.Repository, b.Repository) })
@@ -96,7 +96,7 @@ func (p *push) uploaded() []Uploaded {
 func (d delivery) stored() []*record {
 	var there []*record
 	for _, r := range d.records {
-		if r.there && (!r.index() || len(there) == slices.Index(d.records, r)) {
+		if r.there && (!r.IsIndex() || len(there) == slices.Index(d.records, r)) {
 			there = append(there, r)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/publish"
 	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
@@ -21,10 +22,10 @@ import (
 
 // What was uploaded before anything else went wrong is said, although no manifest stands for it yet.
 func TestPushErrorSaysWhatWasUploaded(t *testing.T) {
-	base := newLayer(t, "base", 1_000_000)
+	base := contenttest.NewLayer(t, "base", 1_000_000)
 	l := newLoopback(t, nil)
-	hello := service(t, "hello", []v1.Layer{base}, amd64)
-	config, err := childOf(t, hello, amd64).ConfigName()
+	hello := contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64)
+	config, err := contenttest.ChildOf(t, hello, contenttest.AMD64).ConfigName()
 	require.NoError(t, err)
 	l.Choose(faulty.Every("HEAD /v2/hello/blobs/"+config.String(), faulty.Status(http.StatusUnauthorized)))
 	_, err = push(t, registry.Client{Jobs: 1}, target(l, hello, "latest"))
@@ -98,8 +99,8 @@ func TestPushHintNamesTheRegistry(t *testing.T) {
 		require.ErrorAs(t, err, &partial)
 		return partial.Hint()
 	}
-	base := newLayer(t, "base", 5000)
-	hello := service(t, "hello", []v1.Layer{base}, amd64)
+	base := contenttest.NewLayer(t, "base", 5000)
+	hello := contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64)
 	login := func(host string) string {
 		return fmt.Sprintf("log in with multiarch login %s (or docker login %s)", host, host)
 	}
@@ -113,14 +114,14 @@ func TestPushHintNamesTheRegistry(t *testing.T) {
 	dockerConfig(t, fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, closed.host, base64.StdEncoding.EncodeToString([]byte(user+":"+secret))))
 	_, err = push(t, quick, target(closed, hello, "latest"))
 	require.NoError(t, err)
-	ref, err := registry.Client{}.Parse(closed.host + "/hello@" + digestOf(t, childOf(t, hello, amd64)).String())
+	ref, err := registry.Client{}.Parse(closed.host + "/hello@" + contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.AMD64)).String())
 	require.NoError(t, err)
 	pulled, err := remote.Image(ref, quick.Options(t.Context())...)
 	require.NoError(t, err)
 	layers, err := pulled.Layers()
 	require.NoError(t, err)
-	copied := service(t, "copy", layers, amd64)
-	digestOf(t, copied.Index) // which asks for the config
+	copied := contenttest.Service(t, "copy", layers, contenttest.AMD64)
+	contenttest.DigestOf(t, copied.Index) // which asks for the config
 	closed.Choose(func(faulty.Request) faulty.Fault { return faulty.Status(http.StatusForbidden) })
 	open := newLoopback(t, nil)
 	_, err = push(t, quick, target(open, copied, "latest"))

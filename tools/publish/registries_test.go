@@ -19,6 +19,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/oci/content"
+	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
 	"github.com/multiarch-build/multiarch/tools/oci/join"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/publish"
@@ -42,7 +44,7 @@ func TestJobsOfARegistry(t *testing.T) {
 	}
 	r := newRelease(t)
 	// Two large blobs beside the small ones.
-	r.images = append(r.images, service(t, "large", []v1.Layer{newLayer(t, "large", 5<<20), newLayer(t, "larger", 6<<20)}, amd64))
+	r.images = append(r.images, contenttest.Service(t, "large", []v1.Layer{contenttest.NewLayer(t, "large", 5<<20), contenttest.NewLayer(t, "larger", 6<<20)}, contenttest.AMD64))
 	var most [3]atomic.Int32
 	one, few, many := newLoopback(t, counting(&most[0])), newLoopback(t, counting(&most[1])), newLoopback(t, counting(&most[2]))
 	client := quick
@@ -80,16 +82,16 @@ func TestJobsOfASource(t *testing.T) {
 	client := quick
 	client.Hosts, client.Limits = map[string]registry.Host{a.host: {Jobs: 1}, b.host: {Jobs: 1}}, &registry.Limits{}
 	// existing is an image that another tool has pushed. What is far larger than what is kept on the way is copied as well.
-	existing := func(l *loopback, seed string) publish.Image {
-		large := newLayer(t, seed, 5<<20)
-		l.write(t, seed+":latest", newImage(t, amd64, large, newLayer(t, seed+"-small", 3000)), false)
+	existing := func(l *loopback, seed string) content.Image {
+		large := contenttest.NewLayer(t, seed, 5<<20)
+		l.write(t, seed+":latest", contenttest.NewImage(t, contenttest.AMD64, large, contenttest.NewLayer(t, seed+"-small", 3000)), false)
 		ref, err := client.Parse(l.host + "/" + seed + ":latest")
 		require.NoError(t, err)
 		pulled, err := remote.Image(ref, client.Options(t.Context())...)
 		require.NoError(t, err)
 		j, err := join.Join([]join.Source{{Name: seed, Image: pulled}}, join.Options{})
 		require.NoError(t, err)
-		return publish.Image{Name: seed + "-copy", Index: j.Index}
+		return content.Image{Name: seed + "-copy", Index: j.Index}
 	}
 	here, there := existing(a, "here"), existing(b, "there")
 	for name, targets := range map[string][]publish.Target{
@@ -174,10 +176,10 @@ func TestLargeBlobsWithoutMounts(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	})
-	base := newLayer(t, "large", size)
+	base := contenttest.NewLayer(t, "large", size)
 	var targets []publish.Target
 	for n := range services {
-		targets = append(targets, target(l, service(t, fmt.Sprint("service", n), []v1.Layer{base}, amd64), "latest"))
+		targets = append(targets, target(l, contenttest.Service(t, fmt.Sprint("service", n), []v1.Layer{base}, contenttest.AMD64), "latest"))
 	}
 	_, err := push(t, quick, targets...)
 	require.NoError(t, err)

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/oci/content"
+	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/publish"
 	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
@@ -19,17 +21,17 @@ import (
 
 // release is three images that go to two registries each, with tags that exist, are new, and stand for single images.
 type release struct {
-	images []publish.Image
-	older  publish.Image
+	images []content.Image
+	older  content.Image
 }
 
 func newRelease(t testing.TB) release {
-	base := newLayer(t, "base", 10_000)
+	base := contenttest.NewLayer(t, "base", 10_000)
 	return release{
-		images: []publish.Image{
-			service(t, "hello", []v1.Layer{base}, amd64, arm64), service(t, "py-app", []v1.Layer{base}, amd64, armv7), service(t, "job", nil, arm64),
+		images: []content.Image{
+			contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64), contenttest.Service(t, "py-app", []v1.Layer{base}, contenttest.AMD64, contenttest.ARMv7), contenttest.Service(t, "job", nil, contenttest.ARM64),
 		},
-		older: publish.Image{Name: "older", Index: newIndex(t)},
+		older: content.Image{Name: "older", Index: contenttest.NewIndex(t)},
 	}
 }
 
@@ -51,7 +53,7 @@ func (r release) targets(l *loopback) []publish.Target {
 	for _, image := range r.images {
 		targets = append(targets, target(l, image, "latest", "v1"))
 	}
-	targets[0].PerPlatform = []publish.Intermediate{{Platform: arm64, Reference: l.host + "/hello-arm64v8:v1"}}
+	targets[0].PerPlatform = []publish.Intermediate{{Platform: contenttest.ARM64, Reference: l.host + "/hello-arm64v8:v1"}}
 	return targets
 }
 
@@ -69,10 +71,10 @@ func (r release) state(t testing.TB, l *loopback) (after, before int) {
 		}
 	}
 	for _, image := range r.images {
-		count(image.Name+":latest", digestOf(t, image.Index), digestOf(t, r.older.Index))
-		count(image.Name+":v1", digestOf(t, image.Index), v1.Hash{})
+		count(image.Name+":latest", contenttest.DigestOf(t, image.Index), contenttest.DigestOf(t, r.older.Index))
+		count(image.Name+":v1", contenttest.DigestOf(t, image.Index), v1.Hash{})
 	}
-	count("hello-arm64v8:v1", digestOf(t, childOf(t, r.images[0], arm64)), v1.Hash{})
+	count("hello-arm64v8:v1", contenttest.DigestOf(t, contenttest.ChildOf(t, r.images[0], contenttest.ARM64)), v1.Hash{})
 	return after, before
 }
 
@@ -188,7 +190,7 @@ func TestReleaseDeletesNothingItDoesNotKnow(t *testing.T) {
 	assert.Equal(t, a.host+"/hello:v1", partial.Stuck[0].Reference)
 	assert.ErrorContains(t, err, "the registry would not say what it stood for")
 	assert.Zero(t, a.count("DELETE /v2/hello/manifests/v1"))
-	assert.Equal(t, digestOf(t, r.images[0].Index), a.digest(t, "hello:v1"))
+	assert.Equal(t, contenttest.DigestOf(t, r.images[0].Index), a.digest(t, "hello:v1"))
 }
 
 var isTag = regexp.MustCompile(`/manifests/[^s][^:]*$`)
@@ -228,7 +230,7 @@ func TestReleaseAgain(t *testing.T) {
 func TestReleaseResumes(t *testing.T) {
 	r := newRelease(t)
 	a, _, targets := r.start(t)
-	gone := "PUT /v2/job/manifests/" + digestOf(t, r.images[2].Index).String()
+	gone := "PUT /v2/job/manifests/" + contenttest.DigestOf(t, r.images[2].Index).String()
 	a.Choose(faulty.Every(gone, faulty.Status(http.StatusBadRequest)))
 	_, err := push(t, quick, targets...)
 	var partial *publish.PushError

@@ -31,9 +31,9 @@ func (p *push) survey(ctx context.Context) error {
 		}
 		manifests.add(r.ref.Context(), func(ctx context.Context) error {
 			now, err := p.standing(ctx, r.ref)
-			r.there = err == nil && now == r.digest
+			r.there = err == nil && now == r.Digest
 			if err != nil && !absent(err) && !broken(err) {
-				return fmt.Errorf("%s: asking for %s: %w", r.where, r.ref, err)
+				return fmt.Errorf("%s: asking for %s: %w", r.Label, r.ref, err)
 			}
 			return nil
 		})

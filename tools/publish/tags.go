@@ -9,6 +9,8 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multiarch-build/multiarch/tools/oci/content"
 )
 
 // putBackWithin bounds how long moved tags are being put back.
@@ -58,13 +60,13 @@ func (p *push) move(ctx context.Context, whole bool) error {
 }
 
 // tag makes t stand for m, and knows afterwards whether it does.
-func (p *push) tag(ctx context.Context, t *pointer, m manifest) error {
+func (p *push) tag(ctx context.Context, t *pointer, m content.Manifest) error {
 	look, doubt := t.immutable, false
 	err := p.client.Retry(ctx, func(ctx context.Context) error {
 		if look {
 			now, err := p.current(ctx, t.ref)
 			switch {
-			case err == nil && now == m.digest:
+			case err == nil && now == m.Digest:
 				return nil
 			case err == nil && t.immutable:
 				return &ImmutableError{[]TagChange{{Pushed: t.Pushed, Before: now, Immutable: true}}}
@@ -78,7 +80,7 @@ func (p *push) tag(ctx context.Context, t *pointer, m manifest) error {
 		// A request that is cut off could be carried out at any time after, also after the tag has been put back.
 		whole, cancel := outliving(ctx)
 		defer cancel()
-		err := p.pusher.Put(whole, t.ref, m.Taggable)
+		err := p.pusher.Put(whole, t.ref, m.Object)
 		doubt = doubt || err != nil && !hidden(err)
 		return err
 	})
@@ -95,7 +97,7 @@ func (p *push) tag(ctx context.Context, t *pointer, m manifest) error {
 	switch now, lookErr := p.current(after, t.ref); {
 	case lookErr != nil && !missing(lookErr):
 		t.state = inDoubt
-	case lookErr == nil && now == m.digest:
+	case lookErr == nil && now == m.Digest:
 		t.state = moved
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/oci/content"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
@@ -66,7 +67,7 @@ type delivery struct {
 	Pushed  // under its digest
 	owner   int
 	repo    name.Repository
-	content content
+	content content.Graph
 	records []*record // of content.manifests, in their order
 	tags    []*pointer
 	// immutable are the target's patterns, keep is its KeepPlatforms.
@@ -76,7 +77,7 @@ type delivery struct {
 
 // record is a manifest in a repository. Deliveries share it where they share both.
 type record struct {
-	manifest
+	content.Manifest
 	ref   name.Digest
 	there bool // it was found, or is stored by now
 	put   bool // by this push
@@ -118,10 +119,10 @@ const (
 )
 
 // whole tells whether d is the index of a target; else it is an intermediate image.
-func (d delivery) whole() bool { return d.top().index() }
+func (d delivery) whole() bool { return d.top().IsIndex() }
 
 // top is the delivery's own manifest.
-func (d delivery) top() manifest { return d.content.manifests[len(d.content.manifests)-1] }
+func (d delivery) top() content.Manifest { return d.content.Root() }
 
 // deliveries resolves targets and finds whatever is wrong with them before anything is sent.
 func deliveries(client registry.Client, targets []Target) ([]delivery, error) {
@@ -159,12 +160,12 @@ func (t Target) deliveries(client registry.Client, owner int) ([]delivery, error
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.Name, err)
 	}
-	c, err := contentOf(Image{Name: t.Name, Index: t.Index, Present: t.Present})
+	c, err := content.List(content.Image{Name: t.Name, Index: t.Index, Present: t.Present})
 	if err != nil {
 		return nil, err
 	}
 	index := delivery{owner: owner, repo: repo, content: c, immutable: t.Immutable, keep: t.KeepPlatforms}
-	index.Pushed = Pushed{Name: t.Name, Digest: index.top().digest}
+	index.Pushed = Pushed{Name: t.Name, Digest: index.top().Digest}
 	index.Reference = t.Repository + "@" + index.Digest.String()
 	for _, tag := range t.Tags {
 		if err := CheckTag(tag); err != nil {
@@ -189,23 +190,23 @@ func (t Target) deliveries(client registry.Client, owner int) ([]delivery, error
 }
 
 func (t Target) intermediate(client registry.Client, owner int, p Intermediate) (delivery, error) {
-	descriptors, have, err := runnable(Image{Name: t.Name, Index: t.Index})
+	descriptors, have, err := content.Runnable(content.Image{Name: t.Name, Index: t.Index})
 	if err != nil {
 		return delivery{}, err
 	}
 	i := slices.Index(have, p.Platform)
 	if i < 0 {
-		return delivery{}, &PlatformError{t.Name, p.Platform, have}
+		return delivery{}, &content.PlatformError{Image: t.Name, Want: p.Platform, Have: have}
 	}
 	img, err := t.Index.Image(descriptors[i].Digest)
 	if err != nil {
 		return delivery{}, fmt.Errorf("%s, %s: opening the image: %w", t.Name, p.Platform, err)
 	}
 	d := delivery{owner: owner, immutable: t.Immutable, keep: t.KeepPlatforms}
-	if d.content, _, err = contentOfChild(img, t.Name, p.Platform); err != nil {
+	if d.content, _, err = content.ListPlatform(img, t.Name, p.Platform); err != nil {
 		return delivery{}, err
 	}
-	d.Pushed = Pushed{Name: t.Name, Platform: p.Platform, Digest: d.top().digest}
+	d.Pushed = Pushed{Name: t.Name, Platform: p.Platform, Digest: d.top().Digest}
 	if err := d.tag(client, p.Reference); err != nil {
 		return delivery{}, fmt.Errorf("%s, %s: %w", t.Name, p.Platform, err)
 	}

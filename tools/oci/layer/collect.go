@@ -25,6 +25,9 @@ type Source struct {
 	GID  int
 	// Capabilities is the attribute security.capability of each file; nil for none.
 	Capabilities []byte
+	// Refuse, if not nil, is called with every file below the directory From that is wanted. An error ends Collect and
+	// Check, which return it.
+	Refuse func(tree *os.Root, file string) error
 }
 
 // MissingError is returned for a source that is not there, or that its patterns leave empty.
@@ -177,14 +180,13 @@ func Check(tree *os.Root, s Source) error {
 	return err
 }
 
-// Takes tells whether a layout of images that is written to dir, a path in the tree, would be among what s takes.
-func (s Source) Takes(dir string) bool {
+// Takes reports whether Collect would take a file, a path in the tree, if it existed.
+func (s Source) Takes(file string) bool {
 	from := path.Clean(s.From)
-	if from != "." && from != dir && !strings.HasPrefix(dir, from+"/") {
+	if from != "." && !strings.HasPrefix(file, from+"/") {
 		return false
 	}
-	files := []string{layoutMark, layoutIndex, layoutLock, "blobs/sha256/" + strings.Repeat("0", 2*sha256.Size)}
-	return slices.ContainsFunc(files, func(name string) bool { return s.wants(path.Join(below(from, dir), name)) })
+	return s.wants(below(from, file))
 }
 
 func (s Source) stat(tree *os.Root) (fs.FileInfo, error) {
@@ -210,6 +212,7 @@ func (s Source) stat(tree *os.Root) (fs.FileInfo, error) {
 // seen from there.
 func (s Source) walk(tree *os.Root, visit func(p, below string, d fs.DirEntry) error) error {
 	from := path.Clean(s.From)
+	var refused error
 	err := fs.WalkDir(tree.FS(), from, func(p string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -231,16 +234,20 @@ func (s Source) walk(tree *os.Root, visit func(p, below string, d fs.DirEntry) e
 			return nil
 		case whiteout(inside):
 			return &WhiteoutError{Path: inside, From: p}
-		case path.Dir(p) != from && isLayout(tree, p):
-			return &LayoutError{From: s.From, Dir: path.Dir(p)}
-		case !d.Type().IsRegular() && d.Type() != fs.ModeSymlink:
-			return fmt.Errorf("%s is neither a file, a directory nor a link", p)
+		default:
+			if s.Refuse != nil {
+				if refused = s.Refuse(tree, p); refused != nil {
+					return refused
+				}
+			}
+			if !d.Type().IsRegular() && d.Type() != fs.ModeSymlink {
+				return fmt.Errorf("%s is neither a file, a directory nor a link", p)
+			}
 		}
 		return visit(p, inside, d)
 	})
-	var layout *LayoutError
 	var named *WhiteoutError
-	if err != nil && !errors.As(err, &layout) && !errors.As(err, &named) {
+	if err != nil && refused == nil && !errors.As(err, &named) {
 		err = fmt.Errorf("reading %s: %w", s.From, err)
 	}
 	return err

@@ -350,31 +350,30 @@ func TestWhatCannotBeCollected(t *testing.T) {
 
 func TestTakes(t *testing.T) {
 	for _, c := range []struct {
-		from, dir string
-		glob      []string
-		want      bool
+		from, file string
+		glob       []string
+		want       bool
 	}{
-		{".", "dist", nil, true},
-		{"./web", "web/dist", nil, true},
-		{"dist", "dist", nil, true},
-		{"dist/more", "dist", nil, false},
-		{"web", "website", nil, false},
-		{".", "dist", []string{"**/*.json"}, true},
-		{".", "dist", []string{"*.json"}, false},
-		{".", "dist", []string{"!dist/**"}, false},
-		{"web", "web/dist", []string{"dist/blobs/**"}, true},
+		{".", "dist/index.json", nil, true},
+		{"./web", "web/dist/index.json", nil, true},
+		{"dist", "dist/index.json", nil, true},
+		{"dist/more", "dist/index.json", nil, false},
+		{"web", "website/index.json", nil, false},
+		{".", "dist/index.json", []string{"**/*.json"}, true},
+		{".", "dist/index.json", []string{"*.json"}, false},
+		{".", "dist/index.json", []string{"!dist/**"}, false},
+		{"web", "web/dist/blobs/sha256/aa", []string{"dist/blobs/**"}, true},
 	} {
-		assert.Equal(t, c.want, layer.Source{From: c.from, Glob: c.glob}.Takes(c.dir), c)
+		assert.Equal(t, c.want, layer.Source{From: c.from, Glob: c.glob}.Takes(c.file), c)
 	}
 }
 
-// TestCollectLeavesOut walks a project with a checkout, a submodule, and a layout that an earlier build wrote.
+// TestCollectLeavesOut walks a project with a checkout and a submodule.
 func TestCollectLeavesOut(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{
 		".git/config", ".git/objects/aa/bb", ".gitignore", ".github/x.yml", "lib/.git", "lib/a", "web/.git/HEAD",
-		"dist/oci-layout", "dist/index.json", "dist/.multiarch.lock", "dist/blobs/sha256/aa",
-		"theirs/oci-layout", "theirs/index.json",
+		"dist/index.json",
 	} {
 		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o644))
@@ -387,17 +386,13 @@ func TestCollectLeavesOut(t *testing.T) {
 		wrong      string
 		hintSaying string
 	}{
-		{source: layer.Source{From: ".", Glob: []string{"!dist/**"}}, want: "/src/.github/x.yml /src/.gitignore /src/lib/a /src/theirs/index.json /src/theirs/oci-layout"},
+		{source: layer.Source{From: ".", Glob: []string{"!dist/**"}}, want: "/src/.github/x.yml /src/.gitignore /src/lib/a"},
 		{source: layer.Source{From: "web"}, wrong: "web is an empty directory", hintSaying: "directories: [{path: /src}]"},
 		{source: layer.Source{From: "lib"}, want: "/src/a"},
 		{source: layer.Source{From: ".", Glob: []string{"*"}}, want: "/src/.gitignore"},
-		{source: layer.Source{From: "theirs"}, want: "/src/index.json /src/oci-layout"},
 		// What from: leads to is meant.
 		{source: layer.Source{From: ".git/config"}, want: "/src"},
 		{source: layer.Source{From: "web/.git"}, want: "/src/HEAD"},
-		{source: layer.Source{From: "dist"}, want: "/src/.multiarch.lock /src/blobs /src/blobs/sha256 /src/blobs/sha256/aa /src/index.json /src/oci-layout"},
-		{source: layer.Source{From: "."}, wrong: ". holds dist, an OCI layout that multiarch wrote", hintSaying: `glob: ["!dist/**"]`},
-		{source: layer.Source{From: "./", Glob: []string{"**/*.json"}}, wrong: "./ holds dist, an OCI layout that multiarch wrote", hintSaying: "--output"},
 		{source: layer.Source{From: ".", Glob: []string{".git/config"}}, wrong: "no file below . matches .git/config", hintSaying: "unless from: leads there"},
 	} {
 		c.source.To = "/src"

@@ -1,4 +1,4 @@
-package publish
+package layout
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -20,40 +21,34 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/multiarch-build/multiarch/tools/internal/atomicfile"
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
+	"github.com/multiarch-build/multiarch/tools/oci/content"
 	"github.com/multiarch-build/multiarch/tools/oci/indexjson"
 )
 
-// The files of an OCI layout (image spec, "Image Layout"), and ours.
-const (
-	markFile  = "oci-layout"
-	indexFile = "index.json"
-	lockFile  = ".multiarch.lock"
-	mark      = `{"imageLayoutVersion":"1.0.0"}`
-)
-
-// Layout writes images into the OCI layout in dir, each named by the annotation org.opencontainers.image.ref.name (skopeo
+// Write writes images into the OCI layout in dir, each named by the annotation org.opencontainers.image.ref.name (skopeo
 // inspect oci:dist:hello). Images of earlier calls stay if their names are in keep and their content is whole; others of
 // earlier calls are removed, with the blobs that only they use. What other tools have written stays byte for byte, unless
 // an image takes its name: entries, blobs, and fields of index.json.
 //
 // A blob that dir has with the right content is neither opened at its source nor written again, and if nothing differs
 // nothing is written at all. Every file is complete before it gets its name, and index.json is replaced last: whatever
-// interrupts Layout leaves the old layout valid, and the next call removes what was left behind. Two processes writing
+// interrupts Write leaves the old layout valid, and the next call removes what was left behind. Two processes writing
 // the same dir take turns. A dir that has content and is no OCI layout is left as it is, with a *NotLayoutError.
-func Layout(ctx context.Context, dir string, images []Image, keep []string) error {
+func Write(ctx context.Context, dir string, images []content.Image, keep []string) error {
 	return writeLayout(ctx, dir, images, layoutChange{build: true, keep: keep})
 }
 
-// AddToLayout is Layout for images that no build has made: all others stay.
-func AddToLayout(ctx context.Context, dir string, images []Image) error {
+// Add is Write for images that no build has made: all others stay.
+func Add(ctx context.Context, dir string, images []content.Image) error {
 	return writeLayout(ctx, dir, images, layoutChange{})
 }
 
-// ReplaceInLayout is AddToLayout for an image that was made from what dir had under its name, with the digest onto; the
+// Replace is Add for an image that was made from what dir had under its name, with the digest onto; the
 // zero hash means that it had nothing. If that has changed, nothing is written and the error is a *ChangedError.
-func ReplaceInLayout(ctx context.Context, dir string, image Image, onto v1.Hash) error {
-	return writeLayout(ctx, dir, []Image{image}, layoutChange{onto: &onto})
+func Replace(ctx context.Context, dir string, image content.Image, onto v1.Hash) error {
+	return writeLayout(ctx, dir, []content.Image{image}, layoutChange{onto: &onto})
 }
 
 // layoutChange says what becomes of entries that are not written.
@@ -65,8 +60,8 @@ type layoutChange struct {
 	onto *v1.Hash
 }
 
-func writeLayout(ctx context.Context, dir string, images []Image, change layoutChange) error {
-	if err := checkNames(images); err != nil {
+func writeLayout(ctx context.Context, dir string, images []content.Image, change layoutChange) error {
+	if err := content.CheckNames(images); err != nil {
 		return err
 	}
 	if err := replaceLayout(ctx, dir, images, change); err != nil {
@@ -75,7 +70,7 @@ func writeLayout(ctx context.Context, dir string, images []Image, change layoutC
 	return nil
 }
 
-func replaceLayout(ctx context.Context, dir string, images []Image, change layoutChange) (err error) {
+func replaceLayout(ctx context.Context, dir string, images []content.Image, change layoutChange) (err error) {
 	// Checked before anything is written, and again when no other process can write.
 	if err := refuseForeign(dir); err != nil {
 		return err
@@ -83,7 +78,7 @@ func replaceLayout(ctx context.Context, dir string, images []Image, change layou
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	lock := flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o644))
+	lock := flock.New(filepath.Join(dir, LockFile), flock.SetPermissions(0o644))
 	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
 		return fmt.Errorf("taking its lock: %w", err)
 	}
@@ -92,7 +87,7 @@ func replaceLayout(ctx context.Context, dir string, images []Image, change layou
 		return err
 	}
 
-	w := layoutWriter{dir: dir, blobs: store{filepath.Join(dir, "blobs")}, record: readRecord(dir), change: change, used: map[v1.Hash]bool{}}
+	w := layoutWriter{dir: dir, blobs: store{filepath.Join(dir, BlobsDir)}, record: readRecord(dir), change: change, used: map[v1.Hash]bool{}}
 	list, err := readList(dir, w.record)
 	if err != nil {
 		return err
@@ -100,8 +95,8 @@ func replaceLayout(ctx context.Context, dir string, images []Image, change layou
 	if err := change.check(images, list); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(dir, markFile)); err != nil {
-		if err := replaceFile(filepath.Join(dir, markFile), []byte(mark)); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, MarkerFile)); err != nil {
+		if err := replaceFile(filepath.Join(dir, MarkerFile), []byte(Marker)); err != nil {
 			return err
 		}
 	}
@@ -118,7 +113,7 @@ func replaceLayout(ctx context.Context, dir string, images []Image, change layou
 }
 
 // check reports whether the entry that is to be replaced has changed.
-func (c layoutChange) check(images []Image, list layoutList) error {
+func (c layoutChange) check(images []content.Image, list layoutList) error {
 	if c.onto == nil {
 		return nil
 	}
@@ -133,7 +128,7 @@ func (c layoutChange) check(images []Image, list layoutList) error {
 	if now == *c.onto {
 		return nil
 	}
-	return &ChangedError{TagChange{Pushed: Pushed{Name: name, Reference: name}, Before: now}, *c.onto}
+	return &ChangedError{Name: name, Expected: *c.onto, Actual: now}
 }
 
 // layoutWriter is one write to a layout whose lock is held.
@@ -147,21 +142,21 @@ type layoutWriter struct {
 }
 
 // put writes the blobs of the images that the layout lacks.
-func (w *layoutWriter) put(ctx context.Context, images []Image, list layoutList) error {
-	var files []file
+func (w *layoutWriter) put(ctx context.Context, images []content.Image, list layoutList) error {
+	var files []content.File
 	for _, image := range images {
 		entry, err := entryOf(image)
 		if err != nil {
 			return err
 		}
-		content, err := contentOf(image)
+		graph, err := content.List(image)
 		if err != nil {
 			return err
 		}
 		w.entries = append(w.entries, entry)
-		for _, f := range content.files() {
-			if !w.used[f.digest] {
-				w.used[f.digest] = true
+		for _, f := range graph.Files() {
+			if !w.used[f.Digest] {
+				w.used[f.Digest] = true
 				files = append(files, f)
 			}
 		}
@@ -171,15 +166,15 @@ func (w *layoutWriter) put(ctx context.Context, images []Image, list layoutList)
 		return err
 	}
 	for _, f := range lacking {
-		if _, err := os.Lstat(w.blobs.path(f.digest)); errors.Is(err, fs.ErrNotExist) {
-			w.record.Blobs = append(w.record.Blobs, f.digest)
+		if _, err := os.Lstat(w.blobs.path(f.Digest)); errors.Is(err, fs.ErrNotExist) {
+			w.record.Blobs = append(w.record.Blobs, f.Digest)
 		}
 	}
 	for _, e := range w.entries {
 		if list.has(e) && !w.record.wrote(e) {
 			continue // another tool wrote it, and it stays as it is
 		}
-		w.record.Entries = append(w.record.Entries, recordedEntry{e.Annotations[nameAnnotation], e.Digest, w.change.build})
+		w.record.Entries = append(w.record.Entries, recordedEntry{e.Annotations[NameAnnotation], e.Digest, w.change.build})
 	}
 	if err := w.record.write(w.dir); err != nil {
 		return err
@@ -193,7 +188,7 @@ func (w *layoutWriter) put(ctx context.Context, images []Image, list layoutList)
 }
 
 // list replaces index.json.
-func (w *layoutWriter) list(ctx context.Context, images []Image) error {
+func (w *layoutWriter) list(ctx context.Context, images []content.Image) error {
 	for {
 		list, err := readList(w.dir, w.record)
 		if err != nil {
@@ -218,7 +213,7 @@ func (w *layoutWriter) list(ctx context.Context, images []Image) error {
 		if !list.unchanged(w.dir) {
 			continue // another tool has written it meanwhile
 		}
-		return replaceFile(filepath.Join(w.dir, indexFile), text)
+		return replaceFile(filepath.Join(w.dir, IndexFile), text)
 	}
 }
 
@@ -280,13 +275,33 @@ func (w *layoutWriter) clear() error {
 }
 
 // entryOf describes an image's index under the image's name.
-func entryOf(image Image) (v1.Descriptor, error) {
-	d, err := describe(image.Index, image.Name)
+func entryOf(image content.Image) (v1.Descriptor, error) {
+	d, err := content.Describe(image.Index, image.Name)
 	d.Annotations = map[string]string{}
 	maps.Copy(d.Annotations, image.Annotations)
-	d.Annotations[nameAnnotation] = image.Name
+	d.Annotations[NameAnnotation] = image.Name
 	return d, err
 }
+
+// ChangedError is returned if another process has changed an entry since its replacement was made from it.
+type ChangedError struct {
+	Name string
+	// Expected and Actual are the digests of the entry, zero if there was none.
+	Expected, Actual v1.Hash
+}
+
+func (e *ChangedError) Error() string {
+	state := func(h v1.Hash) string {
+		if h == (v1.Hash{}) {
+			return "missing"
+		}
+		return h.String()
+	}
+	return fmt.Sprintf("%s was changed by another process meanwhile: it was %s, and is %s", e.Name, state(e.Expected), state(e.Actual))
+}
+
+// Hint suggests to start again from the current entry.
+func (e *ChangedError) Hint() string { return "run it again, to change what it is now" }
 
 // NotLayoutError is returned for a directory that holds something else than an OCI layout.
 type NotLayoutError struct {
@@ -316,9 +331,9 @@ func refuseForeign(dir string) error {
 	found := ""
 	for _, e := range entries {
 		switch name := e.Name(); {
-		case name == markFile:
+		case name == MarkerFile:
 			return checkMark(dir)
-		case name == lockFile, name == recordFile, strings.HasPrefix(name, temporary):
+		case name == LockFile, name == recordFile, strings.HasPrefix(name, tempPrefix):
 		default:
 			found = name
 		}
@@ -330,7 +345,7 @@ func refuseForeign(dir string) error {
 }
 
 func checkMark(dir string) error {
-	raw, err := inputfile.ReadFile(filepath.Join(dir, markFile))
+	raw, err := inputfile.ReadFile(filepath.Join(dir, MarkerFile))
 	if err != nil {
 		return err
 	}
@@ -338,7 +353,7 @@ func checkMark(dir string) error {
 		Version string `json:"imageLayoutVersion"`
 	}
 	if json.Unmarshal(raw, &m) != nil || !strings.HasPrefix(m.Version, "1.") {
-		return &NotLayoutError{dir, "an " + markFile + " file of another kind or version"}
+		return &NotLayoutError{dir, "an " + MarkerFile + " file of another kind or version"}
 	}
 	return nil
 }
@@ -348,9 +363,8 @@ func replaceFile(path string, content []byte) error {
 	if old, err := inputfile.ReadFile(path); err == nil && bytes.Equal(old, content) {
 		return nil
 	}
-	temp := filepath.Join(filepath.Dir(path), temporary+filepath.Base(path))
-	return writeFile(temp, path, func(f *os.File) error {
-		_, err := f.Write(content)
+	return atomicfile.WriteVia(tempFile(path), path, 0o644, func(w io.Writer) error {
+		_, err := w.Write(content)
 		return err
 	})
 }

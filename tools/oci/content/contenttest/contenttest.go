@@ -1,4 +1,6 @@
-package publish_test
+// Package contenttest makes small images for tests: real layers with content that does not compress, in indexes of
+// several platforms.
+package contenttest
 
 import (
 	"archive/tar"
@@ -18,34 +20,34 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/oci/content"
 )
 
 var (
-	amd64 = arch.Platform{OS: "linux", Architecture: "amd64"}
-	arm64 = arch.Platform{OS: "linux", Architecture: "arm64"}
-	armv7 = arch.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
-	armv6 = arch.Platform{OS: "linux", Architecture: "arm", Variant: "v6"}
+	AMD64 = arch.Platform{OS: "linux", Architecture: "amd64"}
+	ARM64 = arch.Platform{OS: "linux", Architecture: "arm64"}
+	ARMv7 = arch.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
+	ARMv6 = arch.Platform{OS: "linux", Architecture: "arm", Variant: "v6"}
 )
 
-// layer is a real layer that counts how often it is opened, and can be made to fail.
-type layer struct {
+// Layer is a real layer that counts how often it is opened, and can be made to fail.
+type Layer struct {
 	v1.Layer
-	opened atomic.Int32
-	// read, where it is set, stands for the content.
-	read func() io.ReadCloser
+	Opened atomic.Int32
+	// Read, if not nil, replaces the content.
+	Read func() io.ReadCloser
 }
 
-func (l *layer) Compressed() (io.ReadCloser, error) {
-	l.opened.Add(1)
-	if l.read != nil {
-		return l.read(), nil
+func (l *Layer) Compressed() (io.ReadCloser, error) {
+	l.Opened.Add(1)
+	if l.Read != nil {
+		return l.Read(), nil
 	}
 	return l.Layer.Compressed()
 }
 
-// newLayer has one file called after the seed, of size bytes that do not compress.
-func newLayer(t testing.TB, seed string, size int) *layer {
+// NewLayer has one file called after the seed, of size bytes that do not compress.
+func NewLayer(t testing.TB, seed string, size int) *Layer {
 	t.Helper()
 	var noise []byte
 	for sum := sha256.Sum256([]byte(seed)); len(noise) < size; sum = sha256.Sum256(sum[:]) {
@@ -61,10 +63,10 @@ func newLayer(t testing.TB, seed string, size int) *layer {
 		return io.NopCloser(bytes.NewReader(buf.Bytes())), nil
 	}, tarball.WithMediaType(types.OCILayer), tarball.WithCompressedCaching)
 	require.NoError(t, err)
-	return &layer{Layer: l}
+	return &Layer{Layer: l}
 }
 
-func newImage(t testing.TB, p arch.Platform, layers ...v1.Layer) v1.Image {
+func NewImage(t testing.TB, p arch.Platform, layers ...v1.Layer) v1.Image {
 	t.Helper()
 	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	config, err := img.ConfigFile()
@@ -78,45 +80,46 @@ func newImage(t testing.TB, p arch.Platform, layers ...v1.Layer) v1.Image {
 	return img
 }
 
-type child struct {
-	platform arch.Platform
-	layers   []v1.Layer
+// Child is an image of an index.
+type Child struct {
+	Platform arch.Platform
+	Layers   []v1.Layer
 }
 
-func newIndex(t testing.TB, children ...child) v1.ImageIndex {
+func NewIndex(t testing.TB, children ...Child) v1.ImageIndex {
 	t.Helper()
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, c := range children {
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{
-			Add: newImage(t, c.platform, c.layers...),
+			Add: NewImage(t, c.Platform, c.Layers...),
 			Descriptor: v1.Descriptor{Platform: &v1.Platform{
-				OS: c.platform.OS, Architecture: c.platform.Architecture, Variant: c.platform.Variant,
+				OS: c.Platform.OS, Architecture: c.Platform.Architecture, Variant: c.Platform.Variant,
 			}},
 		})
 	}
 	return index
 }
 
-// service is an image as the build makes them: layers that all platforms share, and a binary for each.
-func service(t testing.TB, name string, shared []v1.Layer, platforms ...arch.Platform) publish.Image {
+// Service is an image as the build makes them: layers that all platforms share, and a binary for each.
+func Service(t testing.TB, name string, shared []v1.Layer, platforms ...arch.Platform) content.Image {
 	t.Helper()
-	var children []child
+	var children []Child
 	for _, p := range platforms {
-		layers := append(append([]v1.Layer(nil), shared...), newLayer(t, name+"-"+p.Slug(), 3000))
-		children = append(children, child{p, layers})
+		layers := append(append([]v1.Layer(nil), shared...), NewLayer(t, name+"-"+p.Slug(), 3000))
+		children = append(children, Child{p, layers})
 	}
-	return publish.Image{Name: name, Index: newIndex(t, children...)}
+	return content.Image{Name: name, Index: NewIndex(t, children...)}
 }
 
-func digestOf(t testing.TB, d interface{ Digest() (v1.Hash, error) }) v1.Hash {
+func DigestOf(t testing.TB, d interface{ Digest() (v1.Hash, error) }) v1.Hash {
 	t.Helper()
 	h, err := d.Digest()
 	require.NoError(t, err)
 	return h
 }
 
-// childOf is the image of a platform in an index.
-func childOf(t testing.TB, image publish.Image, p arch.Platform) v1.Image {
+// ChildOf is the image of a platform in an index.
+func ChildOf(t testing.TB, image content.Image, p arch.Platform) v1.Image {
 	t.Helper()
 	list, err := image.Index.IndexManifest()
 	require.NoError(t, err)
@@ -131,8 +134,8 @@ func childOf(t testing.TB, image publish.Image, p arch.Platform) v1.Image {
 	return nil
 }
 
-// tool skips the test where the program is missing, unless all tools have to be there.
-func tool(t testing.TB, name string) {
+// RequireTool skips the test where the program is missing, unless all tools have to be there.
+func RequireTool(t testing.TB, name string) {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
 		if os.Getenv("MULTIARCH_TEST_TOOLS") == "all" {
@@ -142,8 +145,8 @@ func tool(t testing.TB, name string) {
 	}
 }
 
-// output runs a program and returns its standard output.
-func output(t testing.TB, name string, args ...string) []byte {
+// Output runs a program and returns its standard Output.
+func Output(t testing.TB, name string, args ...string) []byte {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	var stderr bytes.Buffer

@@ -1,4 +1,4 @@
-package publish
+package content
 
 import (
 	"fmt"
@@ -9,11 +9,11 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
-// PlatformError is returned where one image of an index is needed and the choice fails: there is none that Want runs,
-// or several and Want is not set.
+// PlatformError is returned if exactly one image of an index is needed, and none runs on Want, or Want is zero and the
+// index has several.
 type PlatformError struct {
 	Image string
-	Want  arch.Platform // zero where none was asked for
+	Want  arch.Platform
 	Have  []arch.Platform
 }
 
@@ -33,17 +33,17 @@ func (e *PlatformError) Hint() string {
 	return "choose one with --platform: " + strings.Join(names, ", ")
 }
 
-// platformOf is the platform that d is said to be for, zero where nothing is said.
-func platformOf(d v1.Descriptor) arch.Platform {
+// PlatformOf returns the platform of a descriptor, zero if it has none.
+func PlatformOf(d v1.Descriptor) arch.Platform {
 	if d.Platform == nil {
 		return arch.Platform{}
 	}
 	return arch.Canonical(d.Platform.OS, d.Platform.Architecture, d.Platform.Variant)
 }
 
-// runnable returns the images of an index that say which platform they are for, and the platforms beside them. What
-// stands for something else, such as BuildKit's attestations with the platform unknown/unknown, is left out.
-func runnable(image Image) ([]v1.Descriptor, []arch.Platform, error) {
+// Runnable returns the entries of an index that are images with a platform, and these platforms. Other entries, such as
+// BuildKit's attestations with the platform unknown/unknown, are left out.
+func Runnable(image Image) ([]v1.Descriptor, []arch.Platform, error) {
 	list, err := image.Index.IndexManifest()
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: reading the index: %w", image.Name, err)
@@ -52,16 +52,16 @@ func runnable(image Image) ([]v1.Descriptor, []arch.Platform, error) {
 	var platforms []arch.Platform
 	for _, d := range list.Manifests {
 		if d.MediaType.IsImage() && d.Platform != nil && d.Platform.OS != "unknown" {
-			descriptors, platforms = append(descriptors, d), append(platforms, platformOf(d))
+			descriptors, platforms = append(descriptors, d), append(platforms, PlatformOf(d))
 		}
 	}
 	return descriptors, platforms, nil
 }
 
-// pick returns the image of the index that a machine of the platform want would run, or the only one where want is
-// zero.
-func pick(image Image, want arch.Platform) (v1.Image, arch.Platform, error) {
-	descriptors, have, err := runnable(image)
+// Pick returns the image of the index that a machine of the platform want runs. If want is zero, the index must have
+// a single image.
+func Pick(image Image, want arch.Platform) (v1.Image, arch.Platform, error) {
+	descriptors, have, err := Runnable(image)
 	if err != nil {
 		return nil, arch.Platform{}, err
 	}

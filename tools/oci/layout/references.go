@@ -1,4 +1,4 @@
-package publish
+package layout
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package publish
+package layout
 
 import (
 	"bytes"
@@ -17,19 +17,19 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/indexjson"
 )
 
-// BrokenLayoutError is returned for a layout whose index.json cannot be read and may list what other tools have written.
-type BrokenLayoutError struct {
+// BrokenIndexError is returned for a layout whose index.json cannot be read and may list what other tools have written.
+type BrokenIndexError struct {
 	File string
 	Err  error
 }
 
-func (e *BrokenLayoutError) Error() string {
+func (e *BrokenIndexError) Error() string {
 	return fmt.Sprintf("%s cannot be read: %v", e.File, e.Err)
 }
-func (e *BrokenLayoutError) Unwrap() error { return e.Err }
+func (e *BrokenIndexError) Unwrap() error { return e.Err }
 
 // Hint says what to do about it.
-func (e *BrokenLayoutError) Hint() string {
+func (e *BrokenIndexError) Hint() string {
 	return "repair it, or write to another directory: it may list images that multiarch did not write"
 }
 
@@ -41,7 +41,7 @@ type layoutList struct {
 
 // readList reads the index.json in dir. If all of it was ours, one that is damaged is as good as none.
 func readList(dir string, r layoutRecord) (layoutList, error) {
-	file := filepath.Join(dir, indexFile)
+	file := filepath.Join(dir, IndexFile)
 	raw, err := inputfile.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return emptyList(nil)
@@ -51,7 +51,7 @@ func readList(dir string, r layoutRecord) (layoutList, error) {
 	}
 	index, err := indexjson.Parse(raw)
 	if err != nil && !r.Sole {
-		return layoutList{}, &BrokenLayoutError{file, err}
+		return layoutList{}, &BrokenIndexError{file, err}
 	}
 	if err != nil {
 		return emptyList(raw)
@@ -60,7 +60,7 @@ func readList(dir string, r layoutRecord) (layoutList, error) {
 }
 
 func emptyList(raw []byte) (layoutList, error) {
-	text, err := layoutIndex(nil)
+	text, err := Index(nil)
 	if err != nil {
 		return layoutList{}, err
 	}
@@ -69,14 +69,14 @@ func emptyList(raw []byte) (layoutList, error) {
 }
 
 // nameOf is the name of an entry, "" if it has none.
-func nameOf(e indexjson.Entry) string { return e.Descriptor.Annotations[nameAnnotation] }
+func nameOf(e indexjson.Entry) string { return e.Descriptor.Annotations[NameAnnotation] }
 
 // replace gives the list the entries for images, each in the place of the first one with its name, and without those
 // that drop says. What is there as it has to be stays as it is written.
 func (l layoutList) replace(entries []v1.Descriptor, drop func(indexjson.Entry) bool) error {
 	own := map[string]v1.Descriptor{}
 	for _, d := range entries {
-		own[d.Annotations[nameAnnotation]] = d
+		own[d.Annotations[NameAnnotation]] = d
 	}
 	var list []indexjson.Entry
 	placed := map[string]bool{}
@@ -99,7 +99,7 @@ func (l layoutList) replace(entries []v1.Descriptor, drop func(indexjson.Entry) 
 		}
 	}
 	for _, d := range entries {
-		if placed[d.Annotations[nameAnnotation]] {
+		if placed[d.Annotations[NameAnnotation]] {
 			continue
 		}
 		e, err := indexjson.NewEntry(d)
@@ -125,7 +125,7 @@ func says(e indexjson.Entry, d v1.Descriptor) bool {
 // has reports whether an entry is there already.
 func (l layoutList) has(d v1.Descriptor) bool {
 	return slices.ContainsFunc(l.Entries, func(e indexjson.Entry) bool {
-		return nameOf(e) == d.Annotations[nameAnnotation] && says(e, d)
+		return nameOf(e) == d.Annotations[NameAnnotation] && says(e, d)
 	})
 }
 
@@ -165,22 +165,22 @@ func (l layoutList) text(r layoutRecord) ([]byte, error) {
 	for _, e := range l.Entries {
 		entries = append(entries, e.Descriptor)
 	}
-	return layoutIndex(entries)
+	return Index(entries)
 }
 
 // unchanged reports whether the file still is what was read. Other tools do not know our lock.
 func (l layoutList) unchanged(dir string) bool {
-	raw, err := inputfile.ReadFile(filepath.Join(dir, indexFile))
+	raw, err := inputfile.ReadFile(filepath.Join(dir, IndexFile))
 	if l.raw == nil {
 		return errors.Is(err, fs.ErrNotExist)
 	}
 	return err == nil && bytes.Equal(raw, l.raw)
 }
 
-// layoutIndex is the content of an index.json that has our entries only.
-func layoutIndex(entries []v1.Descriptor) ([]byte, error) {
+// Index is the content of an index.json that has our entries only.
+func Index(entries []v1.Descriptor) ([]byte, error) {
 	slices.SortStableFunc(entries, func(a, b v1.Descriptor) int {
-		return strings.Compare(a.Annotations[nameAnnotation], b.Annotations[nameAnnotation])
+		return strings.Compare(a.Annotations[NameAnnotation], b.Annotations[NameAnnotation])
 	})
 	if entries == nil {
 		entries = []v1.Descriptor{} // the property is required

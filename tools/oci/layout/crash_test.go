@@ -1,6 +1,6 @@
 //go:build linux
 
-package publish_test
+package layout_test
 
 import (
 	"bufio"
@@ -18,17 +18,19 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
+	ggcrlayout "github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/oci/content"
+	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
+	"github.com/multiarch-build/multiarch/tools/oci/layout"
 )
 
 // asChild names the directory that a process of this test binary writes layouts to, instead of running tests.
-const asChild = "PUBLISH_TEST_LAYOUT"
+const asChild = "LAYOUT_TEST_DIR"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asChild) == "" {
@@ -53,16 +55,16 @@ func TestChild(t *testing.T) {
 	}
 	rounds, err := strconv.Atoi(os.Getenv(asChild + "_ROUNDS"))
 	require.NoError(t, err)
-	versions := make([][]publish.Image, 3)
+	versions := make([][]content.Image, 3)
 	for i := range versions {
-		base := newLayer(t, fmt.Sprint("base", i), 300_000)
-		versions[i] = []publish.Image{
-			service(t, "hello", []v1.Layer{base}, amd64, arm64), service(t, fmt.Sprint("only", i), []v1.Layer{base}, amd64),
+		base := contenttest.NewLayer(t, fmt.Sprint("base", i), 300_000)
+		versions[i] = []content.Image{
+			contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64), contenttest.Service(t, fmt.Sprint("only", i), []v1.Layer{base}, contenttest.AMD64),
 		}
 	}
 	fmt.Println("begins")
 	for i := range rounds {
-		if err := publish.Layout(t.Context(), dir, versions[i%len(versions)], nil); err != nil {
+		if err := layout.Write(t.Context(), dir, versions[i%len(versions)], nil); err != nil {
 			fmt.Println("failed:", err)
 			return
 		}
@@ -78,8 +80,8 @@ func childProcess(dir string, rounds int, environ ...string) *exec.Cmd {
 
 func TestLayoutSurvivesKill(t *testing.T) {
 	dir := t.TempDir()
-	first := service(t, "hello", []v1.Layer{newLayer(t, "first", 1000)}, amd64)
-	require.NoError(t, publish.Layout(t.Context(), dir, []publish.Image{first}, nil))
+	first := contenttest.Service(t, "hello", []v1.Layer{contenttest.NewLayer(t, "first", 1000)}, contenttest.AMD64)
+	require.NoError(t, layout.Write(t.Context(), dir, []content.Image{first}, nil))
 	leftovers := 0
 	for range 25 {
 		cmd := childProcess(dir, 1_000_000)
@@ -92,7 +94,7 @@ func TestLayoutSurvivesKill(t *testing.T) {
 		require.NoError(t, cmd.Process.Kill())
 		_ = cmd.Wait()
 
-		root, err := layout.ImageIndexFromPath(dir)
+		root, err := ggcrlayout.ImageIndexFromPath(dir)
 		require.NoError(t, err)
 		require.NoError(t, validate.Index(root), "after kill -9")
 		stale, err := filepath.Glob(filepath.Join(dir, "blobs", "sha256", ".multiarch-tmp-*"))
@@ -100,8 +102,8 @@ func TestLayoutSurvivesKill(t *testing.T) {
 		leftovers += len(stale)
 	}
 	t.Logf("%d unfinished files were left by 25 killed processes", leftovers)
-	require.NoError(t, publish.Layout(t.Context(), dir, []publish.Image{first}, nil))
-	whole(t, dir, "hello")
+	require.NoError(t, layout.Write(t.Context(), dir, []content.Image{first}, nil))
+	contenttest.RequireLayout(t, dir, "hello")
 	stale, err := filepath.Glob(filepath.Join(dir, "blobs", "sha256", ".multiarch-tmp-*"))
 	require.NoError(t, err)
 	assert.Empty(t, stale)
@@ -109,7 +111,7 @@ func TestLayoutSurvivesKill(t *testing.T) {
 
 func TestLayoutOnAFullDisk(t *testing.T) {
 	dir := t.TempDir()
-	require.NoError(t, publish.Layout(t.Context(), dir, []publish.Image{service(t, "hello", nil, amd64)}, nil))
+	require.NoError(t, layout.Write(t.Context(), dir, []content.Image{contenttest.Service(t, "hello", nil, contenttest.AMD64)}, nil))
 	before := stateOf(t, dir)
 	out, err := childProcess(dir, 1, asChild+"_FILE_SIZE=100000").CombinedOutput()
 	require.NoError(t, err, string(out))
@@ -117,13 +119,13 @@ func TestLayoutOnAFullDisk(t *testing.T) {
 	assert.Contains(t, string(out), "hello, linux/amd64: layer 1")
 	assert.Contains(t, string(out), "file too large")
 
-	require.NoError(t, publish.Layout(t.Context(), dir, nil, []string{"hello"}))
+	require.NoError(t, layout.Write(t.Context(), dir, nil, []string{"hello"}))
 	assert.Equal(t, before, stateOf(t, dir))
 }
 
 func TestLayoutInAnUnwritableDirectory(t *testing.T) {
 	dir := t.TempDir()
-	require.NoError(t, publish.Layout(t.Context(), dir, []publish.Image{service(t, "hello", nil, amd64)}, nil))
+	require.NoError(t, layout.Write(t.Context(), dir, []content.Image{contenttest.Service(t, "hello", nil, contenttest.AMD64)}, nil))
 	before := stateOf(t, dir)
 	blobs := filepath.Join(dir, "blobs", "sha256")
 	for _, d := range []string{blobs, dir} {
@@ -141,7 +143,7 @@ func TestLayoutInAnUnwritableDirectory(t *testing.T) {
 
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o644))
-	err := publish.Layout(t.Context(), filepath.Join(file, "dist"), nil, nil)
+	err := layout.Write(t.Context(), filepath.Join(file, "dist"), nil, nil)
 	require.ErrorIs(t, err, syscall.ENOTDIR)
 	assert.Contains(t, err.Error(), file)
 }

@@ -1,4 +1,4 @@
-package publish
+package layout
 
 import (
 	"encoding/json"
@@ -11,10 +11,6 @@ import (
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 	"github.com/multiarch-build/multiarch/tools/oci/indexjson"
 )
-
-// recordFile holds what multiarch has written into a layout. Other tools write into layouts too, and nothing of theirs
-// may be removed: what is not recorded is not ours.
-const recordFile = ".multiarch.json"
 
 // layoutRecord is the content of recordFile. It is written before what it records: a process that is killed leaves blobs that
 // the next one can remove.
@@ -70,7 +66,7 @@ func (r layoutRecord) entry(name, digest string) (recordedEntry, bool) {
 
 // wrote reports whether an entry is recorded.
 func (r layoutRecord) wrote(d v1.Descriptor) bool {
-	_, ok := r.entry(d.Annotations[nameAnnotation], d.Digest.String())
+	_, ok := r.entry(d.Annotations[NameAnnotation], d.Digest.String())
 	return ok
 }
 

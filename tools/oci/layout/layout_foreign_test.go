@@ -1,4 +1,4 @@
-package publish_test
+package layout_test
 
 import (
 	"bytes"
@@ -15,7 +15,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/oci/content"
+	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
+	"github.com/multiarch-build/multiarch/tools/oci/layout"
 )
 
 // foreignLayout is a layout as other tools write it, with everything that multiarch has no use for.
@@ -99,40 +101,40 @@ func (f *foreignLayout) check(t *testing.T) []byte {
 func TestLayoutsOfOtherToolsKeepTheirContent(t *testing.T) {
 	n := 0
 	for _, newline := range []string{"", "\n  "} {
-		for name, write := range map[string]func(dir string, images ...publish.Image) error{
-			"build": func(dir string, images ...publish.Image) error {
-				return publish.Layout(t.Context(), dir, images, []string{"hello", "other", "sparse"})
+		for name, write := range map[string]func(dir string, images ...content.Image) error{
+			"build": func(dir string, images ...content.Image) error {
+				return layout.Write(t.Context(), dir, images, []string{"hello", "other", "sparse"})
 			},
-			"index create": func(dir string, images ...publish.Image) error {
-				return publish.AddToLayout(t.Context(), dir, images)
+			"index create": func(dir string, images ...content.Image) error {
+				return layout.Add(t.Context(), dir, images)
 			},
 		} {
 			n++
 			t.Run(fmt.Sprintf("%s %q", name, newline), func(t *testing.T) {
 				f := newForeignLayout(t, newline)
-				hello, other := service(t, "hello", nil, amd64, arm64), service(t, "other", nil, amd64)
+				hello, other := contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64), contenttest.Service(t, "other", nil, contenttest.AMD64)
 				require.NoError(t, write(f.dir, hello))
 				first := f.check(t)
-				assert.Contains(t, string(first), digestOf(t, hello.Index).String())
+				assert.Contains(t, string(first), contenttest.DigestOf(t, hello.Index).String())
 
 				state := stateOf(t, f.dir)
 				require.NoError(t, write(f.dir, hello))
 				assert.Equal(t, state, stateOf(t, f.dir), "nothing changed, and nothing is written")
 
 				// An image that changes leaves no blobs behind but those of other tools.
-				next := service(t, "hello", []v1.Layer{newLayer(t, "next", 1000)}, amd64)
+				next := contenttest.Service(t, "hello", []v1.Layer{contenttest.NewLayer(t, "next", 1000)}, contenttest.AMD64)
 				require.NoError(t, write(f.dir, next, other))
 				f.check(t)
-				assert.NoFileExists(t, blobPath(t, f.dir, childOf(t, hello, arm64)))
+				assert.NoFileExists(t, blobPath(t, f.dir, contenttest.ChildOf(t, hello, contenttest.ARM64)))
 				assert.FileExists(t, blobPath(t, f.dir, next.Index))
 
 				// Only the entry whose name is taken goes.
-				sparse := service(t, "sparse", nil, amd64)
+				sparse := contenttest.Service(t, "sparse", nil, contenttest.AMD64)
 				require.NoError(t, write(f.dir, sparse))
 				assert.NotContains(t, readIndex(t, f.dir), f.kept[1])
-				f.kept[1] = digestOf(t, sparse.Index).String()
+				f.kept[1] = contenttest.DigestOf(t, sparse.Index).String()
 				f.check(t)
-				assert.Contains(t, readIndex(t, f.dir), digestOf(t, other.Index).String())
+				assert.Contains(t, readIndex(t, f.dir), contenttest.DigestOf(t, other.Index).String())
 			})
 		}
 	}
@@ -150,53 +152,53 @@ func readIndex(t *testing.T, dir string) string {
 // A build removes images of earlier builds only, and blobs only if no entry leads to them.
 func TestBuildsRemoveTheirOwn(t *testing.T) {
 	f := newForeignLayout(t, "\n")
-	base := newLayer(t, "base", 5000)
-	one, two, joined := service(t, "one", []v1.Layer{base}, amd64), service(t, "two", nil, amd64), service(t, "joined", nil, arm64)
-	require.NoError(t, publish.Layout(t.Context(), f.dir, []publish.Image{one, two}, []string{"one", "two"}))
-	require.NoError(t, publish.AddToLayout(t.Context(), f.dir, []publish.Image{joined}))
+	base := contenttest.NewLayer(t, "base", 5000)
+	one, two, joined := contenttest.Service(t, "one", []v1.Layer{base}, contenttest.AMD64), contenttest.Service(t, "two", nil, contenttest.AMD64), contenttest.Service(t, "joined", nil, contenttest.ARM64)
+	require.NoError(t, layout.Write(t.Context(), f.dir, []content.Image{one, two}, []string{"one", "two"}))
+	require.NoError(t, layout.Add(t.Context(), f.dir, []content.Image{joined}))
 	// Another tool adds a name for one of the images, and an artifact that belongs to it.
-	child := childOf(t, one, amd64)
+	child := contenttest.ChildOf(t, one, contenttest.AMD64)
 	index := readIndex(t, f.dir)
-	entry := `{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":7,"digest":"` + digestOf(t, child).String() +
+	entry := `{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":7,"digest":"` + contenttest.DigestOf(t, child).String() +
 		`","annotations":{"org.opencontainers.image.ref.name":"copy"}}`
 	require.NoError(t, os.WriteFile(filepath.Join(f.dir, "index.json"), []byte(strings.Replace(index, `"manifests":[`, `"manifests":[`+entry+",", 1)), 0o644))
 	f.kept = append(f.kept[:len(f.kept)-2], entry)
 
-	require.NoError(t, publish.Layout(t.Context(), f.dir, nil, []string{"two"}))
+	require.NoError(t, layout.Write(t.Context(), f.dir, nil, []string{"two"}))
 	now := f.check(t)
-	assert.NotContains(t, string(now), digestOf(t, one.Index).String())
-	assert.Contains(t, string(now), digestOf(t, two.Index).String())
-	assert.Contains(t, string(now), digestOf(t, joined.Index).String(), "index create made it")
+	assert.NotContains(t, string(now), contenttest.DigestOf(t, one.Index).String())
+	assert.Contains(t, string(now), contenttest.DigestOf(t, two.Index).String())
+	assert.Contains(t, string(now), contenttest.DigestOf(t, joined.Index).String(), "index create made it")
 	assert.FileExists(t, blobPath(t, f.dir, base))
 	assert.FileExists(t, blobPath(t, f.dir, child))
 	assert.NoFileExists(t, blobPath(t, f.dir, one.Index))
 
 	// Without the record, nothing is known to be ours.
 	require.NoError(t, os.Remove(filepath.Join(f.dir, ".multiarch.json")))
-	require.NoError(t, publish.Layout(t.Context(), f.dir, nil, nil))
+	require.NoError(t, layout.Write(t.Context(), f.dir, nil, nil))
 	now = f.check(t)
-	assert.Contains(t, string(now), digestOf(t, two.Index).String())
+	assert.Contains(t, string(now), contenttest.DigestOf(t, two.Index).String())
 	assert.FileExists(t, blobPath(t, f.dir, two.Index))
 }
 
 // An entry that another tool wrote, of the very image that is built, stays its own.
 func TestAnEntryThatIsThereAlreadyIsNotOurs(t *testing.T) {
-	dir, hello := t.TempDir(), service(t, "hello", nil, amd64)
-	require.NoError(t, publish.Layout(t.Context(), dir, []publish.Image{hello}, nil))
+	dir, hello := t.TempDir(), contenttest.Service(t, "hello", nil, contenttest.AMD64)
+	require.NoError(t, layout.Write(t.Context(), dir, []content.Image{hello}, nil))
 	require.NoError(t, os.Remove(filepath.Join(dir, ".multiarch.json")))
 	theirs := strings.Replace(readIndex(t, dir), `"annotations"`, `"x-unknown": [1.50], "annotations"`, 1)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "index.json"), []byte(theirs), 0o644))
 	for _, keep := range [][]string{{"hello"}, nil} {
-		require.NoError(t, publish.Layout(t.Context(), dir, []publish.Image{hello}, keep))
+		require.NoError(t, layout.Write(t.Context(), dir, []content.Image{hello}, keep))
 		assert.Equal(t, theirs, readIndex(t, dir))
-		require.NoError(t, publish.Layout(t.Context(), dir, nil, keep))
+		require.NoError(t, layout.Write(t.Context(), dir, nil, keep))
 		assert.Equal(t, theirs, readIndex(t, dir))
 		assert.FileExists(t, blobPath(t, dir, hello.Index))
 	}
 }
 
 func TestABrokenIndexOfOtherToolsIsNotReplaced(t *testing.T) {
-	hello := service(t, "hello", nil, amd64)
+	hello := contenttest.Service(t, "hello", nil, contenttest.AMD64)
 	for name, index := range map[string]string{
 		"cut off":   `{"schemaVersion":2,"manifests":[{"digest":`,
 		"twice":     `{"schemaVersion":2,"manifests":[],"manifests":[]}`,
@@ -208,8 +210,8 @@ func TestABrokenIndexOfOtherToolsIsNotReplaced(t *testing.T) {
 			f.kept = nil
 			require.NoError(t, os.WriteFile(filepath.Join(f.dir, "index.json"), []byte(index), 0o644))
 			before := stateOf(t, f.dir)
-			err := publish.Layout(t.Context(), f.dir, []publish.Image{hello}, nil)
-			var broken *publish.BrokenLayoutError
+			err := layout.Write(t.Context(), f.dir, []content.Image{hello}, nil)
+			var broken *layout.BrokenIndexError
 			require.ErrorAs(t, err, &broken)
 			assert.Contains(t, broken.Hint(), "another directory")
 			after := stateOf(t, f.dir)
@@ -219,32 +221,32 @@ func TestABrokenIndexOfOtherToolsIsNotReplaced(t *testing.T) {
 	}
 	// Where all was ours, it is written again.
 	dir := t.TempDir()
-	require.NoError(t, publish.Layout(t.Context(), dir, []publish.Image{hello}, nil))
+	require.NoError(t, layout.Write(t.Context(), dir, []content.Image{hello}, nil))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "index.json"), nil, 0o644))
-	require.NoError(t, publish.Layout(t.Context(), dir, []publish.Image{hello}, nil))
-	whole(t, dir, "hello")
+	require.NoError(t, layout.Write(t.Context(), dir, []content.Image{hello}, nil))
+	contenttest.RequireLayout(t, dir, "hello")
 }
 
 func TestReplaceInLayout(t *testing.T) {
 	f := newForeignLayout(t, "")
-	first, second := service(t, "x", nil, amd64), service(t, "x", nil, arm64)
+	first, second := contenttest.Service(t, "x", nil, contenttest.AMD64), contenttest.Service(t, "x", nil, contenttest.ARM64)
 	first.Annotations = map[string]string{"a": "b"}
-	require.NoError(t, publish.ReplaceInLayout(t.Context(), f.dir, first, v1.Hash{}))
+	require.NoError(t, layout.Replace(t.Context(), f.dir, first, v1.Hash{}))
 	assert.Contains(t, string(f.check(t)), `"a":"b"`)
-	err := publish.ReplaceInLayout(t.Context(), f.dir, second, v1.Hash{})
-	var changed *publish.ChangedError
+	err := layout.Replace(t.Context(), f.dir, second, v1.Hash{})
+	var changed *layout.ChangedError
 	require.ErrorAs(t, err, &changed)
-	assert.Equal(t, digestOf(t, first.Index), changed.Tag.Before)
-	assert.NotContains(t, string(f.check(t)), digestOf(t, second.Index).String())
-	require.NoError(t, publish.ReplaceInLayout(t.Context(), f.dir, second, digestOf(t, first.Index)))
-	assert.NotContains(t, string(f.check(t)), digestOf(t, first.Index).String())
+	assert.Equal(t, contenttest.DigestOf(t, first.Index), changed.Actual)
+	assert.NotContains(t, string(f.check(t)), contenttest.DigestOf(t, second.Index).String())
+	require.NoError(t, layout.Replace(t.Context(), f.dir, second, contenttest.DigestOf(t, first.Index)))
+	assert.NotContains(t, string(f.check(t)), contenttest.DigestOf(t, first.Index).String())
 }
 
 // What skopeo, regctl and umoci have put into a layout is there after a build, for them as well.
 func TestLayoutsOfRealTools(t *testing.T) {
 	source := t.TempDir()
-	theirs := service(t, "theirs", []v1.Layer{newLayer(t, "theirs", 5000)}, amd64, arm64)
-	require.NoError(t, publish.Layout(t.Context(), source, []publish.Image{theirs}, nil))
+	theirs := contenttest.Service(t, "theirs", []v1.Layer{contenttest.NewLayer(t, "theirs", 5000)}, contenttest.AMD64, contenttest.ARM64)
+	require.NoError(t, layout.Write(t.Context(), source, []content.Image{theirs}, nil))
 	for name, write := range map[string]func(dir string) []string{
 		"skopeo": func(dir string) []string {
 			return []string{"skopeo", "copy", "--all", "--quiet", "oci:" + source + ":theirs", "oci:" + dir + ":theirs"}
@@ -254,24 +256,24 @@ func TestLayoutsOfRealTools(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tool(t, name)
-			tool(t, "skopeo")
+			contenttest.RequireTool(t, name)
+			contenttest.RequireTool(t, "skopeo")
 			dir := filepath.Join(t.TempDir(), "layout")
 			command := write(dir)
-			output(t, command[0], command[1:]...)
-			before, want := stateOf(t, dir), output(t, "skopeo", "inspect", "--raw", "oci:"+dir+":theirs")
-			hello := service(t, "hello", nil, amd64)
-			require.NoError(t, publish.Layout(t.Context(), dir, []publish.Image{hello}, nil))
-			require.NoError(t, publish.Layout(t.Context(), dir, []publish.Image{service(t, "hello", nil, arm64)}, nil))
+			contenttest.Output(t, command[0], command[1:]...)
+			before, want := stateOf(t, dir), contenttest.Output(t, "skopeo", "inspect", "--raw", "oci:"+dir+":theirs")
+			hello := contenttest.Service(t, "hello", nil, contenttest.AMD64)
+			require.NoError(t, layout.Write(t.Context(), dir, []content.Image{hello}, nil))
+			require.NoError(t, layout.Write(t.Context(), dir, []content.Image{contenttest.Service(t, "hello", nil, contenttest.ARM64)}, nil))
 			after := stateOf(t, dir)
 			for file, state := range before {
 				if file != "index.json" {
 					assert.Equal(t, state, after[file], file)
 				}
 			}
-			assert.Equal(t, want, output(t, "skopeo", "inspect", "--raw", "oci:"+dir+":theirs"))
-			output(t, "skopeo", "inspect", "--raw", "oci:"+dir+":hello")
-			output(t, command[0], command[1:]...)
+			assert.Equal(t, want, contenttest.Output(t, "skopeo", "inspect", "--raw", "oci:"+dir+":theirs"))
+			contenttest.Output(t, "skopeo", "inspect", "--raw", "oci:"+dir+":hello")
+			contenttest.Output(t, command[0], command[1:]...)
 			assert.True(t, bytes.Contains([]byte(readIndex(t, dir)), []byte(`"hello"`)))
 		})
 	}
