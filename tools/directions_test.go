@@ -21,7 +21,7 @@ const module = "github.com/multiarch-build/multiarch/"
 // (oci), what is requested (spec), base images, the two engines, publish and examine. The engines, publish and examine do
 // not import each other. internal holds what is not about images.
 var mayImport = map[string][]string{
-	"tools/arch": {"tools/spec/suggest"},
+	"tools/arch": {},
 
 	"tools/internal/atomicfile": {},
 	"tools/internal/git":        {"tools/spec/config"},
@@ -55,7 +55,7 @@ var mayImport = map[string][]string{
 		"tools/arch", "tools/oci/image", "tools/spec/config", "tools/spec/lock", "tools/spec/suggest",
 		"tools/base/static",
 	},
-	"tools/spec/suggest": {},
+	"tools/spec/suggest": {"tools/arch"},
 
 	"tools/base/debian": {
 		"tools/internal/httplimit", "tools/internal/inputfile", "tools/oci/layer", "tools/spec/config",
@@ -83,7 +83,7 @@ var mayImport = map[string][]string{
 
 	"tools/assemble": {
 		"tools/arch", "tools/oci/image", "tools/oci/layer", "tools/oci/rootfs", "tools/spec/config",
-		"tools/spec/lock", "tools/base/debian", "tools/base/static",
+		"tools/spec/lock", "tools/spec/suggest", "tools/base/debian", "tools/base/static",
 	},
 
 	"tools/publish": {

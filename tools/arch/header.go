@@ -8,23 +8,24 @@ import (
 // Format is the file format of an executable.
 type Format string
 
-// The formats of the table.
+// Executable formats in the table.
 const (
 	ELF Format = "ELF"
 	PE  Format = "PE"
 )
 
-// ByteOrder is the byte order an executable's header declares.
+// ByteOrder is the byte order of an executable.
 type ByteOrder string
 
-// The byte orders of the table.
+// Byte orders in the table.
 const (
 	Little ByteOrder = "little-endian"
 	Big    ByteOrder = "big-endian"
 )
 
-// Header is what an executable's first bytes say about the machine it is for. Variants are not in it: ELF flags are
-// the same for GOARM 5, 6 and 7 and for GOAMD64 v1 to v4. Headers compare with ==.
+// Header identifies the machine of an executable by its first bytes. It does not include variants:
+// ELF flags are the same for GOARM 5, 6 and 7 and for GOAMD64 v1 to v4. Headers can be compared
+// with ==.
 type Header struct {
 	Format  Format    `json:"format"`
 	Machine uint16    `json:"machine"` // ELF e_machine, or the PE COFF machine
@@ -32,7 +33,7 @@ type Header struct {
 	Order   ByteOrder `json:"order"`
 }
 
-// String describes h with the architectures of the table it belongs to, for messages.
+// String describes h and lists the architectures that use it.
 func (h Header) String() string {
 	seen, names := map[string]bool{}, ""
 	for _, r := range table {
@@ -47,12 +48,12 @@ func (h Header) String() string {
 	return fmt.Sprintf("%s %d-bit %s machine %#x (%s)", h.Format, h.Bits, h.Order, h.Machine, names[1:])
 }
 
-// HeaderSize is how many of a file's first bytes ReadHeader asks for; a shorter file may be given whole. It covers
-// where linkers put the PE header.
+// HeaderSize is the number of bytes that ReadHeader needs; a shorter file may be passed whole. It
+// covers the positions at which linkers place the PE header.
 const HeaderSize = 1024
 
-// ReadHeader recognises an executable by its first bytes. ok is false for anything that is no ELF or PE file, or is
-// cut off within its header.
+// ReadHeader recognises an executable by its first bytes. ok is false if they are not a complete
+// ELF or PE header.
 //
 // ELF: System V ABI, "ELF Header". PE: Microsoft PE format, "MS-DOS Stub" and "COFF File Header".
 func ReadHeader(head []byte) (h Header, ok bool) {

@@ -1,16 +1,17 @@
-// Package arch is the architecture table: every fact about a platform, once. The rest of the project asks here what a
-// platform is called, how code for it is compiled, recognised and run; a new architecture is one new row in table.go.
+// Package arch is the architecture table: one row per platform with its names, how the go command
+// compiles for it, how its executables are recognised and how qemu-user runs them. Everything about
+// platforms in multiarch is derived from it, in Go and in generated Starlark. To add an
+// architecture, add a row to table.go. The package imports no other package of this module.
 package arch
 
 import (
 	"fmt"
 	"strings"
-
-	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// Platform is an OCI platform in canonical form: arm64 has no variant (v8 says the same), arm always has one, amd64
-// has one from v2 up. Canonical platforms compare with ==. Image spec, "Image Index", property platform.
+// Platform is an OCI platform in canonical form: arm64 has no variant (v8 is equivalent), arm
+// always has one, amd64 has one from v2 up. Canonical platforms can be compared with ==. See
+// "platform" in the image index specification.
 type Platform struct {
 	OS, Architecture, Variant string
 }
@@ -18,7 +19,7 @@ type Platform struct {
 // String formats p as os/architecture or os/architecture/variant.
 func (p Platform) String() string { return p.join("/") }
 
-// Slug is p in the form of a name: linux_arm_v7. No two platforms of the table share one.
+// Slug returns p as a name: linux_arm_v7. Slugs are unique within the table.
 func (p Platform) Slug() string { return p.join("_") }
 
 func (p Platform) join(sep string) string {
@@ -29,17 +30,17 @@ func (p Platform) join(sep string) string {
 	return s
 }
 
-// MarshalText and UnmarshalText make the string form the JSON form, as a value and as a map key.
+// MarshalText returns the string form, which is used in JSON values and map keys.
 func (p Platform) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-// UnmarshalText accepts what Parse accepts.
+// UnmarshalText parses text as Parse does.
 func (p *Platform) UnmarshalText(text []byte) (err error) {
 	*p, err = Parse(string(text))
 	return err
 }
 
-// Canonical brings what a descriptor, an image config or a person says into canonical form. It knows no errors: what
-// is not in the table comes back as it was, in lower case.
+// Canonical returns the canonical form of a platform of a descriptor, an image config or a user.
+// Platforms that are not in the table are returned unchanged except for lower case.
 func Canonical(os, architecture, variant string) Platform {
 	p := Platform{strings.ToLower(os), strings.ToLower(architecture), strings.ToLower(variant)}
 	switch p.Architecture + "/" + p.Variant {
@@ -51,8 +52,9 @@ func Canonical(os, architecture, variant string) Platform {
 	return p
 }
 
-// Asked is Canonical for a platform that a user asks for: arm without a variant means arm/v7, as in Docker.
-func Asked(os, architecture, variant string) Platform {
+// Requested returns the canonical form of a platform that a user requests: arm without a variant
+// means arm/v7, as in Docker.
+func Requested(os, architecture, variant string) Platform {
 	p := Canonical(os, architecture, variant)
 	if p.Architecture == "arm" && p.Variant == "" {
 		p.Variant = "v7"
@@ -60,22 +62,15 @@ func Asked(os, architecture, variant string) Platform {
 	return p
 }
 
-// UnknownError is what Parse returns for a name that is no row of the table.
+// UnknownError is returned for a name that is not in the table. suggest.Platform returns a hint for
+// it.
 type UnknownError struct {
 	Name string
 }
 
 func (e *UnknownError) Error() string { return fmt.Sprintf("unknown platform %q", e.Name) }
 
-// Hint names the platform that is meant, if Name is what another tool calls it or a misspelling, and all others.
-func (e *UnknownError) Hint() string {
-	if p, ok := named(e.Name); ok {
-		return `did you mean "` + p.String() + `"? known: ` + strings.Join(Names(), ", ")
-	}
-	return suggest.Hint(e.Name, Names())
-}
-
-// Names lists the table's platforms in table order.
+// Names returns the names of all platforms in table order.
 func Names() []string {
 	names := make([]string, len(table))
 	for i, r := range table {
@@ -84,16 +79,16 @@ func Names() []string {
 	return names
 }
 
-// Parse reads os/architecture[/variant] as users write it and returns the canonical platform, which is always one of the
-// table; any other name is an *UnknownError. As in Docker, linux/arm means linux/arm/v7. That is so for what users ask
-// for only: a descriptor or config without a variant proves none, see Canonical.
+// Parse parses os/architecture[/variant] as users write it and returns a platform of the table, or
+// an *UnknownError. As in Docker, linux/arm means linux/arm/v7. This default does not apply to
+// descriptors and configs, where a missing variant proves nothing; use Canonical for those.
 func Parse(s string) (Platform, error) {
 	parts := strings.Split(s, "/")
 	if len(parts) == 2 {
 		parts = append(parts, "")
 	}
 	if len(parts) == 3 && s == strings.ToLower(s) && !strings.HasSuffix(s, "/") {
-		p := Asked(parts[0], parts[1], parts[2])
+		p := Requested(parts[0], parts[1], parts[2])
 		if _, ok := Find(p); ok {
 			return p, nil
 		}
@@ -101,10 +96,11 @@ func Parse(s string) (Platform, error) {
 	return Platform{}, &UnknownError{s}
 }
 
-// Best returns the index of the platform in have that a runtime on host would run: host itself, else the highest
-// lower level of the same architecture (an arm/v7 machine runs arm/v6, an amd64/v3 machine plain amd64), as
-// containerd's platform matcher does. It returns -1 where none fits.
-func Best(host Platform, have []Platform) int {
+// BestMatch returns the index of the platform in have that a runtime on host would choose: host
+// itself, else the highest lower variant of the same architecture (an arm/v7 machine runs arm/v6,
+// an amd64/v3 machine runs amd64), like containerd's platform matcher. It returns -1 if none
+// matches.
+func BestMatch(host Platform, have []Platform) int {
 	best := -1
 	for i, p := range have {
 		if p.OS != host.OS || p.Architecture != host.Architecture || p.Variant > host.Variant {

@@ -17,6 +17,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/image"
 	"github.com/multiarch-build/multiarch/tools/oci/rootfs"
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
+	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
 // writeBase says of an image in an OCI layout what images that stand on it need to know: its config and what its layers
@@ -31,7 +32,7 @@ func writeBase(_ context.Context, flags *flag.FlagSet, args []string) error {
 	if err := parse(flags, args, "name", "platform", "layout", "base"); err != nil {
 		return err
 	}
-	p, err := arch.Parse(*platform)
+	p, err := suggest.ParsePlatform(*platform)
 	if err != nil {
 		return &usageError{err}
 	}

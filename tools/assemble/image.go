@@ -15,6 +15,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/oci/image"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
+	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
 // imageFlags are those of an image: what it is made of, and the files to write.
@@ -61,7 +62,7 @@ type madeImage struct {
 }
 
 func (f imageFlags) make() (madeImage, error) {
-	p, err := arch.Parse(f.platform)
+	p, err := suggest.ParsePlatform(f.platform)
 	if err != nil {
 		return madeImage{}, &usageError{err}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/base/static"
 	"github.com/multiarch-build/multiarch/tools/oci/image"
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
+	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
 // subject is the image that messages are about.
@@ -198,7 +199,7 @@ var machO = [][]byte{{0xcf, 0xfa, 0xed, 0xfe}, {0xce, 0xfa, 0xed, 0xfe}, {0xca, 
 
 // suits tells whether a program is for the platform. What is no executable, such as a script, is for all of them.
 func (s subject) suits(file string) error {
-	p, err := arch.Parse(s.platform)
+	p, err := suggest.ParsePlatform(s.platform)
 	if err != nil {
 		return &usageError{err}
 	}

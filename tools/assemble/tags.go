@@ -9,6 +9,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
+	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
 // writeTags fills the templates of tags from the workspace status.
@@ -40,7 +41,7 @@ func writeTags(_ context.Context, flags *flag.FlagSet, args []string) error {
 	where := cmp.Or(*repository, s.image)
 	vars := config.Vars{Image: s.image, Repository: where, TagPrefix: *prefix, Checkout: workspaceStatus(status)}
 	if s.platform != "" {
-		p, err := arch.Parse(s.platform)
+		p, err := suggest.ParsePlatform(s.platform)
 		if err != nil {
 			return s.wrap(&usageError{err})
 		}

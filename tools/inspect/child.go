@@ -210,7 +210,7 @@ func rowOf(p arch.Platform) (arch.Row, bool) {
 	}
 	for _, row := range arch.Table() {
 		if row.OS == p.OS && row.Architecture == p.Architecture {
-			row.Go.Level = arch.Setting{}
+			row.Go.Level = arch.EnvVar{}
 			return row, true
 		}
 	}

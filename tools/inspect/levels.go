@@ -30,7 +30,7 @@ const (
 )
 
 // compareLevel holds the value that a binary was built with against the level of a platform.
-func compareLevel(level arch.Setting, built string) fit {
+func compareLevel(level arch.EnvVar, built string) fit {
 	value, options, _ := strings.Cut(built, ",")
 	// GOARM=7,softfloat needs less than GOARM=7; GOARM64=v8.0,lse needs more than v8.0, and all of v8.1 has it.
 	has, needs := slices.Index(levels[level.Name], level.Value), slices.Index(levels[level.Name], value)

@@ -79,11 +79,11 @@ func newLoader(root *rootfs, row arch.Row, interpreter string, env []string) *lo
 // is in the directory of arm/v7) or whose variant is not known it is those of all rows with the same machine.
 func multiarch(row arch.Row) []string {
 	if known, _ := arch.Find(row.Platform); known == row && row.Debian != "" {
-		return []string{row.Multiarch()}
+		return []string{row.LibraryDir()}
 	}
 	var names []string
 	for _, other := range arch.Table() {
-		if name := other.Multiarch(); other.Header == row.Header && name != "" {
+		if name := other.LibraryDir(); other.Header == row.Header && name != "" {
 			names = append(names, name)
 		}
 	}

@@ -48,7 +48,7 @@ func (r *request) annotate(text string) error {
 		var platform *v1.Platform
 		if of {
 			name, version, _ := strings.Cut(strings.TrimSuffix(bracketed, "]"), ":")
-			p, err := arch.ParseAny(name)
+			p, err := join.ParsePlatform(name)
 			if err != nil {
 				return usagef(hintOf(name, arch.Names()), "--annotation %q: %w", text, err)
 			}

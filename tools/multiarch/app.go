@@ -23,6 +23,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
+	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
 // app is what all commands share.
@@ -190,7 +191,7 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 		return nil, err
 	}
 	for _, name := range s.platforms {
-		platform, err := arch.Parse(name)
+		platform, err := suggest.ParsePlatform(name)
 		if err != nil {
 			return nil, usageOf(err)
 		}

@@ -8,7 +8,6 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/oci/join"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
@@ -119,7 +118,7 @@ func parseSource(s string) (existing, error) {
 		return existing{reference: s}, nil
 	}
 	name, version, _ := strings.Cut(s[at+1:], ":")
-	p, err := arch.ParseAny(name)
+	p, err := join.ParsePlatform(name)
 	if err != nil {
 		return existing{}, usageOf(fmt.Errorf("%s: %w", s, err))
 	}

@@ -12,11 +12,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/spf13/cobra"
 
-	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 	"github.com/multiarch-build/multiarch/tools/oci/content"
 	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
 func (a *app) loadCommand() *cobra.Command {
@@ -47,7 +47,7 @@ only images get the one for their platform out of an index. In this way it is th
 			}
 			if len(s.platforms) == 1 {
 				var err error
-				if loader.Platform, err = arch.Parse(s.platforms[0]); err != nil {
+				if loader.Platform, err = suggest.ParsePlatform(s.platforms[0]); err != nil {
 					return usageOf(err)
 				}
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/build"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/run"
+	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
 func (a *app) runCommand() *cobra.Command {
@@ -232,13 +233,13 @@ func choose(name, platform string, have []arch.Platform) (int, error) {
 	}
 	has := "it has: " + strings.Join(names, ", ")
 	if platform == "" {
-		i := arch.Best(arch.Canonical("linux", runtime.GOARCH, ""), have)
+		i := arch.BestMatch(arch.Canonical("linux", runtime.GOARCH, ""), have)
 		if i < 0 {
 			return 0, usagef(has, "image %s has nothing for this machine: give --platform", name)
 		}
 		return i, nil
 	}
-	want, err := arch.Parse(platform)
+	want, err := suggest.ParsePlatform(platform)
 	if err != nil {
 		return 0, usageOf(err)
 	}

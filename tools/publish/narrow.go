@@ -130,7 +130,7 @@ func (p *push) imagePlatform(ctx context.Context, old *remote.Descriptor) ([]arc
 
 // serves tells whether a machine of a platform finds an image in d.
 func (d delivery) serves(p arch.Platform) bool {
-	return arch.Best(p, d.platforms()) >= 0
+	return arch.BestMatch(p, d.platforms()) >= 0
 }
 
 // platforms are those of the images of d.

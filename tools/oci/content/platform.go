@@ -65,7 +65,7 @@ func Pick(image Image, want arch.Platform) (v1.Image, arch.Platform, error) {
 	if err != nil {
 		return nil, arch.Platform{}, err
 	}
-	chosen := arch.Best(want, have)
+	chosen := arch.BestMatch(want, have)
 	if want == (arch.Platform{}) && len(have) == 1 {
 		chosen = 0
 	}

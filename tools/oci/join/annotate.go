@@ -79,7 +79,8 @@ func (b *base) annotateManifest(c *Child, add map[string]string) error {
 		return nil
 	}
 	if c.Descriptor.MediaType != types.OCIManifestSchema1 {
-		return fmt.Errorf("%s: %s: a manifest of type %s cannot have annotations", c.name, c.Platform(), c.Descriptor.MediaType)
+		return fmt.Errorf("%s: %s: a manifest of type %s cannot have annotations", c.name, c.Platform(),
+			c.Descriptor.MediaType)
 	}
 	if c.Image == nil {
 		img, err := b.source.Index.Image(c.Descriptor.Digest)

@@ -64,7 +64,10 @@ func (b *base) remove(platforms []v1.Platform) error {
 		}
 	}
 	b.drop(func(c Child) bool {
-		return c.image() != nil && slices.ContainsFunc(platforms, func(p v1.Platform) bool { return suits(c.image(), p) })
+		return c.image() != nil && slices.ContainsFunc(platforms, func(p v1.Platform) bool {
+			return suits(c.image(),
+				p)
+		})
 	})
 	return nil
 }
@@ -93,19 +96,24 @@ func (b *base) merge(added []Child, replace bool, j *Joined) error {
 	var wrong []error
 	for _, c := range added {
 		same := func(other Child) bool {
-			return other.Descriptor.Digest == c.Descriptor.Digest && other.attests == c.attests && (c.attests != "" || clash(other, c))
+			return other.Descriptor.Digest == c.Descriptor.Digest && other.attests == c.attests &&
+				(c.attests != "" || clash(other, c))
 		}
 		if slices.ContainsFunc(b.children, same) {
 			continue
 		}
-		i := slices.IndexFunc(b.children, func(other Child) bool { return clash(other, c) && (other.Source != c.Source) })
+		i := slices.IndexFunc(b.children, func(other Child) bool {
+			return clash(other, c) &&
+				(other.Source != c.Source)
+		})
 		switch {
 		case i < 0:
 		case replace && b.children[i].Source < 0:
 			n := len(b.children)
 			b.drop(func(other Child) bool { return other.Source < 0 && clash(other, c) })
 			if n -= len(b.children); n > 1 {
-				j.Notes = append(j.Notes, fmt.Sprintf("%s: replaced %d entries for %s", b.source.name(), n, c.Platform()))
+				j.Notes = append(j.Notes, fmt.Sprintf("%s: replaced %d entries for %s", b.source.name(), n,
+					c.Platform()))
 			}
 		default:
 			wrong = append(wrong, &DuplicateError{c.Platform(), b.children[i].name, c.name, b.children[i].Source < 0})
@@ -178,7 +186,10 @@ func Superseded(j *Joined, onto, now *Source) bool {
 		if c.Source < 0 || c.image() == nil || has(after, c.Descriptor.Digest) {
 			continue
 		}
-		replaced := slices.ContainsFunc(after.children, func(other Child) bool { return clash(other, c) && !has(before, other.Descriptor.Digest) })
+		replaced := slices.ContainsFunc(after.children, func(other Child) bool {
+			return clash(other, c) &&
+				!has(before, other.Descriptor.Digest)
+		})
 		if !replaced {
 			return false
 		}

@@ -43,7 +43,10 @@ func contribute(s Source, number int, o Options) contribution {
 		return contribution{err: fmt.Errorf("%s: %w", s.Name, err)}
 	}
 	total := len(w.found)
-	w.found = slices.DeleteFunc(w.found, func(c candidate) bool { return total > 1 && !mayBeWanted(c.said, s.Platform, o.Only) })
+	w.found = slices.DeleteFunc(w.found, func(c candidate) bool {
+		return total > 1 && !mayBeWanted(c.said,
+			s.Platform, o.Only)
+	})
 	var group errgroup.Group
 	group.SetLimit(8)
 	for i := range w.found {
@@ -71,7 +74,8 @@ func contribute(s Source, number int, o Options) contribution {
 			continue
 		}
 		if s.Platform != nil && f.said != nil && (f.said.OS != f.own.OS || f.said.Architecture != f.own.Architecture) {
-			c.notes = append(c.notes, fmt.Sprintf("%s: is %s from now on, and says itself that it is %s", s.Name, canonical(f.own), canonical(f.said)))
+			c.notes = append(c.notes, fmt.Sprintf("%s: is %s from now on, and says itself that it is %s", s.Name,
+				canonical(f.own), canonical(f.said)))
 		}
 		f.Descriptor.Platform = f.own
 		c.children = append(c.children, f.Child)
@@ -119,7 +123,8 @@ func (w *walk) attest(c *contribution) error {
 	none := w.options.NoAttestations || w.options.Docker
 	left := 0
 	for _, a := range w.attestations {
-		if !slices.ContainsFunc(c.children[:images], func(i Child) bool { return i.Descriptor.Digest.String() == a.attests }) {
+		if !slices.ContainsFunc(c.children[:images],
+			func(i Child) bool { return i.Descriptor.Digest.String() == a.attests }) {
 			continue
 		}
 		if none {

@@ -13,7 +13,8 @@ import (
 
 // mayCopy reports whether the index is a copy of its only source, if everything in that exists.
 func (o Options) mayCopy(sources []Source) bool {
-	return o.Copy && len(sources) == 1 && sources[0].Index != nil && sources[0].Platform == nil && len(o.Only) == 0 && o.Onto == nil &&
+	return o.Copy && len(sources) == 1 && sources[0].Index != nil && sources[0].Platform == nil &&
+		len(o.Only) == 0 && o.Onto == nil &&
 		len(o.Annotations)+len(o.EntryAnnotations)+len(o.ManifestAnnotations) == 0
 }
 
@@ -31,7 +32,8 @@ func copied(s Source, o Options) (*Joined, error) {
 	if mediaType, err := s.Index.MediaType(); err != nil || o.Docker && mediaType != types.DockerManifestList {
 		return nil, err
 	}
-	if (o.NoAttestations || o.Docker) && slices.ContainsFunc(list.Entries, func(e indexjson.Entry) bool { return attests(e.Descriptor) != "" }) {
+	if (o.NoAttestations || o.Docker) && slices.ContainsFunc(list.Entries,
+		func(e indexjson.Entry) bool { return attests(e.Descriptor) != "" }) {
 		return nil, nil
 	}
 	all := make([]candidate, len(list.Entries))
@@ -42,8 +44,9 @@ func copied(s Source, o Options) (*Joined, error) {
 			return nil, fmt.Errorf("%s: reading the entry for %s: %w", s.Name, e.Digest, e.Err)
 		}
 		all[i] = candidate{
-			Child: Child{Descriptor: e.Descriptor, name: s.Name, from: e, attests: attests(e.Descriptor), missing: o.Missing},
-			said:  e.Descriptor.Platform, open: func() (v1.Image, error) { return s.Index.Image(e.Descriptor.Digest) },
+			Child: Child{Descriptor: e.Descriptor, name: s.Name, from: e, attests: attests(e.Descriptor),
+				missing: o.Missing},
+			said: e.Descriptor.Platform, open: func() (v1.Image, error) { return s.Index.Image(e.Descriptor.Digest) },
 		}
 		if e.Descriptor.MediaType.IsImage() {
 			group.Go(func() error {

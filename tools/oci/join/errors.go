@@ -44,7 +44,8 @@ func (e *PlatformError) Hint() string {
 	if e.Platform == (arch.Platform{}) {
 		word = ""
 	}
-	return fmt.Sprintf("say what it is: %s=PLATFORM, or in a configuration from: {PLATFORM: %s}; %s", who, who, suggest.Hint(word, arch.Names()))
+	return fmt.Sprintf("say what it is: %s=PLATFORM, or in a configuration from: {PLATFORM: %s}; %s", who, who,
+		suggest.Hint(word, arch.Names()))
 }
 
 // DuplicateError is returned for two different images that are for the same platform.

@@ -237,7 +237,8 @@ func compare(a, b Child) int {
 		return -1
 	}
 	x, y := canonical(p), canonical(q)
-	return cmp.Or(cmp.Compare(arch.Order(x), arch.Order(y)), compareVersions(p.OSVersion, q.OSVersion), cmp.Compare(x.String(), y.String()))
+	return cmp.Or(cmp.Compare(arch.Order(x), arch.Order(y)), compareVersions(p.OSVersion, q.OSVersion),
+		cmp.Compare(x.String(), y.String()))
 }
 
 func (s *Source) name() string {

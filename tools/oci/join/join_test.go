@@ -23,11 +23,13 @@ func imageOf(t testing.TB, platform, seed string) v1.Image {
 	t.Helper()
 	p, err := v1.ParsePlatform(platform)
 	require.NoError(t, err)
-	config := &v1.ConfigFile{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant, OSVersion: p.OSVersion, Author: seed}
+	config := &v1.ConfigFile{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant, OSVersion: p.OSVersion,
+		Author: seed}
 	if p.OSVersion != "" {
 		config.OSFeatures = []string{"win32k"}
 	}
-	img, err := mutate.ConfigFile(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON), config)
+	img, err := mutate.ConfigFile(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1),
+		types.OCIConfigJSON), config)
 	require.NoError(t, err)
 	img, err = mutate.AppendLayers(img, static.NewLayer([]byte(seed), types.OCIUncompressedLayer))
 	require.NoError(t, err)
@@ -39,7 +41,8 @@ func docker(t testing.TB, img v1.Image) v1.Image {
 	t.Helper()
 	config, err := img.ConfigFile()
 	require.NoError(t, err)
-	img, err = mutate.ConfigFile(mutate.ConfigMediaType(mutate.MediaType(img, types.DockerManifestSchema2), types.DockerConfigJSON), config)
+	img, err = mutate.ConfigFile(mutate.ConfigMediaType(mutate.MediaType(img, types.DockerManifestSchema2),
+		types.DockerConfigJSON), config)
 	require.NoError(t, err)
 	return img
 }
@@ -74,7 +77,8 @@ func attestation(t testing.TB, i v1.ImageIndex) v1.ImageIndex {
 	return mutate.AppendManifests(i, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{
 		Platform: &v1.Platform{OS: "unknown", Architecture: "unknown"},
 		Annotations: map[string]string{
-			"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": list.Manifests[0].Digest.String(),
+			"vnd.docker.reference.type":   "attestation-manifest",
+			"vnd.docker.reference.digest": list.Manifests[0].Digest.String(),
 		},
 	}})
 }
@@ -148,12 +152,14 @@ func TestImagesAndIndexes(t *testing.T) {
 	arm, intel := imageOf(t, "linux/arm64/v8", "arm"), docker(t, imageOf(t, "linux/amd64", "intel"))
 	z, v7 := imageOf(t, "linux/s390x", "z"), imageOf(t, "linux/arm", "v7")
 	two := attestation(t, indexOf(t, entry{"linux/s390x", z}, entry{"linux/arm/v7", v7}))
-	want := []string{is(t, "linux/amd64", intel), is(t, "linux/arm64", arm), is(t, "linux/arm/v7", v7), is(t, "linux/s390x", z)}
+	want := []string{is(t, "linux/amd64", intel), is(t, "linux/arm64", arm), is(t, "linux/arm/v7", v7), is(t,
+		"linux/s390x", z)}
 	sources := []join.Source{source("two", two), source("arm", arm), source("intel", intel)}
 	without := join.Options{NoAttestations: true}
 	j, err := join.Join(sources, join.Options{NoAttestations: true, Annotations: map[string]string{"a": "b"}})
 	require.NoError(t, err)
-	assert.Equal(t, want, describe(t, j), "in table order, in canonical form, with the digests they had; the variant is the index's")
+	assert.Equal(t, want, describe(t, j),
+		"in table order, in canonical form, with the digests they had; the variant is the index's")
 	assert.Equal(t, []string{"two: left out 1 attestation"}, j.Notes)
 	var from []int
 	for _, c := range j.Children {
@@ -164,18 +170,23 @@ func TestImagesAndIndexes(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, map[string]string{"a": "b"}, list.Annotations)
 
-	assert.Equal(t, want, joinAll(t, without, append(sources, source("again", arm))...), "the same image twice is there once")
+	assert.Equal(t, want, joinAll(t, without, append(sources, source("again", arm))...),
+		"the same image twice is there once")
 	outer := indexOf(t, entry{"", two}, entry{"", arm}, entry{"", intel})
-	assert.Equal(t, want, joinAll(t, without, source("outer", outer)), "an index in an index, and entries that say nothing")
+	assert.Equal(t, want, joinAll(t, without, source("outer", outer)),
+		"an index in an index, and entries that say nothing")
 	assert.Equal(t, want[1:2], joinAll(t, join.Options{Only: []arch.Platform{arm64}}, sources...))
 	odd := source("odd", indexOf(t, entry{"linux/arm64", arm}, entry{"plan9/mips", imageOf(t, "plan9/mips", "odd")}))
-	assert.Equal(t, want[1:2], joinAll(t, join.Options{Only: []arch.Platform{arm64}}, odd), "what is not wanted may be anything")
+	assert.Equal(t, want[1:2], joinAll(t, join.Options{Only: []arch.Platform{arm64}}, odd),
+		"what is not wanted may be anything")
 }
 
 func TestGivenPlatforms(t *testing.T) {
 	v6, nothing := imageOf(t, "linux/arm", "v6"), imageOf(t, "", "nothing")
-	assert.Equal(t, []string{is(t, "linux/arm/v6", v6)}, joinAll(t, join.Options{}, as("linux/arm/v6", source("v6", v6))))
-	assert.Equal(t, []string{is(t, "linux/arm64", nothing)}, joinAll(t, join.Options{}, as("linux/arm64/v8", source("x", nothing))))
+	assert.Equal(t, []string{is(t, "linux/arm/v6", v6)}, joinAll(t, join.Options{}, as("linux/arm/v6", source("v6",
+		v6))))
+	assert.Equal(t, []string{is(t, "linux/arm64", nothing)}, joinAll(t, join.Options{}, as("linux/arm64/v8",
+		source("x", nothing))))
 
 	one := attestation(t, indexOf(t, entry{"linux/amd64", imageOf(t, "linux/amd64", "one")}))
 	j, err := join.Join([]join.Source{as("linux/arm/v6", source("one", one))}, join.Options{})
@@ -184,15 +195,19 @@ func TestGivenPlatforms(t *testing.T) {
 	assert.Contains(t, j.Notes, "one: is linux/arm/v6 from now on, and says itself that it is linux/amd64")
 
 	arm := imageOf(t, "linux/arm64", "arm")
-	several := indexOf(t, entry{"linux/amd64", imageOf(t, "linux/amd64", "intel")}, entry{"linux/arm64/v8", arm}, entry{"", nothing})
-	assert.Equal(t, []string{is(t, "linux/arm64", arm)}, joinAll(t, join.Options{}, as("linux/arm64", source("several", several))), "of several, it chooses")
+	several := indexOf(t, entry{"linux/amd64", imageOf(t, "linux/amd64", "intel")}, entry{"linux/arm64/v8", arm},
+		entry{"", nothing})
+	assert.Equal(t, []string{is(t, "linux/arm64", arm)}, joinAll(t, join.Options{}, as("linux/arm64",
+		source("several", several))), "of several, it chooses")
 }
 
 func TestWindows(t *testing.T) {
-	new2022, old2022 := imageOf(t, "windows/amd64:10.0.20348.2000", "a"), imageOf(t, "windows/amd64:10.0.20348.169", "b")
+	new2022, old2022 := imageOf(t, "windows/amd64:10.0.20348.2000", "a"), imageOf(t, "windows/amd64:10.0.20348.169",
+		"b")
 	y2019 := docker(t, imageOf(t, "windows/amd64:10.0.17763.1", "c"))
 	linux := imageOf(t, "linux/amd64", "d")
-	both := indexOf(t, entry{"windows/amd64:10.0.20348.2000", new2022}, entry{"linux/amd64", linux}, entry{"windows/amd64", old2022})
+	both := indexOf(t, entry{"windows/amd64:10.0.20348.2000", new2022}, entry{"linux/amd64", linux},
+		entry{"windows/amd64", old2022})
 	j, err := join.Join([]join.Source{source("both", both), source("2019", y2019)}, join.Options{})
 	require.NoError(t, err)
 	assert.Equal(t, []string{
@@ -207,15 +222,19 @@ func TestWindows(t *testing.T) {
 	given.Platform.Features = []string{"sse4"}
 	j, err = join.Join([]join.Source{given}, join.Options{})
 	require.NoError(t, err)
-	assert.Equal(t, &v1.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.1.1", OSFeatures: []string{"win32k"}, Features: []string{"sse4"}},
+	assert.Equal(t, &v1.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.1.1",
+		OSFeatures: []string{"win32k"}, Features: []string{"sse4"}},
 		j.Children[0].Descriptor.Platform, "what is not given is the image's own")
 
 	onto := source("target", j.Index)
-	onto.Index = indexOf(t, entry{"windows/amd64:10.0.20348.2000", new2022}, entry{"windows/amd64:10.0.20348.169", old2022}, entry{"linux/amd64", linux})
+	onto.Index = indexOf(t, entry{"windows/amd64:10.0.20348.2000", new2022}, entry{"windows/amd64:10.0.20348.169",
+		old2022}, entry{"linux/amd64", linux})
 	without := func(version string) join.Options {
-		return join.Options{Onto: &onto, Remove: []v1.Platform{{OS: "windows", Architecture: "amd64", OSVersion: version}}}
+		return join.Options{Onto: &onto, Remove: []v1.Platform{{OS: "windows", Architecture: "amd64",
+			OSVersion: version}}}
 	}
-	assert.Equal(t, []string{is(t, "windows/amd64:10.0.20348.2000", new2022), is(t, "linux/amd64", linux)}, joinAll(t, without("10.0.20348.169")), "in its own order")
+	assert.Equal(t, []string{is(t, "windows/amd64:10.0.20348.2000", new2022), is(t, "linux/amd64", linux)},
+		joinAll(t, without("10.0.20348.169")), "in its own order")
 	assert.Equal(t, []string{is(t, "linux/amd64", linux)}, joinAll(t, without("")), "no version means all of them")
 	_, err = join.Join(nil, without("9.9.9"))
 	assert.EqualError(t, err, "target: has no image for windows/amd64:9.9.9")
@@ -223,17 +242,22 @@ func TestWindows(t *testing.T) {
 	require.ErrorAs(t, err, &absent)
 	assert.Equal(t, "it has: windows/amd64:10.0.20348.2000, windows/amd64:10.0.20348.169, linux/amd64", absent.Hint())
 
-	_, err = join.Join([]join.Source{source("one", y2019), source("two", imageOf(t, "windows/amd64:10.0.17763.1", "e"))}, join.Options{})
+	_, err = join.Join([]join.Source{source("one", y2019), source("two", imageOf(t, "windows/amd64:10.0.17763.1",
+		"e"))}, join.Options{})
 	assert.EqualError(t, err, "two images for windows/amd64: in one and in two")
 }
 
 func TestOnto(t *testing.T) {
-	intel, arm, odd := imageOf(t, "linux/amd64", "intel"), imageOf(t, "linux/arm64", "arm"), imageOf(t, "plan9/mips", "odd")
-	there := mutate.Annotations(indexOf(t, entry{"linux/amd64", intel}, entry{"plan9/mips", odd}), map[string]string{"a": "1", "b": "2"}).(v1.ImageIndex)
+	intel, arm, odd := imageOf(t, "linux/amd64", "intel"), imageOf(t, "linux/arm64", "arm"), imageOf(t,
+		"plan9/mips", "odd")
+	there := mutate.Annotations(indexOf(t, entry{"linux/amd64", intel}, entry{"plan9/mips", odd}),
+		map[string]string{"a": "1", "b": "2"}).(v1.ImageIndex)
 	onto := source("target", there)
-	j, err := join.Join([]join.Source{source("arm", arm)}, join.Options{Onto: &onto, Annotations: map[string]string{"b": "3"}})
+	j, err := join.Join([]join.Source{source("arm", arm)}, join.Options{Onto: &onto,
+		Annotations: map[string]string{"b": "3"}})
 	require.NoError(t, err)
-	assert.Equal(t, []string{is(t, "linux/amd64", intel), is(t, "linux/arm64", arm), is(t, "plan9/mips", odd)}, describe(t, j), "what is there may be any platform")
+	assert.Equal(t, []string{is(t, "linux/amd64", intel), is(t, "linux/arm64", arm), is(t, "plan9/mips", odd)},
+		describe(t, j), "what is there may be any platform")
 	list, err := j.Index.IndexManifest()
 	require.NoError(t, err)
 	assert.Equal(t, map[string]string{"a": "1", "b": "3"}, list.Annotations)
@@ -250,24 +274,30 @@ func TestOnto(t *testing.T) {
 	require.ErrorAs(t, err, &twice)
 	assert.EqualError(t, err, "two images for linux/amd64: in target and in next")
 	assert.Contains(t, twice.Hint(), "--replace")
-	assert.Equal(t, []string{is(t, "linux/amd64", next), is(t, "plan9/mips", odd)}, joinAll(t, join.Options{Onto: &onto, Replace: true}, source("next", next)))
-	_, err = join.Join([]join.Source{source("next", next), source("third", imageOf(t, "linux/amd64", "third"))}, join.Options{Onto: &onto, Replace: true})
+	assert.Equal(t, []string{is(t, "linux/amd64", next), is(t, "plan9/mips", odd)}, joinAll(t,
+		join.Options{Onto: &onto, Replace: true}, source("next", next)))
+	_, err = join.Join([]join.Source{source("next", next), source("third", imageOf(t, "linux/amd64", "third"))},
+		join.Options{Onto: &onto, Replace: true})
 	assert.EqualError(t, err, "two images for linux/amd64: in next and in third", "sources do not replace one another")
 
 	intelOf := v1.Platform{OS: "linux", Architecture: "amd64"}
-	assert.Equal(t, []string{is(t, "linux/amd64", intel)}, joinAll(t, join.Options{Onto: &onto, Remove: []v1.Platform{{OS: "plan9", Architecture: "mips"}}}))
+	assert.Equal(t, []string{is(t, "linux/amd64", intel)}, joinAll(t, join.Options{Onto: &onto,
+		Remove: []v1.Platform{{OS: "plan9", Architecture: "mips"}}}))
 	assert.Equal(t, []string{is(t, "linux/amd64", next), is(t, "plan9/mips", odd)},
 		joinAll(t, join.Options{Onto: &onto, Remove: []v1.Platform{intelOf}}, source("next", next)))
-	_, err = join.Join(nil, join.Options{Onto: &onto, Remove: []v1.Platform{intelOf, {OS: "linux", Architecture: "arm", Variant: "v7"}}})
+	_, err = join.Join(nil, join.Options{Onto: &onto, Remove: []v1.Platform{intelOf, {OS: "linux",
+		Architecture: "arm", Variant: "v7"}}})
 	var absent *join.AbsentError
 	require.ErrorAs(t, err, &absent)
 	assert.EqualError(t, err, "target: has no image for linux/arm/v7")
 	assert.Equal(t, "it has: linux/amd64, plan9/mips", absent.Hint())
-	_, err = join.Join(nil, join.Options{Onto: &onto, Remove: []v1.Platform{intelOf, {OS: "plan9", Architecture: "mips"}}})
+	_, err = join.Join(nil, join.Options{Onto: &onto, Remove: []v1.Platform{intelOf, {OS: "plan9",
+		Architecture: "mips"}}})
 	assert.ErrorContains(t, err, "none would be left")
 
 	single := source("target", intel)
-	assert.Equal(t, []string{is(t, "linux/amd64", intel), is(t, "linux/arm64", arm)}, joinAll(t, join.Options{Onto: &single}, source("arm", arm)))
+	assert.Equal(t, []string{is(t, "linux/amd64", intel), is(t, "linux/arm64", arm)}, joinAll(t,
+		join.Options{Onto: &single}, source("arm", arm)))
 }
 
 // anyIndex has another name than one of its methods, so that it can be embedded.
@@ -307,25 +337,35 @@ func TestWhatCannotBeJoined(t *testing.T) {
 	}{
 		"two sources, one platform": {sources: []join.Source{source("one", intel), source("two", other)},
 			want: "two images for linux/amd64: in one and in two", hint: "leave one of them out"},
-		"one source, one platform": {sources: []join.Source{source("one", indexOf(t, entry{"", intel}, entry{"", other}))},
+		"one source, one platform": {sources: []join.Source{source("one", indexOf(t, entry{"", intel}, entry{"",
+			other}))},
 			want: "one has two images for linux/amd64", hint: "digest"},
-		"no platform":      {sources: []join.Source{source("x", imageOf(t, "", "x"))}, want: "x: its config says no platform", hint: "x=PLATFORM"},
-		"unknown platform": {sources: []join.Source{source("x", imageOf(t, "linux/armv7", "x"))}, want: `x: unknown platform "linux/armv7"`, hint: `did you mean "linux/arm/v7"`},
-		"no variant":       {sources: []join.Source{source("x", imageOf(t, "linux/arm", "x"))}, want: `x: unknown platform "linux/arm"`, hint: "linux/arm/v6"},
+		"no platform": {sources: []join.Source{source("x", imageOf(t, "", "x"))},
+			want: "x: its config says no platform", hint: "x=PLATFORM"},
+		"unknown platform": {sources: []join.Source{source("x", imageOf(t, "linux/armv7", "x"))},
+			want: `x: unknown platform "linux/armv7"`, hint: `did you mean "linux/arm/v7"`},
+		"no variant": {sources: []join.Source{source("x", imageOf(t, "linux/arm", "x"))},
+			want: `x: unknown platform "linux/arm"`, hint: "linux/arm/v6"},
 		"all at once": {sources: []join.Source{source("x", imageOf(t, "", "x")), source("y", imageOf(t, "", "y"))},
 			want: "x: its config says no platform\ny: its config says no platform"},
 		"config against index": {sources: []join.Source{source("x", mixed)},
-			want: "x: image " + digest(t, intel).String() + ": its config says linux/amd64, and its index says linux/arm64", hint: "REPOSITORY@" + digest(t, intel).String() + "=PLATFORM"},
+			want: "x: image " + digest(t, intel).String() +
+				": its config says linux/amd64, and its index says linux/arm64", hint: "REPOSITORY@" + digest(t,
+				intel).String() + "=PLATFORM"},
 		"not in the index": {sources: []join.Source{as("linux/riscv64", source("x", mixed))},
 			want: "x: has no image for linux/riscv64", hint: "it has: linux/arm64, linux/s390x"},
-		"not in any":        {sources: []join.Source{source("x", intel)}, only: []arch.Platform{amd64, arm64}, want: "no image for linux/arm64", hint: "it has: linux/amd64"},
-		"only attestations": {sources: []join.Source{source("x", indexOf(t, entry{"unknown/unknown", intel}))}, want: "x: has no image that runs"},
-		"empty":             {sources: []join.Source{source("x", indexOf(t))}, want: "x: has no image that runs"},
-		"nothing":           {want: "an image index needs at least one image, and none would be left"},
-		"too deep":          {sources: []join.Source{source("x", deep)}, want: "x: more than 4 indexes in one another"},
-		"damaged":           {sources: []join.Source{source("x", broken{mixed})}, want: "is damaged"},
-		"unreadable":        {sources: []join.Source{source("x", gone{intel})}, want: "x: reading the manifest: connection refused"},
-		"unreadable though it is said what it is": {sources: []join.Source{as("linux/arm64", source("x", broken{indexOf(t, entry{"", intel})}))}, want: "is damaged"},
+		"not in any": {sources: []join.Source{source("x", intel)}, only: []arch.Platform{amd64, arm64},
+			want: "no image for linux/arm64", hint: "it has: linux/amd64"},
+		"only attestations": {sources: []join.Source{source("x", indexOf(t, entry{"unknown/unknown", intel}))},
+			want: "x: has no image that runs"},
+		"empty":    {sources: []join.Source{source("x", indexOf(t))}, want: "x: has no image that runs"},
+		"nothing":  {want: "an image index needs at least one image, and none would be left"},
+		"too deep": {sources: []join.Source{source("x", deep)}, want: "x: more than 4 indexes in one another"},
+		"damaged":  {sources: []join.Source{source("x", broken{mixed})}, want: "is damaged"},
+		"unreadable": {sources: []join.Source{source("x", gone{intel})},
+			want: "x: reading the manifest: connection refused"},
+		"unreadable though it is said what it is": {sources: []join.Source{as("linux/arm64", source("x",
+			broken{indexOf(t, entry{"", intel})}))}, want: "is damaged"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := join.Join(c.sources, join.Options{Only: c.only})

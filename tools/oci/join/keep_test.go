@@ -63,7 +63,8 @@ func item(t *testing.T, img v1.Image, more string) string {
 	require.NoError(t, err)
 	mediaType, err := img.MediaType()
 	require.NoError(t, err)
-	return fmt.Sprintf(`{ "mediaType": %q, "digest": %q, "size": %d%s }`, string(mediaType), digest(t, img).String(), size, more)
+	return fmt.Sprintf(`{ "mediaType": %q, "digest": %q, "size": %d%s }`, string(mediaType), digest(t,
+		img).String(), size, more)
 }
 
 func text(t *testing.T, j *join.Joined) string {
@@ -94,7 +95,8 @@ func rich(t *testing.T) (w written, entries []string, images map[string]v1.Image
 	t.Helper()
 	images = map[string]v1.Image{}
 	all := map[v1.Hash]v1.Image{}
-	for _, name := range []string{"amd64", "amd64-zstd", "arm64", "win", "win-features", "attest-amd64", "attest-arm64", "artifact"} {
+	for _, name := range []string{"amd64", "amd64-zstd", "arm64", "win", "win-features", "attest-amd64",
+		"attest-arm64", "artifact"} {
 		platform := "linux/amd64"
 		switch {
 		case name == "arm64":
@@ -111,12 +113,14 @@ func rich(t *testing.T) (w written, entries []string, images map[string]v1.Image
 		item(t, images["amd64"], intel+`}`),
 		item(t, images["amd64-zstd"], intel+`}`+zstd),
 		item(t, images["win"], `, "platform": {"os": "windows", "architecture": "amd64", "os.version": "10.0.1"}`),
-		item(t, images["win-features"], `, "platform": {"os": "windows", "architecture": "amd64", "os.version": "10.0.1", "os.features": ["win32k"]}`),
+		item(t, images["win-features"],
+			`, "platform": {"os": "windows", "architecture": "amd64", "os.version": "10.0.1", "os.features": ["win32k"]}`),
 		item(t, images["attest-amd64"], attested(images["amd64"], t)),
 		item(t, images["attest-arm64"], attested(images["arm64"], t)),
 		item(t, images["artifact"], `, "artifactType": "application/vnd.example"`),
 		`{ "mediaType": "text/plain", "digest": "` + absent + `", "size": 1 }`,
-		`{ "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "` + absent + `", "size": 1, "platform": {"os": "linux", "architecture": "s390x"} }`,
+		`{ "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "` + absent +
+			`", "size": 1, "platform": {"os": "linux", "architecture": "s390x"} }`,
 		`{ "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "blake3:ff", "size": 1 }`,
 	}
 	w = written{empty.Index, richHead + strings.Join(entries, ",\n    ") + richTail, all, nil}
@@ -144,12 +148,14 @@ func TestAppendAndRemoveKeepTheRest(t *testing.T) {
 	assert.Len(t, j.Present, len(entries)-1, "what is there need not be opened")
 
 	// Once more changes nothing, to the byte.
-	again, err := join.Join([]join.Source{source("riscv", riscv)}, join.Options{Onto: &join.Source{Name: "target", Index: written{w.anyIndex, got, w.images, nil}}, Missing: missing})
+	again, err := join.Join([]join.Source{source("riscv", riscv)}, join.Options{Onto: &join.Source{Name: "target",
+		Index: written{w.anyIndex, got, w.images, nil}}, Missing: missing})
 	require.NoError(t, err)
 	assert.Equal(t, got, text(t, again))
 
 	// It is removed again, and the text is what it was.
-	back, err := join.Join(nil, join.Options{Onto: &join.Source{Name: "target", Index: written{w.anyIndex, got, w.images, nil}}, Remove: []v1.Platform{{OS: "linux", Architecture: "riscv64"}}})
+	back, err := join.Join(nil, join.Options{Onto: &join.Source{Name: "target", Index: written{w.anyIndex, got,
+		w.images, nil}}, Remove: []v1.Platform{{OS: "linux", Architecture: "riscv64"}}})
 	require.NoError(t, err)
 	assert.Equal(t, w.text, text(t, back))
 
@@ -211,8 +217,11 @@ func TestASingleIndexIsCopied(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, odd.text, string(raw))
 
-	list := written{w.anyIndex, `{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.list.v2+json","manifests":[` + entries[1] + `]}`, w.images, nil}
-	for name, o := range map[string]join.Options{"list": {Copy: true}, "docker": {Copy: true, Docker: true}, "no attestations": {Copy: true, NoAttestations: true}} {
+	list := written{w.anyIndex,
+		`{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.list.v2+json","manifests":[` +
+			entries[1] + `]}`, w.images, nil}
+	for name, o := range map[string]join.Options{"list": {Copy: true}, "docker": {Copy: true, Docker: true},
+		"no attestations": {Copy: true, NoAttestations: true}} {
 		j, err := join.Join([]join.Source{source("one", list)}, o)
 		require.NoError(t, err, name)
 		raw, err := j.Index.RawManifest()
@@ -220,7 +229,8 @@ func TestASingleIndexIsCopied(t *testing.T) {
 		assert.Equal(t, list.text, string(raw), name)
 	}
 	for name, o := range map[string]join.Options{
-		"annotated": {Copy: true, Annotations: map[string]string{"a": "b"}}, "without attestations": {Copy: true, NoAttestations: true}, "docker": {Copy: true, Docker: true},
+		"annotated": {Copy: true, Annotations: map[string]string{"a": "b"}}, "without attestations": {Copy: true,
+			NoAttestations: true}, "docker": {Copy: true, Docker: true},
 	} {
 		j, err := join.Join([]join.Source{source("one", w)}, o)
 		require.NoError(t, err, name)
@@ -241,7 +251,8 @@ func TestAttestationsComeAlong(t *testing.T) {
 		said = append(said, c.Platform().String()+" "+c.Descriptor.Digest.String())
 	}
 	assert.Equal(t, []string{
-		"linux/arm64 " + digest(t, images["arm64"]).String(), "linux/s390x " + digest(t, z).String(), "unknown/unknown " + digest(t, images["attest-arm64"]).String(),
+		"linux/arm64 " + digest(t, images["arm64"]).String(), "linux/s390x " + digest(t, z).String(),
+		"unknown/unknown " + digest(t, images["attest-arm64"]).String(),
 	}, said)
 	assert.Contains(t, text(t, j), `"vnd.docker.reference.digest":"`+digest(t, images["arm64"]).String()+`"`)
 	assert.Contains(t, text(t, j), `"x-unknown":[1.50]`, "and so do fields that nobody knows")
@@ -256,7 +267,8 @@ func TestAttestationsComeAlong(t *testing.T) {
 
 func TestSparseIndexes(t *testing.T) {
 	w, entries, images := rich(t)
-	w.text = `{"schemaVersion":2,"manifests":[` + strings.Join([]string{entries[0], entries[1], entries[5], entries[6]}, ",") + "]}"
+	w.text = `{"schemaVersion":2,"manifests":[` + strings.Join([]string{entries[0], entries[1], entries[5],
+		entries[6]}, ",") + "]}"
 	w.absent = map[v1.Hash]bool{digest(t, images["arm64"]): true, digest(t, images["attest-arm64"]): true}
 	o := join.Options{Copy: true, Missing: missing}
 	_, err := join.Join([]join.Source{source("x", w)}, o)
@@ -281,7 +293,8 @@ func TestSparseIndexes(t *testing.T) {
 }
 
 func TestDockerLists(t *testing.T) {
-	old, next, oci := docker(t, imageOf(t, "linux/amd64", "old")), docker(t, imageOf(t, "linux/arm64", "next")), imageOf(t, "linux/s390x", "oci")
+	old, next, oci := docker(t, imageOf(t, "linux/amd64", "old")), docker(t, imageOf(t, "linux/arm64", "next")),
+		imageOf(t, "linux/s390x", "oci")
 	j, err := join.Join([]join.Source{source("old", old), source("oci", oci)}, join.Options{Docker: true})
 	require.NoError(t, err)
 	assert.Contains(t, text(t, j), `"mediaType":"application/vnd.docker.distribution.manifest.list.v2+json"`)
@@ -303,7 +316,8 @@ func TestDockerLists(t *testing.T) {
 	}
 	w, _, _ := rich(t)
 	onto := source("rich", w)
-	_, err = join.Join([]join.Source{source("x", imageOf(t, "linux/riscv64", "x"))}, join.Options{Onto: &onto, Docker: true})
+	_, err = join.Join([]join.Source{source("x", imageOf(t, "linux/riscv64", "x"))}, join.Options{Onto: &onto,
+		Docker: true})
 	var lost *join.DockerError
 	require.ErrorAs(t, err, &lost)
 }
@@ -312,17 +326,20 @@ func TestAnyPlatformThatIsSaid(t *testing.T) {
 	for _, p := range []string{"freebsd/amd64", "wasip1/wasm", "linux/arm64/v9", "linux/e2k", "plan9/mips"} {
 		img := imageOf(t, "", p)
 		assert.Equal(t, []string{is(t, p, img)}, joinAll(t, join.Options{}, as(p, source("x", img))), "given")
-		assert.Equal(t, []string{is(t, p, img)}, joinAll(t, join.Options{}, source("x", indexOf(t, entry{p, img}))), "in the index")
+		assert.Equal(t, []string{is(t, p, img)}, joinAll(t, join.Options{}, source("x", indexOf(t, entry{p, img}))),
+			"in the index")
 	}
 	bsd := imageOf(t, "freebsd/amd64", "bsd")
-	assert.Equal(t, []string{is(t, "freebsd/amd64", bsd)}, joinAll(t, join.Options{}, source("x", bsd)), "in the config")
+	assert.Equal(t, []string{is(t, "freebsd/amd64", bsd)}, joinAll(t, join.Options{}, source("x", bsd)),
+		"in the config")
 }
 
 func TestAnnotations(t *testing.T) {
 	w, entries, images := rich(t)
 	onto := source("target", w)
 	armPlatform := &v1.Platform{OS: "linux", Architecture: "arm64"}
-	j, err := join.Join(nil, join.Options{Onto: &onto, EntryAnnotations: []join.PlatformAnnotation{{armPlatform, "e", "<1>"}}})
+	j, err := join.Join(nil, join.Options{Onto: &onto, EntryAnnotations: []join.PlatformAnnotation{{armPlatform,
+		"e", "<1>"}}})
 	require.NoError(t, err)
 	got := text(t, j)
 	assert.Contains(t, got, strings.TrimSuffix(entries[0], " }")+`, "annotations": {"e":"<1>"}`)
@@ -330,7 +347,8 @@ func TestAnnotations(t *testing.T) {
 		assert.Contains(t, got, e)
 	}
 
-	j, err = join.Join(nil, join.Options{Onto: &onto, ManifestAnnotations: []join.PlatformAnnotation{{armPlatform, "m", "2"}}})
+	j, err = join.Join(nil, join.Options{Onto: &onto, ManifestAnnotations: []join.PlatformAnnotation{{armPlatform,
+		"m", "2"}}})
 	require.NoError(t, err)
 	got = text(t, j)
 	assert.NotContains(t, got, digest(t, images["arm64"]).String(), "neither the image nor its attestation")
@@ -344,9 +362,11 @@ func TestAnnotations(t *testing.T) {
 	assert.Equal(t, map[string]string{"m": "2"}, m.Annotations)
 	assert.Contains(t, strings.Join(j.Notes, "\n"), "left out 1 attestation")
 
-	_, err = join.Join([]join.Source{source("d", docker(t, imageOf(t, "linux/amd64", "d")))}, join.Options{ManifestAnnotations: []join.PlatformAnnotation{{nil, "m", "2"}}})
+	_, err = join.Join([]join.Source{source("d", docker(t, imageOf(t, "linux/amd64", "d")))},
+		join.Options{ManifestAnnotations: []join.PlatformAnnotation{{nil, "m", "2"}}})
 	require.ErrorContains(t, err, "cannot have annotations")
-	_, err = join.Join(nil, join.Options{Onto: &onto, EntryAnnotations: []join.PlatformAnnotation{{&v1.Platform{OS: "linux", Architecture: "ppc64le"}, "e", "1"}}})
+	_, err = join.Join(nil, join.Options{Onto: &onto,
+		EntryAnnotations: []join.PlatformAnnotation{{&v1.Platform{OS: "linux", Architecture: "ppc64le"}, "e", "1"}}})
 	var absent *join.AbsentError
 	require.ErrorAs(t, err, &absent)
 }

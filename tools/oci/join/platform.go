@@ -133,7 +133,8 @@ func (c *candidate) resolve() error {
 			}
 			return fmt.Errorf("reading the config of %s: %w", digest, err)
 		}
-		own = &v1.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant, OSVersion: config.OSVersion, OSFeatures: config.OSFeatures}
+		own = &v1.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant,
+			OSVersion: config.OSVersion, OSFeatures: config.OSFeatures}
 	}
 	var wrong *PlatformError
 	c.explicit = c.said != nil && c.said.OS != "" && c.said.Architecture != ""
@@ -190,7 +191,7 @@ func settle(own, said *v1.Platform) (*v1.Platform, *PlatformError) {
 // a person or an index says is taken as it is.
 func known(c candidate) error {
 	p := canonical(c.own)
-	if c.explicit || arch.Plausible(p) {
+	if c.explicit || plausible(p) {
 		return nil
 	}
 	return c.blame(&PlatformError{Platform: p}, c.listed)
@@ -201,7 +202,7 @@ func canonical(p *v1.Platform) arch.Platform { return arch.Canonical(p.OS, p.Arc
 // suits tells whether an image is for the platform that is wanted. What is wanted may leave the version of Windows open,
 // and linux/arm also means linux/arm/v7.
 func suits(own *v1.Platform, want v1.Platform) bool {
-	is, asked := canonical(own), arch.Asked(want.OS, want.Architecture, want.Variant)
+	is, asked := canonical(own), arch.Requested(want.OS, want.Architecture, want.Variant)
 	return (is == canonical(&want) || is == asked) && (want.OSVersion == "" || want.OSVersion == own.OSVersion)
 }
 

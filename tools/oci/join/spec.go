@@ -123,17 +123,18 @@ func (r *specReader) platform(n *yaml.Node) *v1.Platform {
 	version := func(n *yaml.Node) { p.OSVersion = r.text(n) }
 	features := func(n *yaml.Node) { p.OSFeatures = r.texts(n) }
 	r.mapping(n, map[string]func(*yaml.Node){
-		"os": func(n *yaml.Node) { p.OS = r.text(n) }, "architecture": func(n *yaml.Node) { p.Architecture = r.text(n) },
-		"variant":   func(n *yaml.Node) { p.Variant = r.text(n) },
-		"osversion": version, "os.version": version, "osfeatures": features, "os.features": features,
+		"os":           func(n *yaml.Node) { p.OS = r.text(n) },
+		"architecture": func(n *yaml.Node) { p.Architecture = r.text(n) },
+		"variant":      func(n *yaml.Node) { p.Variant = r.text(n) },
+		"osversion":    version, "os.version": version, "osfeatures": features, "os.features": features,
 		"features": func(n *yaml.Node) { p.Features = r.texts(n) },
 	})
 	if r.err != nil || len(n.Content) == 0 {
 		return nil
 	}
-	asked := arch.Asked(p.OS, p.Architecture, p.Variant)
+	asked := arch.Requested(p.OS, p.Architecture, p.Variant)
 	p.OS, p.Architecture, p.Variant = asked.OS, asked.Architecture, asked.Variant
-	if _, err := arch.ParseAny(asked.String()); err != nil {
+	if _, err := ParsePlatform(asked.String()); err != nil {
 		r.fail(n, suggest.Hint(canonical(&p).String(), arch.Names()), "unknown platform %q", canonical(&p))
 	}
 	return &p

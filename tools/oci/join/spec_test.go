@@ -32,13 +32,17 @@ manifests:
 `))
 	require.NoError(t, err)
 	assert.Equal(t, &join.Spec{
-		Image: "myprivreg:5000/someimage:latest",
-		Tags:  []string{"1.0.0", "1.10", "1"}, Annotations: map[string]string{"org.opencontainers.image.version": "1.10"},
+		Image:       "myprivreg:5000/someimage:latest",
+		Tags:        []string{"1.0.0", "1.10", "1"},
+		Annotations: map[string]string{"org.opencontainers.image.version": "1.10"},
 		Manifests: []join.SpecEntry{
 			{Image: "myprivreg:5000/someimage:arm64", Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}},
-			{Image: "myprivreg:5000/someimage:armv6", Platform: &v1.Platform{OS: "linux", Architecture: "arm", Variant: "v6", Features: []string{"vfp"}}},
-			{Image: "win", Platform: &v1.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.17763.1", OSFeatures: []string{"win32k"}}},
-			{Image: "win2", Platform: &v1.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0", OSFeatures: []string{"win32k"}}},
+			{Image: "myprivreg:5000/someimage:armv6", Platform: &v1.Platform{OS: "linux", Architecture: "arm",
+				Variant: "v6", Features: []string{"vfp"}}},
+			{Image: "win", Platform: &v1.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.17763.1",
+				OSFeatures: []string{"win32k"}}},
+			{Image: "win2", Platform: &v1.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0",
+				OSFeatures: []string{"win32k"}}},
 			{Image: "itself"}, {Image: "itself2"},
 		},
 	}, s)

@@ -14,7 +14,8 @@ func distinct(children []Child) error {
 	var wrong []error
 	for i, a := range children {
 		for _, b := range children[:i] {
-			if a.Descriptor.Digest != b.Descriptor.Digest && clash(a, b) && sameEntry(a, b) && compression(a) == compression(b) {
+			if a.Descriptor.Digest != b.Descriptor.Digest && clash(a, b) && sameEntry(a, b) &&
+				compression(a) == compression(b) {
 				wrong = append(wrong, &DuplicateError{a.Platform(), b.name, a.name, false})
 			}
 		}

@@ -59,7 +59,8 @@ func (b *base) create(mediaType types.MediaType, annotations map[string]string) 
 	for i, c := range b.children {
 		descriptors[i] = c.Descriptor
 	}
-	raw, err := json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: mediaType, Manifests: descriptors, Annotations: annotations})
+	raw, err := json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: mediaType, Manifests: descriptors,
+		Annotations: annotations})
 	if err != nil {
 		return nil, fmt.Errorf("writing the image index: %w", err)
 	}

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
 // Position is a location in a file. Line and Column start at 1; Column counts characters.
@@ -46,6 +49,9 @@ func hintOf(err error) string {
 	var hinting interface{ Hint() string }
 	if errors.As(err, &hinting) {
 		return hinting.Hint()
+	}
+	if unknown := new(arch.UnknownError); errors.As(err, &unknown) {
+		return suggest.Platform(unknown.Name)
 	}
 	return ""
 }
