@@ -1,4 +1,4 @@
-"""The architecture table: tools/arch/table.go for Starlark.
+"""The architecture table of tools/arch/table.go in Starlark.
 
 Written by `multiarch generate`; do not edit.
 """

@@ -16,16 +16,16 @@ import (
 )
 
 const (
-	// baseEnding is what the target of a base has behind the base's name, so that images and bases may share names.
+	// baseEnding is the suffix of base targets, so that an image and a base can have the same name.
 	baseEnding = ".base"
-	// basesRepo is where the module extension bases puts Debian packages, unless it is told otherwise.
+	// basesRepo is the default repository name of the module extension that fetches Debian packages.
 	basesRepo = "multiarch_bases"
 )
 
-// pulled is an image that rules_oci fetches for a base on one platform.
-type pulled struct{ repo, image, digest string }
+// baseImagePull is an image that rules_oci pulls for a base on one platform.
+type baseImagePull struct{ repo, image, digest string }
 
-// base returns the argument base of a child: "" for the static base, which is meant where nothing is said.
+// base returns the argument base of a child, which is "" for the default base static.
 func (t *resolver) base(c plan.Child) string {
 	switch {
 	case c.Base.Builtin == plan.Static:
@@ -40,16 +40,16 @@ func (t *resolver) base(c plan.Child) string {
 	return ":" + c.Base.Name + baseEnding
 }
 
-// baseRules adds the bases that images stand on, each with the platforms that some image wants.
+// baseRules adds a rule for each base, with the platforms that images use.
 func (t *resolver) baseRules() error {
 	for _, base := range slices.Sorted(maps.Keys(t.bases)) {
 		on := t.bases[base]
 		platforms := slices.SortedFunc(maps.Keys(on), func(a, b arch.Platform) int { return cmp.Compare(arch.Order(a), arch.Order(b)) })
 		labels, order := map[string]any{}, []string(nil)
 		kind, slim := debianKind, false
-		t.claim(t.pkg, base+baseEnding, "base "+base)
+		t.reserveTarget(t.pkg, base+baseEnding, "base "+base)
 		for _, p := range platforms {
-			t.claim(t.pkg, base+baseEnding+"_"+p.Slug(), "base "+base)
+			t.reserveTarget(t.pkg, base+baseEnding+"_"+p.Slug(), "base "+base)
 			order = append(order, p.String())
 			if d := on[p].Debian; d != nil {
 				labels[p.String()] = "@" + basesRepo + "//" + base + ":" + d.Architecture
@@ -63,7 +63,7 @@ func (t *resolver) baseRules() error {
 			}
 			repo := "multiarch_" + base + "_" + p.Slug()
 			labels[p.String()] = "@" + repo
-			t.pulls = append(t.pulls, pulled{repo, image, on[p].Image.Manifest.Digest.String()})
+			t.pulls = append(t.pulls, baseImagePull{repo, image, on[p].Image.Manifest.Digest.String()})
 		}
 		r := rule.NewRule(kind, base+baseEnding)
 		r.SetAttr("base", base)
@@ -81,7 +81,7 @@ func (t *resolver) baseRules() error {
 	return nil
 }
 
-// repository is the repository of a reference in the form that oci.pull takes.
+// repository returns the repository of a reference in the syntax of oci.pull.
 func repository(reference string) (string, error) {
 	ref, err := name.ParseReference(reference)
 	if err != nil {
@@ -97,7 +97,7 @@ func repository(reference string) (string, error) {
 	return of, nil
 }
 
-// checkBases notes what MODULE.bazel lacks for the bases.
+// checkBases adds notes about statements that bases need in MODULE.bazel.
 func (t *resolver) checkBases() {
 	for _, r := range t.rules[t.pkg] {
 		if r.Kind() == debianKind && !t.ws.repos[basesRepo] {

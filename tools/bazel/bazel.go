@@ -1,6 +1,7 @@
-// Package bazel writes the build files of images: a configuration and the tree it stands in become the rules of Bazel,
-// merged by Gazelle's machinery into what stands there. Rules and attributes written by hand, comments, and what is
-// marked `# keep` survive; images that are gone disappear. Nothing is written here: the caller gets contents.
+// Package bazel generates the BUILD files of images from a configuration and its source tree. It merges generated
+// rules into existing files with Gazelle's library: rules, attributes and comments added by hand, and anything marked
+// `# keep`, are preserved. Rules of images that were removed from the configuration are deleted. The package returns
+// file contents and writes nothing itself.
 package bazel
 
 import (
@@ -28,71 +29,71 @@ import (
 const (
 	// module is the name of this project as a Bazel module.
 	module = "multiarch"
-	// platformsPackage holds the platforms of the table. It exists in our own module only.
+	// platformsPackage has one platform per row of the architecture table. It exists only in the module multiarch.
 	platformsPackage = "platforms"
-	// fragmentName is the file that MODULE.bazel includes where images take binaries from other Go modules.
+	// fragmentName is the file that MODULE.bazel includes if images need repositories of Go modules or base images.
 	fragmentName = "multiarch.MODULE.bazel"
 )
 
-// Project is a configuration in its tree.
+// Project is a configuration and its location.
 type Project struct {
 	Config *config.Config
-	File   string // the configuration's file; its directory is the generated package
-	Top    string // what the paths in the configuration are relative to
+	File   string // path of the configuration; its directory is the generated package
+	Top    string // directory that paths in the configuration are relative to
 }
 
-// File is a generated file as it is and as it should be.
+// File is a generated file, with its current and its new content.
 type File struct {
 	Path string // relative to the workspace root, with slashes
-	Old  []byte // nil where the file does not exist
-	New  []byte // nil where the file should not exist
+	Old  []byte // nil if the file does not exist
+	New  []byte // nil if the file should not exist
 }
 
-// Stale tells whether the file has to be written, or removed.
+// Stale reports whether the file must be written or removed.
 func (f File) Stale() bool { return (f.Old == nil) != (f.New == nil) || !bytes.Equal(f.Old, f.New) }
 
-// Workspace is what the packages of a Bazel workspace should hold for a project.
+// Workspace holds the generated rules of a project in its Bazel workspace.
 type Workspace struct {
 	Root  string   // absolute
-	Notes []string // what a person has to do for the generated files to work, a sentence each
+	Notes []string // manual steps that the generated files need
 
 	ws       *workspace
 	pkg      string
 	rules    map[string][]*rule.Rule // by package, in order
-	names    map[string]bool         // the images there are
+	names    map[string]bool         // names of all images
 	repos    []string                // repositories of Go modules
-	pulls    []pulled                // images that bases are made of
-	previous map[string]bool         // labels of generated rules that images/BUILD.bazel refers to, as it stands
+	pulls    []baseImagePull         // base images from registries
+	previous map[string]bool         // labels of generated rules that the current images/BUILD.bazel refers to
 	loads    []rule.LoadInfo
-	included bool // MODULE.bazel includes the fragment
+	included bool // whether MODULE.bazel includes the fragment
 }
 
-// resolver finds out what the rules are.
+// resolver derives the rules of a project.
 type resolver struct {
 	project  Project
 	ws       *workspace
 	pkg, top string // relative to the workspace root
 	rules    map[string][]*rule.Rule
-	wrong    config.Errors
-	said     map[string]bool
+	errs     config.Errors
+	reported map[string]bool
 	notes    []string
-	claimed  map[string]string // the image, by target
+	reserved map[string]string // image names by target
 	mains    map[string]goTarget
 	repos    map[string]bool
-	bases    map[string]map[arch.Platform]plan.Base // that images stand on and the rules do not bring along
-	pulls    []pulled
+	bases    map[string]map[arch.Platform]plan.Base // bases that need rules of their own, by name
+	pulls    []baseImagePull
 	trees    map[string]*tree
 	ignored  []string
 }
 
-// Resolve works out the rules of a project. What is wrong with the configuration, as far as Bazel is concerned, is
-// returned as config.Errors: all of it, each with its position. *NoWorkspaceError, *ParseError: what their names say.
+// Resolve derives the rules of a project. It reports everything in the configuration that Bazel does not support as
+// config.Errors. It returns a *NoWorkspaceError if there is no MODULE.bazel, and a *ParseError if it cannot parse a file.
 func Resolve(p Project) (*Workspace, error) {
 	ws, err := open(filepath.Dir(p.File))
 	if err != nil {
 		return nil, err
 	}
-	t := &resolver{project: p, ws: ws, rules: map[string][]*rule.Rule{}, said: map[string]bool{}, claimed: map[string]string{},
+	t := &resolver{project: p, ws: ws, rules: map[string][]*rule.Rule{}, reported: map[string]bool{}, reserved: map[string]string{},
 		mains: map[string]goTarget{}, repos: map[string]bool{}, bases: map[string]map[arch.Platform]plan.Base{}, trees: map[string]*tree{}}
 	if t.pkg, err = ws.rel(filepath.Dir(p.File)); err != nil {
 		return nil, err
@@ -131,7 +132,7 @@ func Resolve(p Project) (*Workspace, error) {
 	if err := t.baseRules(); err != nil {
 		return nil, err
 	}
-	t.stale(filepath.Base(p.File))
+	t.addGeneratedTest(filepath.Base(p.File))
 	t.push(planned.Images)
 	if ws.module == module {
 		rules, err := platformRules(arch.Table(), ws.repo)
@@ -140,15 +141,15 @@ func Resolve(p Project) (*Workspace, error) {
 		}
 		t.rules[platformsPackage] = rules
 	}
-	if len(t.wrong) > 0 {
-		slices.SortStableFunc(t.wrong, func(a, b *config.Error) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
-		return nil, t.wrong
+	if len(t.errs) > 0 {
+		slices.SortStableFunc(t.errs, func(a, b *config.Error) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
+		return nil, t.errs
 	}
 	return t.workspace(planned)
 }
 
-// built are the images that are built. Those that join existing images are joined when they are released, and have no
-// targets; a note says so.
+// built returns the images to build. Images that join existing images have no targets, because they are joined when they
+// are released.
 func (t *resolver) built() []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(t.project.Config.Images)) {
@@ -156,7 +157,7 @@ func (t *resolver) built() []string {
 			names = append(names, name)
 			continue
 		}
-		t.note("image %s has no target: it joins existing images, which bazel run //%s does, and multiarch release", name, t.pushPackage())
+		t.note("image %s has no build target because it joins existing images: bazel run //%s and multiarch release push it", name, t.pushPackage())
 	}
 	return names
 }
@@ -183,7 +184,7 @@ func (t *resolver) workspace(planned *plan.Plan) (*Workspace, error) {
 	return w, nil
 }
 
-// checkModule notes what MODULE.bazel does not have.
+// checkModule adds notes about dependencies and includes that MODULE.bazel lacks.
 func (t *resolver) checkModule(w *Workspace) {
 	for _, info := range w.loads {
 		needed := ""
@@ -205,23 +206,23 @@ func (t *resolver) checkModule(w *Workspace) {
 	case needed && !w.included:
 		t.note("MODULE.bazel needs include(%q)", include)
 	case !needed && w.included:
-		t.note("MODULE.bazel needs include(%q) no more", include)
+		t.note("MODULE.bazel no longer needs include(%q)", include)
 	}
 }
 
-// note is said once.
+// note adds a note unless it is already there.
 func (t *resolver) note(format string, args ...any) {
 	if s := fmt.Sprintf(format, args...); !slices.Contains(t.notes, s) {
 		t.notes = append(t.notes, s)
 	}
 }
 
-// fail records what is wrong at a place of the configuration; what is wrong on every platform is said once.
+// fail records an error at a position of the configuration, once for all platforms.
 func (t *resolver) fail(at config.Path, hint, format string, args ...any) {
 	err := t.project.Config.Errorf(at, hint, format, args...)
-	if s := err.Error(); !t.said[s] {
-		t.said[s] = true
-		t.wrong = append(t.wrong, err)
+	if s := err.Error(); !t.reported[s] {
+		t.reported[s] = true
+		t.errs = append(t.errs, err)
 	}
 }
 
@@ -247,7 +248,7 @@ func (w *workspace) rel(dir string) (string, error) {
 	return rel, nil
 }
 
-// ignored returns the directories that .bazelignore hides.
+// ignored returns the directories in .bazelignore.
 func (w *workspace) ignored() ([]string, error) {
 	content, err := inputfile.ReadFile(w.abs(".bazelignore"))
 	if errors.Is(err, fs.ErrNotExist) {

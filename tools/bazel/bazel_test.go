@@ -20,10 +20,10 @@ import (
 
 func sorted(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
 
-// TestThisRepositoryIsCurrent also holds //platforms against the architecture table.
+// TestThisRepositoryIsCurrent checks that the generated files of this repository, including //platforms, are current.
 func TestThisRepositoryIsCurrent(t *testing.T) {
 	if os.Getenv("TEST_SRCDIR") != "" {
-		t.Skip("a sandbox does not have the repository; //images:generated_test looks at it")
+		t.Skip("the sandbox does not contain the repository; //images:generated_test checks it")
 	}
 	files, _, err := resolve(filepath.Join("..", ".."))
 	require.NoError(t, err)
@@ -37,8 +37,8 @@ func TestThisRepositoryIsCurrent(t *testing.T) {
 	}
 }
 
-// TestPlatformsSayWhatTheTableSays reads //platforms as Bazel would.
-func TestPlatformsSayWhatTheTableSays(t *testing.T) {
+// TestPlatformsMatchTable compares //platforms with the architecture table.
+func TestPlatformsMatchTable(t *testing.T) {
 	content, err := os.ReadFile("../../platforms/BUILD.bazel")
 	require.NoError(t, err)
 	build, err := bzl.ParseBuild("BUILD.bazel", content)
@@ -74,7 +74,7 @@ func TestPlatformsSayWhatTheTableSays(t *testing.T) {
 		assert.Equal(t, row.Go.Arch == "arm" || row.Go.Arch == "amd64", slices.Contains(constraints[row.Slug()], level), row.String())
 		assert.Equal(t, row.String(), dict.List[i].Key.(*bzl.StringExpr).Value, "in table order")
 		assert.Contains(t, bzl.FormatString(dict.List[i].Value), `Label("//platforms:`+row.Slug()+`")`)
-		assert.Equal(t, row.Triplet != "", cgo[row.Slug()], "where Debian has a C compiler")
+		assert.Equal(t, row.Triplet != "", cgo[row.Slug()], "cgo is supported if Debian has a C compiler")
 		assert.Equal(t, row.Triplet != "", strings.Contains(bzl.FormatString(dict.List[i].Value), `Label("//platforms:`+row.Slug()+`_cgo")`))
 	}
 }
@@ -105,7 +105,7 @@ func TestConstraints(t *testing.T) {
 		row := find("linux/arm64")
 		change(&row)
 		_, err := bazel.Constraints(row, repo)
-		var unsupported *bazel.UnsupportedError
+		var unsupported *bazel.UnsupportedPlatformError
 		require.ErrorAs(t, err, &unsupported)
 		assert.Contains(t, err.Error(), "linux/arm64")
 		assert.Contains(t, err.Error(), what)
@@ -113,7 +113,7 @@ func TestConstraints(t *testing.T) {
 	}
 }
 
-// many writes a workspace with n services for ten platforms.
+// many creates a workspace with n services for ten platforms.
 func many(t testing.TB, n int, perPlatform bool) string {
 	dir := t.TempDir()
 	write := func(name, content string) {
@@ -139,7 +139,7 @@ func many(t testing.TB, n int, perPlatform bool) string {
 	return dir
 }
 
-// TestAThousandImages sees that so many are possible; BenchmarkGenerate measures.
+// TestAThousandImages checks that generation works for many images. BenchmarkGenerate measures it.
 func TestAThousandImages(t *testing.T) {
 	dir := many(t, 1000, true)
 	start := time.Now()

@@ -18,45 +18,45 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// tree is what stands below a directory (or the file itself), by path relative to the workspace root.
+// tree lists the content of a directory, or describes a single file. Paths are relative to the workspace root.
 type tree struct {
-	file     bool
-	files    []string
-	packages []string // directories with a build file at or below it, itself left out
-	empty    []string // directories with nothing in them
-	git      []string // what git keeps, which is in no image
-	foreign  []foreign
+	file        bool
+	files       []string
+	packages    []string // subdirectories with a build file
+	empty       []string // empty directories
+	git         []string // git metadata, which images do not contain
+	unsupported []unsupportedPath
 }
 
-// foreign is something that Bazel would not carry as it is.
-type foreign struct {
+// unsupportedPath is a path whose content Bazel cannot package unchanged.
+type unsupportedPath struct {
 	path, why string
-	dir       bool // what is below is concerned as well
+	dir       bool // whether it applies to everything below the path
 }
 
-// touches tells whether the patterns reach what is foreign.
-func (f foreign) touches(root string, globs patterns) bool {
+// touches reports whether the patterns match the path or anything below it.
+func (f unsupportedPath) touches(root string, globs patterns) bool {
 	inside := relative(root, f.path)
 	if !f.dir {
-		return globs.wants(inside)
+		return globs.matches(inside)
 	}
 	seen, reached := globs.in(inside)
-	return globs.wants(inside) || reached && !slices.Contains(seen.exclude, "**")
+	return globs.matches(inside) || reached && !slices.Contains(seen.exclude, "**")
 }
 
-// files sets the attribute files of each child of an image, and adds the multiarch_files rules this takes to the
-// packages that own them.
+// files sets the attribute files of each child of an image, and adds the required multiarch_files rules to the packages
+// that contain the files.
 func (t *resolver) files(i plan.Image, children []attributes) {
-	made := map[string][]string{} // labels, by entry
+	entryLabels := map[string][]string{} // labels, by entry
 	count := 0
 	for n, c := range i.Children {
 		var labels []string
 		for at, f := range c.Files {
 			key := fmt.Sprintf("%#v", f)
-			if _, known := made[key]; !known {
-				made[key] = t.entry(t.project.Config.FilePath(i.Name, c.Platform, at), i.Name, &count, f)
+			if _, known := entryLabels[key]; !known {
+				entryLabels[key] = t.entry(t.project.Config.FilePath(i.Name, c.Platform, at), i.Name, &count, f)
 			}
-			labels = append(labels, made[key]...)
+			labels = append(labels, entryLabels[key]...)
 		}
 		if labels = unique(labels); len(labels) > 0 {
 			children[n]["files"] = labels
@@ -64,7 +64,7 @@ func (t *resolver) files(i plan.Image, children []attributes) {
 	}
 }
 
-// entry makes the rules of one file entry: one a package, since a glob ends where the next package begins.
+// entry adds the rules of one file entry: one per package, because a glob does not cross package boundaries.
 func (t *resolver) entry(at config.Path, image string, count *int, f plan.File) []string {
 	globs, err := translate(f.Glob)
 	if err != nil {
@@ -77,7 +77,7 @@ func (t *resolver) entry(at config.Path, image string, count *int, f plan.File) 
 	}
 	found, err := t.tree(root)
 	if err != nil {
-		t.fail(append(at, "from"), "from: is a path below "+t.project.Top, "%s %w", f.From, err)
+		t.fail(append(at, "from"), "set from: to a path below "+t.project.Top, "%s %w", f.From, err)
 		return nil
 	}
 	if problem := found.problem(root, path.Clean(f.To), globs, len(f.Glob) > 0); problem != nil {
@@ -93,7 +93,7 @@ func (t *resolver) entry(at config.Path, image string, count *int, f plan.File) 
 			name += fmt.Sprintf("_%d", *count)
 		}
 		r := rule.NewRule(filesKind, name)
-		r.SetSortedAttrs(nil) // Gazelle would sort srcs of a new rule, and not those of one that stands there
+		r.SetSortedAttrs(nil) // Gazelle would sort the srcs of new rules, but not of existing ones
 		if srcs != nil {
 			r.SetAttr("srcs", srcs)
 		}
@@ -139,7 +139,7 @@ func (t *resolver) entry(at config.Path, image string, count *int, f plan.File) 
 		}
 		seen, reached := globs.in(inside)
 		reached = reached && slices.ContainsFunc(found.files, func(file string) bool {
-			return t.ws.owner(parent(file)) == pkg && globs.wants(relative(root, file))
+			return t.ws.owner(parent(file)) == pkg && globs.matches(relative(root, file))
 		})
 		var empty []string
 		if dir == root && len(f.Glob) == 0 {
@@ -148,29 +148,29 @@ func (t *resolver) entry(at config.Path, image string, count *int, f plan.File) 
 			}
 		}
 		if !reached && empty == nil {
-			continue // Bazel refuses a glob that matches nothing
+			continue // Bazel rejects a glob that matches nothing
 		}
 		prefix := relative(pkg, dir)
-		// A directory's content goes below to: even if it is a single file.
+		// The trailing slash makes `to` a directory even if there is only one file.
 		to := strings.TrimSuffix(path.Join(f.To, inside), "/") + "/"
 		var srcs any
 		if reached {
-			srcs = glob(below(prefix, hidden(seen.include)), below(prefix, hidden(seen.exclude)))
+			srcs = glob(prefixed(prefix, withDotFiles(seen.include)), prefixed(prefix, withDotFiles(seen.exclude)))
 		}
 		add(pkg, srcs, to, prefix, empty)
 	}
 	return labels
 }
 
-// withoutGit adds to patterns that reach what git keeps that they do not: layer.Collect leaves it out as well.
+// withoutGit excludes git metadata from patterns that match it, as layer.Collect does.
 func (found *tree) withoutGit(root string, globs patterns) patterns {
-	if slices.ContainsFunc(found.git, func(p string) bool { return foreign{path: p, dir: true}.touches(root, globs) }) {
+	if slices.ContainsFunc(found.git, func(p string) bool { return unsupportedPath{path: p, dir: true}.touches(root, globs) }) {
 		globs.exclude = unique(append(slices.Clip(globs.exclude), "**/"+gitFolder, "**/"+gitFolder+"/**"))
 	}
 	return globs
 }
 
-// relative returns a path below dir as seen from there; both are relative to the workspace root.
+// relative returns p relative to its parent dir. Both are relative to the workspace root.
 func relative(dir, p string) string {
 	if dir == "" {
 		return p
@@ -178,37 +178,37 @@ func relative(dir, p string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(p, dir), "/")
 }
 
-// labelOf is a label as it stands in the generated package.
+// labelOf returns a label relative to the generated package.
 func (t *resolver) labelOf(pkg, name string) string {
 	return label.New("", pkg, name).Rel("", t.pkg).String()
 }
 
-// problem says why Bazel cannot put the same files into an image as the embedded engine does.
+// problem returns an error if Bazel cannot package the same files as the embedded engine.
 func (found *tree) problem(root, to string, globs patterns, filtered bool) error {
-	wanted := func(p string) bool { return globs.wants(relative(root, p)) }
-	touched := func(f foreign) bool { return f.path == root || f.touches(root, globs) }
+	wanted := func(p string) bool { return globs.matches(relative(root, p)) }
+	touched := func(f unsupportedPath) bool { return f.path == root || f.touches(root, globs) }
 	switch {
 	case strings.ContainsAny(root, `*?[]{}:\`):
-		return hinted("rename it", "Bazel has no name for %s", root)
-	case found.file && len(found.foreign) > 0:
-		return hinted("rename it", "%s %s", found.foreign[0].path, found.foreign[0].why)
+		return withHint("rename it", "%s contains characters that Bazel labels do not allow", root)
+	case found.file && len(found.unsupported) > 0:
+		return withHint("rename it", "%s %s", found.unsupported[0].path, found.unsupported[0].why)
 	case found.file:
 		return nil
-	case slices.ContainsFunc(found.foreign, touched):
-		f := found.foreign[slices.IndexFunc(found.foreign, touched)]
-		return hinted("leave it out of the tree or by glob:, or "+own, "%s %s", f.path, f.why)
+	case slices.ContainsFunc(found.unsupported, touched):
+		f := found.unsupported[slices.IndexFunc(found.unsupported, touched)]
+		return withHint("remove it or exclude it with glob:, or "+ownTargetHint, "%s %s", f.path, f.why)
 	case !filtered && len(found.empty) > 0 && !slices.Contains(found.empty, root):
 		return nil
 	case !slices.ContainsFunc(found.files, wanted):
 		if !filtered {
-			return hinted(fmt.Sprintf("put something into it, or create a directory in the image: directories: [{path: %s}]", to), "%s is an empty directory", root)
+			return withHint(fmt.Sprintf("add a file, or create the directory in the image: directories: [{path: %s}]", to), "%s is an empty directory", root)
 		}
-		return hinted("patterns are relative to from:", "no file below %s matches the patterns", root)
+		return withHint("write patterns relative to from:", "no file below %s matches the patterns", root)
 	}
 	return nil
 }
 
-// tree lists what is below a path, once.
+// tree lists the files below a path. Results are cached.
 func (t *resolver) tree(root string) (*tree, error) {
 	if known, ok := t.trees[root]; ok {
 		return known, nil
@@ -218,7 +218,7 @@ func (t *resolver) tree(root string) (*tree, error) {
 	}
 	found := &tree{}
 	if root == "" {
-		found.git = []string{gitFolder} // also where there is none now: what is generated is the same for everybody
+		found.git = []string{gitFolder} // even if it does not exist, so that all users generate the same files
 	}
 	for dir := root; dir != ""; dir = parent(dir) {
 		info, err := os.Lstat(t.ws.abs(dir))
@@ -228,27 +228,27 @@ func (t *resolver) tree(root string) (*tree, error) {
 		case err != nil:
 			return nil, err
 		case info.Mode()&fs.ModeSymlink != 0:
-			return nil, hinted("name what it points to", "leads through %s, a symbolic link", dir)
+			return nil, withHint("use the path that it points to", "contains the symbolic link %s", dir)
 		case dir == root && !info.IsDir():
 			found.file = true
 		}
 	}
 	if found.file {
-		found.name(root)
+		found.checkName(root)
 	} else {
 		if err := t.walk(found, root, root); err != nil {
 			return nil, err
 		}
 	}
 	if !found.file {
-		t.expect(found, root)
+		t.addPlanned(found, root)
 	}
 	t.trees[root] = found
 	return found, nil
 }
 
-// expect adds the build files that are about to be written.
-func (t *resolver) expect(found *tree, root string) {
+// addPlanned adds the build files that will be generated.
+func (t *resolver) addPlanned(found *tree, root string) {
 	for _, pkg := range slices.Sorted(maps.Keys(t.ws.planned)) {
 		_, inside := within(root, pkg)
 		if !inside && root != "" || t.ws.build(pkg) != "" {
@@ -262,20 +262,20 @@ func (t *resolver) expect(found *tree, root string) {
 	slices.Sort(found.packages)
 }
 
-// walk adds what is in dir.
+// walk adds the content of dir.
 func (t *resolver) walk(found *tree, root, dir string) error {
 	if dir != root && t.ws.isPackage(dir) {
 		found.packages = append(found.packages, dir)
 	}
 	if slices.Contains(t.ignored, dir) {
-		found.foreign = append(found.foreign, foreign{dir, "is in .bazelignore, so Bazel does not see it", true})
+		found.unsupported = append(found.unsupported, unsupportedPath{dir, "is listed in .bazelignore", true})
 	}
 	if dir != root && t.isLayout(dir) {
-		found.foreign = append(found.foreign, foreign{dir, "is an OCI layout that multiarch wrote", true})
+		found.unsupported = append(found.unsupported, unsupportedPath{dir, "is an OCI layout written by multiarch", true})
 	}
 	entries, err := os.ReadDir(t.ws.abs(dir))
 	if err != nil {
-		return fmt.Errorf("cannot be read: %w", err)
+		return fmt.Errorf("is not readable: %w", err)
 	}
 	holds := false
 	for _, e := range entries {
@@ -285,21 +285,21 @@ func (t *resolver) walk(found *tree, root, dir string) error {
 			found.git = append(found.git, p)
 			continue
 		case e.Type()&fs.ModeSymlink != 0 && dir == "" && strings.HasPrefix(e.Name(), "bazel-"):
-			found.foreign = append(found.foreign, foreign{p, "is one of Bazel's own links into its output", true})
+			found.unsupported = append(found.unsupported, unsupportedPath{p, "is a link to Bazel's output directory", true})
 		case e.Type()&fs.ModeSymlink != 0:
 			info, err := os.Stat(t.ws.abs(p))
-			found.foreign = append(found.foreign, foreign{p, "is a symbolic link, which Bazel follows instead of carrying it", err == nil && info.IsDir()})
+			found.unsupported = append(found.unsupported, unsupportedPath{p, "is a symbolic link, which Bazel would follow", err == nil && info.IsDir()})
 		case e.IsDir():
 			if err := t.walk(found, root, p); err != nil {
 				return err
 			}
-			found.whiteout(p)
+			found.checkWhiteout(p)
 			holds = true
 			continue
 		case !e.Type().IsRegular():
-			found.foreign = append(found.foreign, foreign{p, "is neither a file nor a directory", false})
+			found.unsupported = append(found.unsupported, unsupportedPath{p, "is neither a file nor a directory", false})
 		}
-		found.name(p)
+		found.checkName(p)
 		found.files = append(found.files, p)
 		holds = true
 	}
@@ -309,10 +309,10 @@ func (t *resolver) walk(found *tree, root, dir string) error {
 	return nil
 }
 
-// gitFolder is what git keeps in a checkout, a folder or a file.
+// gitFolder is the git metadata of a checkout: a directory, or a file in worktrees and submodules.
 const gitFolder = ".git"
 
-// isLayout tells whether multiarch build wrote a directory, as layer.Collect does.
+// isLayout reports whether multiarch build wrote a directory, as layer.Collect does.
 func (t *resolver) isLayout(dir string) bool {
 	for _, name := range []string{layout.LockFile, layout.MarkerFile} {
 		if _, err := os.Lstat(t.ws.abs(path.Join(dir, name))); err != nil {
@@ -322,17 +322,17 @@ func (t *resolver) isLayout(dir string) bool {
 	return true
 }
 
-// whiteout looks for names that container runtimes take for the removal of a file: image spec, "Whiteouts".
-func (found *tree) whiteout(p string) {
+// checkWhiteout checks for names that container runtimes interpret as whiteouts (image-spec, layer.md).
+func (found *tree) checkWhiteout(p string) {
 	if strings.HasPrefix(path.Base(p), ".wh.") {
-		found.foreign = append(found.foreign, foreign{p, "has the prefix .wh., which container runtimes interpret as the deletion of a file", true})
+		found.unsupported = append(found.unsupported, unsupportedPath{p, "has the prefix .wh., which container runtimes interpret as the deletion of a file", true})
 	}
 }
 
-// name looks for what no label can hold (LabelValidator.java).
-func (found *tree) name(p string) {
-	found.whiteout(p)
+// checkName checks for characters that labels do not allow (LabelValidator.java).
+func (found *tree) checkName(p string) {
+	found.checkWhiteout(p)
 	if strings.ContainsAny(p, `:\`) || strings.ContainsFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		found.foreign = append(found.foreign, foreign{p, "has a name that no label can hold", false})
+		found.unsupported = append(found.unsupported, unsupportedPath{p, "contains characters that Bazel labels do not allow", false})
 	}
 }

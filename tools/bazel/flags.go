@@ -13,13 +13,13 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// stamps are the keys of the workspace status that stand for what templates say about the checkout.
+// stamps maps the fields of {{.Git}} to keys of the workspace status.
 var stamps = map[string]string{
 	"Commit": "STABLE_GIT_COMMIT", "ShortCommit": "STABLE_GIT_SHORT_COMMIT", "Branch": "STABLE_GIT_BRANCH", "Tag": "STABLE_GIT_TAG",
 	"Describe": "STABLE_GIT_DESCRIBE", "CommitTime": "STABLE_GIT_COMMIT_TIME", "Dirty": "STABLE_GIT_DIRTY",
 }
 
-// stampKey is the key for a word of {{.Git}}, of an image whose git tags have a prefix.
+// stampKey returns the key for a field of {{.Git}}, for an image with the given prefix of git tags.
 func stampKey(word, prefix string) (string, bool) {
 	key, ok := stamps[word]
 	if word == "Tag" || word == "Describe" {
@@ -28,15 +28,15 @@ func stampKey(word, prefix string) (string, bool) {
 	return key, ok
 }
 
-// Around the key of a stamp, until braces of the value itself have been looked for: no text of YAML holds them.
+// stampOpen and stampClose delimit stamp keys until the value has been checked for braces. YAML text cannot contain them.
 const stampOpen, stampClose = "\x01", "\x02"
 
-// flags are what a Go binary is built with, in the words of rules_go.
+// flags are the build flags of a Go binary as attributes of rules_go.
 type flags struct {
 	link    []string          // gc_linkopts
 	defines map[string]string // x_defs
 	tags    []string          // gotags
-	given   bool              // linker flags are given, so they are not the default
+	given   bool              // whether the configuration sets linker flags
 	cgo     bool
 }
 
@@ -47,17 +47,17 @@ func (f flags) isDefault() bool {
 
 func (f flags) key() string { return fmt.Sprintf("%q %q %q %t", f.link, f.defines, f.tags, f.cgo) }
 
-// flags translates how a child's binary is compiled, and refuses what rules_go has no words for.
+// flags translates the build flags of a child's binary, and reports those that rules_go does not support.
 func (t *resolver) flags(at config.Path, i plan.Image, c plan.Child) (f flags, ok bool) {
 	src := t.project.Config.Images[i.Name].On(c.Platform).Go
-	before := len(t.wrong)
+	before := len(t.errs)
 	for _, e := range c.Go.Env {
 		name, _, _ := strings.Cut(e, "=")
-		t.fail(append(at, "env", name), own, "rules_go cannot set %s for one binary", name)
+		t.fail(append(at, "env", name), ownTargetHint, "rules_go cannot set %s for a single binary", name)
 	}
 	row, _ := arch.Find(c.Platform)
 	if f.cgo = c.Go.Cgo; f.cgo && row.Triplet == "" {
-		t.fail(append(at, "cgo"), own, "%s has no platform with cgo on in Bazel", c.Platform)
+		t.fail(append(at, "cgo"), ownTargetHint, "cgo is not supported for %s in Bazel", c.Platform)
 	}
 	f.tags = c.Go.Tags
 	f.given = src.Ldflags != nil
@@ -67,7 +67,7 @@ func (t *resolver) flags(at config.Path, i plan.Image, c plan.Child) (f flags, o
 	for n, flag := range src.Ldflags {
 		value, err := stamped(flag, vars)
 		if err != nil {
-			t.fail(append(at, "ldflags", n), own, "%w", err)
+			t.fail(append(at, "ldflags", n), ownTargetHint, "%w", err)
 			continue
 		}
 		joined = append(joined, value)
@@ -88,38 +88,38 @@ func (t *resolver) flags(at config.Path, i plan.Image, c plan.Child) (f flags, o
 		name, v, both := strings.Cut(definition, "=")
 		switch {
 		case !isX && fields[min(n, len(fields)-1)] == "-X", isX && !both:
-			t.fail(append(at, "ldflags"), "such as -X main.version={{.Git.Describe}}", "-X wants package.name=value")
+			t.fail(append(at, "ldflags"), "write it as -X main.version={{.Git.Describe}}, for example", "-X requires package.name=value")
 		case !isX && strings.ContainsAny(fields[n], stampOpen):
-			t.fail(append(at, "ldflags"), own, "rules_go fills in what is checked out for -X only")
+			t.fail(append(at, "ldflags"), ownTargetHint, "rules_go expands {{.Git}} only in -X flags")
 		case !isX:
 			f.link = append(f.link, fields[n])
 		case strings.ContainsAny(definition, "{}"):
-			t.fail(append(at, "ldflags"), own, "rules_go takes braces in the value of -X %s for a stamp", name)
+			t.fail(append(at, "ldflags"), ownTargetHint, "braces in the value of -X %s: rules_go would expand them as a stamp", name)
 		default:
 			f.defines[name] = strings.NewReplacer(stampOpen, "{", stampClose, "}").Replace(v)
 		}
 	}
-	return f, len(t.wrong) == before
+	return f, len(t.errs) == before
 }
 
-// stamped fills a template, save for what it says about the checkout: that becomes keys of the workspace status.
+// stamped expands a template, with keys of the workspace status in place of {{.Git}} fields.
 func stamped(flag config.PlatformTemplate, vars config.Vars) (string, error) {
 	text, err := withStamps(string(flag), vars.TagPrefix)
 	if err != nil {
 		return "", err
 	}
-	vars.Checkout = noCheckout{}
+	vars.Checkout = noGit{}
 	value, err := config.PlatformTemplate(text).Expand(vars)
 	switch {
-	case errors.Is(err, errAsked):
-		return "", fmt.Errorf("template %q does more with {{.Git}} than say what it is, which a stamp cannot", flag)
+	case errors.Is(err, errUsesGit):
+		return "", fmt.Errorf("template %q: stamps support only plain {{.Git}} fields", flag)
 	case err != nil:
-		return "", fmt.Errorf("%w (generated files do not depend on who generates them)", err)
+		return "", fmt.Errorf("%w (generated files must not depend on the environment)", err)
 	}
 	return value, nil
 }
 
-// withStamps replaces every {{.Git.Word}}.
+// withStamps replaces every plain {{.Git}} field with its stamp key.
 func withStamps(text, prefix string) (string, error) {
 	if !strings.Contains(text, "{{") {
 		return text, nil
@@ -139,7 +139,7 @@ func withStamps(text, prefix string) (string, error) {
 	return parsed.Root.String(), nil
 }
 
-// stampOf recognises {{.Git.Word}}.
+// stampOf returns the stamp key of a plain {{.Git}} field.
 func stampOf(n parse.Node, prefix string) (string, bool) {
 	action, ok := n.(*parse.ActionNode)
 	if !ok || len(action.Pipe.Decl) > 0 || len(action.Pipe.Cmds) != 1 || len(action.Pipe.Cmds[0].Args) != 1 {
@@ -152,7 +152,7 @@ func stampOf(n parse.Node, prefix string) (string, bool) {
 	return stampKey(field.Ident[1], prefix)
 }
 
-// fieldsOf splits linker flags as the go command does: at blanks, where a field may stand in quotes.
+// fieldsOf splits linker flags as the go command does: at spaces outside quotes.
 func fieldsOf(s string) ([]string, error) {
 	var fields []string
 	for {
@@ -163,7 +163,7 @@ func fieldsOf(s string) ([]string, error) {
 		if quote := s[0]; quote == '"' || quote == '\'' {
 			end := strings.IndexByte(s[1:], quote)
 			if end < 0 {
-				return nil, fmt.Errorf("unterminated %c in linker flags", quote)
+				return nil, fmt.Errorf("unterminated %c quote in linker flags", quote)
 			}
 			fields, s = append(fields, s[1:1+end]), s[2+end:]
 			continue

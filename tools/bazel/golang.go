@@ -17,26 +17,26 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// goTarget is a main package in Bazel.
+// goTarget is the Bazel target of a main package.
 type goTarget struct {
 	binary   string // label of the go_binary
-	library  string // label of what the go_binary embeds, "" where there is nothing to embed
+	library  string // label of the go_library that the go_binary embeds, or ""
 	external bool
 }
 
-// own says how to do what generated targets cannot.
-const own = "write the target yourself and name it with bazel:"
+// ownTargetHint is the hint for features that generated targets do not support.
+const ownTargetHint = "write the target yourself and set bazel: to its label"
 
-// binaries sets the attribute binary of each child of an image, and returns the go_binary rules this takes. A plain
-// package needs none: -s -w, the default of linker flags, is what rules_go does by itself in a build that is not for
-// debugging (--strip=sometimes with -c fastbuild; the release configuration says --strip=always, -c opt alone does not).
+// binaries sets the attribute binary of each child of an image, and returns the required go_binary rules. A package with
+// default flags needs none: rules_go passes -s -w, the default linker flags, in fastbuild (--strip=sometimes) and with
+// --strip=always, which the release configuration sets.
 func (t *resolver) binaries(at config.Path, i plan.Image, children []attributes) []*rule.Rule {
 	var rules []*rule.Rule
-	made := map[string]string{} // by what it is made of
+	binaryNames := map[string]string{} // target names by library and flags
 	for n, c := range i.Children {
 		if c.Bazel != "" {
 			if _, err := label.Parse(c.Bazel); err != nil {
-				t.fail(append(at, "bazel"), "write it as //package:target, //package or @repository//package:target", "%q is not a label", c.Bazel)
+				t.fail(append(at, "bazel"), "write it as //package:target, //package or @repository//package:target", "invalid label %q", c.Bazel)
 				return nil
 			}
 			children[n]["binary"] = c.Bazel
@@ -60,20 +60,20 @@ func (t *resolver) binaries(at config.Path, i plan.Image, children []attributes)
 		}
 		switch {
 		case target.external:
-			t.fail(append(from, "package"), own, "flags cannot be given to a package of another module in Bazel: %s", c.Go.Package)
+			t.fail(append(from, "package"), ownTargetHint, "Bazel does not support build flags for a package of another module: %s", c.Go.Package)
 			continue
 		case target.library == "":
-			t.fail(append(from, "package"), "let Gazelle write its rules, or "+own, "%s has no library that a binary with other flags could embed", target.binary)
+			t.fail(append(from, "package"), "generate its rules with Gazelle, or "+ownTargetHint, "%s embeds no go_library that a binary with different flags could reuse", target.binary)
 			continue
 		}
 		key := target.library + "\n" + f.key()
-		name, known := made[key]
+		name, known := binaryNames[key]
 		if !known {
 			name = i.Name + "_bin"
-			if len(made) > 0 {
+			if len(binaryNames) > 0 {
 				name += "_" + c.Platform.Slug()
 			}
-			made[key] = name
+			binaryNames[key] = name
 			rules = append(rules, t.goBinary(name, target, f))
 		}
 		children[n]["binary"] = ":" + name
@@ -81,7 +81,7 @@ func (t *resolver) binaries(at config.Path, i plan.Image, children []attributes)
 	return rules
 }
 
-// goPath leads to what is said about the Go binary of a child.
+// goPath returns the path of a child's Go settings in the configuration.
 func goPath(c *config.Config, image string, child plan.Child) config.Path {
 	p := child.Platform.String()
 	if over, ok := c.Images[image].Overrides[child.Platform]; ok && over.Go != nil {
@@ -100,7 +100,7 @@ func (t *resolver) goBinary(name string, target goTarget, f flags) *rule.Rule {
 		r.SetAttr("gotags", list(f.tags...))
 	}
 	if f.cgo {
-		r.SetAttr("pure", "off") // whatever the flag says
+		r.SetAttr("pure", "off") // overrides --@rules_go//go/config:pure
 	}
 	if len(f.defines) > 0 {
 		r.SetAttr("x_defs", texts(f.defines))
@@ -110,7 +110,7 @@ func (t *resolver) goBinary(name string, target goTarget, f flags) *rule.Rule {
 	return r
 }
 
-// checkVisible notes a library that the generated binary may not embed: Gazelle makes those of main packages private.
+// checkVisible adds a note if the generated binary cannot embed a library: Gazelle makes those of main packages private.
 func (t *resolver) checkVisible(library string) {
 	l, err := label.Parse(library)
 	if err != nil {
@@ -132,10 +132,10 @@ func (t *resolver) checkVisible(library string) {
 }
 
 func (t *resolver) noteVisibility(l label.Label, file string) {
-	t.note("%s: %s is embedded in a binary of //%s: add \"//%s:__pkg__\" to its visibility", path.Join(l.Pkg, file), l.Name, t.pkg, t.pkg)
+	t.note("%s: a binary in //%s embeds %s: add \"//%s:__pkg__\" to its visibility", path.Join(l.Pkg, file), t.pkg, l.Name, t.pkg)
 }
 
-// goTarget finds the target of a main package: a directory of the tree, or an import path from the module graph.
+// goTarget finds the target of a main package, given as a directory or as an import path.
 func (t *resolver) goTarget(at config.Path, pkg string) (goTarget, bool) {
 	if found, known := t.mains[pkg]; known {
 		return found, found.binary != ""
@@ -157,7 +157,7 @@ func (t *resolver) findGo(pkg string) (goTarget, error) {
 		return goTarget{}, err
 	}
 	if module == nil || module.Module == nil {
-		return goTarget{}, hinted("write the package as a directory, such as ./app/hello", "%q is an import path, and there is no go.mod to look it up in", pkg)
+		return goTarget{}, withHint("use a directory, such as ./app/hello", "resolving import path %q: no go.mod found", pkg)
 	}
 	if below, ok := within(module.Module.Mod.Path, pkg); ok {
 		return t.localGo(path.Join(dir, below))
@@ -169,7 +169,7 @@ func (t *resolver) findGo(pkg string) (goTarget, error) {
 		}
 	}
 	if best == "" {
-		return goTarget{}, hinted("run: go get "+pkg, "no module that %s requires has the package %q", path.Join(dir, "go.mod"), pkg)
+		return goTarget{}, withHint("run: go get "+pkg, "no module required by %s provides package %q", path.Join(dir, "go.mod"), pkg)
 	}
 	repo := label.ImportPathToBazelRepoName(best)
 	if !t.ws.repos[repo] {
@@ -180,7 +180,7 @@ func (t *resolver) findGo(pkg string) (goTarget, error) {
 	return goTarget{binary: l.String(), external: true}, nil
 }
 
-// within returns what an import path says below a module's path.
+// within returns the part of an import path below a module's path.
 func within(module, pkg string) (string, bool) {
 	if pkg == module {
 		return "", true
@@ -188,8 +188,7 @@ func within(module, pkg string) (string, bool) {
 	return strings.CutPrefix(pkg, module+"/")
 }
 
-// localGo finds the target of a directory: the go_binary that stands in its build file, else the one that Gazelle
-// would put there.
+// localGo finds the target of a directory: the go_binary in its build file, or the one that Gazelle would generate.
 func (t *resolver) localGo(dir string) (goTarget, error) {
 	if dir == "." {
 		dir = ""
@@ -237,14 +236,14 @@ func (t *resolver) localGo(dir string) (goTarget, error) {
 	for _, b := range binaries {
 		names = append(names, label.New("", dir, b.Name()).String())
 	}
-	return goTarget{}, hinted("choose with bazel: "+strings.Join(names, " or "), "./%s has several go_binary rules", dir)
+	return goTarget{}, withHint("set bazel: to "+strings.Join(names, " or "), "./%s has several go_binary rules", dir)
 }
 
-// hasGo makes sure that a directory holds a Go package.
+// hasGo returns an error if a directory has no Go package.
 func hasGo(dir, shown string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return hinted("write a directory below the top of the tree, such as ./app/hello", "directory %s does not exist", shown)
+		return withHint("use a directory relative to the source tree, such as ./app/hello", "directory %s does not exist", shown)
 	}
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", shown, err)
@@ -254,5 +253,5 @@ func hasGo(dir, shown string) error {
 			return nil
 		}
 	}
-	return hinted("name the directory of a main package", "directory %s holds no Go package", shown)
+	return withHint("use the directory of a main package", "directory %s has no Go files", shown)
 }

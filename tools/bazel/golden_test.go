@@ -18,11 +18,11 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
-var update = flag.Bool("update", false, "write what is generated into the golden files")
+var update = flag.Bool("update", false, "update the golden files")
 
-// TestGolden runs every testdata/*.txtar: a tree, then under want/ the files that are generated from it (with
-// "(removed)" for one that goes), want/notes and want/error. The configuration is images/multiarch.yaml or
-// multiarch.yaml. Files with "-> target" as their content are made symbolic links; names with a slash at the end, directories.
+// TestGolden runs every testdata/*.txtar. An archive contains a source tree and, below want/, the generated files
+// ("(removed)" for a removed one), want/notes and want/error. The configuration is images/multiarch.yaml or
+// multiarch.yaml. Files with the content "-> target" become symbolic links; names ending in a slash become directories.
 func TestGolden(t *testing.T) {
 	cases, err := filepath.Glob("testdata/*.txtar")
 	require.NoError(t, err)
@@ -44,7 +44,7 @@ func TestGolden(t *testing.T) {
 				place(t, dir, f)
 			}
 			got := generate(t, dir)
-			maps.DeleteFunc(got, func(name, _ string) bool { return strings.HasPrefix(name, "platforms/") }) // the same everywhere
+			maps.DeleteFunc(got, func(name, _ string) bool { return strings.HasPrefix(name, "platforms/") }) // the same in all cases
 			if *update {
 				archive.Files = inputs
 				for _, name := range []string{"error", "notes"} {
@@ -59,14 +59,14 @@ func TestGolden(t *testing.T) {
 				require.NoError(t, os.WriteFile(file, txtar.Format(archive), 0o644))
 				return
 			}
-			assert.Equal(t, want, got, "to accept what is generated: go test ./tools/bazel -update")
+			assert.Equal(t, want, got, "to update: go test ./tools/bazel -update")
 			if _, failed := got["error"]; !failed {
 				again := generate(t, dir)
 				if notes, ok := again["notes"]; ok {
 					assert.Equal(t, got["notes"], notes)
 					delete(again, "notes")
 				}
-				assert.Empty(t, again, "what has been generated is not stale")
+				assert.Empty(t, again, "generated files must not be stale")
 			}
 		})
 	}
@@ -87,7 +87,7 @@ func place(t testing.TB, dir string, f txtar.File) {
 	}
 }
 
-// generate writes what is stale, and returns it by path.
+// generate writes stale files and returns them by path.
 func generate(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	got := map[string]string{}
@@ -138,10 +138,10 @@ func resolve(dir string) ([]bazel.File, []string, error) {
 }
 
 func explain(err error) string {
-	var wrong config.Errors
+	var errs config.Errors
 	var hinting interface{ Hint() string }
-	if errors.As(err, &wrong) {
-		return wrong.Error()
+	if errors.As(err, &errs) {
+		return errs.Error()
 	}
 	if errors.As(err, &hinting) {
 		return fmt.Sprintf("%s\nhint: %s", err, hinting.Hint())

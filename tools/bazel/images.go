@@ -15,12 +15,12 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// image adds the rules of one image to the generated package: its binaries where they need flags, then the image.
+// image adds the rules of one image: binaries that need build flags, and the image itself.
 func (t *resolver) image(i plan.Image) {
 	at := config.Path{"images", i.Name}
 	children := make([]attributes, len(i.Children))
 	for n, c := range i.Children {
-		row, _ := arch.Find(c.Platform) // plans hold platforms of the table
+		row, _ := arch.Find(c.Platform) // plans contain only platforms of the table
 		vars := t.varsOf(i)
 		vars.Platform = config.PlatformVarsOf(row)
 		children[n] = t.settings(i, c, vars)
@@ -30,13 +30,13 @@ func (t *resolver) image(i plan.Image) {
 		}
 	}
 	for _, r := range t.binaries(at, i, children) {
-		t.claim(t.pkg, r.Name(), i.Name)
+		t.reserveTarget(t.pkg, r.Name(), i.Name)
 		t.add(t.pkg, r)
 	}
 	t.files(i, children)
 
 	i.Annotations = t.values(append(slices.Clone(at), "annotations"), i.Annotations, t.varsOf(i))
-	common, overrides := share(children)
+	common, overrides := splitOverrides(children)
 	t.annotations(i, common, overrides)
 	r := rule.NewRule(imageKind, i.Name)
 	var platforms []string
@@ -59,12 +59,12 @@ func (t *resolver) image(i plan.Image) {
 		r.SetAttr("overrides", o)
 	}
 	for _, name := range targetsOf(i) {
-		t.claim(t.pkg, name, i.Name)
+		t.reserveTarget(t.pkg, name, i.Name)
 	}
 	t.add(t.pkg, r)
 }
 
-// targetsOf names the targets that multiarch_image makes.
+// targetsOf returns the names of the targets that multiarch_image declares.
 func targetsOf(i plan.Image) []string {
 	names := []string{i.Name, i.Name + ".layout", i.Name + ".digest", i.Name + ".files", i.Name + "_test"}
 	for _, c := range i.Children {
@@ -74,7 +74,7 @@ func targetsOf(i plan.Image) []string {
 	return names
 }
 
-// settings are the arguments that a child gives, without those that say what would be so anyway.
+// settings returns the arguments for a child that differ from the defaults.
 func (t *resolver) settings(i plan.Image, c plan.Child, vars config.Vars) attributes {
 	a := attributes{}
 	put := func(key, v string) {
@@ -97,7 +97,7 @@ func (t *resolver) settings(i plan.Image, c plan.Child, vars config.Vars) attrib
 		a["entrypoint"] = s.Entrypoint
 	}
 	if s.Cmd != nil && len(s.Cmd) == 0 && c.Base.Image != nil {
-		a["cmd"] = s.Cmd // it takes away what the base says
+		a["cmd"] = s.Cmd // an empty list clears the base's cmd
 	}
 	put("base", t.base(c))
 	if c.Compression != config.Gzip {
@@ -143,7 +143,7 @@ func (t *resolver) settings(i plan.Image, c plan.Child, vars config.Vars) attrib
 	return a
 }
 
-// directories writes directories as the rules take them: by path, owner and mode.
+// directories returns the argument directories: owner and mode by path.
 func directories(list []plan.Directory) map[string]string {
 	all := map[string]string{}
 	for _, d := range list {
@@ -159,7 +159,8 @@ func directories(list []plan.Directory) map[string]string {
 	return all
 }
 
-// annotations of the image itself stand on the index as well, so they cannot be made of what its children share.
+// annotations sets the annotations of the image and of its children. Those of the image also apply to the index, so they
+// cannot be derived from the values that children share.
 func (t *resolver) annotations(i plan.Image, common attributes, overrides []attributes) {
 	if len(i.Annotations) > 0 {
 		common["annotations"] = i.Annotations
@@ -177,29 +178,29 @@ func (t *resolver) annotations(i plan.Image, common attributes, overrides []attr
 	}
 }
 
-// claim makes sure that two images do not make targets of one name.
-func (t *resolver) claim(pkg, name, image string) {
+// reserveTarget reports an error if two images declare the same target.
+func (t *resolver) reserveTarget(pkg, name, image string) {
 	target := "//" + pkg + ":" + name
-	if other, taken := t.claimed[target]; taken && other != image {
+	if other, taken := t.reserved[target]; taken && other != image {
 		first, second := min(other, image), max(other, image)
 		pair := first + " " + second
-		if t.said[pair] {
+		if t.reported[pair] {
 			return
 		}
-		t.said[pair] = true
-		t.fail(config.Path{"images", second}, "give one of the images another name", "the Bazel target %s would be made for %s and for %s",
-			target, cmp.Or(first, "the package"), second)
+		t.reported[pair] = true
+		t.fail(config.Path{"images", second}, "rename one of the images", "%s and %s both declare the Bazel target %s",
+			cmp.Or(first, "the package"), second, target)
 		return
 	}
-	t.claimed[target] = image
+	t.reserved[target] = image
 }
 
-// staleTest is the test that fails where what is generated here is stale.
-const staleTest = "generated_test"
+// generatedTest is the name of the test that fails if generated files are stale.
+const generatedTest = "generated_test"
 
-func (t *resolver) stale(config string) {
-	t.claim(t.pkg, staleTest, "")
-	r := rule.NewRule(staleKind, staleTest)
+func (t *resolver) addGeneratedTest(config string) {
+	t.reserveTarget(t.pkg, generatedTest, "")
+	r := rule.NewRule(generatedTestKind, generatedTest)
 	r.SetAttr("config", config)
 	t.add(t.pkg, r)
 }

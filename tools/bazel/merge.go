@@ -9,28 +9,27 @@ import (
 	bzl "github.com/bazelbuild/buildtools/build"
 )
 
-// TakenError is returned where a rule stands that has the name, but not the kind, of one to be generated.
-type TakenError struct {
+// NameConflictError reports an existing rule that has the name of a generated rule, but a different kind.
+type NameConflictError struct {
 	Path             string // relative to the workspace root
 	Line             int
 	Name, Kind, Want string
 }
 
-func (e *TakenError) Error() string {
-	return fmt.Sprintf("%s:%d: a %s is called %s, as the %s to be generated is", e.Path, e.Line, e.Kind, e.Name, e.Want)
+func (e *NameConflictError) Error() string {
+	return fmt.Sprintf("%s:%d: generating %s %s: a %s of that name already exists", e.Path, e.Line, e.Want, e.Name, e.Kind)
 }
 
-// Hint says how both can be.
-func (e *TakenError) Hint() string { return "give the rule, or the image, another name" }
+// Hint returns how to fix the error.
+func (e *NameConflictError) Hint() string { return "rename the rule or the image" }
 
-// merge carries out what Gazelle does with generated rules that prepare has seen, by rule.MergeRules as merger.MergeFile
-// does, with one difference: rules are found by their name in a map. MergeFile compares each with each, which takes
-// minutes for the rules that push a thousand images. The tests of tools/bazel/gazelle hold the outcome of both against each
-// other.
+// merge merges rules that prepare returned, as merger.MergeFile does, but finds existing rules in a map. MergeFile
+// compares all pairs of rules, which takes minutes for the push rules of a thousand images. The tests of
+// tools/bazel/gazelle compare the results of both.
 func merge(f *rule.File, gen, empty []*rule.Rule, loads []rule.LoadInfo) {
-	kinds, standing := Kinds(), byName(f)
+	kinds, existing := Kinds(), byName(f)
 	for _, e := range empty {
-		old := standing[e.Name()]
+		old := existing[e.Name()]
 		info := kinds[e.Kind()]
 		rule.MergeRules(e, old, info.MergeableAttrs, f.Path)
 		if old.IsEmpty(info) {
@@ -38,7 +37,7 @@ func merge(f *rule.File, gen, empty []*rule.Rule, loads []rule.LoadInfo) {
 		}
 	}
 	for _, g := range gen {
-		rule.MergeRules(g, standing[g.Name()], kinds[g.Kind()].MergeableAttrs, f.Path)
+		rule.MergeRules(g, existing[g.Name()], kinds[g.Kind()].MergeableAttrs, f.Path)
 	}
 	merger.FixLoads(f, loads)
 	f.Sync()
@@ -54,32 +53,32 @@ func byName(f *rule.File) map[string]*rule.Rule {
 	return m
 }
 
-// prepare puts new rules into f, and returns those that Gazelle has to merge with rules that stand there.
+// prepare inserts new rules into f, and returns the rules that Gazelle must merge into existing ones or remove.
 func prepare(f *rule.File, gen, empty []*rule.Rule, loads []rule.LoadInfo) (merging, removing []*rule.Rule, err error) {
-	standing := byName(f)
+	existing := byName(f)
 	kinds := Kinds()
 	for _, g := range gen {
-		if old := standing[g.Name()]; old != nil && old.Kind() != g.Kind() {
+		if old := existing[g.Name()]; old != nil && old.Kind() != g.Kind() {
 			start, _ := f.File.Stmt[old.Index()].Span()
-			return nil, nil, &TakenError{f.Path, start.Line, old.Name(), old.Kind(), g.Kind()}
+			return nil, nil, &NameConflictError{f.Path, start.Line, old.Name(), old.Kind(), g.Kind()}
 		}
 	}
 	addLoads(f, gen, loads)
-	insert(f, gen, standing)
+	insert(f, gen, existing)
 	for i, r := range slices.Concat(gen, empty) {
-		old := standing[r.Name()]
+		old := existing[r.Name()]
 		if old == nil || old.ShouldKeep() {
 			continue
 		}
 		if old.Attr("visibility") == nil {
-			r.DelAttr("visibility") // a person has taken it away, or the package's default says it
+			r.DelAttr("visibility") // it was removed by hand, or the package has a default
 		}
 		for _, key := range old.AttrKeys() {
 			if kinds[r.Kind()].MergeableAttrs[key] && r.Attr(key) == nil && !keepsAttr(old, key) {
-				takeBack(r, old, key)
+				removeUnkept(r, old, key)
 			}
 		}
-		// Gazelle's language of Go takes any go_binary for the one it knows, and linker flags for a person's.
+		// Gazelle's Go extension would treat any go_binary as its own, and preserve linker flags as manual changes.
 		switch isNew := i < len(gen); {
 		case r.Kind() == binaryKind && isNew:
 			rule.MergeRules(r, old, kinds[binaryKind].MergeableAttrs, f.Path)
@@ -94,9 +93,9 @@ func prepare(f *rule.File, gen, empty []*rule.Rule, loads []rule.LoadInfo) (merg
 	return merging, removing, nil
 }
 
-// takeBack removes an attribute that is no longer generated, save for what is kept in it. Gazelle would do so for lists
-// of strings only.
-func takeBack(r, old *rule.Rule, key string) {
+// removeUnkept removes an attribute that is no longer generated, except for values marked `# keep`. Gazelle does so only for
+// lists of strings.
+func removeUnkept(r, old *rule.Rule, key string) {
 	if kept := mergeExpr(nil, old.Attr(key)); kept != nil {
 		r.SetAttr(key, value{kept})
 	} else {
@@ -104,19 +103,19 @@ func takeBack(r, old *rule.Rule, key string) {
 	}
 }
 
-// insert puts each new rule in front of the one that follows it in the generated order, so that an image that is added
-// stands where it would stand in a new file.
-func insert(f *rule.File, gen []*rule.Rule, standing map[string]*rule.Rule) {
+// insert places each new rule before the rule that follows it in the generated order, so that an added image has the
+// same position as in a new file.
+func insert(f *rule.File, gen []*rule.Rule, existing map[string]*rule.Rule) {
 	places := make([]int, len(gen))
 	next := len(f.File.Stmt)
 	for i := len(gen) - 1; i >= 0; i-- {
-		if old := standing[gen[i].Name()]; old != nil {
+		if old := existing[gen[i].Name()]; old != nil {
 			next = old.Index()
 		}
 		places[i] = next
 	}
 	for i, g := range gen {
-		if standing[g.Name()] == nil {
+		if existing[g.Name()] == nil {
 			g.InsertAt(f, places[i])
 		}
 	}
@@ -126,8 +125,8 @@ func keepsAttr(r *rule.Rule, key string) bool {
 	return rule.ShouldKeep(&bzl.Ident{Comments: *r.AttrComments(key)})
 }
 
-// addLoads inserts the load statements that generated rules need below the comment a file starts with: Gazelle would
-// put them above it.
+// addLoads inserts the load statements of generated rules below the comment at the top of the file. Gazelle would insert
+// them above it.
 func addLoads(f *rule.File, gen []*rule.Rule, loads []rule.LoadInfo) {
 	at := 0
 	for at < len(f.File.Stmt) && isPreamble(f.File.Stmt[at]) {

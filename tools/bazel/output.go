@@ -14,15 +14,15 @@ import (
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 )
 
-// Packages lists the packages that hold, or held, generated rules.
+// Packages returns the packages that contain generated rules or used to.
 func (w *Workspace) Packages() []string { return slices.Sorted(maps.Keys(w.rules)) }
 
-// Loads says where the rules are loaded from.
+// Loads returns the files that define the generated rules.
 func (w *Workspace) Loads() []rule.LoadInfo { return w.loads }
 
-// Rules brings the rules of a package to Gazelle. Where f, the build file as it stands, is nil, gen are all of them.
-// Otherwise new rules are put into f, and gen and empty are those for Gazelle to merge with rules of the same name, or to
-// remove. They can be merged once only, since merging takes them apart. The error is a *TakenError; f is unchanged then.
+// Rules returns the rules of a package for Gazelle. If f, the existing build file, is nil, gen contains all rules.
+// Otherwise Rules inserts new rules into f; Gazelle must merge gen into the rules of the same name and remove empty.
+// Merging modifies the rules, so they can be merged only once. On a *NameConflictError, f is unchanged.
 func (w *Workspace) Rules(pkg string, f *rule.File) (gen, empty []*rule.Rule, err error) {
 	gen = w.rules[pkg]
 	if f == nil {
@@ -35,19 +35,18 @@ func (w *Workspace) Rules(pkg string, f *rule.File) (gen, empty []*rule.Rule, er
 			}
 		}
 	}
-	return prepare(f, gen, w.stale(pkg, f), w.loads)
+	return prepare(f, gen, w.staleRules(pkg, f), w.loads)
 }
 
-// New returns the build file of a package that has none: a comment that says where it comes from, and that all is
-// visible to everybody where that is so.
-func (w *Workspace) New(pkg string) []byte {
+// NewBuildFile returns the initial build file of a package: a comment about its origin and the default visibility.
+func (w *Workspace) NewBuildFile(pkg string) []byte {
 	var content strings.Builder
 	switch pkg {
 	case platformsPackage:
-		content.WriteString("# One platform a row of tools/arch/table.go. Written by `multiarch generate`, which keeps what is added by hand.\n")
+		content.WriteString("# One platform per row of tools/arch/table.go, written by `multiarch generate`. Changes made by hand are preserved.\n")
 	case w.pkg, path.Join(w.pkg, "push"):
-		content.WriteString("# Written by `multiarch generate` from multiarch.yaml. It keeps rules, attributes and comments that are added\n" +
-			"# by hand, and what is marked with the comment: keep.\n")
+		content.WriteString("# Written by `multiarch generate` from multiarch.yaml. Rules, attributes and comments added by hand are preserved,\n" +
+			"# as is anything marked with the comment \"keep\".\n")
 	}
 	if pkg == platformsPackage || pkg == w.pkg {
 		content.WriteString("\npackage(default_visibility = [\"//visibility:public\"])\n")
@@ -55,20 +54,21 @@ func (w *Workspace) New(pkg string) []byte {
 	return []byte(content.String())
 }
 
-// Files returns all generated files, stale or not, by path. Nothing is written. *TakenError and *ParseError.
+// Files returns all generated files, sorted by path, whether stale or not. It writes nothing. Errors are of type
+// *NameConflictError, *ParseError or *NotGeneratedError.
 func (w *Workspace) Files() ([]File, error) {
 	var files []File
-	var wrong []error
+	var errs []error
 	for _, pkg := range w.Packages() {
 		f, err := w.file(pkg)
 		if err != nil {
-			wrong = append(wrong, err)
+			errs = append(errs, err)
 			continue
 		}
 		files = append(files, f)
 	}
-	others, err := w.Others()
-	if err := errors.Join(append(wrong, err)...); err != nil {
+	others, err := w.OtherFiles()
+	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
 	files = append(files, others...)
@@ -76,8 +76,8 @@ func (w *Workspace) Files() ([]File, error) {
 	return files, nil
 }
 
-// Others returns the generated files that are no build files, stale or not.
-func (w *Workspace) Others() ([]File, error) {
+// OtherFiles returns the generated files that are not build files, whether stale or not.
+func (w *Workspace) OtherFiles() ([]File, error) {
 	files, err := w.fragment()
 	if w.ws.module == module {
 		files = append(files, w.whole(path.Join(platformsPackage, "platforms.bzl"), platformsTable(arch.Table())))
@@ -86,7 +86,7 @@ func (w *Workspace) Others() ([]File, error) {
 }
 
 func (w *Workspace) whole(file string, content []byte) File {
-	old, _ := inputfile.ReadFile(w.ws.abs(file)) // what cannot be read is stale
+	old, _ := inputfile.ReadFile(w.ws.abs(file)) // a file that cannot be read is stale
 	return File{file, old, content}
 }
 
@@ -97,7 +97,7 @@ func (w *Workspace) file(pkg string) (File, error) {
 	}
 	if f == nil {
 		file := path.Join(pkg, "BUILD.bazel")
-		if f, err = rule.LoadData(file, pkg, w.New(pkg)); err != nil {
+		if f, err = rule.LoadData(file, pkg, w.NewBuildFile(pkg)); err != nil {
 			return File{}, &ParseError{file, err}
 		}
 	}

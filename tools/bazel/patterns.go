@@ -10,24 +10,24 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// patterns are the glob of a file entry, for Bazel: what is excluded is so whatever else says.
+// patterns are the glob patterns of a file entry in Bazel's terms: exclusions take precedence over inclusions.
 type patterns struct{ include, exclude []string }
 
-// translate reads the patterns of a file entry, or says why Bazel's glob cannot do the same.
+// translate converts the patterns of a file entry, or returns an error if Bazel's glob has no equivalent.
 func translate(globs []string) (p patterns, err error) {
 	if len(globs) == 0 {
 		return patterns{include: []string{"**"}}, nil
 	}
 	for _, g := range globs {
 		pattern, exclude := strings.CutPrefix(g, "!")
-		if err := expressible(pattern); err != nil {
+		if err := checkPattern(pattern); err != nil {
 			return p, err
 		}
 		switch {
 		case exclude:
 			p.exclude = append(p.exclude, pattern)
 		case len(p.exclude) > 0:
-			return p, hinted("put the patterns with ! last", "in Bazel nothing takes back an exclusion, as %q does here", g)
+			return p, withHint("move the patterns with ! to the end", "Bazel's glob cannot include files again after an exclusion, as %q does", g)
 		default:
 			p.include = append(p.include, pattern)
 		}
@@ -38,33 +38,33 @@ func translate(globs []string) (p patterns, err error) {
 	return p, nil
 }
 
-// expressible accepts a pattern that means the same to Bazel.
-func expressible(pattern string) error {
-	const hint = "write patterns of names, * and **, or " + own
+// checkPattern returns an error if a pattern has a different meaning in Bazel.
+func checkPattern(pattern string) error {
+	const hint = "use patterns of names, * and **, or " + ownTargetHint
 	if strings.ContainsAny(pattern, `?[]{}\`) {
-		return hinted(hint, "Bazel's glob knows * and ** only, not %q", pattern)
+		return withHint(hint, "unsupported pattern %q: Bazel's glob supports only * and **", pattern)
 	}
 	for _, s := range strings.Split(pattern, "/") {
 		switch {
 		case s == "" || s == "." || s == "..":
-			return hinted(hint, "Bazel's glob wants a plain relative path, not %q", pattern)
+			return withHint(hint, "unsupported pattern %q: Bazel's glob requires a plain relative path", pattern)
 		case s != "**" && strings.Contains(s, "**"):
-			return hinted("write * for a part of a name", "in Bazel's glob ** stands for whole directories only, not as in %q", pattern)
+			return withHint("use * for a part of a name", "unsupported pattern %q: in Bazel's glob, ** matches only whole directories", pattern)
 		}
 	}
 	return nil
 }
 
-// wants is layer.Source.wants: the last pattern that matches decides.
-func (p patterns) wants(below string) bool {
-	return matches(p.include, below) && !matches(p.exclude, below)
+// matches reports whether a path matches, as layer.Source.wants does: the last matching pattern decides.
+func (p patterns) matches(below string) bool {
+	return matchesAny(p.include, below) && !matchesAny(p.exclude, below)
 }
 
-func matches(patterns []string, below string) bool {
+func matchesAny(patterns []string, below string) bool {
 	return slices.ContainsFunc(patterns, func(g string) bool { return doublestar.MatchUnvalidated(g, below) })
 }
 
-// in returns the patterns as they are seen from a directory below; ok is false where nothing there is included.
+// in returns the patterns relative to a subdirectory. ok is false if no pattern includes anything below it.
 func (p patterns) in(dir string) (seen patterns, ok bool) {
 	return patterns{from(p.include, dir), from(p.exclude, dir)}, len(from(p.include, dir)) > 0
 }
@@ -84,7 +84,7 @@ func segments(dir string) []string {
 	return strings.Split(dir, "/")
 }
 
-// rest returns what is left of a pattern once it has matched some directories, each way it can.
+// rest returns all remainders of a pattern after it has matched the directories.
 func rest(pattern, dirs []string) []string {
 	if len(dirs) == 0 {
 		return []string{strings.Join(pattern, "/")}
@@ -105,9 +105,9 @@ func rest(pattern, dirs []string) []string {
 	return nil
 }
 
-// hidden adds to patterns what they match in names that start with a dot: in Bazel a leading * stands for no dot,
-// unless it is the whole name (UnixGlob.java).
-func hidden(patterns []string) []string {
+// withDotFiles adds patterns for names that start with a dot: in Bazel a leading * does not match a dot unless it is the whole
+// name (UnixGlob.java).
+func withDotFiles(patterns []string) []string {
 	var all []string
 	for _, g := range patterns {
 		variants := []string{""}
@@ -129,8 +129,8 @@ func hidden(patterns []string) []string {
 	return unique(all)
 }
 
-// below puts patterns under a directory.
-func below(dir string, patterns []string) []string {
+// prefixed joins a directory to patterns.
+func prefixed(dir string, patterns []string) []string {
 	var all []string
 	for _, g := range patterns {
 		all = append(all, path.Join(dir, g))
@@ -148,20 +148,20 @@ func unique(list []string) []string {
 	return all
 }
 
-// hintedError says what to do next.
+// hintedError is an error with a hint.
 type hintedError struct {
 	error
 	hint string
 }
 
-// Hint says what to do next.
+// Hint returns how to fix the error.
 func (e hintedError) Hint() string { return e.hint }
 
 // Unwrap returns the error without its hint.
 func (e hintedError) Unwrap() error { return e.error }
 
-func hinted(hint, format string, args ...any) error {
+func withHint(hint, format string, args ...any) error {
 	return hintedError{fmt.Errorf(format, args...), hint}
 }
 
-var errOutside = errors.New("leads out of the Bazel workspace")
+var errOutside = errors.New("is outside the Bazel workspace")

@@ -12,7 +12,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
-// The words of rules_go and of the module platforms (go/private/platforms.bzl of rules_go 0.62.0).
+// Constraints of the modules rules_go and platforms (go/private/platforms.bzl in rules_go 0.62.0).
 var (
 	osConstraints = map[string]string{"linux": "//os:linux", "windows": "//os:windows"}
 
@@ -20,42 +20,42 @@ var (
 		"386": "//cpu:x86_32", "amd64": "//cpu:x86_64", "arm": "//cpu:armv7", "arm64": "//cpu:aarch64", "ppc64le": "//cpu:ppc64le",
 		"s390x": "//cpu:s390x", "riscv64": "//cpu:riscv64", "loong64": "//cpu:loongarch64",
 	}
-	// goConstraints are the architectures that only rules_go has a constraint for.
+	// goConstraints are the architectures that have a constraint only in rules_go.
 	goConstraints = []string{"mips", "mips64", "mips64le", "mipsle"}
 
-	// levelConstraints are the levels that rules_go can be told.
+	// levelConstraints are the architecture levels that rules_go has constraints for.
 	levelConstraints = map[string]string{"GOARM": "arm:5 arm:6 arm:7", "GOAMD64": "amd64:v1 amd64:v2 amd64:v3 amd64:v4"}
-	// defaultLevels are what the go command does without being told. See `go help environment`.
+	// defaultLevels are the defaults of the go command. See `go help environment`.
 	defaultLevels = map[string]string{
 		"GOARM64": "v8.0", "GO386": "sse2", "GOPPC64": "power8", "GORISCV64": "rva20u64", "GOMIPS": "hardfloat", "GOMIPS64": "hardfloat",
 	}
 )
 
-// cgoEnding is what the platform with cgo on has behind the slug of its row.
+// cgoEnding is the suffix of platforms with cgo enabled.
 const cgoEnding = "_cgo"
 
-// UnsupportedError is returned for a platform that rules_go has no words for.
-type UnsupportedError struct {
+// UnsupportedPlatformError reports a platform that rules_go does not support.
+type UnsupportedPlatformError struct {
 	Platform arch.Platform
-	What     string // such as GOARM64=v9.0
+	What     string // unsupported setting, such as GOARM64=v9.0
 }
 
-func (e *UnsupportedError) Error() string {
-	return fmt.Sprintf("rules_go cannot be told to build for %s: it has no constraint for %s", e.Platform, e.What)
+func (e *UnsupportedPlatformError) Error() string {
+	return fmt.Sprintf("rules_go does not support %s: it has no constraint for %s", e.Platform, e.What)
 }
 
-// Hint says what builds for it.
-func (e *UnsupportedError) Hint() string {
-	return "leave the platform out of what Bazel builds; multiarch build needs no Bazel"
+// Hint returns how to fix the error.
+func (e *UnsupportedPlatformError) Hint() string {
+	return "remove the platform from the images that Bazel builds, or use multiarch build instead"
 }
 
-// Constraints returns the constraint values of a platform in Bazel, or an *UnsupportedError. repo returns how a label
-// that leads into a module starts.
+// Constraints returns the constraint values of a platform in Bazel, or an *UnsupportedPlatformError. repo returns the prefix of
+// labels in a module.
 func Constraints(r arch.Row, repo func(module string) string) ([]string, error) {
 	rulesGo, platforms := repo("rules_go"), repo("platforms")
 	os, ok := osConstraints[r.Go.OS]
 	if !ok {
-		return nil, &UnsupportedError{r.Platform, "GOOS=" + r.Go.OS}
+		return nil, &UnsupportedPlatformError{r.Platform, "GOOS=" + r.Go.OS}
 	}
 	values := []string{platforms + os}
 	switch cpu, ok := cpuConstraints[r.Go.Arch]; {
@@ -64,19 +64,19 @@ func Constraints(r arch.Row, repo func(module string) string) ([]string, error) 
 	case slices.Contains(goConstraints, r.Go.Arch):
 		values = append(values, rulesGo+"//go/toolchain:"+r.Go.Arch)
 	default:
-		return nil, &UnsupportedError{r.Platform, "GOARCH=" + r.Go.Arch}
+		return nil, &UnsupportedPlatformError{r.Platform, "GOARCH=" + r.Go.Arch}
 	}
 	if l := r.Go.Level; l.Name != "" && defaultLevels[l.Name] != l.Value {
 		level := r.Go.Arch + ":" + l.Value
 		if !slices.Contains(strings.Fields(levelConstraints[l.Name]), level) {
-			return nil, &UnsupportedError{r.Platform, l.Name + "=" + l.Value}
+			return nil, &UnsupportedPlatformError{r.Platform, l.Name + "=" + l.Value}
 		}
 		values = append(values, rulesGo+"//go/constraints/"+level)
 	}
 	return append(values, rulesGo+"//go/toolchain:cgo_off"), nil
 }
 
-// platformRules are the rules of //platforms: one a row, and where there is a C compiler for it, one more with cgo on.
+// platformRules returns the rules of //platforms: one per row, and another with cgo enabled if there is a C compiler.
 func platformRules(rows []arch.Row, repo func(module string) string) ([]*rule.Rule, error) {
 	var rules []*rule.Rule
 	for _, row := range rows {
@@ -100,7 +100,7 @@ func platformRules(rows []arch.Row, repo func(module string) string) ([]*rule.Ru
 	return rules, nil
 }
 
-// platformsTable is the architecture table as Starlark wants it.
+// platformsTable returns the architecture table as a Starlark file.
 func platformsTable(rows []arch.Row) []byte {
 	table := &bzl.DictExpr{ForceMultiLine: true}
 	for _, row := range rows {
@@ -120,7 +120,7 @@ func platformsTable(rows []arch.Row) []byte {
 		table.List = append(table.List, &bzl.KeyValueExpr{Key: text(row.String()), Value: entry})
 	}
 	content := bzl.Format(&bzl.File{Type: bzl.TypeBzl, Stmt: []bzl.Expr{
-		&bzl.StringExpr{Value: "The architecture table: tools/arch/table.go for Starlark.\n\nWritten by `multiarch generate`; do not edit.\n", TripleQuote: true},
+		&bzl.StringExpr{Value: "The architecture table of tools/arch/table.go in Starlark.\n\nWritten by `multiarch generate`; do not edit.\n", TripleQuote: true},
 		&bzl.AssignExpr{LHS: &bzl.Ident{Name: "PLATFORMS"}, Op: "=", RHS: table},
 	}})
 	return bytes.Replace(content, []byte("\nPLATFORMS"), []byte("\n\nPLATFORMS"), 1)

@@ -23,9 +23,9 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
-// TestFilesAreThoseOfTheEmbeddedEngine makes trees and patterns by chance, reads the generated rules as Bazel would, and
-// compares with what layer.Collect takes.
-func TestFilesAreThoseOfTheEmbeddedEngine(t *testing.T) {
+// TestFilesMatchEmbeddedEngine generates rules for random trees and patterns, evaluates them as Bazel would, and compares
+// the result with layer.Collect.
+func TestFilesMatchEmbeddedEngine(t *testing.T) {
 	patterns := []string{"**", "*", "*.py", "**/*.py", "a/**", "a/*", "**/a/*", "a*/**", "**/b/**/*.py", "x.py", "**/BUILD", "*/*", "a/.*", "**/*a*/*"}
 	names := []string{"a", "b", "aa", ".a", "x.py", ".x.py", "y.txt", "BUILD"}
 	compared := 0
@@ -60,7 +60,7 @@ func TestFilesAreThoseOfTheEmbeddedEngine(t *testing.T) {
 		write("images/multiarch.yaml", fmt.Sprintf("version: 1\nplatforms: [linux/amd64]\nimages: {i: {files: [{from: top, to: %s%s}]}}\n", to, glob))
 
 		got := generate(t, dir)
-		// What is generated changes the build files that are collected, not which there are.
+		// Generation changes the content of build files, but not the set of files.
 		tree, err := os.OpenRoot(dir)
 		require.NoError(t, err)
 		entries, err := layer.Collect(tree, layer.Source{From: "top", To: to, Glob: globs})
@@ -82,7 +82,7 @@ func TestFilesAreThoseOfTheEmbeddedEngine(t *testing.T) {
 	require.Greater(t, compared, 100)
 }
 
-// asBazelReads returns the paths in the image that the rules of the image's files come to.
+// asBazelReads returns the paths in the image that Bazel would derive from the rules of the image's files.
 func asBazelReads(t *testing.T, dir, images string) []string {
 	t.Helper()
 	f, err := bzl.ParseBuild("BUILD", []byte(images))
@@ -113,8 +113,8 @@ func asBazelReads(t *testing.T, dir, images string) []string {
 	return all
 }
 
-// globbed does what Bazel's UnixGlob does: ** is any number of directories, a leading * matches no dot unless it is the
-// whole name, and directories with a build file are not entered.
+// globbed matches like Bazel's UnixGlob: ** matches any number of directories, a leading * matches no dot unless it is the
+// whole name, and subpackages are skipped.
 func globbed(t *testing.T, pkg string, call *bzl.CallExpr) []string {
 	t.Helper()
 	include := bzl.Strings(call.List[0])
@@ -164,7 +164,7 @@ func unixGlob(pattern, names []string) bool {
 	return one.MatchString(names[0]) && unixGlob(pattern[1:], names[1:])
 }
 
-// FuzzMerge merges into any build file: what comes out parses, holds the image, and is not stale.
+// FuzzMerge merges into arbitrary build files. The result must parse, contain the image, and not be stale.
 func FuzzMerge(f *testing.F) {
 	cases, err := filepath.Glob("testdata/*.txtar")
 	require.NoError(f, err)
@@ -188,8 +188,8 @@ func FuzzMerge(f *testing.F) {
 		f.Add(one)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		// Go's fuzzing waits for ever for what does not end.
-		defer time.AfterFunc(10*time.Second, func() { panic("does not end: " + strconv.Quote(text)) }).Stop()
+		// Go's fuzzer has no timeout per input.
+		defer time.AfterFunc(10*time.Second, func() { panic("timeout: " + strconv.Quote(text)) }).Stop()
 		dir := t.TempDir()
 		for name, content := range map[string]string{
 			"MODULE.bazel": "module(name = \"m\")\n", "images/BUILD.bazel": text, "images/data/x": "", "app/main.go": "package main\n",
@@ -200,13 +200,13 @@ func FuzzMerge(f *testing.F) {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644))
 		}
 		if !formatsOnce(text) {
-			t.Skip("buildtools formats it another way the second time")
+			t.Skip("buildtools does not format it idempotently")
 		}
 		got := generate(t, dir)
 		if _, failed := got["error"]; failed {
 			now, err := os.ReadFile(filepath.Join(dir, "images/BUILD.bazel"))
 			require.NoError(t, err)
-			require.Equal(t, text, string(now), "nothing is written where something is wrong")
+			require.Equal(t, text, string(now), "files must not change on errors")
 			return
 		}
 		now, err := os.ReadFile(filepath.Join(dir, "images/BUILD.bazel"))
@@ -220,9 +220,9 @@ func FuzzMerge(f *testing.F) {
 	})
 }
 
-// formatsOnce tells whether formatting a file changes nothing the second time. It does for some that Bazel would refuse.
+// formatsOnce reports whether formatting a file is idempotent. It is not for some files that Bazel would reject.
 func formatsOnce(text string) (once bool) {
-	defer func() { once = once || recover() != nil }() // what it does not survive has to be an error of ours
+	defer func() { once = once || recover() != nil }() // tools/bazel must report input that makes buildtools panic as an error
 	first, err := bzl.ParseBuild("BUILD", []byte(text))
 	if err != nil {
 		return true

@@ -15,13 +15,13 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// pushPackage is where everything that loads rules_oci stands.
+// pushPackage is the only package that loads rules_oci.
 func (t *resolver) pushPackage() string { return path.Join(t.pkg, "push") }
 
-// push adds the rules that say where images go, and the one that pushes all of them.
+// push adds the rules that push single images, and the one that pushes all of them.
 func (t *resolver) push(images []plan.Image) {
 	var all []string
-	t.claim(t.pushPackage(), "push", "")
+	t.reserveTarget(t.pushPackage(), "push", "")
 	for _, i := range images {
 		repository := i.Push.Repository
 		known := i.Push.Registry != "" || repository != i.Name
@@ -29,11 +29,11 @@ func (t *resolver) push(images []plan.Image) {
 		load := rule.NewRule(ociLoadKind, i.Name+"_load")
 		load.SetAttr("image", t.imageLabel(i.Name+".layout"))
 		load.SetAttr("format", "oci")
-		// rules_oci would give all platforms in OCI's form to docker load, which takes that in its newest versions only, and
-		// through a pipe to podman load, which needs a file.
+		// Without a loader, rules_oci passes a multi-platform OCI archive to docker load, which only recent versions
+		// support, and a pipe to podman load, which needs a file.
 		load.SetAttr("loader", t.ws.repo("multiarch")+"//tools/multiarch")
 		load.SetAttr("repo_tags", ":"+i.Name+"_tags.references")
-		t.claim(t.pushPackage(), load.Name(), i.Name)
+		t.reserveTarget(t.pushPackage(), load.Name(), i.Name)
 		t.add(t.pushPackage(), load)
 		if i.Push.PerPlatform == "" {
 			continue
@@ -58,7 +58,7 @@ func (t *resolver) push(images []plan.Image) {
 	}
 }
 
-// destination adds the rules for one index, or one platform's image, and returns the label of its tags.
+// destination adds the rules for an index or for one platform's image, and returns the label of its tags.
 func (t *resolver) destination(i plan.Image, target, platform, repository string, known bool) string {
 	tags := rule.NewRule(tagsKind, target+"_tags")
 	tags.SetAttr("image", t.imageLabel(target))
@@ -83,7 +83,7 @@ func (t *resolver) destination(i plan.Image, target, platform, repository string
 		push.SetAttr("repository", repository)
 	}
 	for _, r := range []*rule.Rule{tags, push} {
-		t.claim(t.pushPackage(), r.Name(), i.Name)
+		t.reserveTarget(t.pushPackage(), r.Name(), i.Name)
 		t.add(t.pushPackage(), r)
 	}
 	return ":" + tags.Name()
@@ -91,20 +91,20 @@ func (t *resolver) destination(i plan.Image, target, platform, repository string
 
 func (t *resolver) imageLabel(target string) string { return label.New("", t.pkg, target).String() }
 
-// intermediate names the repository of one platform's image, as `multiarch push` does when it pushes.
+// intermediate returns the repository of one platform's image, as `multiarch push` does.
 func (t *resolver) intermediate(template config.PlatformTemplate, registry string, vars config.Vars) (string, error) {
-	const hint = "name it by .Repository, .Image and .Platform; tags may say what is checked out"
-	vars.Checkout = noCheckout{}
+	const hint = "use .Repository, .Image and .Platform; only tags can use .Git"
+	vars.Checkout = noGit{}
 	repository, err := template.Expand(vars)
 	switch {
-	case errors.Is(err, errAsked):
-		return "", hinted(hint, "a repository cannot depend on what is checked out in Bazel: template %q", template)
+	case errors.Is(err, errUsesGit):
+		return "", withHint(hint, "template %q: Bazel does not support .Git in repositories", template)
 	case err != nil:
-		return "", hinted(hint, "%w (generated files do not depend on who generates them)", err)
+		return "", withHint(hint, "%w (generated files do not depend on who generates them)", err)
 	}
 	repository = t.project.Config.Qualify(repository, registry)
 	if err := reference.CheckName(repository); err != nil {
-		return "", hinted("such as {{.Repository}}-{{.Platform.Official}}", "invalid repository %q", repository)
+		return "", withHint("use {{.Repository}}-{{.Platform.Official}}, for example", "invalid repository %q", repository)
 	}
 	return repository, nil
 }

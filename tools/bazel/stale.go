@@ -11,8 +11,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
-// stale returns the rules of a build file that were generated and are so no more.
-func (w *Workspace) stale(pkg string, f *rule.File) []*rule.Rule {
+// staleRules returns the rules of a build file that were generated earlier and are no longer needed.
+func (w *Workspace) staleRules(pkg string, f *rule.File) []*rule.Rule {
 	current := map[string]bool{}
 	for _, r := range w.rules[pkg] {
 		current[r.Name()] = true
@@ -22,31 +22,31 @@ func (w *Workspace) stale(pkg string, f *rule.File) []*rule.Rule {
 		if current[r.Name()] || r.ShouldKeep() {
 			continue
 		}
-		gone := false
+		removed := false
 		switch r.Kind() {
 		case imageKind:
-			gone = pkg == w.pkg
+			removed = pkg == w.pkg
 		case debianKind, baseImageKind:
-			gone = pkg == w.pkg && strings.HasSuffix(r.Name(), baseEnding)
+			removed = pkg == w.pkg && strings.HasSuffix(r.Name(), baseEnding)
 		case tagsKind, ociPushKind, ociLoadKind:
-			gone = pkg == path.Join(w.pkg, "push") && w.goneFromPush(r)
+			removed = pkg == path.Join(w.pkg, "push") && w.removedFromPush(r)
 		case pushKind:
-			gone = pkg == path.Join(w.pkg, "push") && r.Name() == "push"
+			removed = pkg == path.Join(w.pkg, "push") && r.Name() == "push"
 		case filesKind, binaryKind:
-			gone = w.previous[label.New("", pkg, r.Name()).String()]
+			removed = w.previous[label.New("", pkg, r.Name()).String()]
 		case platformKind:
-			gone = pkg == platformsPackage && w.ws.module == module
+			removed = pkg == platformsPackage && w.ws.module == module
 		}
-		if gone {
+		if removed {
 			empty = append(empty, rule.NewRule(r.Kind(), r.Name()))
 		}
 	}
 	return empty
 }
 
-// goneFromPush tells whether a rule of the push package is about an image that is gone, or is one that was generated
-// for a platform of an image. Any other rule was put there by hand, for an image there is.
-func (w *Workspace) goneFromPush(r *rule.Rule) bool {
+// removedFromPush reports whether a rule of the push package belongs to a removed image, or was generated for a platform of
+// an image. Other rules for existing images were added by hand.
+func (w *Workspace) removedFromPush(r *rule.Rule) bool {
 	l, err := label.Parse(r.AttrString("image"))
 	if err != nil || l.Repo != "" || l.Relative || l.Pkg != w.pkg {
 		return false
@@ -54,13 +54,13 @@ func (w *Workspace) goneFromPush(r *rule.Rule) bool {
 	target := strings.TrimSuffix(l.Name, ".layout")
 	image := withoutSlug(target)
 	if !w.names[target] && !w.names[image] {
-		return !w.stands(l.Name) && !w.stands(target)
+		return !w.preserved(l.Name) && !w.preserved(target)
 	}
 	return image != target && (r.Name() == target || r.Name() == target+"_tags")
 }
 
-// stands tells whether a rule of the generated package has this name and stays.
-func (w *Workspace) stands(name string) bool {
+// preserved reports whether the generated package has a rule of this name that will be preserved.
+func (w *Workspace) preserved(name string) bool {
 	f, err := w.ws.read(w.pkg)
 	if err != nil || f == nil {
 		return false
@@ -79,8 +79,8 @@ func withoutSlug(target string) string {
 	return strings.TrimSuffix(target, longest)
 }
 
-// previousLabels are the rules that were generated for the images of a build file and stand beside them, by absolute
-// label: NAME_bin... and NAME_files... of each image NAME.
+// previousLabels returns the absolute labels of rules that were generated for the images of a build file: NAME_bin... and
+// NAME_files... of each image NAME.
 func previousLabels(f *rule.File, pkg string) map[string]bool {
 	all := map[string]bool{}
 	if f == nil {

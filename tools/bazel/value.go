@@ -9,16 +9,16 @@ import (
 	bzl "github.com/bazelbuild/buildtools/build"
 )
 
-// value is a generated attribute that is no plain string. Gazelle merges lists of strings itself, but neither
-// dictionaries nor lists whose order counts.
+// value is a generated attribute with its own merge logic. Gazelle can merge sorted lists of strings, but neither
+// dictionaries nor ordered lists.
 type value struct{ expr bzl.Expr }
 
 var _ rule.Merger = value{}
 
-// BzlExpr returns the attribute as it stands in a new rule.
+// BzlExpr returns the attribute of a new rule.
 func (v value) BzlExpr() bzl.Expr { return v.expr }
 
-// Merge returns the generated value with the comments of the old one, and with what is marked `# keep` in it.
+// Merge returns the generated value with the comments of the old one and its elements marked `# keep`.
 func (v value) Merge(old bzl.Expr) bzl.Expr { return mergeExpr(v.expr, old) }
 
 func set(words string) map[string]bool {
@@ -39,7 +39,7 @@ func list(items ...string) value {
 	return value{l}
 }
 
-// dict has its keys in the order given, sorted where none is.
+// dict returns a dictionary with its keys in the given order, or sorted if order is nil.
 func dict[V any](m map[string]V, order []string, convert func(V) bzl.Expr) value {
 	if order == nil {
 		order = slices.Sorted(maps.Keys(m))
@@ -57,7 +57,7 @@ func texts(m map[string]string) value {
 	return dict(m, nil, func(s string) bzl.Expr { return text(s) })
 }
 
-// glob is a call of Bazel's glob.
+// glob returns a call of Bazel's glob.
 func glob(include, exclude []string) value {
 	call := &bzl.CallExpr{X: &bzl.Ident{Name: "glob"}, List: []bzl.Expr{list(include...).expr}}
 	if len(exclude) > 0 {
@@ -67,8 +67,8 @@ func glob(include, exclude []string) value {
 	return value{call}
 }
 
-// mergeExpr returns generated, with the nodes of old where they say the same (so that their comments stay) and with
-// what is kept in old. nil stands for no value.
+// mergeExpr returns generated, reusing equal nodes of old with their comments, and the elements of old marked `# keep`.
+// nil means no value.
 func mergeExpr(generated, old bzl.Expr) bzl.Expr {
 	switch o := old.(type) {
 	case *bzl.ListExpr:
@@ -94,7 +94,7 @@ func mergeExpr(generated, old bzl.Expr) bzl.Expr {
 	return generated
 }
 
-// orNil makes a nil pointer the nil that Gazelle looks for.
+// orNil converts a nil pointer to a nil interface, which Gazelle checks for.
 func orNil[E interface {
 	comparable
 	bzl.Expr
@@ -106,14 +106,14 @@ func orNil[E interface {
 	return e
 }
 
-// mergeLists returns nil where nothing is generated and nothing kept. An empty list that is generated stays one.
+// mergeLists returns nil if nothing is generated and nothing is kept. A generated empty list stays an empty list.
 func mergeLists(generated, old *bzl.ListExpr) *bzl.ListExpr {
 	merged := *old
 	merged.List = nil
 	used := make([]bool, len(old.List))
 	if generated != nil {
 		merged.ForceMultiLine = old.ForceMultiLine || generated.ForceMultiLine
-		places := map[string][]int{} // in old, by text: a list may say the same twice
+		places := map[string][]int{} // positions in old, by value: lists may have duplicates
 		for i, o := range old.List {
 			if s, ok := o.(*bzl.StringExpr); ok {
 				places[s.Value] = append(places[s.Value], i)
@@ -196,11 +196,11 @@ func isGlob(c *bzl.CallExpr) bool {
 	return false
 }
 
-// mergeGlobs merges the patterns of two globs; other arguments, such as allow_empty, stay.
+// mergeGlobs merges the patterns of two globs. Other arguments, such as allow_empty, are preserved.
 func mergeGlobs(generated, old *bzl.CallExpr) bzl.Expr {
 	merged := *old
 	merged.List = nil
-	place := map[string]int{"include": -2, "exclude": -1} // what has no name has to come first
+	place := map[string]int{"include": -2, "exclude": -1} // positional arguments must come first
 	took := map[string]bool{}
 	for _, arg := range old.List {
 		name := argument(arg)
@@ -229,7 +229,7 @@ func mergeGlobs(generated, old *bzl.CallExpr) bzl.Expr {
 	return &merged
 }
 
-// argument names an argument of glob.
+// argument returns the name of an argument of glob.
 func argument(e bzl.Expr) string {
 	if a, ok := e.(*bzl.AssignExpr); ok {
 		switch n := a.LHS.(type) {

@@ -19,32 +19,32 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// errAsked is returned for a template that asks for the checkout, on which no generated file depends.
-var errAsked = errors.New("asks what is checked out")
+// errUsesGit marks templates that use git information. Generated files must not depend on it.
+var errUsesGit = errors.New("uses git information")
 
-// noCheckout is a config.Checkout that answers nothing.
-type noCheckout struct{}
+// noGit is a config.Checkout that returns errors only.
+type noGit struct{}
 
-func (noCheckout) Head() (config.Head, error)      { return config.Head{}, errAsked }
-func (noCheckout) Tag(string) (string, error)      { return "", errAsked }
-func (noCheckout) Describe(string) (string, error) { return "", errAsked }
-func (noCheckout) Dirty() (bool, error)            { return false, errAsked }
+func (noGit) Head() (config.Head, error)      { return config.Head{}, errUsesGit }
+func (noGit) Tag(string) (string, error)      { return "", errUsesGit }
+func (noGit) Describe(string) (string, error) { return "", errUsesGit }
+func (noGit) Dirty() (bool, error)            { return false, errUsesGit }
 
-// varsOf is what templates of an image can say, without what only the moment of building knows.
+// varsOf returns the template variables of an image that are known when files are generated.
 func (t *resolver) varsOf(i plan.Image) config.Vars {
 	c := t.project.Config
 	return config.Vars{
 		Image: i.Name, Registry: c.RegistryOf(i.Push.Repository, i.Push.Registry), Repository: i.Push.Repository,
-		TagPrefix: c.TagPrefix(i.Name), Checkout: noCheckout{},
+		TagPrefix: c.TagPrefix(i.Name), Checkout: noGit{},
 	}
 }
 
-// values fills in templates of labels and annotations what is known. What they say about the checkout stays for the action
-// to fill in.
+// values expands templates of environment variables, labels and annotations as far as possible. Build actions expand
+// {{.Git}} fields.
 func (t *resolver) values(at config.Path, of map[string]string, vars config.Vars) map[string]string {
 	all := make(map[string]string, len(of))
 	for _, key := range slices.Sorted(maps.Keys(of)) {
-		value, err := partly(of[key], vars)
+		value, err := expandKnown(of[key], vars)
 		if err != nil {
 			t.fail(append(slices.Clone(at), key), "use .Git, .Image, .Repository or .Platform", "%w", err)
 		}
@@ -53,34 +53,33 @@ func (t *resolver) values(at config.Path, of map[string]string, vars config.Vars
 	return all
 }
 
-// envWord matches .Env in a template.
-var envWord = regexp.MustCompile(`\{\{[^}]*\.Env\b`)
+// envField matches .Env in templates.
+var envField = regexp.MustCompile(`\{\{[^}]*\.Env\b`)
 
-// partly fills a template in as far as that is possible without a checkout: it becomes a text, or a template that uses
-// nothing but .Git.
-func partly(value string, vars config.Vars) (string, error) {
+// expandKnown expands a template except for .Git. The result is a plain string, or a template that uses only .Git.
+func expandKnown(value string, vars config.Vars) (string, error) {
 	if !config.IsTemplate(value) {
 		return value, nil
 	}
-	if envWord.MatchString(value) {
-		return "", fmt.Errorf("template %q asks for an environment variable, which no action of Bazel knows", value)
+	if envField.MatchString(value) {
+		return "", fmt.Errorf("template %q: Bazel actions have no environment variables", value)
 	}
 	filled, err := config.ValueTemplate(value).ExpandEnv(vars)
 	switch {
 	case err == nil && !config.IsTemplate(filled):
 		return filled, nil
-	case err != nil && !errors.Is(err, errAsked):
+	case err != nil && !errors.Is(err, errUsesGit):
 		return "", fmt.Errorf("%w (generated files do not depend on who generates them)", err)
 	}
 	parsed, err := template.New("").Parse(value)
 	if err != nil {
 		return "", fmt.Errorf("template %q: %w", value, err)
 	}
-	fillNodes(parsed.Root, known(vars))
+	substitute(parsed.Root, known(vars))
 	return parsed.Root.String(), nil
 }
 
-// known lists the words that are known when files are generated.
+// known returns the template fields that are known when files are generated.
 func known(vars config.Vars) map[string]string {
 	all := map[string]string{"Image": vars.Image, "Registry": vars.Registry, "Repository": vars.Repository}
 	if p := vars.Platform; p != nil {
@@ -92,58 +91,58 @@ func known(vars config.Vars) map[string]string {
 	return all
 }
 
-// fillNodes replaces known words by their values.
-func fillNodes(n parse.Node, known map[string]string) {
+// substitute replaces known fields with their values.
+func substitute(n parse.Node, known map[string]string) {
 	switch n := n.(type) {
 	case *parse.ListNode:
 		if n == nil {
 			return
 		}
 		for i, child := range n.Nodes {
-			if text, ok := actionText(child, known); ok {
+			if text, ok := actionValue(child, known); ok {
 				n.Nodes[i] = &parse.TextNode{NodeType: parse.NodeText, Text: []byte(text)}
 				continue
 			}
-			fillNodes(child, known)
+			substitute(child, known)
 		}
 	case *parse.ActionNode:
-		fillPipe(n.Pipe, known)
+		substitutePipe(n.Pipe, known)
 	case *parse.IfNode:
-		fillBranch(&n.BranchNode, known)
+		substituteBranch(&n.BranchNode, known)
 	case *parse.WithNode:
-		fillBranch(&n.BranchNode, known)
+		substituteBranch(&n.BranchNode, known)
 	}
 }
 
-func fillBranch(n *parse.BranchNode, known map[string]string) {
-	fillPipe(n.Pipe, known)
-	fillNodes(n.List, known)
-	fillNodes(n.ElseList, known)
+func substituteBranch(n *parse.BranchNode, known map[string]string) {
+	substitutePipe(n.Pipe, known)
+	substitute(n.List, known)
+	substitute(n.ElseList, known)
 }
 
-func fillPipe(n *parse.PipeNode, known map[string]string) {
+func substitutePipe(n *parse.PipeNode, known map[string]string) {
 	for _, command := range n.Cmds {
 		for i, argument := range command.Args {
 			if pipe, ok := argument.(*parse.PipeNode); ok {
-				fillPipe(pipe, known)
-			} else if value, ok := wordOf(argument, known); ok {
+				substitutePipe(pipe, known)
+			} else if value, ok := fieldValue(argument, known); ok {
 				command.Args[i] = &parse.StringNode{NodeType: parse.NodeString, Quoted: strconv.Quote(value), Text: value}
 			}
 		}
 	}
 }
 
-// actionText returns the text of an action that says one known word: {{.Image}}.
-func actionText(n parse.Node, known map[string]string) (string, bool) {
+// actionValue returns the value of an action that consists of a known field, such as {{.Image}}.
+func actionValue(n parse.Node, known map[string]string) (string, bool) {
 	action, ok := n.(*parse.ActionNode)
 	if !ok || len(action.Pipe.Decl) > 0 || len(action.Pipe.Cmds) != 1 || len(action.Pipe.Cmds[0].Args) != 1 {
 		return "", false
 	}
-	return wordOf(action.Pipe.Cmds[0].Args[0], known)
+	return fieldValue(action.Pipe.Cmds[0].Args[0], known)
 }
 
-// wordOf returns the value of a known word: .Image, or $.Image below a with.
-func wordOf(n parse.Node, known map[string]string) (string, bool) {
+// fieldValue returns the value of a known field: .Image, or $.Image inside a with block.
+func fieldValue(n parse.Node, known map[string]string) (string, bool) {
 	var words []string
 	switch n := n.(type) {
 	case *parse.FieldNode:
@@ -158,7 +157,7 @@ func wordOf(n parse.Node, known map[string]string) (string, bool) {
 	return value, ok
 }
 
-// healthcheck is the argument of that name: a dictionary of texts, and of a list for test.
+// healthcheck is the argument healthcheck: a dictionary of strings, with a list for the key test.
 type healthcheck image.Healthcheck
 
 func (h healthcheck) expr() bzl.Expr {

@@ -17,19 +17,19 @@ import (
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 )
 
-// NoWorkspaceError is returned where a configuration does not stand in a Bazel module.
+// NoWorkspaceError reports a configuration outside a Bazel module.
 type NoWorkspaceError struct{ Dir string }
 
 func (e *NoWorkspaceError) Error() string {
-	return "no MODULE.bazel in " + e.Dir + " or above"
+	return "no MODULE.bazel in " + e.Dir + " or its parent directories"
 }
 
-// Hint says how to get one.
+// Hint returns how to fix the error.
 func (e *NoWorkspaceError) Hint() string {
-	return "write one at the top of the tree, such as: module(name = \"example\") and bazel_dep(name = \"multiarch\", version = \"...\")"
+	return "create one at the root of the source tree with: module(name = \"example\") and bazel_dep(name = \"multiarch\", version = \"...\")"
 }
 
-// ParseError is returned for a file of Bazel's that cannot be read or understood. Nothing is generated then.
+// ParseError reports a file of the workspace that cannot be read or parsed.
 type ParseError struct {
 	Path string // relative to the workspace root
 	Err  error
@@ -46,26 +46,26 @@ func (e *ParseError) Error() string {
 	return e.Path + ": " + e.Err.Error()
 }
 
-// Unwrap returns what is wrong.
+// Unwrap returns the underlying error.
 func (e *ParseError) Unwrap() error { return e.Err }
 
-// Hint says that nothing was changed.
-func (e *ParseError) Hint() string { return "mend the file; nothing has been written" }
+// Hint returns how to fix the error.
+func (e *ParseError) Hint() string { return "fix the file; no files were written" }
 
-// workspace is the tree that Bazel sees: packages, and the module they belong to.
+// workspace is a Bazel workspace: its module and its packages.
 type workspace struct {
 	root     string // absolute
-	module   string // the name in MODULE.bazel
+	module   string // name in MODULE.bazel
 	apparent map[string]string
 	included map[string]bool
-	repos    map[string]bool // brought in by use_repo outside of what we generate
+	repos    map[string]bool // repositories in use_repo outside the generated fragment
 	builds   map[string]string
 	planned  map[string]bool // packages that will have a build file
 	parsed   map[string]*rule.File
 	gomod    map[string]*modfile.File
 }
 
-// open reads the workspace that dir belongs to: the nearest parent with a MODULE.bazel.
+// open finds the workspace of dir, the nearest parent directory with a MODULE.bazel, and reads its module files.
 func open(dir string) (*workspace, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -90,7 +90,7 @@ func (w *workspace) isFile(rel string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// readModule takes from a MODULE.bazel, or a file that it includes, what labels depend on.
+// readModule reads the statements that labels depend on from a MODULE.bazel or a file that it includes.
 func (w *workspace) readModule(file string) error {
 	content, err := inputfile.ReadFile(w.abs(file))
 	if err != nil {
@@ -109,7 +109,7 @@ func (w *workspace) readModule(file string) error {
 		switch r.Kind() {
 		case "module":
 			w.module = r.Name()
-			w.apparent[w.module] = "" // our own labels need no repository
+			w.apparent[w.module] = "" // labels in the same module need no repository
 		case "bazel_dep":
 			w.apparent[r.Name()] = r.Name()
 			if other := r.AttrString("repo_name"); other != "" {
@@ -137,7 +137,7 @@ func (w *workspace) readModule(file string) error {
 	return nil
 }
 
-// stringsIn returns the string arguments of a call, those with a name as well.
+// stringsIn returns the positional and named string arguments of a call.
 func stringsIn(list []bzl.Expr) []string {
 	var all []string
 	for _, e := range list {
@@ -151,7 +151,7 @@ func stringsIn(list []bzl.Expr) []string {
 	return all
 }
 
-// repo returns how labels start that lead into a module.
+// repo returns the prefix of labels in a module.
 func (w *workspace) repo(module string) string {
 	name, known := w.apparent[module]
 	switch {
@@ -163,7 +163,7 @@ func (w *workspace) repo(module string) string {
 	return "@" + name
 }
 
-// build returns the name of a package's build file, "" where there is none. Bazel prefers BUILD.bazel.
+// build returns the name of a package's build file, or "" if there is none. Bazel prefers BUILD.bazel.
 func (w *workspace) build(pkg string) string {
 	name, known := w.builds[pkg]
 	if !known {
@@ -178,10 +178,10 @@ func (w *workspace) build(pkg string) string {
 	return name
 }
 
-// isPackage tells whether a directory has a build file, or is about to.
+// isPackage reports whether a directory has or will have a build file.
 func (w *workspace) isPackage(dir string) bool { return w.planned[dir] || w.build(dir) != "" }
 
-// owner returns the package that a directory belongs to: its own, or that of the nearest parent with a build file.
+// owner returns the package of a directory: the directory itself or its nearest parent with a build file.
 func (w *workspace) owner(dir string) string {
 	for ; dir != "" && !w.isPackage(dir); dir = parent(dir) {
 	}
@@ -195,7 +195,7 @@ func parent(dir string) string {
 	return dir
 }
 
-// read parses the build file of a package for looking at it; nil where there is none.
+// read parses the build file of a package. Callers must not modify the result, which is nil if there is no file.
 func (w *workspace) read(pkg string) (*rule.File, error) {
 	if f, known := w.parsed[pkg]; known {
 		return f, nil
@@ -207,7 +207,7 @@ func (w *workspace) read(pkg string) (*rule.File, error) {
 	return f, err
 }
 
-// load parses the build file of a package for changing it; nil where there is none.
+// load parses a fresh copy of the build file of a package, or returns nil if there is none.
 func (w *workspace) load(pkg string) (f *rule.File, content []byte, err error) {
 	name := w.build(pkg)
 	if name == "" {
@@ -223,17 +223,17 @@ func (w *workspace) load(pkg string) (f *rule.File, content []byte, err error) {
 	return f, content, nil
 }
 
-// guarded makes an error of a panic: buildtools has one for a backslash in front of a letter beyond Latin-1.
+// guarded converts a panic to an error: buildtools panics on a backslash before a character beyond Latin-1.
 func guarded[T any](work func() (T, error)) (result T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("buildtools cannot read it: %v", p)
+			err = fmt.Errorf("buildtools cannot parse it: %v", p)
 		}
 	}()
 	return work()
 }
 
-// goModule returns the go.mod that governs a directory, and where it stands; nil where there is none.
+// goModule returns the go.mod of a directory and the directory that contains it, or nil if there is none.
 func (w *workspace) goModule(dir string) (*modfile.File, string, error) {
 	for ; ; dir = parent(dir) {
 		file := path.Join(dir, "go.mod")

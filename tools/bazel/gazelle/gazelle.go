@@ -1,7 +1,7 @@
-// Package gazelle is a language of Gazelle: with it, `bazel run //:gazelle` writes what `multiarch generate` writes.
+// Package gazelle is a Gazelle extension: with it, `bazel run //:gazelle` writes the same files as `multiarch generate`.
 //
-// The configuration is multiarch.yaml or images/multiarch.yaml in the workspace root, or the file that a directive in
-// the root's build file names: # gazelle:multiarch services/multiarch.yaml
+// The configuration is multiarch.yaml or images/multiarch.yaml in the workspace root. A directive in the root's build
+// file overrides it: # gazelle:multiarch services/multiarch.yaml
 package gazelle
 
 import (
@@ -25,15 +25,15 @@ import (
 
 const name = "multiarch"
 
-// NewLanguage is what gazelle_binary calls.
+// NewLanguage returns the extension. gazelle_binary calls it.
 func NewLanguage() language.Language { return &extension{} }
 
-// extension is Gazelle's view of a project.
+// extension implements Gazelle's interfaces for a project.
 type extension struct {
 	language.BaseLang
 	command   string
-	workspace *bazel.Workspace // nil where there is no multiarch.yaml
-	writes    bool             // Gazelle was not asked for a diff or a print
+	workspace *bazel.Workspace // nil if there is no multiarch.yaml
+	writes    bool             // whether Gazelle writes files, unlike with -mode=diff or -mode=print
 }
 
 var (
@@ -49,33 +49,33 @@ func (e *extension) RegisterFlags(_ *flag.FlagSet, command string, _ *gazellecon
 	e.command = command
 }
 
-// CheckFlags works out all rules. It makes the build files that are missing, since Gazelle visits only directories that
-// are there, and would know no comment for a new file.
+// CheckFlags derives all rules. It creates missing build files with their initial comments, because Gazelle visits only
+// existing directories.
 func (e *extension) CheckFlags(flags *flag.FlagSet, c *gazelleconfig.Config) error {
 	mode := flags.Lookup("mode")
 	e.writes = mode == nil || mode.Value.String() == "fix"
 	if e.command != "fix" && e.command != "update" {
 		return nil
 	}
-	file, err := find(c)
+	file, err := findConfig(c)
 	if err != nil || file == "" {
 		return err
 	}
-	if e.workspace, err = checked(file); err != nil {
-		return explained(err)
+	if e.workspace, err = resolveChecked(file); err != nil {
+		return withHint(err)
 	}
 	for _, n := range e.workspace.Notes {
 		log.Printf("note: %s", n)
 	}
 	if !e.writes {
-		return e.stale()
+		return e.checkOtherFiles()
 	}
-	if err := e.others(); err != nil {
+	if err := e.writeOtherFiles(); err != nil {
 		return err
 	}
 	for _, pkg := range e.workspace.Packages() {
 		dir := filepath.Join(e.workspace.Root, filepath.FromSlash(pkg))
-		if content := e.workspace.New(pkg); len(content) > 0 && !hasBuild(dir, c.ValidBuildFileNames) {
+		if content := e.workspace.NewBuildFile(pkg); len(content) > 0 && !hasBuild(dir, c.ValidBuildFileNames) {
 			if err := os.MkdirAll(dir, 0o755); err != nil {
 				return err
 			}
@@ -87,8 +87,8 @@ func (e *extension) CheckFlags(flags *flag.FlagSet, c *gazelleconfig.Config) err
 	return nil
 }
 
-// find returns the configuration's path, "" where there is none.
-func find(c *gazelleconfig.Config) (string, error) {
+// findConfig returns the path of the configuration, or "" if there is none.
+func findConfig(c *gazelleconfig.Config) (string, error) {
 	for _, build := range c.ValidBuildFileNames {
 		f, err := rule.LoadFile(filepath.Join(c.RepoRoot, build), "")
 		if errors.Is(err, fs.ErrNotExist) {
@@ -125,10 +125,10 @@ func resolve(file string) (*bazel.Workspace, error) {
 	return bazel.Resolve(bazel.Project{Config: c, File: file, Top: config.Top(file)})
 }
 
-// checked resolves a configuration, and returns everything that is wrong with it and with the build files as they stand:
-// when Gazelle asks for the rules of a package, it takes no error for an answer.
-func checked(file string) (*bazel.Workspace, error) {
-	probe, err := resolve(file) // rules can be merged once only
+// resolveChecked resolves a configuration and reports all errors in it and in existing build files. It is needed because
+// GenerateRules cannot return an error.
+func resolveChecked(file string) (*bazel.Workspace, error) {
+	probe, err := resolve(file) // a separate workspace, because rules can be merged only once
 	if err != nil {
 		return nil, err
 	}
@@ -138,8 +138,8 @@ func checked(file string) (*bazel.Workspace, error) {
 	return resolve(file)
 }
 
-// explained adds an error's hint: Gazelle prints what Error says.
-func explained(err error) error {
+// withHint appends an error's hint to its text, because Gazelle prints only Error().
+func withHint(err error) error {
 	var hinting interface{ Hint() string }
 	if errors.As(err, &hinting) && hinting.Hint() != "" {
 		return fmt.Errorf("%w\nhint: %s", err, hinting.Hint())
@@ -154,19 +154,19 @@ func hasBuild(dir string, names []string) bool {
 	})
 }
 
-// Kinds leaves go_binary to Gazelle's own language of Go.
+// Kinds leaves go_binary to Gazelle's Go extension.
 func (e *extension) Kinds() map[string]rule.KindInfo {
 	kinds := bazel.Kinds()
 	delete(kinds, "go_binary")
 	return kinds
 }
 
-// Loads is for workspaces without modules.
+// Loads is used in workspaces without MODULE.bazel.
 func (e *extension) Loads() []rule.LoadInfo {
 	return withoutGo(bazel.Loads(func(module string) string { return "@" + module }))
 }
 
-// ApparentLoads names the repositories as MODULE.bazel does.
+// ApparentLoads uses the repository names of MODULE.bazel.
 func (e *extension) ApparentLoads(apparent func(string) string) []rule.LoadInfo {
 	if e.workspace != nil {
 		return withoutGo(e.workspace.Loads())
@@ -183,24 +183,24 @@ func withoutGo(loads []rule.LoadInfo) []rule.LoadInfo {
 	return slices.DeleteFunc(slices.Clone(loads), func(l rule.LoadInfo) bool { return strings.HasSuffix(l.Name, "//go:def.bzl") })
 }
 
-// GenerateRules returns the rules of a package that Gazelle has to merge; what is new is in the file already.
+// GenerateRules returns the rules of a package for Gazelle to merge. New rules are already in the file.
 func (e *extension) GenerateRules(args language.GenerateArgs) (result language.GenerateResult) {
 	if e.workspace == nil {
 		return result
 	}
 	gen, empty, err := e.workspace.Rules(args.Rel, args.File)
 	if err != nil {
-		log.Print(explained(err)) // the file has changed since it was checked
+		log.Print(withHint(err)) // only possible if the file changed after CheckFlags
 		return result
 	}
 	return language.GenerateResult{Gen: gen, Empty: empty, Imports: make([]any, len(gen))}
 }
 
-// others writes what is no build file.
-func (e *extension) others() error {
-	files, err := e.workspace.Others()
+// writeOtherFiles writes generated files that are not build files.
+func (e *extension) writeOtherFiles() error {
+	files, err := e.workspace.OtherFiles()
 	if err != nil {
-		return explained(err)
+		return withHint(err)
 	}
 	for _, f := range files {
 		if !f.Stale() {
@@ -219,11 +219,11 @@ func (e *extension) others() error {
 	return nil
 }
 
-// stale finds files that Gazelle does not know, so that it would print no difference for them.
-func (e *extension) stale() error {
-	files, err := e.workspace.Others()
+// checkOtherFiles reports stale files that are not build files, for which Gazelle prints no diff.
+func (e *extension) checkOtherFiles() error {
+	files, err := e.workspace.OtherFiles()
 	if err != nil {
-		return explained(err)
+		return withHint(err)
 	}
 	var stale []string
 	for _, f := range files {

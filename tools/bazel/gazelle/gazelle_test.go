@@ -22,8 +22,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/bazel/gazelle"
 )
 
-// run does what `gazelle update` does with the extension: walk, generate, merge, fix the loads, resolve, save. The rules of Go are
-// left to hand, so that only what is ours changes; what Gazelle knows about their kinds is used.
+// run does what `gazelle update` does with the extension: walk, generate, merge, resolve, fix loads, save. It generates no
+// Go rules, so that only rules of the extension change, but it uses Gazelle's information about their kinds.
 func run(t *testing.T, dir, mode string) error {
 	t.Helper()
 	c := gazelleconfig.New()
@@ -73,7 +73,7 @@ func run(t *testing.T, dir, mode string) error {
 	return nil
 }
 
-// snapshot reads a tree, but for links.
+// snapshot reads all regular files of a tree.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -90,9 +90,8 @@ func snapshot(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// TestGazelleWritesWhatGenerateWrites runs the golden cases of tools/bazel: the same files come out, and nothing else
-// changes.
-func TestGazelleWritesWhatGenerateWrites(t *testing.T) {
+// TestGazelleMatchesGenerate runs the golden cases of tools/bazel and expects the same files.
+func TestGazelleMatchesGenerate(t *testing.T) {
 	cases, err := filepath.Glob("../testdata/*.txtar")
 	require.NoError(t, err)
 	require.NotEmpty(t, cases)
@@ -133,7 +132,7 @@ func TestGazelleWritesWhatGenerateWrites(t *testing.T) {
 				first, _, _ := strings.Cut(failure, "\n")
 				first = strings.TrimPrefix(strings.ReplaceAll(first, "$WORK", dir), "multiarch.yaml")
 				assert.ErrorContains(t, err, first)
-				assert.Equal(t, before, snapshot(t, dir), "nothing is written")
+				assert.Equal(t, before, snapshot(t, dir), "files must not change on errors")
 				return
 			}
 			require.NoError(t, err)
@@ -141,20 +140,20 @@ func TestGazelleWritesWhatGenerateWrites(t *testing.T) {
 			for name := range got {
 				if strings.HasPrefix(name, "platforms/") {
 					assert.NotEmpty(t, got[name])
-					delete(got, name) // the same everywhere, and held against the table by tools/bazel
+					delete(got, name) // the same in all cases; tools/bazel compares them with the table
 				}
 			}
 			assert.Equal(t, formatted(t, want), got)
 			after := snapshot(t, dir)
 			require.NoError(t, run(t, dir, "fix"))
-			assert.Equal(t, after, snapshot(t, dir), "a second run changes nothing")
+			assert.Equal(t, after, snapshot(t, dir), "a second run must not change files")
 			ran++
 		})
 	}
 	assert.Greater(t, ran, 5)
 }
 
-// formatted does to the build files of a golden case what Gazelle does to all that it visits.
+// formatted formats the build files of a golden case, as Gazelle does.
 func formatted(t *testing.T, files map[string]string) map[string]string {
 	t.Helper()
 	for name, content := range files {
@@ -167,7 +166,7 @@ func formatted(t *testing.T, files map[string]string) map[string]string {
 	return files
 }
 
-func TestDirectiveNamesTheFile(t *testing.T) {
+func TestDirectiveSelectsConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{
 		"MODULE.bazel": "module(name = \"m\")\n", "BUILD.bazel": "# gazelle:multiarch deploy/services.yaml\n",
@@ -178,16 +177,16 @@ func TestDirectiveNamesTheFile(t *testing.T) {
 	}
 	before := snapshot(t, dir)
 	require.NoError(t, run(t, dir, "diff"))
-	assert.Equal(t, before, snapshot(t, dir), "a diff writes nothing")
+	assert.Equal(t, before, snapshot(t, dir), "diff mode must not write files")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "MODULE.bazel"), []byte("module(name = \"multiarch\")\n"), 0o644))
-	assert.EqualError(t, run(t, dir, "diff"), "stale: platforms/platforms.bzl\nhint: run: bazel run //:gazelle", "what is no build file counts as well")
+	assert.EqualError(t, run(t, dir, "diff"), "stale: platforms/platforms.bzl\nhint: run: bazel run //:gazelle")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "MODULE.bazel"), []byte(before["MODULE.bazel"]), 0o644))
 	require.NoError(t, run(t, dir, "fix"))
 	assert.Contains(t, snapshot(t, dir)["deploy/BUILD.bazel"], "multiarch_image(")
 	assert.Contains(t, snapshot(t, dir)["deploy/push/BUILD.bazel"], "multiarch_push(")
 }
 
-func TestWithoutAConfigurationNothingHappens(t *testing.T) {
+func TestNoConfigurationChangesNothing(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "x"), nil, 0o644))
 	require.NoError(t, run(t, dir, "fix"))

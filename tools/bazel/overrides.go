@@ -9,13 +9,13 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// attributes are arguments of multiarch_image: a string, a list of strings, a dictionary of strings, a healthcheck, or true.
+// attributes are arguments of multiarch_image: strings, lists and dictionaries of strings, healthchecks, or true.
 type attributes map[string]any
 
-// share finds what to say once for all platforms: the value that most of them have, provided that none is without one
-// (an override can say something else, but not nothing). What differs from it is returned by platform. Dictionaries
-// are shared key by key, since overrides are merged into them so, and files as far as all begin with the same.
-func share(children []attributes) (common attributes, overrides []attributes) {
+// splitOverrides splits the attributes of all platforms into common values and overrides. The common value is the most frequent
+// one, provided that every platform has a value, because an override cannot unset an attribute. Dictionaries are split
+// key by key, as overrides are merged; for files, the common value is the common prefix.
+func splitOverrides(children []attributes) (common attributes, overrides []attributes) {
 	common, overrides = attributes{}, make([]attributes, len(children))
 	keys := map[string]bool{}
 	for i, c := range children {
@@ -34,10 +34,10 @@ func share(children []attributes) (common attributes, overrides []attributes) {
 		}
 		switch {
 		case isDict:
-			shareDict(k, values, common, overrides)
+			splitDict(k, values, common, overrides)
 			continue
 		case k == "files":
-			shareFiles(values, common, overrides)
+			splitFiles(values, common, overrides)
 			continue
 		}
 		most := mostFrequent(values)
@@ -53,8 +53,8 @@ func share(children []attributes) (common attributes, overrides []attributes) {
 	return common, overrides
 }
 
-// shareFiles shares the files that all platforms begin with: overrides add to them.
-func shareFiles(values []any, common attributes, overrides []attributes) {
+// splitFiles makes the common prefix of all file lists common. Overrides are appended to it.
+func splitFiles(values []any, common attributes, overrides []attributes) {
 	shared, _ := values[0].([]string)
 	for _, v := range values[1:] {
 		files, _ := v.([]string)
@@ -74,7 +74,7 @@ func shareFiles(values []any, common attributes, overrides []attributes) {
 	}
 }
 
-func shareDict(name string, values []any, common attributes, overrides []attributes) {
+func splitDict(name string, values []any, common attributes, overrides []attributes) {
 	keys := map[string]bool{}
 	for _, v := range values {
 		d, _ := v.(map[string]string)
@@ -113,7 +113,7 @@ func shareDict(name string, values []any, common attributes, overrides []attribu
 	}
 }
 
-// mostFrequent returns nil where one of the values is nil; the first on a tie.
+// mostFrequent returns the most frequent value, the first one on a tie, or nil if any value is nil.
 func mostFrequent(values []any) any {
 	if len(values) == 0 || slices.Contains(values, nil) {
 		return nil
@@ -136,7 +136,7 @@ func mostFrequent(values []any) any {
 	return best
 }
 
-// expr converts an attribute.
+// expr converts an attribute to Starlark.
 func expr(v any) bzl.Expr {
 	switch v := v.(type) {
 	case []string:
@@ -156,7 +156,7 @@ func expr(v any) bzl.Expr {
 	return nil
 }
 
-// overridesOf is the argument overrides, in the order of the platforms.
+// overridesOf returns the argument overrides, in the order of the platforms.
 func overridesOf(children []plan.Child, overrides []attributes) (value, bool) {
 	all, order := map[string]attributes{}, []string(nil)
 	for i, o := range overrides {
