@@ -86,10 +86,10 @@ var mayImport = map[string][]string{
 		"tools/spec/lock", "tools/spec/suggest", "tools/base/debian", "tools/base/static",
 	},
 
-	"tools/publish": {
-		"tools/arch", "tools/internal/atomicfile", "tools/oci/content", "tools/oci/layout", "tools/oci/registry",
-		"tools/spec/suggest",
+	"tools/publish/load": {
+		"tools/arch", "tools/internal/atomicfile", "tools/oci/content", "tools/oci/layout", "tools/spec/suggest",
 	},
+	"tools/publish/push": {"tools/arch", "tools/oci/content", "tools/oci/registry"},
 
 	"tools/examine/validate": {"tools/spec/finding", "tools/inspect"},
 
@@ -110,7 +110,7 @@ var mayImport = map[string][]string{
 		"tools/oci/reference", "tools/oci/registry", "tools/spec/config", "tools/spec/finding", "tools/spec/lock",
 		"tools/spec/plan", "tools/spec/suggest", "tools/base/debian", "tools/base/pull", "tools/base/static",
 		"tools/build", "tools/build/cache", "tools/build/gobuild", "tools/bazel", "tools/oci/content", "tools/oci/layout",
-		"tools/publish", "tools/inspect",
+		"tools/publish/load", "tools/publish/push", "tools/inspect",
 		"tools/run", "tools/run/smoke", "tools/ci",
 	},
 

@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/publish/load"
 )
 
 func (a *app) archiveCommand() *cobra.Command {
@@ -32,9 +32,9 @@ save writes it, with one platform (--format docker --platform linux/arm64). With
 			if err != nil {
 				return err
 			}
-			archive := publish.Archive{Format: publish.Format(format)}
-			if archive.Format != publish.OCI && archive.Format != publish.Docker {
-				return usagef(hintOf(format, []string{string(publish.OCI), string(publish.Docker)}), "unknown format %q", format)
+			archive := load.Archive{Format: load.Format(format)}
+			if archive.Format != load.OCI && archive.Format != load.Docker {
+				return usagef(hintOf(format, []string{string(load.OCI), string(load.Docker)}), "unknown format %q", format)
 			}
 			if archive.References, err = a.references(project, p); err != nil {
 				return err
@@ -57,6 +57,6 @@ save writes it, with one platform (--format docker --platform linux/arm64). With
 	p.flags(cmd)
 	o.verifyFlag(cmd)
 	cmd.Flags().StringVarP(&output, "output", "o", "", "the file to write; - is stdout")
-	cmd.Flags().StringVar(&format, "format", string(publish.OCI), "oci or docker")
+	cmd.Flags().StringVar(&format, "format", string(load.OCI), "oci or docker")
 	return cmd
 }

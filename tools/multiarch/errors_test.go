@@ -8,13 +8,13 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/multiarch-build/multiarch/tools/base/pull"
-	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/publish/push"
 )
 
 // TestExitCodeOfAPush: what ended a push may have a code of its own elsewhere.
 func TestExitCodeOfAPush(t *testing.T) {
 	gone := &pull.UnavailableError{Base: "debian", Err: context.DeadlineExceeded}
 	assert.Equal(t, exitBase, exitCode(fmt.Errorf("building: %w", gone)))
-	assert.Equal(t, exitPush, exitCode(inPush(&publish.PushError{Err: gone})))
-	assert.Equal(t, exitInterrupted, exitCode(interrupted(inPush(&publish.PushError{Err: context.Canceled}))))
+	assert.Equal(t, exitPush, exitCode(inPush(&push.Error{Err: gone})))
+	assert.Equal(t, exitInterrupted, exitCode(interrupted(inPush(&push.Error{Err: context.Canceled}))))
 }

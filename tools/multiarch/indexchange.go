@@ -19,7 +19,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/join"
 	"github.com/multiarch-build/multiarch/tools/oci/layout"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
-	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/publish/push"
 )
 
 const (
@@ -128,8 +128,8 @@ func (c *indexChange) change() error {
 func isOvertaken(err error) bool {
 	var (
 		entry     *layout.ChangedError
-		tag       *publish.ChangedError
-		overtaken *publish.OvertakenError
+		tag       *push.ChangedError
+		overtaken *push.OverwrittenError
 	)
 	return errors.As(err, &entry) || errors.As(err, &tag) || errors.As(err, &overtaken)
 }
@@ -197,16 +197,16 @@ func (c *indexChange) write(j *joined, onto *standingIndex) ([]string, error) {
 		}
 		return []string{t.given + "@" + digest.String()}, err
 	}
-	goal := publish.Target{
+	goal := push.Target{
 		Name: t.repository, Index: j.Index, Repository: t.repository, Tags: slices.Clone(c.request.tags),
 		Sources: j.sources, Present: j.Present,
 	}
 	if onto != nil {
-		goal.Onto, goal.New = onto.digest, onto.source == nil
+		goal.Expect, goal.ExpectMissing = onto.digest, onto.source == nil
 		at := slices.Index(goal.Tags, t.tag)
 		goal.Tags[0], goal.Tags[at] = goal.Tags[at], goal.Tags[0] // Onto is about the first tag
 	}
-	pushed, err := c.transfer(c.cmd, c.flags.outcome, c.client.Hosts, []publish.Target{goal})
+	pushed, err := c.transfer(c.cmd, c.flags.outcome, c.client.Hosts, []push.Target{goal})
 	var references []string
 	for _, one := range pushed {
 		references = append(references, full(one))

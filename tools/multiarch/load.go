@@ -15,7 +15,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 	"github.com/multiarch-build/multiarch/tools/oci/content"
-	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/publish/load"
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
@@ -38,7 +38,7 @@ only images get the one for their platform out of an index. In this way it is th
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, images []string) error {
-			loader := publish.Loader{Program: engine, Output: a.terminal.err}
+			loader := load.Loader{Engine: engine, Output: a.terminal.err}
 			if input == "" {
 				return a.loadBuilt(cmd, s, o, p, loader, images)
 			}
@@ -64,7 +64,7 @@ only images get the one for their platform out of an index. In this way it is th
 }
 
 // loadBuilt builds images and loads them.
-func (a *app) loadBuilt(cmd *cobra.Command, s selection, o outcome, p pushFlags, loader publish.Loader, images []string) error {
+func (a *app) loadBuilt(cmd *cobra.Command, s selection, o outcome, p pushFlags, loader load.Loader, images []string) error {
 	project, err := a.load(cmd, s, images)
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func (a *app) loadBuilt(cmd *cobra.Command, s selection, o outcome, p pushFlags,
 }
 
 // loadArchive loads what an archive holds. "-" is stdin.
-func (a *app) loadArchive(cmd *cobra.Command, loader publish.Loader, input string) (err error) {
+func (a *app) loadArchive(cmd *cobra.Command, loader load.Loader, input string) (err error) {
 	file, remove, err := seekable(cmd.Context(), input, cmd.InOrStdin())
 	if err != nil {
 		return err
@@ -157,7 +157,7 @@ func indexOf(s *inspect.Source) (v1.ImageIndex, error) {
 }
 
 // loadInto loads images and says what they are called.
-func (a *app) loadInto(cmd *cobra.Command, loader publish.Loader, images []content.Image) error {
+func (a *app) loadInto(cmd *cobra.Command, loader load.Loader, images []content.Image) error {
 	loaded, err := loader.Load(cmd.Context(), images)
 	for _, ref := range loaded.References {
 		a.terminal.result("%s", ref)

@@ -17,7 +17,6 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 	"github.com/multiarch-build/multiarch/tools/oci/reference"
-
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 

@@ -17,7 +17,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/build"
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
-	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/publish/push"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
@@ -53,8 +53,8 @@ func readPrebuilt(name string) (*prebuilt, error) {
 
 // targets finds the indexes and their destinations. Tags that were typed win over those of the files, in which empty ones
 // are left out. Nothing needs a registry of its own if another one is given.
-func (file *prebuilt) targets(p pushFlags, registry string) ([]publish.Target, error) {
-	var targets []publish.Target
+func (file *prebuilt) targets(p pushFlags, registry string) ([]push.Target, error) {
+	var targets []push.Target
 	for _, t := range file.Targets {
 		tags := p.tags
 		if tags == nil {
@@ -80,19 +80,19 @@ func (file *prebuilt) targets(p pushFlags, registry string) ([]publish.Target, e
 			if err != nil {
 				return nil, fmt.Errorf("image %s: reading its layout: %w", t.Name, err)
 			}
-			targets = append(targets, publish.Target{Name: t.Name, Index: one, Repository: t.Repository, Tags: tags, KeepPlatforms: p.keepPlatforms()})
+			targets = append(targets, push.Target{Name: t.Name, Index: one, Repository: t.Repository, Tags: tags, KeepPlatforms: p.keepPlatforms()})
 			continue
 		}
 		platform, err := arch.Parse(t.Platform)
 		if err != nil {
 			return nil, fmt.Errorf("image %s: %w", t.Name, err)
 		}
-		of := slices.IndexFunc(targets, func(o publish.Target) bool { return o.Name == t.Name })
+		of := slices.IndexFunc(targets, func(o push.Target) bool { return o.Name == t.Name })
 		if of < 0 {
 			return nil, fmt.Errorf("image %s, %s: the index it belongs to does not stand before it", t.Name, platform)
 		}
 		for _, tag := range tags {
-			targets[of].PerPlatform = append(targets[of].PerPlatform, publish.Intermediate{Platform: platform, Reference: t.Repository + ":" + tag})
+			targets[of].PerPlatform = append(targets[of].PerPlatform, push.PlatformTag{Platform: platform, Reference: t.Repository + ":" + tag})
 		}
 	}
 	return targets, p.tagged(targets)
@@ -155,7 +155,7 @@ func (a *app) prebuiltRelease(cmd *cobra.Command, s selection, o outcome, p push
 }
 
 // checkPrebuilt verifies what Bazel has built, whose layers are all here. Without a cache it verifies all of it anew.
-func (a *app) checkPrebuilt(ctx context.Context, o outcome, c *config.Config, targets []publish.Target) error {
+func (a *app) checkPrebuilt(ctx context.Context, o outcome, c *config.Config, targets []push.Target) error {
 	if o.noVerify {
 		return nil
 	}
@@ -171,7 +171,7 @@ func (a *app) checkPrebuilt(ctx context.Context, o outcome, c *config.Config, ta
 }
 
 // redirected is a release of targets that were written by hand, below another registry if one is given.
-func redirected(targets []publish.Target, registry string) *release {
+func redirected(targets []push.Target, registry string) *release {
 	r := &release{targets: targets, registry: registry}
 	if registry == "" {
 		return r
@@ -194,7 +194,7 @@ func (a *app) joinedBeside(cmd *cobra.Command, s selection, o outcome, p pushFla
 	for name, image := range r.config.Images {
 		if !image.From.IsZero() {
 			names = append(names, name)
-		} else if !slices.ContainsFunc(r.targets, func(t publish.Target) bool { return t.Name == name }) {
+		} else if !slices.ContainsFunc(r.targets, func(t push.Target) bool { return t.Name == name }) {
 			return nil // only some of the images are released
 		}
 	}
@@ -212,7 +212,7 @@ func (a *app) joinedBeside(cmd *cobra.Command, s selection, o outcome, p pushFla
 
 // destinations publishes what Bazel builds for the first repository of an image in all of them, or in those that take
 // their place below another registry.
-func destinations(c *config.Config, t publish.Target, registry string) ([]publish.Target, error) {
+func destinations(c *config.Config, t push.Target, registry string) ([]push.Target, error) {
 	const again = "run: multiarch generate"
 	image, known := c.Images[t.Name]
 	if !known {
@@ -234,7 +234,7 @@ func destinations(c *config.Config, t publish.Target, registry string) ([]publis
 			}
 		}
 	}
-	var all []publish.Target
+	var all []push.Target
 	for n, repository := range repositories {
 		if n == 0 && registry == "" {
 			all = append(all, t)
@@ -256,7 +256,7 @@ func destinations(c *config.Config, t publish.Target, registry string) ([]publis
 				own = c.Redirected(registry, own)
 			}
 			tag := i.Reference[strings.LastIndex(i.Reference, ":"):]
-			further.PerPlatform = append(further.PerPlatform, publish.Intermediate{Platform: i.Platform, Reference: own + tag})
+			further.PerPlatform = append(further.PerPlatform, push.PlatformTag{Platform: i.Platform, Reference: own + tag})
 		}
 		all = append(all, further)
 	}

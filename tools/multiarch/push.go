@@ -13,7 +13,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/build"
 	"github.com/multiarch-build/multiarch/tools/oci/reference"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
-	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/publish/push"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
@@ -47,7 +47,7 @@ func (p pushFlags) keepPlatforms() bool { return !p.fewer && p.tags == nil && p.
 
 func (p *pushFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVarP(&p.tags, "tag", "t", nil, "tags instead of the configuration's")
-	checkFlag(cmd.Flags(), "tag", publish.CheckTag)
+	checkFlag(cmd.Flags(), "tag", push.CheckTag)
 }
 
 func (a *app) client(insecure bool, jobs int) registry.Client {
@@ -108,7 +108,7 @@ func (a *app) push(cmd *cobra.Command, s selection, o outcome, p pushFlags, imag
 }
 
 // made builds images, or joins their parts, for where they are to go.
-func (a *app) made(cmd *cobra.Command, s selection, o outcome, p pushFlags, images []string) (*project, []publish.Target, error) {
+func (a *app) made(cmd *cobra.Command, s selection, o outcome, p pushFlags, images []string) (*project, []push.Target, error) {
 	if err := o.checkMetadata(); err != nil {
 		return nil, nil, err
 	}
@@ -166,7 +166,7 @@ func (p *project) destined() error {
 }
 
 // tagged makes sure that every image is to be found under a tag, unless nothing is sent.
-func (p pushFlags) tagged(targets []publish.Target) error {
+func (p pushFlags) tagged(targets []push.Target) error {
 	for _, t := range targets {
 		if len(t.Tags) == 0 && p.tags == nil && !p.dryRun {
 			return usagef("{{.Git.Tag}} is a tag that the commit itself bears: check out one that bears it, or name tags with --tag; release --dry-run needs none",
@@ -177,7 +177,7 @@ func (p pushFlags) tagged(targets []publish.Target) error {
 }
 
 // distinct makes sure that no two images would have one name; given is that the tags are those of a flag.
-func (p *project) distinct(targets []publish.Target, given bool) error {
+func (p *project) distinct(targets []push.Target, given bool) error {
 	type owner struct {
 		image    string
 		platform arch.Platform
@@ -218,7 +218,7 @@ func (p *project) distinct(targets []publish.Target, given bool) error {
 }
 
 // filled gives the targets what was built.
-func (p *project) filled(targets []publish.Target, results []build.Result) []publish.Target {
+func (p *project) filled(targets []push.Target, results []build.Result) []push.Target {
 	sources := p.bases.sources() // which is large, and the same for all
 	for i := range targets {
 		for _, r := range results {
@@ -244,7 +244,7 @@ func hosts(c *config.Config) map[string]registry.Host {
 }
 
 // publish takes built indexes to their registries and says what is there now.
-func (a *app) publish(cmd *cobra.Command, o outcome, hosts map[string]registry.Host, targets []publish.Target) error {
+func (a *app) publish(cmd *cobra.Command, o outcome, hosts map[string]registry.Host, targets []push.Target) error {
 	pushed, err := a.transfer(cmd, o, hosts, targets)
 	if err != nil {
 		return err
@@ -263,18 +263,18 @@ func (a *app) publish(cmd *cobra.Command, o outcome, hosts map[string]registry.H
 }
 
 // transfer takes built indexes to their registries.
-func (a *app) transfer(cmd *cobra.Command, o outcome, hosts map[string]registry.Host, targets []publish.Target) ([]publish.Pushed, error) {
+func (a *app) transfer(cmd *cobra.Command, o outcome, hosts map[string]registry.Host, targets []push.Target) ([]push.Artifact, error) {
 	client := a.client(o.insecure, o.jobs)
 	client.Hosts = hosts
 	progress := a.terminal.progress()
-	pushed, err := publish.Push(cmd.Context(), client, targets, progress.bytes)
+	pushed, err := push.Run(cmd.Context(), client, targets, progress.bytes)
 	progress.finish()
 	return pushed, inPush(err)
 }
 
 // inPush marks an error of a push that began.
 func inPush(err error) error {
-	var partly *publish.PushError
+	var partly *push.Error
 	if errors.As(err, &partly) {
 		return &pushError{err}
 	}
@@ -282,7 +282,7 @@ func inPush(err error) error {
 }
 
 // full is the reference of what was pushed with its digest.
-func full(p publish.Pushed) string {
+func full(p push.Artifact) string {
 	if strings.Contains(p.Reference, "@") {
 		return p.Reference
 	}
@@ -290,13 +290,13 @@ func full(p publish.Pushed) string {
 }
 
 // targets says where every image of the plan goes. The indexes are still missing. Tags that are empty are left out.
-func (a *app) targets(p *project, flags pushFlags) ([]publish.Target, error) {
-	var targets []publish.Target
+func (a *app) targets(p *project, flags pushFlags) ([]push.Target, error) {
+	var targets []push.Target
 	var wrong config.Errors
 	for _, i := range p.plan.Images {
 		at := config.Path{"images", i.Name, "push"}
 		before := len(wrong)
-		first := publish.Target{Name: i.Name, Repository: i.Push.Repository, Tags: flags.tags, Immutable: i.Push.Immutable, KeepPlatforms: flags.keepPlatforms()}
+		first := push.Target{Name: i.Name, Repository: i.Push.Repository, Tags: flags.tags, Immutable: i.Push.Immutable, KeepPlatforms: flags.keepPlatforms()}
 		vars := p.vars
 		vars.Image, vars.Registry, vars.Repository = i.Name, p.config.RegistryOf(i.Push.Repository, i.Push.Registry), i.Push.Repository
 		vars.TagPrefix = p.config.TagPrefix(i.Name)
@@ -337,7 +337,7 @@ func (a *app) targets(p *project, flags pushFlags) ([]publish.Target, error) {
 						"template %q: invalid repository %q", i.Push.PerPlatform, own))
 				}
 				for _, tag := range target.Tags {
-					target.PerPlatform = append(target.PerPlatform, publish.Intermediate{Platform: c.Platform, Reference: own + ":" + tag})
+					target.PerPlatform = append(target.PerPlatform, push.PlatformTag{Platform: c.Platform, Reference: own + ":" + tag})
 				}
 			}
 			targets = append(targets, target)

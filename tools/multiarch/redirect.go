@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
-	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/publish/push"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
@@ -38,7 +38,7 @@ func (a *app) noteRedirected(all []config.Redirection) {
 }
 
 // confined makes sure that nothing is published outside the registry that takes the place of the configuration's.
-func confined(registry string, targets []publish.Target) error {
+func confined(registry string, targets []push.Target) error {
 	if registry == "" {
 		return nil
 	}

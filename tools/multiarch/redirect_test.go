@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/publish/push"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
@@ -82,7 +82,7 @@ func TestRegistryConfinesEverything(t *testing.T) {
 		place, err := name.NewRepository(trial + "/image")
 		require.NoError(t, err)
 		below := strings.TrimSuffix(place.Name(), "image")
-		check := func(targets []publish.Target) {
+		check := func(targets []push.Target) {
 			require.NoError(t, confined(trial, targets), "%s\n%s", trial, text)
 			for _, target := range targets {
 				all := []string{target.Repository + ":latest"}
@@ -114,7 +114,7 @@ func TestRegistryConfinesEverything(t *testing.T) {
 			continue // a template names a registry that there is only with --registry
 		}
 		require.NoError(t, err, text)
-		var bazel, firsts []publish.Target
+		var bazel, firsts []push.Target
 		for _, target := range built {
 			if len(firsts) > 0 && firsts[len(firsts)-1].Name == target.Name {
 				continue // Bazel knows the first repository of each image
@@ -137,7 +137,7 @@ func TestRegistryConfinesEverything(t *testing.T) {
 	assert.Greater(t, cases, 300)
 }
 
-func places(targets []publish.Target) (all []string) {
+func places(targets []push.Target) (all []string) {
 	for _, t := range targets {
 		all = append(all, t.Repository)
 		for _, one := range t.PerPlatform {
@@ -149,13 +149,13 @@ func places(targets []publish.Target) (all []string) {
 
 func TestConfined(t *testing.T) {
 	for _, outside := range []string{"prod.example.com/x", "trial.example.com/team-b/x", "trial.example.com/teamx", "trial.example.com/team/../prod/x", "x", "team/x", "trial.example.com:5000/team/x"} {
-		assert.Error(t, confined("trial.example.com/team", []publish.Target{{Name: "x", Repository: outside}}), outside)
-		single := publish.Target{Name: "x", Repository: "trial.example.com/team/x", PerPlatform: []publish.Intermediate{{Reference: outside + ":v1"}}}
-		assert.Error(t, confined("trial.example.com/team", []publish.Target{single}), outside)
+		assert.Error(t, confined("trial.example.com/team", []push.Target{{Name: "x", Repository: outside}}), outside)
+		single := push.Target{Name: "x", Repository: "trial.example.com/team/x", PerPlatform: []push.PlatformTag{{Reference: outside + ":v1"}}}
+		assert.Error(t, confined("trial.example.com/team", []push.Target{single}), outside)
 	}
-	assert.NoError(t, confined("trial.example.com/team", []publish.Target{{Repository: "trial.example.com/team/x"}}))
-	assert.NoError(t, confined("onap", []publish.Target{{Repository: "docker.io/onap/x"}}))
-	assert.NoError(t, confined("", []publish.Target{{Repository: "docker.io/onap/x"}}))
+	assert.NoError(t, confined("trial.example.com/team", []push.Target{{Repository: "trial.example.com/team/x"}}))
+	assert.NoError(t, confined("onap", []push.Target{{Repository: "docker.io/onap/x"}}))
+	assert.NoError(t, confined("", []push.Target{{Repository: "docker.io/onap/x"}}))
 }
 
 // TestImagesThatWouldShareARepository keep their hosts, so that a trial of a sound configuration does not collide.

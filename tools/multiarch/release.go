@@ -15,14 +15,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
-	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/publish/push"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
 // release is what is to be published, and how.
 type release struct {
-	targets []publish.Target
+	targets []push.Target
 	hosts   map[string]registry.Host
 	// config is nil if Bazel has built targets that were written by hand.
 	config *config.Config
@@ -102,8 +102,8 @@ architecture builds.`,
 	cmd.Flags().StringVar(&p.part, "part", "", "release under this tag, to each image's first repository and nowhere else, for a later --join")
 	cmd.Flags().StringSliceVar(&p.join, "join", nil, "build nothing; join the parts under these tags")
 	cmd.Flags().StringVar(&p.layouts, "layouts", "", "with --part: build nothing; take the layouts that Bazel has built in this folder, such as bazel-bin/images")
-	checkFlag(cmd.Flags(), "part", publish.CheckTag)
-	checkFlag(cmd.Flags(), "join", publish.CheckTag)
+	checkFlag(cmd.Flags(), "part", push.CheckTag)
+	checkFlag(cmd.Flags(), "join", push.CheckTag)
 	cmd.Flags().StringVar(&p.prebuilt, "prebuilt", "", "publish what this file names and build nothing; //tools/rules writes it for bazel run")
 	_ = cmd.Flags().MarkHidden("prebuilt")
 	return cmd
@@ -135,10 +135,10 @@ func (a *app) prepare(cmd *cobra.Command, s selection, o outcome, p pushFlags, i
 
 // parts keeps what --join looks for: the first repository of each image. Single images, further repositories and mirrors
 // are for what all parts make together; nor is the tag of a part one that has to stay.
-func parts(targets []publish.Target) []publish.Target {
-	var first []publish.Target
+func parts(targets []push.Target) []push.Target {
+	var first []push.Target
 	for _, t := range targets {
-		if !slices.ContainsFunc(first, func(f publish.Target) bool { return f.Name == t.Name }) {
+		if !slices.ContainsFunc(first, func(f push.Target) bool { return f.Name == t.Name }) {
 			t.PerPlatform, t.Immutable = nil, nil
 			first = append(first, t)
 		}
@@ -202,7 +202,7 @@ func partsOf(ctx context.Context, client registry.Client, puller *remote.Puller,
 }
 
 // released says what was published.
-func (a *app) released(o outcome, r *release, pushed []publish.Pushed) error {
+func (a *app) released(o outcome, r *release, pushed []push.Artifact) error {
 	all, err := r.metadata()
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
-	"github.com/multiarch-build/multiarch/tools/publish"
+	"github.com/multiarch-build/multiarch/tools/publish/push"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
@@ -18,7 +18,7 @@ import (
 func (a *app) previewRelease(cmd *cobra.Command, o outcome, r *release) error {
 	client := a.client(o.insecure, o.jobs)
 	client.Hosts = r.hosts
-	preview, err := publish.NewPreview(cmd.Context(), client, r.targets)
+	preview, err := push.NewPreview(cmd.Context(), client, r.targets)
 	if err != nil {
 		return inPush(err)
 	}
@@ -31,7 +31,7 @@ func (a *app) previewRelease(cmd *cobra.Command, o outcome, r *release) error {
 	}
 	if o.json {
 		all := struct {
-			*publish.Preview
+			*push.Preview
 			Redirected []config.Redirection `json:"redirected,omitempty"`
 		}{preview, r.redirected}
 		if err := a.terminal.json(all); err != nil {
@@ -61,7 +61,7 @@ func redirectedLines(all []config.Redirection) []string {
 }
 
 // previewLines describes a preview for people: what is sent to each repository, then each tag.
-func previewLines(p *publish.Preview) []string {
+func previewLines(p *push.Preview) []string {
 	type traffic struct {
 		uploads, mounts, manifests int
 		bytes                      int64
@@ -110,7 +110,7 @@ func previewLines(p *publish.Preview) []string {
 		case t.Refused():
 			what += " REFUSED: it is immutable"
 		case len(t.Lost) > 0:
-			what += " REFUSED: it would lose " + publish.PlatformNames(t.Lost)
+			what += " REFUSED: it would lose " + push.PlatformNames(t.Lost)
 		}
 		if t.Unreadable {
 			what = "unreadable -> " + t.Digest.String()

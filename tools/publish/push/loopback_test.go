@@ -1,0 +1,172 @@
+package push_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	ggcr "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/stretchr/testify/require"
+
+	"github.com/multiarch-build/multiarch/tools/oci/content"
+	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
+	"github.com/multiarch-build/multiarch/tools/oci/registry"
+	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
+)
+
+// loopback is a registry on loopback. Unlike go-containerregistry's own, each of its repositories has its own blobs,
+// and it can mount them from one to another.
+type loopback struct {
+	*faulty.Handler
+	// host is its name in references.
+	host string
+	// inside is the registry without what stands in front of it.
+	inside http.Handler
+
+	mu     sync.Mutex
+	blobs  map[string]map[v1.Hash][]byte // by repository
+	mounts []string                      // repository from repository
+}
+
+// newLoopback starts a registry; wrap, if not nil, stands in front of it.
+func newLoopback(t testing.TB, wrap func(http.Handler) http.Handler) *loopback {
+	t.Helper()
+	l := &loopback{blobs: map[string]map[v1.Hash][]byte{}}
+	inner := ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithBlobHandler(l))
+	mounting := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost || !l.mount(r) {
+			inner.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Docker-Content-Digest", r.URL.Query().Get("mount"))
+		w.WriteHeader(http.StatusCreated)
+	})
+	l.inside, l.Handler = mounting, &faulty.Handler{Next: mounting}
+	if wrap != nil {
+		l.Next = wrap(mounting)
+	}
+	server := httptest.NewUnstartedServer(l)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Start()
+	t.Cleanup(server.Close)
+	l.host = server.Listener.Addr().String()
+	return l
+}
+
+func (l *loopback) mount(r *http.Request) bool {
+	digest, err := v1.NewHash(r.URL.Query().Get("mount"))
+	if err != nil {
+		return false
+	}
+	from := r.URL.Query().Get("from")
+	to := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/v2/"), "/blobs/uploads/")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	content, there := l.blobs[from][digest]
+	if there {
+		l.mounts = append(l.mounts, to+" from "+from)
+		l.add(to, digest, content)
+	}
+	return there
+}
+
+func (l *loopback) add(repo string, h v1.Hash, content []byte) {
+	if l.blobs[repo] == nil {
+		l.blobs[repo] = map[v1.Hash][]byte{}
+	}
+	l.blobs[repo][h] = content
+}
+
+// Get, Stat and Put store blobs for go-containerregistry's registry.
+func (l *loopback) Get(_ context.Context, repo string, h v1.Hash) (io.ReadCloser, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	content, there := l.blobs[repo][h]
+	if !there {
+		return nil, ggcr.ErrNotFound
+	}
+	return io.NopCloser(bytes.NewReader(content)), nil
+}
+
+func (l *loopback) Stat(_ context.Context, repo string, h v1.Hash) (int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	content, there := l.blobs[repo][h]
+	if !there {
+		return 0, ggcr.ErrNotFound
+	}
+	return int64(len(content)), nil
+}
+
+func (l *loopback) Put(_ context.Context, repo string, h v1.Hash, rc io.ReadCloser) error {
+	content, err := io.ReadAll(rc)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// The library cuts the path of an upload one word too late.
+	l.add(strings.TrimSuffix(repo, "/blobs"), h, content)
+	return nil
+}
+
+// count is how many requests had a name that begins so.
+func (l *loopback) count(prefix string) int {
+	n := 0
+	for _, r := range l.Requests() {
+		if strings.HasPrefix(r.Name, prefix) {
+			n++
+		}
+	}
+	return n
+}
+
+// index reads an index with all that it consists of.
+func (l *loopback) index(t testing.TB, reference string) v1.ImageIndex {
+	t.Helper()
+	l.Choose(nil)
+	ref, err := name.ParseReference(l.host + "/" + reference)
+	require.NoError(t, err)
+	index, err := remote.Index(ref, remote.WithContext(t.Context()))
+	require.NoError(t, err)
+	return index
+}
+
+// put gives a repository an index of no images, by its digest and under a tag. Nothing stands in the way.
+func (l *loopback) put(t testing.TB, repo, tag string, image content.Image) {
+	t.Helper()
+	raw, err := image.Index.RawManifest()
+	require.NoError(t, err)
+	put := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/v2/"+repo+"/manifests/"+tag, bytes.NewReader(raw))
+	put.Header.Set("Content-Type", string(types.OCIImageIndex))
+	l.inside.ServeHTTP(httptest.NewRecorder(), put)
+	require.Equal(t, contenttest.DigestOf(t, image.Index), l.digest(t, repo+":"+tag))
+}
+
+// digest is what a reference stands for, the zero hash where it does not exist. Nothing stands in the way.
+func (l *loopback) digest(t testing.TB, reference string) v1.Hash {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	repo, tag, _ := strings.Cut(reference, ":")
+	l.inside.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodHead, "/v2/"+repo+"/manifests/"+tag, nil))
+	if answer.Code == http.StatusNotFound {
+		return v1.Hash{}
+	}
+	h, err := v1.NewHash(answer.Header().Get("Docker-Content-Digest"))
+	require.NoError(t, err)
+	return h
+}
+
+// quick is a client that does not wait long.
+var quick = registry.Client{Backoff: registry.Backoff{First: time.Millisecond, Most: 20 * time.Millisecond}}
