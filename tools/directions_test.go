@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"tools/internal/inputfile":  {},
 	"tools/internal/memo":       {},
 
+	"tools/oci/blob":                {},
 	"tools/oci/content":             {"tools/arch", "tools/oci/indexjson"},
 	"tools/oci/content/contenttest": {"tools/arch", "tools/oci/content"},
 	"tools/oci/filecap":             {"tools/spec/suggest"},
@@ -45,6 +46,11 @@ var mayImport = map[string][]string{
 	"tools/oci/registry":                {"tools/internal/httplimit", "tools/oci/manifest", "tools/oci/reference"},
 	"tools/oci/registry/registrytest":   {"tools/oci/registry"},
 	"tools/oci/rootfs":                  {},
+	"tools/oci/source": {
+		"tools/arch", "tools/internal/inputfile", "tools/internal/memo", "tools/oci/blob", "tools/oci/manifest",
+		"tools/oci/registry", "tools/spec/suggest",
+	},
+	"tools/oci/source/sourcetest": {"tools/arch", "tools/oci/registry", "tools/oci/source"},
 
 	"tools/spec/config": {
 		"tools/arch", "tools/oci/filecap", "tools/oci/reference", "tools/spec/finding", "tools/spec/suggest",
@@ -91,11 +97,14 @@ var mayImport = map[string][]string{
 	},
 	"tools/publish/push": {"tools/arch", "tools/oci/content", "tools/oci/registry"},
 
-	"tools/examine/validate": {"tools/spec/finding", "tools/inspect"},
-
-	"tools/inspect": {
-		"tools/arch", "tools/internal/inputfile", "tools/internal/memo", "tools/oci/manifest", "tools/oci/registry",
-		"tools/spec/finding", "tools/spec/suggest",
+	"tools/examine/diff": {
+		"tools/arch", "tools/internal/memo", "tools/oci/blob", "tools/oci/source", "tools/examine/internal/display",
+	},
+	"tools/examine/inspect":  {"tools/arch", "tools/oci/source", "tools/examine/internal/display"},
+	"tools/examine/validate": {"tools/oci/source", "tools/spec/finding", "tools/examine/verify"},
+	"tools/examine/verify": {
+		"tools/arch", "tools/internal/memo", "tools/oci/blob", "tools/oci/manifest", "tools/oci/source",
+		"tools/spec/finding", "tools/examine/internal/display",
 	},
 
 	"tools/run":       {"tools/arch", "tools/internal/inputfile"},
@@ -110,7 +119,8 @@ var mayImport = map[string][]string{
 		"tools/oci/reference", "tools/oci/registry", "tools/spec/config", "tools/spec/finding", "tools/spec/lock",
 		"tools/spec/plan", "tools/spec/suggest", "tools/base/debian", "tools/base/pull", "tools/base/static",
 		"tools/build", "tools/build/cache", "tools/build/gobuild", "tools/bazel", "tools/oci/content", "tools/oci/layout",
-		"tools/publish/load", "tools/publish/push", "tools/inspect",
+		"tools/publish/load", "tools/publish/push", "tools/examine/diff", "tools/examine/inspect",
+		"tools/examine/verify", "tools/oci/source",
 		"tools/run", "tools/run/smoke", "tools/ci",
 	},
 

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/build"
-	"github.com/multiarch-build/multiarch/tools/inspect"
+	"github.com/multiarch-build/multiarch/tools/examine/verify"
+	"github.com/multiarch-build/multiarch/tools/oci/source"
 )
 
 const verified = `
@@ -32,11 +33,11 @@ images:
 func TestVerifyNeedsNoLayersThatWereJustWritten(t *testing.T) {
 	dir, cacheDir := smallTree(t), t.TempDir()
 	s := store(t, cacheDir)
-	results, err := build.Run(t.Context(), planOf(t, verified), build.Options{Dir: dir, Store: s, Observe: func() build.LayerObserver { return inspect.NewObserver(s) }})
+	results, err := build.Run(t.Context(), planOf(t, verified), build.Options{Dir: dir, Store: s, Observe: func() build.LayerObserver { return verify.NewObserver(s) }})
 	require.NoError(t, err)
-	fromBytes := map[string]*inspect.Verdict{}
+	fromBytes := map[string]*verify.Verdict{}
 	for _, r := range results {
-		fromBytes[r.Name], err = inspect.Verify(t.Context(), sourceOf(t, r))
+		fromBytes[r.Name], err = verify.Source(t.Context(), sourceOf(t, r))
 		require.NoError(t, err)
 	}
 	blobs := filepath.Join(cacheDir, "blobs", "sha256")
@@ -47,7 +48,7 @@ func TestVerifyNeedsNoLayersThatWereJustWritten(t *testing.T) {
 		require.NoError(t, os.Remove(filepath.Join(blobs, blob.Name())))
 	}
 	for _, r := range results {
-		v, err := inspect.Checks{Memory: s}.Verify(t.Context(), sourceOf(t, r))
+		v, err := verify.Checks{Memory: s}.Verify(t.Context(), sourceOf(t, r))
 		require.NoError(t, err)
 		assert.Equal(t, fromBytes[r.Name], v, r.Name)
 		assert.Equal(t, r.Name == "two", len(v.Problems) > 0, "%s: %v", r.Name, v.Problems)
@@ -57,9 +58,9 @@ func TestVerifyNeedsNoLayersThatWereJustWritten(t *testing.T) {
 	assert.Empty(t, left, "no layer was made again to be read")
 }
 
-func sourceOf(t *testing.T, r build.Result) *inspect.Source {
+func sourceOf(t *testing.T, r build.Result) *source.Source {
 	t.Helper()
 	root, err := partial.Descriptor(r.Index)
 	require.NoError(t, err)
-	return &inspect.Source{Name: r.Name, Root: *root, Index: r.Index}
+	return &source.Source{Name: r.Name, Root: *root, Index: r.Index}
 }

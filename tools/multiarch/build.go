@@ -13,11 +13,13 @@ import (
 	"github.com/multiarch-build/multiarch/tools/base/debian"
 	"github.com/multiarch-build/multiarch/tools/base/pull"
 	"github.com/multiarch-build/multiarch/tools/build"
-	"github.com/multiarch-build/multiarch/tools/inspect"
+	"github.com/multiarch-build/multiarch/tools/examine/inspect"
+	"github.com/multiarch-build/multiarch/tools/examine/verify"
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 	"github.com/multiarch-build/multiarch/tools/oci/content"
 	"github.com/multiarch-build/multiarch/tools/oci/image"
 	"github.com/multiarch-build/multiarch/tools/oci/layout"
+	"github.com/multiarch-build/multiarch/tools/oci/source"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
@@ -125,7 +127,7 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Resul
 	}
 	var observe func() build.LayerObserver
 	if !o.noVerify {
-		observe = func() build.LayerObserver { return inspect.NewObserver(cache) }
+		observe = func() build.LayerObserver { return verify.NewObserver(cache) }
 	}
 	results, err := build.Run(cmd.Context(), p.plan, build.Options{
 		Dir: p.top, Store: cache, Jobs: o.jobs, Observe: observe, Pull: p.bases.opener(cmd.Context()), Debian: debian.Fetcher{Mirrors: mirrors, Notify: progress.note},
@@ -175,7 +177,7 @@ func (a *app) tables(ctx context.Context, results []build.Result) error {
 		if err != nil {
 			return fmt.Errorf("describing %s: %w", r.Name, err)
 		}
-		report, err := inspect.NewReport(ctx, &inspect.Source{Name: r.Name, Root: *root, Index: r.Index})
+		report, err := inspect.NewReport(ctx, &source.Source{Name: r.Name, Root: *root, Index: r.Index})
 		if err != nil {
 			return fmt.Errorf("describing %s: %w", r.Name, err)
 		}

@@ -17,7 +17,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/build"
 	"github.com/multiarch-build/multiarch/tools/build/cache"
-	"github.com/multiarch-build/multiarch/tools/inspect"
+	"github.com/multiarch-build/multiarch/tools/examine/verify"
+	"github.com/multiarch-build/multiarch/tools/oci/source"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 	"github.com/multiarch-build/multiarch/tools/spec/finding"
 )
@@ -34,7 +35,7 @@ type checks struct {
 	config *config.Config
 	// whole says that the images have all their platforms, so that an allow: entry without a match is of no use.
 	whole bool
-	inspect.Checks
+	verify.Checks
 }
 
 // newChecks returns checks that remember verdicts in a store, unless it is nil.
@@ -62,7 +63,7 @@ func (c *checks) verify(ctx context.Context, results []build.Result) error {
 		if err != nil {
 			return fmt.Errorf("verifying %s: %w", r.Name, err)
 		}
-		verdict, err := c.Verify(ctx, &inspect.Source{Name: r.Name, Root: *root, Index: r.Index})
+		verdict, err := c.Verify(ctx, &source.Source{Name: r.Name, Root: *root, Index: r.Index})
 		if err != nil {
 			return err
 		}
@@ -75,9 +76,9 @@ func (c *checks) verify(ctx context.Context, results []build.Result) error {
 }
 
 // judge adds the problems of an image that are not allowed to wrong.
-func (c *checks) judge(image string, verdict *inspect.Verdict, wrong *imageErrors) {
+func (c *checks) judge(image string, verdict *verify.Verdict, wrong *imageErrors) {
 	permits := newPermits(c.config, image)
-	var kept []inspect.Problem
+	var kept []verify.Problem
 	for _, p := range verdict.Problems {
 		if permits.take(p) {
 			c.terminal.note("multiarch: %s: allowed: %s", image, p)
@@ -111,7 +112,7 @@ func newPermits(c *config.Config, image string) permits {
 }
 
 // take tells whether a problem is allowed.
-func (p permits) take(problem inspect.Problem) bool {
+func (p permits) take(problem verify.Problem) bool {
 	allowed := p.image.Allow
 	if platform, err := arch.Parse(problem.Child); err == nil {
 		allowed = p.image.On(platform).Allow
@@ -139,14 +140,14 @@ func (p permits) unused() []finding.Kind {
 }
 
 // grouped puts what is the same on several platforms together.
-func grouped(problems []inspect.Problem) [][]inspect.Problem {
-	var groups [][]inspect.Problem
+func grouped(problems []verify.Problem) [][]verify.Problem {
+	var groups [][]verify.Problem
 	for _, p := range problems {
-		n := slices.IndexFunc(groups, func(g []inspect.Problem) bool {
+		n := slices.IndexFunc(groups, func(g []verify.Problem) bool {
 			return g[0].Kind == p.Kind && g[0].File == p.File && g[0].Text == p.Text
 		})
 		if n < 0 {
-			groups = append(groups, []inspect.Problem{p})
+			groups = append(groups, []verify.Problem{p})
 			continue
 		}
 		groups[n] = append(groups[n], p)
@@ -155,7 +156,7 @@ func grouped(problems []inspect.Problem) [][]inspect.Problem {
 }
 
 // errorOf describes a problem that is the same on several platforms.
-func (c *checks) errorOf(image string, group []inspect.Problem) error {
+func (c *checks) errorOf(image string, group []verify.Problem) error {
 	first := group[0]
 	text := first.String()
 	if len(group) > 1 {

@@ -13,8 +13,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
+	"github.com/multiarch-build/multiarch/tools/oci/source"
 )
 
 // foreignLayout writes OCI layouts as other tools do.
@@ -135,7 +135,7 @@ func sameRaw(ts *testscript.TestScript, neg bool, args []string) {
 		if dir, ok := strings.CutPrefix(ref, "oci:"); ok {
 			ref = "oci:" + ts.MkAbs(dir)
 		}
-		s, err := inspect.Open(context.Background(), registry.Client{}, ref)
+		s, err := source.Open(context.Background(), registry.Client{}, ref)
 		ts.Check(err)
 		raw[i], err = s.Index.RawManifest()
 		ts.Check(err)

@@ -14,11 +14,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiarch-build/multiarch/tools/build"
-	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/oci/content"
 	"github.com/multiarch-build/multiarch/tools/oci/join"
 	"github.com/multiarch-build/multiarch/tools/oci/layout"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
+	"github.com/multiarch-build/multiarch/tools/oci/source"
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 )
 
@@ -80,7 +80,7 @@ func (c *indexChange) change() error {
 		}
 		j, err := c.merge(onto, attempt > 1)
 		var listed *join.MissingError // of a source
-		if c.request.target.dir != "" && inspect.IsMissing(err) && !errors.As(err, &listed) && attempt < mergeAttempts {
+		if c.request.target.dir != "" && source.IsMissing(err) && !errors.As(err, &listed) && attempt < mergeAttempts {
 			continue // another process has replaced it and removed its blob since it was opened
 		}
 		if err != nil {
@@ -143,9 +143,9 @@ type standingIndex struct {
 
 // current opens what TARGET is.
 func (c *indexChange) current() (*standingIndex, error) {
-	s, err := inspect.Open(c.cmd.Context(), c.client, c.request.target.given)
+	s, err := source.Open(c.cmd.Context(), c.client, c.request.target.given)
 	if err != nil {
-		if c.flags.create && (inspect.IsMissing(err) || c.request.target.isNewLayout()) {
+		if c.flags.create && (source.IsMissing(err) || c.request.target.isNewLayout()) {
 			return &standingIndex{}, nil
 		}
 		hint := "--append and --remove change an index that is there; --append --create makes a new one of it"

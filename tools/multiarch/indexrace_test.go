@@ -19,9 +19,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/oci/registry/registrytest"
+	"github.com/multiarch-build/multiarch/tools/oci/source"
 )
 
 // raced are the platforms that processes add at the same time.
@@ -61,7 +61,7 @@ func together(t *testing.T, dir string, commands ...[]string) {
 // platformsOf are those of an index.
 func platformsOf(t *testing.T, ref string) []string {
 	t.Helper()
-	s, err := inspect.Open(t.Context(), registry.Client{}, ref)
+	s, err := source.Open(t.Context(), registry.Client{}, ref)
 	if !assert.NoError(t, err) {
 		return nil
 	}
@@ -133,13 +133,13 @@ func TestParallelReplacements(t *testing.T) {
 		[]string{"--append", "--replace", target, host + "/image:amd64"},
 		[]string{"--append", "--replace", target, host + "/image:riscv64=linux/amd64"},
 		[]string{"--append", "--replace", target, host + "/image:arm64"})
-	s, err := inspect.Open(t.Context(), registry.Client{}, target)
+	s, err := source.Open(t.Context(), registry.Client{}, target)
 	require.NoError(t, err)
 	list, err := s.Index.IndexManifest()
 	require.NoError(t, err)
 	require.Len(t, list.Manifests, 2)
 	digest := func(tag string) v1.Hash {
-		one, err := inspect.Open(t.Context(), registry.Client{}, host+"/image:"+tag)
+		one, err := source.Open(t.Context(), registry.Client{}, host+"/image:"+tag)
 		require.NoError(t, err)
 		return one.Root.Digest
 	}

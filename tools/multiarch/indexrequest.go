@@ -8,9 +8,9 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/oci/join"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
+	"github.com/multiarch-build/multiarch/tools/oci/source"
 )
 
 // request is what index create was asked for.
@@ -27,7 +27,7 @@ type request struct {
 func (a *app) indexRequest(ctx context.Context, f indexFlags, client registry.Client, args []string) (*request, error) {
 	r := &request{tags: f.tags, options: join.Options{
 		Replace: f.replace, Annotations: map[string]string{}, Copy: true, NoAttestations: f.noAttestations, Docker: f.docker,
-		IgnoreMissing: f.ignoreMissing, Missing: inspect.IsMissing,
+		IgnoreMissing: f.ignoreMissing, Missing: source.IsMissing,
 	}}
 	to, sources := "", args
 	if f.spec == "" || len(args) > 0 {

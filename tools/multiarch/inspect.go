@@ -6,31 +6,33 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/multiarch-build/multiarch/tools/inspect"
+	"github.com/multiarch-build/multiarch/tools/examine/diff"
+	"github.com/multiarch-build/multiarch/tools/examine/inspect"
+	"github.com/multiarch-build/multiarch/tools/oci/source"
 )
 
 // open opens what a reference names.
-func (a *app) open(ctx context.Context, insecure bool, ref string) (*inspect.Source, error) {
+func (a *app) open(ctx context.Context, insecure bool, ref string) (*source.Source, error) {
 	ref, err := a.fromProject(ref)
 	if err != nil {
 		return nil, err
 	}
-	source, err := inspect.Open(ctx, a.client(insecure, 0), ref)
-	var away *inspect.UnavailableError
+	opened, err := source.Open(ctx, a.client(insecure, 0), ref)
+	var away *source.UnavailableError
 	if errors.As(err, &away) {
 		return nil, &sourceError{err, a.missingHint(ref)}
 	}
-	return source, err
+	return opened, err
 }
 
 // openAll opens all images that a reference names: those of a layout or an archive if it names none of them.
-func (a *app) openAll(ctx context.Context, insecure bool, ref string) ([]*inspect.Source, error) {
+func (a *app) openAll(ctx context.Context, insecure bool, ref string) ([]*source.Source, error) {
 	ref, err := a.fromProject(ref)
 	if err != nil {
 		return nil, err
 	}
-	sources, err := inspect.OpenAll(ctx, a.client(insecure, 0), ref)
-	var away *inspect.UnavailableError
+	sources, err := source.OpenAll(ctx, a.client(insecure, 0), ref)
+	var away *source.UnavailableError
 	if errors.As(err, &away) {
 		return nil, &sourceError{err, a.missingHint(ref)}
 	}
@@ -58,8 +60,8 @@ With --verbose, print what docker manifest inspect --verbose prints.`,
 			if err != nil {
 				return err
 			}
-			for _, source := range sources {
-				defer source.Close()
+			for _, s := range sources {
+				defer s.Close()
 			}
 			return a.inspect(cmd.Context(), sources, verbose, asJSON)
 		},
@@ -71,21 +73,21 @@ With --verbose, print what docker manifest inspect --verbose prints.`,
 }
 
 // inspect describes images. If there are several, each has its reference above it, or they are an array of JSON.
-func (a *app) inspect(ctx context.Context, sources []*inspect.Source, verbose, asJSON bool) error {
+func (a *app) inspect(ctx context.Context, sources []*source.Source, verbose, asJSON bool) error {
 	if verbose && len(sources) > 1 {
 		return usagef("name one of them: "+sources[0].Name, "--verbose describes one image, and there are %d", len(sources))
 	}
 	var reports []*inspect.Report
-	for _, source := range sources {
+	for _, s := range sources {
 		if verbose {
-			manifests, err := inspect.DockerManifests(ctx, source)
+			manifests, err := inspect.DockerManifests(ctx, s)
 			if err != nil {
 				return err
 			}
 			_, err = a.terminal.out.Write(manifests)
 			return err
 		}
-		report, err := inspect.NewReport(ctx, source)
+		report, err := inspect.NewReport(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -123,16 +125,16 @@ func (a *app) diffCommand() *cobra.Command {
 		Long:  `Print what differs between two references: platforms, config, files, layers. Exits with 4 where anything does.`,
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var sources [2]*inspect.Source
+			var sources [2]*source.Source
 			for i, ref := range args {
-				source, err := a.open(cmd.Context(), insecure, ref)
+				opened, err := a.open(cmd.Context(), insecure, ref)
 				if err != nil {
 					return err
 				}
-				defer source.Close()
-				sources[i] = source
+				defer opened.Close()
+				sources[i] = opened
 			}
-			difference, err := inspect.Diff(cmd.Context(), sources[0], sources[1])
+			difference, err := diff.Compare(cmd.Context(), sources[0], sources[1])
 			if err != nil {
 				return err
 			}

@@ -13,9 +13,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/oci/join"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
+	"github.com/multiarch-build/multiarch/tools/oci/source"
 )
 
 // existing is an image or index to be joined, in any form that inspect opens.
@@ -50,7 +50,7 @@ func (e *sourceError) Hint() string {
 
 // joinExisting opens existing images and joins them.
 func joinExisting(ctx context.Context, client registry.Client, wanted []existing, o join.Options) (*joined, error) {
-	o.Missing = inspect.IsMissing
+	o.Missing = source.IsMissing
 	sources, err := openExisting(ctx, client, wanted, o)
 	if err != nil {
 		return nil, err
@@ -62,20 +62,20 @@ func joinExisting(ctx context.Context, client registry.Client, wanted []existing
 type existingSources struct {
 	client registry.Client
 	wanted []existing
-	opened []*inspect.Source
+	opened []*source.Source
 	notes  []string
 }
 
 // openExisting opens existing images. Everything that cannot be opened is in the error. Archives stay open for as long as
 // they may be read: until this process ends.
 func openExisting(ctx context.Context, client registry.Client, wanted []existing, o join.Options) (*existingSources, error) {
-	opened := make([]*inspect.Source, len(wanted))
+	opened := make([]*source.Source, len(wanted))
 	failed := make([]error, len(wanted))
 	var group errgroup.Group
 	group.SetLimit(max(client.Jobs, 8))
 	for i, w := range wanted {
 		group.Go(func() (err error) {
-			if opened[i], err = inspect.Open(ctx, client, cmp.Or(w.opened, w.reference)); err != nil {
+			if opened[i], err = source.Open(ctx, client, cmp.Or(w.opened, w.reference)); err != nil {
 				failed[i] = &sourceError{err, "check the name, the tag and the login"}
 			}
 			return nil
@@ -89,7 +89,7 @@ func openExisting(ctx context.Context, client registry.Client, wanted []existing
 		case err == nil:
 			all.wanted, all.opened = append(all.wanted, w), append(all.opened, opened[i])
 			all.notes = append(all.notes, fmt.Sprintf("%s is %s", w.reference, opened[i].Root.Digest))
-		case o.IgnoreMissing && inspect.IsMissing(err):
+		case o.IgnoreMissing && source.IsMissing(err):
 			all.notes = append(all.notes, fmt.Sprintf("left out %s, which does not exist: %v", w.reference, err))
 		default:
 			wrong = append(wrong, err)

@@ -12,9 +12,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/spf13/cobra"
 
-	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 	"github.com/multiarch-build/multiarch/tools/oci/content"
+	"github.com/multiarch-build/multiarch/tools/oci/source"
 	"github.com/multiarch-build/multiarch/tools/publish/load"
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
@@ -89,7 +89,7 @@ func (a *app) loadArchive(cmd *cobra.Command, loader load.Loader, input string) 
 		return err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	stored, err := inspect.OpenStored(cmd.Context(), file)
+	stored, err := source.OpenStored(cmd.Context(), file)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func readStream(ctx context.Context, file string) ([]byte, error) {
 }
 
 // indexOf is a source's index, or one of its image alone.
-func indexOf(s *inspect.Source) (v1.ImageIndex, error) {
+func indexOf(s *source.Source) (v1.ImageIndex, error) {
 	if s.Index != nil {
 		return s.Index, nil
 	}

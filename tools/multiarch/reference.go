@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/multiarch-build/multiarch/tools/inspect"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
+	"github.com/multiarch-build/multiarch/tools/oci/source"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
@@ -20,7 +20,7 @@ const layoutDir = "dist"
 
 // maybeImage reports whether a reference can be the name of an image in multiarch.yaml: it is a single word.
 func maybeImage(ref string) bool {
-	return ref != "" && !strings.ContainsAny(ref, `:/\@`) && !inspect.IsArchive(ref)
+	return ref != "" && !strings.ContainsAny(ref, `:/\@`) && !source.IsArchive(ref)
 }
 
 // projectImage returns the configuration file and the top of the tree if ref is the name of an image there, else "".
@@ -68,7 +68,7 @@ func (a *app) fromProject(ref string) (string, error) {
 	}
 	dir := filepath.Join(top, layoutDir)
 	built := "oci:" + dir + ":" + ref
-	if !inspect.InLayout(dir, ref) {
+	if !source.InLayout(dir, ref) {
 		return "", &sourceError{
 			fmt.Errorf("%s is an image of %s, and %s does not hold it", ref, file, dir),
 			fmt.Sprintf("build it with: multiarch build %s; for the image in Docker Hub, write %s", ref, registry.HubName(ref)),

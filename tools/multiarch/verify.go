@@ -7,7 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/multiarch-build/multiarch/tools/inspect"
+	"github.com/multiarch-build/multiarch/tools/examine/verify"
+	"github.com/multiarch-build/multiarch/tools/oci/source"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 	"github.com/multiarch-build/multiarch/tools/spec/finding"
 )
@@ -48,8 +49,8 @@ A problem has one of these kinds, unless it is damage; --allow, and allow: in mu
 			if err != nil {
 				return err
 			}
-			for _, source := range sources {
-				defer source.Close()
+			for _, s := range sources {
+				defer s.Close()
 			}
 			var kinds []finding.Kind
 			for _, name := range allow {
@@ -68,22 +69,22 @@ A problem has one of these kinds, unless it is damage; --allow, and allow: in mu
 // namedVerdict is the verdict on one of several images.
 type namedVerdict struct {
 	Name string `json:"name"`
-	*inspect.Verdict
+	*verify.Verdict
 }
 
 // verify verifies images and prints what is wrong with any of them.
-func (a *app) verify(ctx context.Context, sources []*inspect.Source, allow []finding.Kind, asJSON bool) error {
+func (a *app) verify(ctx context.Context, sources []*source.Source, allow []finding.Kind, asJSON bool) error {
 	var verdicts []namedVerdict
 	problems := 0
-	for _, source := range sources {
-		verdict, err := inspect.Verify(ctx, source)
+	for _, s := range sources {
+		verdict, err := verify.Source(ctx, s)
 		if err != nil {
 			return err
 		}
 		verdict.Allow(allow...)
-		a.permit(source.Name, verdict)
+		a.permit(s.Name, verdict)
 		problems += len(verdict.Problems)
-		verdicts = append(verdicts, namedVerdict{source.Name, verdict})
+		verdicts = append(verdicts, namedVerdict{s.Name, verdict})
 	}
 	for _, v := range verdicts {
 		prefix := ""
@@ -120,7 +121,7 @@ func (a *app) verify(ctx context.Context, sources []*inspect.Source, allow []fin
 }
 
 // permit makes notes of the problems that multiarch.yaml allows an image of the project's own layout.
-func (a *app) permit(name string, verdict *inspect.Verdict) {
+func (a *app) permit(name string, verdict *verify.Verdict) {
 	dir, image, named := strings.Cut(strings.TrimPrefix(name, "oci:"), ":")
 	file, err := a.find()
 	if !named || !strings.HasPrefix(name, "oci:") || err != nil || !samePath(dir, filepath.Join(config.Top(file), layoutDir)) {
@@ -131,7 +132,7 @@ func (a *app) permit(name string, verdict *inspect.Verdict) {
 		return // nothing is allowed by a file that cannot be read
 	}
 	permits := newPermits(c, image)
-	kept := []inspect.Problem{}
+	kept := []verify.Problem{}
 	for _, p := range verdict.Problems {
 		if permits.take(p) {
 			verdict.Notes = append(verdict.Notes, p)

@@ -15,7 +15,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multiarch-build/multiarch/tools/inspect"
+	"github.com/multiarch-build/multiarch/tools/examine/verify"
+	"github.com/multiarch-build/multiarch/tools/oci/source"
 	"github.com/multiarch-build/multiarch/tools/spec/finding"
 )
 
@@ -144,16 +145,16 @@ func (f *blobFiles) add(descriptor, manifest, config string, layers, blobs []str
 }
 
 // verify reads all bytes of the image.
-func (r *request) verify(ctx context.Context) (*inspect.Verdict, error) {
+func (r *request) verify(ctx context.Context) (*verify.Verdict, error) {
 	var d v1.Descriptor
 	if err := readJSON(r.descriptor, &d); err != nil {
 		return nil, err
 	}
-	source, err := inspect.OpenBlobs(r.files, d, r.image)
+	opened, err := source.OpenBlobs(r.files, d, r.image)
 	if err != nil {
 		return nil, err
 	}
-	return inspect.Verify(ctx, source)
+	return verify.Source(ctx, opened)
 }
 
 func readJSON(file string, into any) error {

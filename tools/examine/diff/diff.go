@@ -1,0 +1,271 @@
+// Package diff compares two images or image indexes and explains why their digests differ: platforms, manifests,
+// configs, layers and files. It reads only what differs.
+package diff
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/internal/memo"
+	"github.com/multiarch-build/multiarch/tools/oci/source"
+)
+
+// parallelReads is how many children are examined at a time. It bounds memory and open connections.
+const parallelReads = 3
+
+// Diff finds out what differs between two images or indexes. Where their digests are the same nothing is read; where
+// those of a platform are the same nothing of it is. Layers are read only if their content (diffID) differs.
+func Compare(ctx context.Context, a, b *source.Source) (*Result, error) {
+	d := &Result{
+		A: Side{a.Name, a.Root.MediaType, a.Root.Digest},
+		B: Side{b.Name, b.Root.MediaType, b.Root.Digest},
+	}
+	if d.Empty() {
+		return d, nil
+	}
+	if err := d.find(ctx, a, b); err != nil {
+		return nil, fmt.Errorf("comparing %s with %s: %w", a.Name, b.Name, err)
+	}
+	return d, nil
+}
+
+func (d *Result) find(ctx context.Context, a, b *source.Source) error {
+	left, err := namedParts(a)
+	if err != nil {
+		return fmt.Errorf("%s: %w", a.Name, err)
+	}
+	right, err := namedParts(b)
+	if err != nil {
+		return fmt.Errorf("%s: %w", b.Name, err)
+	}
+	if a.Image != nil && b.Image != nil && left[0].name != right[0].name {
+		// Two images are compared whatever they are for.
+		left[0].name += " and " + right[0].name
+		right[0].name = left[0].name
+	}
+	var pairs [][2]namedPart
+	for _, l := range left {
+		if i := slices.IndexFunc(right, func(r namedPart) bool { return r.name == l.name }); i >= 0 {
+			pairs = append(pairs, [2]namedPart{l, right[i]})
+		} else {
+			d.OnlyA = append(d.OnlyA, l.name)
+		}
+	}
+	for _, r := range right {
+		if !slices.ContainsFunc(left, func(l namedPart) bool { return r.name == l.name }) {
+			d.OnlyB = append(d.OnlyB, r.name)
+		}
+	}
+	children := make([]ChildDifference, len(pairs))
+	c := comparison{a: a, b: b}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelReads)
+	for i, p := range pairs {
+		group.Go(func() (err error) {
+			if children[i], err = c.child(ctx, p[0], p[1]); err != nil {
+				return fmt.Errorf("%s: %w", p[0].name, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, child := range children {
+		if child.A != child.B || len(child.Descriptor) > 0 {
+			d.Children = append(d.Children, child)
+		}
+	}
+	return d.root(a, b, left, right)
+}
+
+// namedPart is an entry with a name that pairs it with one of the other side.
+type namedPart struct {
+	source.Child
+	name string
+}
+
+// named gives each entry its name: the platform, with what else a client chooses by, and a number where that is not
+// enough.
+func namedParts(s *source.Source) ([]namedPart, error) {
+	all, err := s.Children()
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]int{}
+	var parts []namedPart
+	for i, l := range all {
+		name := source.Label(all, i)
+		switch {
+		case l.AttestationOf != "":
+			if name == "attestation of "+l.AttestationOf {
+				name = "attestation"
+			}
+		case l.Descriptor.Platform != nil && l.Descriptor.Platform.OSVersion != "":
+			name += " " + l.Descriptor.Platform.OSVersion
+		case l.Descriptor.Platform == nil && l.Descriptor.MediaType.IsImage():
+			if name, err = configPlatform(l); err != nil {
+				return nil, err
+			}
+		case l.Descriptor.Platform == nil:
+			name = string(l.Descriptor.MediaType)
+		}
+		if seen[name]++; seen[name] > 1 {
+			name = fmt.Sprintf("%s (%d)", name, seen[name])
+		}
+		parts = append(parts, namedPart{l, name})
+	}
+	return parts, nil
+}
+
+// configPlatform is the name of an image whose descriptor does not say its platform.
+func configPlatform(l source.Child) (string, error) {
+	o, err := l.ReadIntact()
+	if err != nil {
+		return "", err
+	}
+	if !o.Parsed.Config.MediaType.IsConfig() {
+		return string(o.Parsed.Config.MediaType), nil
+	}
+	_, config, err := o.ReadConfig()
+	if err != nil {
+		return "", err
+	}
+	if config.OS == "" && config.Architecture == "" {
+		return "image", nil
+	}
+	return arch.Canonical(config.OS, config.Architecture, config.Variant).String(), nil
+}
+
+// root compares the indexes themselves.
+func (d *Result) root(a, b *source.Source, left, right []namedPart) error {
+	if a.Index == nil || b.Index == nil {
+		if a.Root.MediaType != b.Root.MediaType {
+			d.Index = append(d.Index, Change{"mediaType", quote(a.Root.MediaType), quote(b.Root.MediaType)})
+		}
+		return nil
+	}
+	x, err := a.Index.RawManifest()
+	if err != nil {
+		return fmt.Errorf("%s: reading the index: %w", a.Name, err)
+	}
+	y, err := b.Index.RawManifest()
+	if err != nil {
+		return fmt.Errorf("%s: reading the index: %w", b.Name, err)
+	}
+	d.Index, err = compare(x, y, "manifests")
+	if err != nil {
+		return err
+	}
+	if len(d.OnlyA) == 0 && len(d.OnlyB) == 0 &&
+		!slices.EqualFunc(left, right, func(l, r namedPart) bool { return l.name == r.name }) {
+		d.Notes = append(d.Notes, "the children are in another order")
+	}
+	if len(d.Index)+len(d.Notes)+len(d.OnlyA)+len(d.OnlyB)+len(d.Children) == 0 {
+		d.Notes = append(d.Notes, "the indexes say the same and are written differently")
+	}
+	return nil
+}
+
+// comparison is a Diff under way.
+type comparison struct {
+	a, b *source.Source
+	// layers has what is known about pairs of layers, which the children of an index often share.
+	layers memo.Map[[2]v1.Hash, fileDifferences]
+}
+
+// child compares two entries. Entries that are no images differ in their digest and no more.
+func (c *comparison) child(ctx context.Context, a, b namedPart) (ChildDifference, error) {
+	d := ChildDifference{Child: a.name, A: a.Descriptor.Digest, B: b.Descriptor.Digest}
+	if err := ctx.Err(); err != nil {
+		return d, err
+	}
+	var err error
+	if c.a.Index != nil && c.b.Index != nil {
+		if d.Descriptor, err = compareDescriptors(a.Descriptor, b.Descriptor); err != nil {
+			return d, err
+		}
+	}
+	if d.A == d.B || !a.Descriptor.MediaType.IsImage() || !b.Descriptor.MediaType.IsImage() {
+		return d, nil
+	}
+	x, err := a.ReadIntact()
+	if err != nil {
+		return d, fmt.Errorf("%s: %w", c.a.Name, err)
+	}
+	y, err := b.ReadIntact()
+	if err != nil {
+		return d, fmt.Errorf("%s: %w", c.b.Name, err)
+	}
+	if d.Manifest, err = compare(x.Raw, y.Raw, "config", "layers"); err != nil {
+		return d, err
+	}
+	more, err := compareDescriptors(x.Parsed.Config, y.Parsed.Config)
+	if err != nil {
+		return d, err
+	}
+	for _, m := range more {
+		m.Field = "config." + m.Field
+		d.Manifest = append(d.Manifest, m)
+	}
+	if err := c.configs(ctx, &d, x, y); err != nil {
+		return d, err
+	}
+	if len(d.Manifest)+len(d.Config)+len(d.Layers)+len(d.Notes) == 0 {
+		d.Notes = append(d.Notes, "the manifests say the same and are written differently")
+	}
+	return d, nil
+}
+
+// configs compares the configs and, by what they say, the layers.
+func (c *comparison) configs(ctx context.Context, d *ChildDifference, x, y *source.Manifest) error {
+	left, err := newSide(x)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.a.Name, err)
+	}
+	right, err := newSide(y)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.b.Name, err)
+	}
+	if !bytes.Equal(left.config, right.config) {
+		if d.Config, err = compare(left.config, right.config, "rootfs.diff_ids"); err != nil {
+			return fmt.Errorf("comparing the configs: %w", err)
+		}
+	}
+	if err := c.compareLayers(ctx, d, left, right); err != nil {
+		return err
+	}
+	if !bytes.Equal(left.config, right.config) && len(d.Config)+len(d.Layers) == 0 {
+		d.Notes = append(d.Notes, "the configs say the same and are written differently")
+	}
+	return nil
+}
+
+// side is one side of a child.
+type side struct {
+	*source.Manifest
+	config []byte
+	layers []LayerSide
+}
+
+func newSide(o *source.Manifest) (*side, error) {
+	raw, parsed, err := o.ReadConfig()
+	if err != nil && raw == nil {
+		return nil, err
+	}
+	one := &side{Manifest: o, config: raw}
+	for i, l := range o.Parsed.Layers {
+		layer := LayerSide{Layer: i + 1, MediaType: l.MediaType, Digest: l.Digest, Size: l.Size}
+		if parsed != nil && len(parsed.RootFS.DiffIDs) == len(o.Parsed.Layers) {
+			layer.DiffID = parsed.RootFS.DiffIDs[i]
+		}
+		one.layers = append(one.layers, layer)
+	}
+	return one, nil
+}

@@ -1,0 +1,197 @@
+package diff
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multiarch-build/multiarch/tools/oci/blob"
+)
+
+// fileDifferences are the files in which two layers differ.
+type fileDifferences struct {
+	list []FileDifference
+	note string
+}
+
+// fileList is what a layer holds, as far as its diffID depends on it.
+type fileList struct {
+	files map[string]file
+	// order is a hash of the names in the order they have in the tar.
+	order hash.Hash
+	room  int
+}
+
+type file struct {
+	kind      byte
+	mode      int64
+	uid, gid  int
+	user      string // user:group by name
+	size      int64
+	content   [sha256.Size]byte
+	mtime     time.Time
+	link      string
+	device    string
+	extension string
+}
+
+func listFiles(ctx context.Context, img v1.Image, digest v1.Hash) (*fileList, error) {
+	layer, err := img.LayerByDigest(digest)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := layer.Compressed()
+	if err != nil {
+		return nil, err
+	}
+	defer stored.Close()
+	l := &fileList{files: map[string]file{}, order: sha256.New(), room: filesLimit}
+	m, err := blob.Measure(ctx, stored, digest, l.visit)
+	if err != nil {
+		return nil, err
+	}
+	if m.Digest != digest {
+		return nil, fmt.Errorf("its bytes have the digest %s", m.Digest)
+	}
+	if m.DecompressError != nil {
+		return nil, fmt.Errorf("decompressing it: %w", m.DecompressError)
+	}
+	return l, m.TarError
+}
+
+// filesLimit is how much memory, in bytes and roughly, the list of a layer's files may take.
+const filesLimit = 96 << 20
+
+var errTooManyFiles = errors.New("it has too many files to compare")
+
+// fileCost is what a file takes in the list besides its strings, in bytes.
+const fileCost = 250
+
+func (l *fileList) visit(h *tar.Header, content io.Reader) error {
+	if h.Typeflag == tar.TypeXGlobalHeader {
+		return nil
+	}
+	name := path.Clean("/" + h.Name)
+	f := file{
+		kind: h.Typeflag, mode: h.Mode, uid: h.Uid, gid: h.Gid, size: h.Size, mtime: h.ModTime.UTC(), link: h.Linkname,
+		extension: extensions(h),
+	}
+	if h.Uname != "" || h.Gname != "" {
+		f.user = h.Uname + ":" + h.Gname
+	}
+	if h.Typeflag == tar.TypeChar || h.Typeflag == tar.TypeBlock {
+		f.device = fmt.Sprintf("%d:%d", h.Devmajor, h.Devminor)
+	}
+	l.room -= fileCost + len(name) + len(f.link) + len(f.user) + len(f.extension)
+	if l.room < 0 {
+		return errTooManyFiles
+	}
+	if h.Typeflag == tar.TypeReg && !blob.IsSparse(h) {
+		hasher := sha256.New()
+		if _, err := io.Copy(hasher, content); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		hasher.Sum(f.content[:0])
+	}
+	l.files[name] = f
+	fmt.Fprintf(l.order, "%q\n", h.Name)
+	return nil
+}
+
+// extensions are the extended attributes and whatever else only PAX headers can say.
+func extensions(h *tar.Header) string {
+	var all []string
+	for key, value := range h.PAXRecords {
+		switch key {
+		case "path", "linkpath", "size", "uid", "gid", "uname", "gname", "mtime":
+		default:
+			all = append(all, fmt.Sprintf("%s=%s", key, value))
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
+}
+
+// compare finds the files that differ. Where there are none, its note says why the layers do.
+func (l *fileList) compare(other *fileList) fileDifferences {
+	var d fileDifferences
+	names := map[string]bool{}
+	for name := range l.files {
+		names[name] = true
+	}
+	for name := range other.files {
+		names[name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		x, inA := l.files[name]
+		y, inB := other.files[name]
+		switch {
+		case !inB:
+			d.list = append(d.list, FileDifference{Path: name, Kind: Removed})
+		case !inA:
+			d.list = append(d.list, FileDifference{Path: name, Kind: Added})
+		default:
+			if fields := x.compare(y); len(fields) > 0 {
+				d.list = append(d.list, FileDifference{name, Changed, fields})
+			}
+		}
+	}
+	switch {
+	case len(d.list) > 0:
+	case string(l.order.Sum(nil)) != string(other.order.Sum(nil)):
+		d.note = "the files are the same, and stand in another order or under names that are written differently"
+	default:
+		d.note = "the files are the same, and the tar archive is written differently"
+	}
+	return d
+}
+
+func (f file) compare(g file) []Change {
+	var changes []Change
+	field := func(name, a, b string) {
+		if a != b {
+			changes = append(changes, Change{name, a, b})
+		}
+	}
+	field("type", kindName(f.kind), kindName(g.kind))
+	field("size", fmt.Sprint(f.size), fmt.Sprint(g.size))
+	field("mode", fmt.Sprintf("%04o", f.mode), fmt.Sprintf("%04o", g.mode))
+	field("owner", fmt.Sprintf("%d:%d", f.uid, f.gid), fmt.Sprintf("%d:%d", g.uid, g.gid))
+	field("owner name", f.user, g.user)
+	field("content", f.digest(), g.digest())
+	field("mtime", f.mtime.Format(time.RFC3339Nano), g.mtime.Format(time.RFC3339Nano))
+	field("link", f.link, g.link)
+	field("device", f.device, g.device)
+	field("extended", f.extension, g.extension)
+	return changes
+}
+
+func (f file) digest() string {
+	if f.content == [sha256.Size]byte{} {
+		return ""
+	}
+	return "sha256:" + hex.EncodeToString(f.content[:])
+}
+
+func kindName(flag byte) string {
+	names := map[byte]string{
+		tar.TypeReg: "file", tar.TypeDir: "directory", tar.TypeSymlink: "symbolic link", tar.TypeLink: "hard link",
+		tar.TypeChar: "character device", tar.TypeBlock: "block device", tar.TypeFifo: "pipe",
+	}
+	if name, ok := names[flag]; ok {
+		return name
+	}
+	return fmt.Sprintf("tar type %q", flag)
+}

@@ -1,0 +1,120 @@
+package diff
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// compare finds the fields in which two JSON documents differ, sorted by name: of objects those within them
+// (config.User), of lists of objects those of each (history[2].comment), of the list of environment variables each
+// variable (config.Env[PATH]). Fields called as in without, and all within them, are left out.
+func compare(a, b []byte, without ...string) ([]Change, error) {
+	x, err := flatten(a, without)
+	if err != nil {
+		return nil, err
+	}
+	y, err := flatten(b, without)
+	if err != nil {
+		return nil, err
+	}
+	names := maps.Clone(x)
+	maps.Copy(names, y)
+	var changes []Change
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if x[name] != y[name] {
+			changes = append(changes, Change{name, x[name], y[name]})
+		}
+	}
+	return changes, nil
+}
+
+// compareDescriptors compares what descriptors say beside digest and size.
+func compareDescriptors(a, b v1.Descriptor) ([]Change, error) {
+	x, err := json.Marshal(a)
+	if err != nil {
+		return nil, err
+	}
+	y, err := json.Marshal(b)
+	if err != nil {
+		return nil, err
+	}
+	return compare(x, y, "digest", "size")
+}
+
+func flatten(raw []byte, without []string) (map[string]string, error) {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	var document any
+	if err := decoder.Decode(&document); err != nil {
+		return nil, err
+	}
+	f := fields{found: map[string]string{}, without: without}
+	f.add("", document)
+	return f.found, nil
+}
+
+type fields struct {
+	found   map[string]string
+	without []string
+}
+
+func (f *fields) add(name string, value any) {
+	if slices.Contains(f.without, name) {
+		return
+	}
+	switch v := value.(type) {
+	case map[string]any:
+		for key, inner := range v {
+			if name == "" {
+				f.add(key, inner)
+			} else {
+				f.add(name+"."+key, inner)
+			}
+		}
+		if len(v) > 0 {
+			return
+		}
+	case []any:
+		if name == "config.Env" && f.addVariables(v) {
+			return
+		}
+		if slices.ContainsFunc(v, func(e any) bool { _, ok := e.(map[string]any); return ok }) {
+			for i, inner := range v {
+				f.add(fmt.Sprintf("%s[%d]", name, i), inner)
+			}
+			return
+		}
+	}
+	f.found[name] = quote(value)
+}
+
+// addVariables adds an environment, unless something in it is no variable.
+func (f *fields) addVariables(list []any) bool {
+	for _, e := range list {
+		if s, ok := e.(string); !ok || !strings.Contains(s, "=") {
+			return false
+		}
+	}
+	for _, e := range list {
+		name, value, _ := strings.Cut(e.(string), "=")
+		f.found["config.Env["+name+"]"] = quote(value)
+	}
+	return true
+}
+
+// quote is a value as JSON, the way people would write it.
+func quote(v any) string {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return fmt.Sprint(v)
+	}
+	return strings.TrimSuffix(out.String(), "\n")
+}

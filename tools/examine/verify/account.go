@@ -1,0 +1,80 @@
+package verify
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/multiarch-build/multiarch/tools/spec/finding"
+)
+
+// The files in which runtimes look up names of users and groups.
+const (
+	passwdFile = "/etc/passwd"
+	groupFile  = "/etc/group"
+)
+
+// user checks that a runtime finds the user and the group of the config. Image spec, "Image JSON Field Descriptions".
+func (p *programs) user(user string) {
+	if user == "" || p.root.windows {
+		return
+	}
+	name, group, _ := strings.Cut(user, ":")
+	p.account(name, passwdFile, "user")
+	if group != "" {
+		p.account(group, groupFile, "group")
+	}
+}
+
+// account checks that a name is in a file. Numbers need no entry.
+func (p *programs) account(name, file, what string) {
+	if numeric(name) {
+		return
+	}
+	at := p.root.resolve(file)
+	switch {
+	case p.root.exhausted(), !at.found && p.root.partial:
+	case name == "":
+		p.problem(finding.UnknownUser, place{}, "the config has an empty %s name", what)
+	case !at.found || at.kind != regular:
+		p.problem(finding.UnknownUser, place{}, "the %s %s cannot be looked up: the image has no %s", what, name, file)
+	case at.text == nil:
+		p.problem(finding.NotExamined, place{}, "the %s %s is not looked up: %s is a link, or too long", what, name, file)
+	case !slices.ContainsFunc(strings.Split(*at.text, "\n"), func(line string) bool {
+		first, _, entry := strings.Cut(line, ":")
+		return entry && strings.TrimSpace(first) == name
+	}):
+		p.problem(finding.UnknownUser, place{}, "the %s %s is not in %s", what, name, file)
+	}
+}
+
+// numericUser tells whether a runtime needs no file of the image to know who a user is.
+func numericUser(user string) bool {
+	name, group, both := strings.Cut(user, ":")
+	return user == "" || numeric(name) && (!both || numeric(group))
+}
+
+func numeric(id string) bool {
+	_, err := strconv.ParseUint(id, 10, 32)
+	return err == nil
+}
+
+// workdir checks that the working directory exists.
+func (p *programs) workdir(dir string) {
+	if dir == "" || p.root.windows {
+		return
+	}
+	if !path.IsAbs(dir) {
+		p.problem(finding.MissingWorkdir, place{}, "the working directory %s is not an absolute path", dir)
+		return
+	}
+	switch at := p.root.resolve(dir); {
+	case p.root.exhausted():
+	case at.found && at.kind == directory:
+	case at.found:
+		p.problem(finding.MissingWorkdir, place{}, "the working directory %s is not a directory", dir)
+	case !p.root.partial:
+		p.problem(finding.MissingWorkdir, place{}, "the working directory %s does not exist", dir)
+	}
+}

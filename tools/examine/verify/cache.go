@@ -1,0 +1,83 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multiarch-build/multiarch/tools/internal/memo"
+	"github.com/multiarch-build/multiarch/tools/oci/source"
+)
+
+// layerCache reads every layer once, however many children have it, and forgets it with the last of them.
+type layerCache struct {
+	source *source.Source
+	checks Checks
+	mu     sync.Mutex
+	// users counts the children that a layer is still needed for.
+	users  map[v1.Hash]int
+	layers memo.Map[v1.Hash, *contents]
+}
+
+func newLayerCache(s *source.Source, children []*childState, with Checks) *layerCache {
+	c := &layerCache{source: s, checks: with, users: map[v1.Hash]int{}}
+	for _, child := range children {
+		for h := range child.digests() {
+			c.users[h]++
+		}
+	}
+	return c
+}
+
+// digests are those of the child's layers.
+func (c *childState) digests() map[v1.Hash]bool {
+	own := map[v1.Hash]bool{}
+	if c.opened != nil {
+		for _, d := range c.opened.Parsed.Layers {
+			own[d.Digest] = true
+		}
+	}
+	return own
+}
+
+// get reads a layer of img, or waits until somebody else has.
+func (c *layerCache) get(ctx context.Context, img v1.Image, d v1.Descriptor) (*contents, error) {
+	content, err := c.layers.Get(d.Digest, func() (*contents, error) {
+		if known, ok := c.recall(d); ok {
+			return known, nil
+		}
+		e := &examiner{}
+		defer e.close()
+		content, err := readLayer(ctx, c.source, img, d, e)
+		if err == nil {
+			c.keep(d, content)
+		}
+		return content, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading layer %s: %w", d.Digest, err)
+	}
+	return content, nil
+}
+
+// away tells whether a layer would have to be downloaded to know what it holds.
+func (c *layerCache) away(d v1.Descriptor) bool {
+	if c.checks.Away == nil || !c.checks.Away(d) {
+		return false
+	}
+	_, known := c.recall(d)
+	return !known
+}
+
+// done says that child needs its layers no longer.
+func (c *layerCache) done(child *childState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for h := range child.digests() {
+		if c.users[h]--; c.users[h] == 0 {
+			c.layers.Forget(h)
+		}
+	}
+}

@@ -1,0 +1,249 @@
+package verify
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"io"
+	"path"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multiarch-build/multiarch/tools/oci/blob"
+	"github.com/multiarch-build/multiarch/tools/oci/source"
+)
+
+// contents is what a layer holds, as far as the image's file system and its programs are concerned.
+type contents struct {
+	blob.Measurement
+	// fault is why the blob could not be read, where that is the image's fault. There is nothing else then.
+	fault error
+	// entries has files by their absolute paths: all but those in plain.
+	entries map[string]entry
+	plain   plainFiles
+	// folding has the plain files of a Windows file system by their names in lower case.
+	folding plainFiles
+	// gone has the paths that the layer removes from the layers below it, opaque the directories of which it shows
+	// nothing from below. Image spec, "Whiteouts".
+	gone, opaque map[string]bool
+	// programs are the executable files, libraries the shared libraries that are not executable.
+	programs, libraries []*program
+	room                int
+}
+
+// fileKind is what a file is.
+type fileKind byte
+
+const (
+	directory fileKind = iota + 1
+	regular
+	symlink
+	hardlink // to a file of a lower layer; others are entries like the one they link to
+	special
+)
+
+// entry is a file of a layer.
+type entry struct {
+	kind fileKind
+	// executable is set where the file's mode lets anyone execute it.
+	executable bool
+	// library is set for files that are called as shared libraries are.
+	library bool
+	// implied directories have no entry of their own in the tar.
+	implied bool
+	target  string
+	// program is set for programs and libraries in a format we know.
+	program *program
+	// text is the content of a file that tells a loader where libraries are.
+	text *string
+}
+
+// listLimit is how much memory, in bytes and roughly, the list of a layer's files may take: 700,000 directories, links and
+// programs with names of ordinary length, or 4 million other files. entryCost is what an entry takes besides its name.
+const (
+	listLimit = 96 << 20
+	entryCost = 96
+)
+
+var errCrowded = errors.New("it has more than 4,000,000 files, or 700,000 directories, links and programs")
+
+func newContents() *contents {
+	return &contents{
+		entries: map[string]entry{}, plain: plainFiles{}, folding: plainFiles{}, gone: map[string]bool{},
+		opaque: map[string]bool{}, room: listLimit,
+	}
+}
+
+// readLayer reads a layer. Without an examiner only its bytes are measured. An error means that the
+// layer could not be got hold of, and that this is not the image's fault.
+func readLayer(ctx context.Context, s *source.Source, img v1.Image, d v1.Descriptor, e *examiner) (*contents, error) {
+	c := newContents()
+	err := func() error {
+		layer, err := img.LayerByDigest(d.Digest)
+		if err != nil {
+			return err
+		}
+		stored, err := layer.Compressed()
+		if err != nil {
+			return err
+		}
+		defer stored.Close()
+		var visit blob.Visitor
+		if e != nil {
+			visit = func(h *tar.Header, content io.Reader) error { return c.visit(h, content, e) }
+		}
+		c.Measurement, err = blob.Measure(ctx, stored, d.Digest, visit)
+		return err
+	}()
+	if err != nil {
+		if !s.IsDefect(ctx, err) {
+			return nil, err
+		}
+		return &contents{fault: err}, nil
+	}
+	if e != nil && e.failed != nil {
+		return nil, e.failed
+	}
+	return c, nil
+}
+
+// The names of whiteouts: image spec, "Whiteouts".
+const (
+	whiteoutPrefix = ".wh."
+	opaqueName     = ".wh..wh..opq"
+)
+
+// visit takes note of a file.
+func (c *contents) visit(h *tar.Header, content io.Reader, e *examiner) error {
+	name := path.Clean("/" + h.Name)
+	dir, base := path.Split(name)
+	dir = path.Clean(dir)
+	switch {
+	case base == opaqueName:
+		c.opaque[dir] = true
+		return c.pay(dir)
+	case strings.HasPrefix(base, whiteoutPrefix+whiteoutPrefix):
+		return nil // what AUFS kept for itself
+	case strings.HasPrefix(base, whiteoutPrefix):
+		if hidden := strings.TrimPrefix(base, whiteoutPrefix); hidden != "" && hidden != "." && hidden != ".." {
+			c.gone[path.Join(dir, hidden)] = true
+		}
+		return c.pay(name)
+	}
+	made := entry{executable: h.Mode&0o111 != 0}
+	switch h.Typeflag {
+	case tar.TypeDir:
+		made.kind = directory
+	case tar.TypeReg, tar.TypeGNUSparse:
+		made.kind, made.library = regular, libraryName(name)
+		if err := c.regular(&made, name, h, content, e); err != nil {
+			return err
+		}
+	case tar.TypeSymlink:
+		made.kind, made.target = symlink, h.Linkname
+	case tar.TypeLink:
+		made.kind, made.target = hardlink, path.Clean("/"+h.Linkname)
+		if to, ok := c.at(made.target); ok && to.kind != directory {
+			made = to
+		}
+	case tar.TypeXGlobalHeader:
+		return nil
+	default:
+		made.kind = special
+	}
+	if err := c.put(name, made); err != nil {
+		return err
+	}
+	for ; dir != "/"; dir = path.Dir(dir) {
+		if _, ok := c.at(dir); ok {
+			break
+		}
+		if err := c.put(dir, entry{kind: directory, implied: true}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put takes note of an entry in place of an earlier one of the same name.
+func (c *contents) put(name string, e entry) error {
+	if e.plain() {
+		delete(c.entries, name)
+		c.plain.add(name, e.executable)
+		if strings.HasPrefix(name, windowsFiles) {
+			c.folding.add(strings.ToLower(name), e.executable)
+		}
+		return c.pay()
+	}
+	c.plain.remove(name)
+	c.folding.remove(strings.ToLower(name))
+	c.entries[name] = e
+	return c.pay(name, e.target)
+}
+
+// at finds an entry by its path.
+func (c *contents) at(name string) (entry, bool) {
+	if e, ok := c.entries[name]; ok {
+		return e, true
+	}
+	if executable, ok := c.plain.find(name); ok {
+		return entry{kind: regular, executable: executable}, true
+	}
+	return entry{}, false
+}
+
+// regular looks into a regular file, if it may be a program or has to do with what programs need.
+func (c *contents) regular(made *entry, name string, h *tar.Header, content io.Reader, e *examiner) error {
+	switch runs := made.executable || windowsProgram(name); {
+	case textFile(name):
+		if h.Size > textLimit || blob.IsSparse(h) {
+			return nil
+		}
+		raw, err := io.ReadAll(content)
+		if err != nil {
+			return err
+		}
+		text := string(raw)
+		made.text = &text
+		return c.pay(text)
+	case runs || libraryName(name):
+		p, err := e.examine(name, h, content, runs)
+		if err != nil || p == nil || !runs && p.script() {
+			return err
+		}
+		if err := c.pay(p.strings()...); err != nil {
+			return err
+		}
+		made.program = p
+		if runs {
+			c.programs = append(c.programs, p)
+		} else {
+			c.libraries = append(c.libraries, p)
+		}
+	}
+	return nil
+}
+
+// pay takes what an entry costs from the room there is: little for a plain file, which keeps no string.
+func (c *contents) pay(strings ...string) error {
+	c.room -= plainCost
+	for _, s := range strings {
+		if s != "" {
+			c.room -= entryCost + len(s)
+		}
+	}
+	if c.room < 0 {
+		return errCrowded
+	}
+	return nil
+}
+
+// windowsProgram tells whether Windows would execute a file of that name; modes mean nothing there.
+func windowsProgram(name string) bool {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".exe", ".com", ".dll":
+		return true
+	}
+	return false
+}

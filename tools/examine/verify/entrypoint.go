@@ -1,0 +1,231 @@
+package verify
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multiarch-build/multiarch/tools/spec/finding"
+)
+
+// defaultPath is where runtimes look for programs if the image does not say.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// entrypoint checks that what a container would start is there and can be executed.
+func (p *programs) entrypoint(config v1.Config) {
+	argv := config.Entrypoint
+	if len(argv) == 0 {
+		argv = config.Cmd
+	}
+	if len(argv) == 0 || argv[0] == "" {
+		p.note(place{}, "has neither an entrypoint nor a command")
+		return
+	}
+	name := argv[0]
+	candidates := p.candidates(name, config)
+	var plain located // found, but not executable
+	for _, candidate := range candidates {
+		found := p.root.resolve(candidate)
+		switch {
+		case !found.found:
+		case found.kind == regular && (found.executable || p.root.windows):
+			p.starts(name, found)
+			p.start(found.program, config)
+			if len(config.Entrypoint) > 0 && len(config.Cmd) > 0 {
+				// Many entrypoints are scripts and supervisors that start the command.
+				p.start(p.executable(config.Cmd[0]), config)
+			}
+			return
+		case !plain.found:
+			plain = found
+		}
+	}
+	at := plain.place
+	at.file = plain.path
+	switch {
+	case p.root.exhausted():
+	case plain.found && plain.kind == regular:
+		p.problem(finding.InvalidEntrypoint, at, "the entrypoint %s is not executable", name)
+	case plain.found:
+		p.problem(finding.InvalidEntrypoint, at, "the entrypoint %s is not a regular file", name)
+	case p.root.partial: // it may be in a layer that was not read
+	case len(candidates) == 0:
+		p.problem(finding.MissingEntrypoint, place{}, "the entrypoint %s cannot be found: PATH is empty%s", name, p.elsewhere(name))
+	case strings.ContainsAny(name, `/\`):
+		p.problem(finding.MissingEntrypoint, place{}, "the entrypoint %s does not exist%s", name, p.elsewhere(name))
+	default:
+		p.problem(finding.MissingEntrypoint, place{}, "the entrypoint %s is in no directory of PATH%s", name, p.elsewhere(name))
+	}
+}
+
+// elsewhere names the programs of the image that are called like the last word of name.
+func (p *programs) elsewhere(name string) string {
+	word := func(file string) string {
+		base := path.Base(strings.ReplaceAll(file, `\`, "/"))
+		if p.root.windows {
+			base = strings.TrimSuffix(strings.ToLower(base), ".exe")
+		}
+		return base
+	}
+	var found []string
+	for _, l := range p.root.layers {
+		for _, e := range l.programs {
+			if word(e.path) != word(name) || slices.Contains(found, e.path) {
+				continue
+			}
+			if seen := p.root.resolve(e.path); seen.found && seen.program == e {
+				found = append(found, e.path)
+			}
+		}
+	}
+	const most = 3
+	switch {
+	case len(found) == 0:
+		return ""
+	case len(found) > most:
+		return fmt.Sprintf("; the image has %s and %d more", strings.Join(found[:most], ", "), len(found)-most)
+	}
+	return "; the image has " + strings.Join(found, ", ")
+}
+
+// start takes note of a program that a container starts, and of what runs it.
+func (p *programs) start(e *program, config v1.Config) {
+	for range 4 { // as many interpreters as Linux accepts of interpreters
+		if e == nil || p.started[e] {
+			return
+		}
+		p.started[e] = true
+		if !e.script() || p.root.windows {
+			return
+		}
+		name := e.interpreter
+		if !path.IsAbs(name) {
+			name = join("/", config.WorkingDir, name)
+		}
+		runner := p.executable(name)
+		if runner != nil && path.Base(name) == env && e.argument != "" {
+			p.started[runner] = true
+			runner = p.executable(e.argument)
+		}
+		e = runner
+	}
+}
+
+// executable finds the program that a name stands for, nil where there is none.
+func (p *programs) executable(name string) *program {
+	found, _ := p.find(name)
+	return found.program
+}
+
+// find finds the executable file that a name stands for.
+func (p *programs) find(name string) (located, bool) {
+	for _, candidate := range p.candidates(name, p.config) {
+		if found := p.root.resolve(candidate); found.found && found.kind == regular && found.executable {
+			return found, true
+		}
+	}
+	return located{}, false
+}
+
+// starts looks at the file that is started.
+func (p *programs) starts(name string, found located) {
+	at := found.place
+	at.file = found.path
+	p.main = found.program
+	switch {
+	case found.program == nil && p.root.windows && !windowsProgram(found.path):
+		// A batch file, which cmd.exe starts.
+	case found.program == nil:
+		p.problem(finding.InvalidEntrypoint, at, "the entrypoint %s is neither %s nor a script with a #! line", name, article(string(p.row.Header.Format)))
+	case found.program.script() && p.root.windows:
+		p.problem(finding.InvalidEntrypoint, at, "the entrypoint %s is a script, and Windows ignores #! lines", name)
+	}
+}
+
+func article(format string) string {
+	if format == "ELF" {
+		return "an ELF executable"
+	}
+	return "a " + format + " executable"
+}
+
+// candidates lists the paths that name can stand for, in the order in which they are tried.
+func (p *programs) candidates(name string, config v1.Config) []string {
+	if p.root.windows {
+		return windowsCandidates(name, config)
+	}
+	if strings.Contains(name, "/") {
+		if !path.IsAbs(name) {
+			name = join("/", config.WorkingDir, name)
+		}
+		return []string{name}
+	}
+	var found []string
+	for _, dir := range searchPath(config) {
+		found = append(found, join(dir, name))
+	}
+	return found
+}
+
+// searchPath lists the directories of PATH.
+func searchPath(config v1.Config) []string {
+	search, ok := variable(config.Env, "PATH", false)
+	if !ok {
+		search = defaultPath
+	}
+	return slices.DeleteFunc(strings.Split(search, ":"), func(dir string) bool { return !path.IsAbs(dir) })
+}
+
+// join is path.Join without the cleaning: what .. means depends on links.
+func join(parts ...string) string { return strings.Join(parts, "/") }
+
+// windowsCandidates does the same for Windows, whose layers have the file system below Files. Image spec, "Layer
+// Filesystem Changeset", and CreateProcess.
+func windowsCandidates(name string, config v1.Config) []string {
+	name = strings.ReplaceAll(name, `\`, "/")
+	inside := func(dir, name string) string {
+		dir = strings.ReplaceAll(dir, `\`, "/")
+		if len(dir) >= 2 && dir[1] == ':' {
+			dir = dir[2:]
+		}
+		return join("/Files", dir, name)
+	}
+	var places []string
+	switch {
+	case len(name) >= 2 && name[1] == ':' || strings.HasPrefix(name, "/"):
+		places = []string{inside(name, "")}
+	case strings.Contains(name, "/"):
+		places = []string{inside(config.WorkingDir, name)}
+	default:
+		places = []string{inside(config.WorkingDir, name)}
+		search, ok := variable(config.Env, "PATH", true)
+		if !ok {
+			search = `C:\Windows\System32;C:\Windows`
+		}
+		for dir := range strings.SplitSeq(search, ";") {
+			places = append(places, inside(dir, name))
+		}
+	}
+	var found []string
+	for _, p := range places {
+		found = append(found, p)
+		for _, extension := range []string{".exe", ".com", ".bat", ".cmd"} {
+			found = append(found, strings.TrimSuffix(p, "/")+extension)
+		}
+	}
+	return found
+}
+
+// variable finds a variable in a list of NAME=value; of several, the last one counts.
+func variable(env []string, name string, foldCase bool) (value string, ok bool) {
+	for _, e := range env {
+		n, v, _ := strings.Cut(e, "=")
+		if n == name || foldCase && strings.EqualFold(n, name) {
+			value, ok = v, true
+		}
+	}
+	return value, ok
+}

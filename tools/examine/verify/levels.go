@@ -1,0 +1,51 @@
+package verify
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+)
+
+// levels has, for every setting of the go command that selects an instruction set, its values from the one that runs
+// everywhere to the one that needs the newest processor: `go help environment`.
+var levels = map[string][]string{
+	"GO386":     {"softfloat", "sse2"},
+	"GOAMD64":   {"v1", "v2", "v3", "v4"},
+	"GOARM":     {"5", "6", "7"},
+	"GOARM64":   {"v8.0", "v8.1", "v8.2", "v8.3", "v8.4", "v8.5", "v8.6", "v8.7", "v8.8", "v8.9", "v9.0", "v9.1", "v9.2", "v9.3", "v9.4", "v9.5"},
+	"GOMIPS":    {"softfloat", "hardfloat"},
+	"GOMIPS64":  {"softfloat", "hardfloat"},
+	"GOPPC64":   {"power8", "power9", "power10"},
+	"GORISCV64": {"rva20u64", "rva22u64", "rva23u64"},
+}
+
+// fit is how a binary's level compares with that of a platform.
+type fit int
+
+const (
+	runs    fit = iota // the platform's level or a lower one
+	tooHigh            // some machines of the platform cannot run it
+	unclear            // a value nobody knows
+)
+
+// compareLevel holds the value that a binary was built with against the level of a platform.
+func compareLevel(level arch.EnvVar, built string) fit {
+	value, options, _ := strings.Cut(built, ",")
+	// GOARM=7,softfloat needs less than GOARM=7; GOARM64=v8.0,lse needs more than v8.0, and all of v8.1 has it.
+	has, needs := slices.Index(levels[level.Name], level.Value), slices.Index(levels[level.Name], value)
+	switch {
+	case has < 0 || needs < 0:
+		return unclear
+	case needs > has:
+		return tooHigh
+	case level.Name != "GOARM64" || options == "":
+		return runs
+	}
+	for option := range strings.SplitSeq(options, ",") {
+		if option != "lse" || has == 0 {
+			return tooHigh
+		}
+	}
+	return runs
+}

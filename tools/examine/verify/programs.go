@@ -1,0 +1,176 @@
+package verify
+
+import (
+	"fmt"
+	"path"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/spec/finding"
+)
+
+// programs checks the executables of a child.
+type programs struct {
+	*findings
+	root     *rootfs
+	row      arch.Row
+	platform arch.Platform
+	config   v1.Config
+	// main is the program of the entrypoint, nil where there is none.
+	main *program
+	// started are the programs that a container starts: main, what interprets it, and what the command is.
+	started map[*program]bool
+	// loading finds the libraries of programs.
+	loading *libraries
+	// unproved has, for every layer, the binaries whose variant nothing is known about.
+	unproved []unproved
+}
+
+// unproved is a binary without build settings, and how many others its layer has.
+type unproved struct {
+	place  place
+	why    string
+	others int
+}
+
+// check looks at a program of layer l, if the image shows it.
+func (p *programs) check(l stacked, e *program) {
+	seen := p.root.resolve(e.path)
+	if !seen.found || seen.program != e {
+		return
+	}
+	at := l.place
+	at.file = e.path
+	if e.script() {
+		// Packages bring scripts for whoever may have the interpreter: examples, parts of libraries, and commands, as in
+		// images of Debian packages without a shell. What the image is there to start has to work.
+		report := p.note
+		if p.started[e] {
+			report = p.missingInterpreter
+		}
+		p.interpreter(report, at, e, "its #! line asks for")
+		return
+	}
+	if e.header != p.row.Header {
+		p.foreign(at, e)
+		return
+	}
+	switch {
+	case e.cut != "":
+		p.problem(finding.IncompleteProgram, at, "is incomplete: %s", e.cut)
+		return
+	case e.unread != "" && p.started[e]:
+		p.problem(finding.NotExamined, at, "cannot be examined inside: %s", e.unread)
+		return
+	case e.unread != "":
+		p.note(at, "cannot be examined inside: %s", e.unread)
+		return
+	}
+	p.interpreter(p.missingInterpreter, at, e, "its interpreter is")
+	p.libraries(at, e)
+	p.settings(at, e)
+}
+
+// foreign reports a binary that is not of the platform's machine.
+func (p *programs) foreign(at place, e *program) {
+	text := fmt.Sprintf("is %s, and %s runs %s", e.header, p.platform, p.row.Header)
+	switch {
+	case p.started[e]:
+		p.problem(finding.WrongPlatform, at, "%s", text)
+	case e.header.Format != p.row.Header.Format:
+		// What another system executes is data here: installers, and the PE files that .NET keeps its code in.
+		p.note(at, "%s", text)
+	case p.row.Architecture == "amd64" && e.header == i386.Header:
+		p.note(at, "%s; most kernels run it, too", text)
+	default:
+		p.problem(finding.WrongPlatform, at, "%s", text)
+	}
+}
+
+func (p *programs) missingInterpreter(at place, format string, args ...any) {
+	p.problem(finding.MissingInterpreter, at, format, args...)
+}
+
+var i386, _ = arch.Find(arch.Platform{OS: "linux", Architecture: "386"})
+
+// interpreter checks that what runs the program is there.
+func (p *programs) interpreter(report func(place, string, ...any), at place, e *program, says string) {
+	if e.interpreter == "" || p.root.partial || p.root.windows {
+		return
+	}
+	name := e.interpreter
+	if !path.IsAbs(name) {
+		name = path.Join("/", p.config.WorkingDir, name)
+	}
+	switch found := p.root.resolve(name); {
+	case p.root.exhausted():
+	case !found.found:
+		report(at, "%s %s, which the image does not have", says, e.interpreter)
+	case found.kind != regular:
+		report(at, "%s %s, which is not a regular file", says, e.interpreter)
+	case !found.executable:
+		report(at, "%s %s, which is not executable", says, e.interpreter)
+	case found.program == nil:
+		report(at, "%s %s, which is neither %s nor a script", says, e.interpreter, article(string(p.row.Header.Format)))
+	case e.script() && path.Base(name) == env && e.argument != "":
+		if _, ok := p.find(e.argument); !ok && !p.root.exhausted() {
+			report(at, "%s %s %s, which is in no directory of PATH", says, e.interpreter, e.argument)
+		}
+	}
+}
+
+// env is the program that scripts use to look up their interpreter in PATH.
+const env = "env"
+
+// settings holds what the Go build information says against the platform.
+func (p *programs) settings(at place, e *program) {
+	goos, goarch := e.settings["GOOS"], e.settings["GOARCH"]
+	if goos != "" && goos != p.row.Go.OS || goarch != "" && goarch != p.row.Go.Arch {
+		p.problem(finding.WrongPlatform, at, "built for %s/%s, which is not %s", goos, goarch, p.platform)
+		return
+	}
+	level := p.row.Go.Level
+	if level.Name == "" {
+		return // nothing to prove: the architecture has no levels
+	}
+	built, ok := e.settings[level.Name]
+	switch {
+	case e.settings == nil || len(e.settings) == 0:
+		p.unknown(at, "carries no build settings")
+	case !ok:
+		p.unknown(at, "carries no setting "+level.Name)
+	default:
+		switch compareLevel(level, built) {
+		case tooHigh:
+			p.problem(finding.WrongPlatform, at, "built for %s=%s, which %s cannot run", level.Name, built, p.platform)
+		case unclear:
+			p.note(at, "built for %s=%s, which is not known here: variant not proved", level.Name, built)
+		}
+	}
+}
+
+// unknown takes note of a binary whose variant is not proved. There can be thousands in a layer.
+func (p *programs) unknown(at place, why string) {
+	for i, u := range p.unproved {
+		if u.place.layer == at.layer && u.why == why {
+			p.unproved[i].others++
+			return
+		}
+	}
+	p.unproved = append(p.unproved, unproved{at, why, 0})
+}
+
+// summarise reports what was collected.
+func (p *programs) summarise() {
+	for _, u := range p.unproved {
+		switch u.others {
+		case 0:
+			p.note(u.place, "%s: variant not proved", u.why)
+		case 1:
+			p.note(u.place, "%s, like another file of the layer: variant not proved", u.why)
+		default:
+			p.note(u.place, "%s, like %d other files of the layer: variant not proved", u.why, u.others)
+		}
+	}
+}

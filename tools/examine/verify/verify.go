@@ -1,0 +1,200 @@
+// Package verify checks that images are what they claim to be. It compares every digest, size and diffID with the bytes,
+// and reads the programs of each image: they must match the platform, the entrypoint and its interpreter must exist, and
+// the dynamic loader must find the shared libraries of what a container starts. Problems are collected in a Verdict;
+// errors report that an image could not be examined.
+package verify
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/multiarch-build/multiarch/tools/oci/blob"
+	"github.com/multiarch-build/multiarch/tools/oci/source"
+)
+
+// parallelReads is how many children are examined at a time. It bounds memory and open connections.
+const parallelReads = 3
+
+// Source proves that every child of s is what it says: that its descriptor, its config and its executables name the
+// same platform, that no binary needs more of the processor than the platform's variant promises, that what starts a
+// container and what interprets its programs is there and complete, that the dynamic loader finds the shared libraries of
+// what is started, that the user and the working directory exist, and that every digest, size and diffID is that of the
+// bytes. It reads all of them, each layer once.
+//
+// What is wrong with the image is in the verdict; an error means that Source could not find out. A library that only
+// other programs and libraries need, and the image does not have, is a note: packages bring parts for whoever has the
+// rest.
+func Source(ctx context.Context, s *source.Source) (*Verdict, error) { return Checks{}.Verify(ctx, s) }
+
+func (c Checks) verify(ctx context.Context, s *source.Source, v *Verdict) error {
+	root := &findings{}
+	all, err := verifyRoot(s, root)
+	if err != nil {
+		if !s.IsDefect(ctx, err) {
+			return err
+		}
+		root.damage(place{}, "%s", complaint("the index", err))
+	}
+	root.into(v)
+	children, err := openChildren(ctx, s, all)
+	if err != nil {
+		return err
+	}
+	cache := newLayerCache(s, children, c)
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelReads)
+	for _, child := range children {
+		group.Go(func() error {
+			defer cache.done(child)
+			if err := child.verify(groupCtx, s, cache); err != nil {
+				return fmt.Errorf("%s: %w", child.child, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, child := range children {
+		child.into(v)
+		v.Away += child.away
+	}
+	v.Children = len(all)
+	return nil
+}
+
+// complaint puts a fault of the image into words.
+func complaint(what string, err error) string {
+	if source.IsMissing(err) {
+		return what + " is missing"
+	}
+	return fmt.Sprintf("%s cannot be read: %v", what, err)
+}
+
+// verifyRoot looks at the index itself, and lists its children. A plain image has none, and is its own only child.
+func verifyRoot(s *source.Source, f *findings) ([]source.Child, error) {
+	if s.Index == nil {
+		return s.Children()
+	}
+	raw, err := s.Index.RawManifest()
+	if err != nil {
+		return nil, err
+	}
+	f.bytes("the index", raw, s.Root)
+	all, err := s.Children()
+	if err != nil {
+		return nil, err
+	}
+	f.kind("the index", raw, s.Root.MediaType)
+	first := map[string]int{}
+	for i, l := range all {
+		at := &findings{child: source.Label(all, i)}
+		switch {
+		case l.Descriptor.MediaType.IsIndex():
+			at.damage(place{}, "is an index within the index, where clients look for an image")
+		case !l.Descriptor.MediaType.IsImage():
+			at.damage(place{}, "the index says its media type is %q, which is no image", l.Descriptor.MediaType)
+		}
+		if l.AttestationOf == "" {
+			if l.Descriptor.Platform == nil {
+				at.damage(place{}, "the index says no platform for it")
+			} else if j, ok := first[platformKey(l)]; ok {
+				at.damage(place{}, "is there twice: entries %d (%s) and %d (%s) of the index are for the same platform",
+					j+1, all[j].Descriptor.Digest, i+1, l.Descriptor.Digest)
+			} else {
+				first[platformKey(l)] = i
+			}
+		}
+		f.problems = append(f.problems, at.problems...)
+	}
+	return all, nil
+}
+
+// platformKey is equal for entries that a client could not choose between. Windows images differ in os.version.
+func platformKey(l source.Child) string {
+	p := l.Descriptor.Platform
+	features := slices.Sorted(slices.Values(slices.Concat(p.OSFeatures, p.Features)))
+	return l.Platform.String() + "\x00" + p.OSVersion + "\x00" + strings.Join(features, "\x00")
+}
+
+// bytes compares what was read with the descriptor it was read by.
+func (f *findings) bytes(what string, raw []byte, d v1.Descriptor) {
+	if int64(len(raw)) != d.Size {
+		f.damage(place{}, "%s has %d bytes, its descriptor says %d", what, len(raw), d.Size)
+	}
+	hasher, err := v1.Hasher(d.Digest.Algorithm)
+	if err != nil {
+		f.damage(place{}, "%s: %v", what, err)
+		return
+	}
+	hasher.Write(raw)
+	if got := blob.Sum(d.Digest.Algorithm, hasher); got != d.Digest {
+		f.damage(place{}, "the digest of %s is %s, its descriptor says %s", what, got, d.Digest)
+	}
+}
+
+// kind compares what a manifest or index says of itself with its descriptor.
+func (f *findings) kind(what string, raw []byte, want types.MediaType) {
+	var self struct {
+		SchemaVersion int             `json:"schemaVersion"`
+		MediaType     types.MediaType `json:"mediaType"`
+	}
+	if err := json.NewDecoder(bytes.NewReader(raw)).Decode(&self); err != nil {
+		return // said elsewhere
+	}
+	if self.SchemaVersion != 2 {
+		f.damage(place{}, "%s is of schema version %d instead of 2", what, self.SchemaVersion)
+	}
+	// OCI manifests need not say what they are; docker's must.
+	docker := want == types.DockerManifestSchema2 || want == types.DockerManifestList
+	if self.MediaType != want && (self.MediaType != "" || docker) {
+		f.damage(place{}, "%s calls itself %q, its descriptor %q", what, self.MediaType, want)
+	}
+}
+
+// childState is a child that is being verified.
+type childState struct {
+	findings
+	source.Child
+	// opened is nil where the manifest could not be read.
+	opened *source.Manifest
+	// away counts the layers that were not read because no check depends on them.
+	away int
+}
+
+// openAll reads the manifests of all children.
+func openChildren(ctx context.Context, s *source.Source, all []source.Child) ([]*childState, error) {
+	children := make([]*childState, len(all))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelReads)
+	for i, l := range all {
+		c := &childState{findings: findings{child: source.Label(all, i)}, Child: l}
+		children[i] = c
+		if !l.Descriptor.MediaType.IsImage() {
+			continue // said by verifyRoot
+		}
+		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			o, err := l.Read()
+			if err != nil && !s.IsDefect(ctx, err) {
+				return fmt.Errorf("%s: %w", c.child, err)
+			}
+			if err != nil {
+				c.damage(place{}, "%s", complaint("the manifest", err))
+			}
+			c.opened = o
+			return nil
+		})
+	}
+	return children, group.Wait()
+}

@@ -1,0 +1,203 @@
+// Package blob reads the blobs of layers: it measures their size, digest and diffID, detects how they are compressed and
+// visits the entries of the tar archive in them, all in one pass with bounded memory.
+package blob
+
+import (
+	"archive/tar"
+	"bufio"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// compression is how the bytes of a layer are stored.
+type Compression string
+
+const (
+	Uncompressed Compression = "uncompressed"
+	Gzip         Compression = "gzip"
+	Zstd         Compression = "zstd"
+)
+
+const (
+	// contentLimit is how many bytes a layer may have, also when it is decompressed: a small blob can claim any number.
+	MaxSize = 32 << 30
+	// windowLimit is the zstd window that is accepted, and so the decoder's memory. zstd itself writes up to 128 MiB,
+	// with --ultra or --long.
+	windowLimit = 128 << 20
+)
+
+// measure is what the bytes of a blob turned out to be.
+type Measurement struct {
+	Digest      v1.Hash
+	Size        int64
+	Compression Compression
+	// diffID is the SHA-256 of the content.
+	DiffID v1.Hash
+	// broken says why the blob could not be decompressed, tarError why its content is not a tar archive.
+	DecompressError, TarError error
+}
+
+// visitor is called for every entry of a tar, with its content, which it need not read. An error ends the visits, but
+// not the measuring.
+type Visitor func(h *tar.Header, content io.Reader) error
+
+// walk reads a blob to its end, once, and visits what is in the tar that it holds. The digest is calculated by the
+// algorithm of want. Where visit is nil the blob is measured as it is stored, and nothing of its content is. An error
+// means that the stored bytes could not be read.
+func Measure(ctx context.Context, blob io.Reader, want v1.Hash, visit Visitor) (Measurement, error) {
+	var m Measurement
+	hasher, err := v1.Hasher(want.Algorithm)
+	if err != nil {
+		return m, err
+	}
+	stored := &reader{ctx: ctx, inner: blob, hasher: hasher, most: MaxSize}
+	buffered := bufio.NewReaderSize(stored, 64<<10)
+	if visit != nil {
+		m.content(ctx, buffered, visit)
+	}
+	// What follows the compressed content belongs to the blob, too.
+	if _, err := io.Copy(io.Discard, buffered); stored.err == nil && err != nil {
+		stored.err = err
+	}
+	if stored.err != nil {
+		return m, stored.err
+	}
+	m.Digest, m.Size = Sum(want.Algorithm, hasher), stored.n
+	return m, nil
+}
+
+// content decompresses a blob and visits its entries. Libraries that meet bytes nobody should have written must not take
+// the program with them.
+func (m *Measurement) content(ctx context.Context, blob *bufio.Reader, visit Visitor) {
+	defer func() {
+		if p := recover(); p != nil {
+			m.DecompressError = fmt.Errorf("examining it failed: %v", p)
+		}
+	}()
+	content, closer, compression, err := Decompress(blob)
+	m.Compression = compression
+	if err != nil {
+		m.DecompressError = err
+		return
+	}
+	defer closer()
+	hasher, _ := v1.Hasher("sha256") // one of those it knows
+	counted := &reader{ctx: ctx, inner: content, hasher: hasher, most: MaxSize}
+	buffered := bufio.NewReaderSize(counted, 64<<10)
+	m.TarError = visitAll(buffered, visit)
+	if _, err := io.Copy(io.Discard, buffered); err != nil && counted.err == nil {
+		counted.err = err
+	}
+	if counted.err != nil {
+		m.DecompressError, m.TarError = counted.err, nil
+		return
+	}
+	m.DiffID = Sum("sha256", hasher)
+}
+
+// decompress finds out how a blob is compressed as container runtimes do: by its first bytes.
+func Decompress(blob *bufio.Reader) (io.Reader, func(), Compression, error) {
+	nothing := func() {}
+	magic, _ := blob.Peek(4) // a shorter blob is not compressed
+	switch {
+	case len(magic) >= 2 && magic[0] == 0x1f && magic[1] == 0x8b: // RFC 1952
+		r, err := gzip.NewReader(blob)
+		return r, nothing, Gzip, err
+	case string(magic) == "\x28\xb5\x2f\xfd", len(magic) == 4 && magic[0]&0xf0 == 0x50 && string(magic[1:]) == "\x2a\x4d\x18": // RFC 8878
+		r, err := zstd.NewReader(blob, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(windowLimit))
+		if err != nil {
+			return nil, nothing, Zstd, err
+		}
+		return r, r.Close, Zstd, nil
+	}
+	return blob, nothing, Uncompressed, nil
+}
+
+// visitAll walks over a tar.
+func visitAll(content io.Reader, visit Visitor) error {
+	r := tar.NewReader(content)
+	for {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := visit(h, r); err != nil {
+			return err
+		}
+	}
+}
+
+// reader counts and hashes what is read, and keeps the error that ended it.
+type reader struct {
+	ctx    context.Context
+	inner  io.Reader
+	hasher hash.Hash
+	n      int64
+	// most is how many bytes may be read, 0 for any number.
+	most int64
+	err  error
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		r.err = err
+		return 0, err
+	}
+	n, err := r.inner.Read(p)
+	r.n += int64(n)
+	r.hasher.Write(p[:n])
+	if r.most > 0 && r.n > r.most {
+		err = fmt.Errorf("it has more than %d bytes", r.most)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.err = err
+	}
+	return n, err
+}
+
+func Sum(algorithm string, h hash.Hash) v1.Hash {
+	return v1.Hash{Algorithm: algorithm, Hex: hex.EncodeToString(h.Sum(nil))}
+}
+
+// compressionOf is what a layer's media type says of its bytes.
+func CompressionOf[T ~string](mediaType T) (c Compression, known bool) {
+	t := string(mediaType)
+	if !strings.HasPrefix(t, "application/vnd.oci.image.layer.") && !strings.HasPrefix(t, "application/vnd.docker.image.rootfs.") {
+		return Uncompressed, false
+	}
+	switch {
+	case strings.HasSuffix(t, ".tar+gzip"), strings.HasSuffix(t, ".tar.gzip"):
+		return Gzip, true
+	case strings.HasSuffix(t, ".tar+zstd"), strings.HasSuffix(t, ".tar.zstd"):
+		return Zstd, true
+	case strings.HasSuffix(t, ".tar"):
+		return Uncompressed, true
+	}
+	return Uncompressed, false
+}
+
+// sparse tells whether a file's bytes do not stand together in the archive.
+func IsSparse(h *tar.Header) bool {
+	if h.Typeflag == tar.TypeGNUSparse {
+		return true
+	}
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
+}
