@@ -104,7 +104,7 @@ func Resolve(p Project) (*Workspace, error) {
 	if t.ignored, err = ws.ignored(); err != nil {
 		return nil, err
 	}
-	locked, err := lock.Beside(p.File)
+	locked, err := lock.Load(p.File)
 	if err != nil {
 		return nil, err
 	}

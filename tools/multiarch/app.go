@@ -177,7 +177,7 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 	}
 	p := &project{top: config.Top(file), config: c}
 	opts := plan.Options{Images: images, Bazel: s.elsewhere}
-	if opts.Lock, err = lock.Beside(file); err != nil {
+	if opts.Lock, err = lock.Load(file); err != nil {
 		return nil, err
 	}
 	if opts.Lock.HasStatic() {

@@ -28,7 +28,7 @@ var plainPath = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
 func (p *project) pipeline(a *app, f ciFlags, system ci.System, root string) (ci.Options, error) {
 	o := ci.Options{
 		Engine: ci.Engine(f.engine), Split: f.split, Runners: f.runners, Bazelisk: f.bazelisk,
-		Lock: len(lock.Wants(p.config, nil)) > 0,
+		Lock: len(lock.Requirements(p.config, nil)) > 0,
 	}
 	near, err := a.nearRoot(root)
 	if err != nil {

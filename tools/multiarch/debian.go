@@ -54,7 +54,7 @@ func readKeyring(file string) ([]byte, error) {
 }
 
 // lockPackages finds out what the packages of a base are right now. top is the top of the tree.
-func lockPackages(ctx context.Context, w lock.Want, top string, p *progress) (*lock.Debian, error) {
+func lockPackages(ctx context.Context, w lock.Requirement, top string, p *progress) (*lock.Debian, error) {
 	m, err := mirrors()
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (a *app) noteWithoutSecurity(p *project) {
 				continue
 			}
 			noted[name] = true
-			a.terminal.note("bases.%s: was locked without the security updates of its suite; run: multiarch lock", name)
+			a.terminal.note("bases.%s: locked without the security updates of its suite; run: multiarch lock", name)
 		}
 	}
 }

@@ -82,7 +82,7 @@ func exitCode(err error) int {
 		existing  *sourceError
 		absent    *join.MissingError
 		spec      *join.SpecError
-		locked    *lock.BrokenError
+		locked    *lock.InvalidError
 	)
 	switch {
 	case err == nil:

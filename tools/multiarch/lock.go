@@ -29,7 +29,7 @@ type locking struct {
 	top   string // of the tree
 	file  string // multiarch.lock
 	old   *lock.File
-	wants []lock.Want
+	wants []lock.Requirement
 	hosts map[string]registry.Host
 }
 
@@ -46,8 +46,8 @@ func (a *app) locking() (*locking, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &locking{top: config.Top(file), file: lockOf(file), wants: lock.Wants(c, &static), hosts: hosts(c)}
-	l.old, err = lock.Beside(file)
+	l := &locking{top: config.Top(file), file: lockOf(file), wants: lock.Requirements(c, &static), hosts: hosts(c)}
+	l.old, err = lock.Load(file)
 	return l, err
 }
 
@@ -55,7 +55,7 @@ func (a *app) locking() (*locking, error) {
 const noWants = "no image has a base, other than scratch"
 
 // named returns the wants of some bases, or all.
-func (l *locking) named(names []string) ([]lock.Want, error) {
+func (l *locking) named(names []string) ([]lock.Requirement, error) {
 	if len(names) == 0 {
 		return l.wants, nil
 	}
@@ -68,7 +68,7 @@ func (l *locking) named(names []string) ([]lock.Want, error) {
 			return nil, usagef(hintOf(n, known), "no image stands on a base %s that is locked", n)
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(l.wants), func(w lock.Want) bool { return !slices.Contains(names, w.Name) }), nil
+	return slices.DeleteFunc(slices.Clone(l.wants), func(w lock.Requirement) bool { return !slices.Contains(names, w.Name) }), nil
 }
 
 func (a *app) lockCommand() *cobra.Command {
@@ -101,9 +101,9 @@ that a change by an upgrade is noticed. Prints a line for everything that has ch
 			if err != nil {
 				return err
 			}
-			var ask []lock.Want
+			var ask []lock.Requirement
 			for _, w := range l.wants {
-				asked := update && slices.ContainsFunc(again, func(a lock.Want) bool { return a.Name == w.Name })
+				asked := update && slices.ContainsFunc(again, func(a lock.Requirement) bool { return a.Name == w.Name })
 				if asked || l.old.StaleBase(w) != nil || w.Static != nil && !l.old.Records(w.Name) {
 					ask = append(ask, w)
 				}
@@ -138,7 +138,7 @@ func (a *app) checkLock(l *locking) error {
 }
 
 // noteUnrecorded reports static bases that the lock says nothing about, as those of earlier versions do.
-func (a *app) noteUnrecorded(old *lock.File, wants []lock.Want) {
+func (a *app) noteUnrecorded(old *lock.File, wants []lock.Requirement) {
 	for _, w := range wants {
 		if w.Static != nil && !old.Records(w.Name) {
 			a.terminal.note("base %s is not recorded in %s, so its changes go unnoticed; to record it, run: multiarch lock", w.Name, lock.Name)
@@ -147,7 +147,7 @@ func (a *app) noteUnrecorded(old *lock.File, wants []lock.Want) {
 }
 
 // resolve finds out what bases are right now, all at once. Everything that fails is in the error.
-func (a *app) resolve(ctx context.Context, o outcome, l *locking, wants []lock.Want) (map[string]lock.Base, error) {
+func (a *app) resolve(ctx context.Context, o outcome, l *locking, wants []lock.Requirement) (map[string]lock.Base, error) {
 	progress := a.terminal.progress()
 	defer progress.finish()
 	client := a.client(o.insecure, o.jobs)
@@ -233,7 +233,7 @@ line a package. Security updates are marked. Nothing is written. Exits with 4 wh
 				return nil
 			}
 			a.noteUnrecorded(l.old, ask)
-			ask = slices.DeleteFunc(slices.Clone(ask), func(w lock.Want) bool {
+			ask = slices.DeleteFunc(slices.Clone(ask), func(w lock.Requirement) bool {
 				return w.Static != nil && !l.old.Records(w.Name)
 			})
 			for _, w := range ask {

@@ -39,7 +39,7 @@ type Locker struct {
 // Lock finds out what the packages of a base are right now, for every architecture that is wanted. They come from the
 // suite, and from the archives that belong to it unless the base does without: security updates, and updates between
 // point releases. The highest version of a package counts. What is wrong for several architectures is reported for each.
-func (l *Locker) Lock(ctx context.Context, w lock.Want) (*lock.Debian, error) {
+func (l *Locker) Lock(ctx context.Context, w lock.Requirement) (*lock.Debian, error) {
 	mirrors := l.Mirrors.Of(w.Base.Debian.Mirror, w.Base.Debian.Security, w.Base.Debian.Keyring)
 	top := Archive{
 		Mirrors: mirrors.Main, Frozen: mirrors.Frozen, Suite: w.Base.Debian.Suite, Components: w.Base.Debian.Components,
@@ -70,7 +70,7 @@ func (l *Locker) Lock(ctx context.Context, w lock.Want) (*lock.Debian, error) {
 }
 
 // lock resolves the packages of a base in a suite and its companions.
-func (l *Locker) lock(ctx context.Context, w lock.Want, s *suite, companions []*companion) (*lock.Debian, error) {
+func (l *Locker) lock(ctx context.Context, w lock.Requirement, s *suite, companions []*companion) (*lock.Debian, error) {
 	asked := w.Base.Debian
 	architectures := w.Architectures()
 	found := make([][]Package, len(architectures))

@@ -117,7 +117,7 @@ func newLocking(t *testing.T, dists map[string]*dist, key *openpgp.Entity) *lock
 }
 
 func (l *locking) lock(t *testing.T) (*lock.Debian, error) {
-	return l.locker.Lock(t.Context(), lock.Want{Name: "b", Base: config.Base{Debian: &l.base}, Platforms: []arch.Platform{
+	return l.locker.Lock(t.Context(), lock.Requirement{Name: "b", Base: config.Base{Debian: &l.base}, Platforms: []arch.Platform{
 		{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"},
 	}})
 }

@@ -103,9 +103,9 @@ func (s *shelf) image(mediaType types.MediaType, p v1.Platform) v1.Image {
 	return img
 }
 
-func want(t *testing.T, image string, platforms ...string) lock.Want {
+func want(t *testing.T, image string, platforms ...string) lock.Requirement {
 	t.Helper()
-	w := lock.Want{Name: "under", Base: config.Base{Image: image}}
+	w := lock.Requirement{Name: "under", Base: config.Base{Image: image}}
 	for _, p := range platforms {
 		parsed, err := arch.Parse(p)
 		require.NoError(t, err)
@@ -143,7 +143,7 @@ func TestEightPlatforms(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, s.host+"/base:tag@"+digest.String(), locked.Reference)
 			assert.Len(t, locked.Platforms, 8)
-			assert.Empty(t, (&lock.File{Bases: map[string]lock.Base{"under": {Image: locked}}}).Stale([]lock.Want{w}))
+			assert.Empty(t, (&lock.File{Bases: map[string]lock.Base{"under": {Image: locked}}}).Stale([]lock.Requirement{w}))
 
 			store, err := cache.Open(t.TempDir())
 			require.NoError(t, err)

@@ -52,7 +52,7 @@ type child struct {
 
 // Resolve asks the registry what w's image is, for every platform wanted; all that are missing are named in one
 // *UnavailableError.
-func Resolve(ctx context.Context, client registry.Client, w lock.Want) (*lock.Image, error) {
+func Resolve(ctx context.Context, client registry.Client, w lock.Requirement) (*lock.Image, error) {
 	fail := func(hint string, err error) (*lock.Image, error) {
 		return nil, &UnavailableError{w.Name, err, hint}
 	}

@@ -9,19 +9,19 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
-// PlatformError is returned if exactly one image of an index is needed, and none runs on Want, or Want is zero and the
+// PlatformError is returned if exactly one image of an index is needed, and none runs on Requirement, or Requirement is zero and the
 // index has several.
 type PlatformError struct {
 	Image string
-	Want  arch.Platform
+	Requirement  arch.Platform
 	Have  []arch.Platform
 }
 
 func (e *PlatformError) Error() string {
-	if e.Want == (arch.Platform{}) {
+	if e.Requirement == (arch.Platform{}) {
 		return fmt.Sprintf("%s: one platform is needed, and the image has %d", e.Image, len(e.Have))
 	}
-	return fmt.Sprintf("%s: no image for %s", e.Image, e.Want)
+	return fmt.Sprintf("%s: no image for %s", e.Image, e.Requirement)
 }
 
 // Hint names the platforms that exist.

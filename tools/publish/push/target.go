@@ -196,7 +196,7 @@ func (t Target) intermediate(client registry.Client, owner int, p PlatformTag) (
 	}
 	i := slices.Index(have, p.Platform)
 	if i < 0 {
-		return delivery{}, &content.PlatformError{Image: t.Name, Want: p.Platform, Have: have}
+		return delivery{}, &content.PlatformError{Image: t.Name, Requirement: p.Platform, Have: have}
 	}
 	img, err := t.Index.Image(descriptors[i].Digest)
 	if err != nil {

@@ -1,5 +1,6 @@
-// Package finding names the kinds of problems that multiarch finds in an image, so that multiarch.yaml, the Bazel rules
-// and the checks agree on what an image may be allowed to have.
+// Package finding defines the kinds of problems that checks find in an image. multiarch.yaml, the
+// Bazel rules and the checks share them, so that an image can be allowed to have a certain kind of
+// problem.
 package finding
 
 import (
@@ -8,11 +9,11 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// Kind is a group of problems that an image can be allowed to have. Problems without a kind are damage, such as a digest
-// that does not match its bytes, and cannot be allowed.
+// Kind is a group of problems that an image can be allowed to have. Problems without a kind are
+// damage, such as a digest that does not match its bytes, and cannot be allowed.
 type Kind string
 
-// The kinds of problems.
+// Kinds of problems.
 const (
 	MissingEntrypoint  Kind = "missing-entrypoint"
 	InvalidEntrypoint  Kind = "invalid-entrypoint"
@@ -25,7 +26,7 @@ const (
 	NotExamined        Kind = "not-examined"
 )
 
-// Kinds lists all kinds.
+// Kinds returns all kinds.
 func Kinds() []Kind {
 	return []Kind{
 		MissingEntrypoint, InvalidEntrypoint, WrongPlatform, IncompleteProgram, MissingInterpreter, MissingLibrary,
@@ -33,7 +34,7 @@ func Kinds() []Kind {
 	}
 }
 
-// UnmarshalText refuses unknown kinds.
+// UnmarshalText rejects unknown kinds.
 func (k *Kind) UnmarshalText(text []byte) error {
 	var names []string
 	for _, known := range Kinds() {
@@ -46,10 +47,10 @@ func (k *Kind) UnmarshalText(text []byte) error {
 	return &UnknownKindError{string(text), suggest.Hint(string(text), names)}
 }
 
-// UnknownKindError is returned for a word that names no kind of problem.
+// UnknownKindError is returned for an unknown kind of problem.
 type UnknownKindError struct{ word, hint string }
 
 func (e *UnknownKindError) Error() string { return fmt.Sprintf("unknown kind of problem %q", e.word) }
 
-// Hint names the nearest kind, and all others.
+// Hint returns the closest match and all kinds.
 func (e *UnknownKindError) Hint() string { return e.hint }

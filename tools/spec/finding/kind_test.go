@@ -9,7 +9,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/finding"
 )
 
-func TestUnmarshalTextKnowsEveryKind(t *testing.T) {
+func TestUnmarshalTextAcceptsEveryKind(t *testing.T) {
 	for _, want := range finding.Kinds() {
 		var got finding.Kind
 		require.NoError(t, got.UnmarshalText([]byte(want)))
@@ -17,7 +17,7 @@ func TestUnmarshalTextKnowsEveryKind(t *testing.T) {
 	}
 }
 
-func TestUnmarshalTextRefusesUnknownKinds(t *testing.T) {
+func TestUnmarshalTextRejectsUnknownKinds(t *testing.T) {
 	for word, hint := range map[string]string{
 		"missing-interpretr": `did you mean "missing-interpreter"?`,
 		"missing-libary":     `did you mean "missing-library"?`,

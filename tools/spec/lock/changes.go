@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// Change is one thing that differs between two locks.
+// Change is one difference between two lock files.
 type Change struct {
-	Base string // its name
-	What string // the platform or the package, "" for all of it
-	// From and To are digests or versions, "" where there is none.
+	Base string // name of the base
+	What string // platform or package, "" for the whole base
+	// From and To are digests or versions, "" if there is none.
 	From, To string
-	// Security is set if To holds a version from the security archive that From lacks.
+	// Security is set if To contains a version from the security archive that From lacks.
 	Security bool
 }
 
@@ -26,7 +26,7 @@ func (c Change) String() string {
 	case c.From == "":
 		return fmt.Sprintf("%s: %s", what, c.To)
 	case c.To == "":
-		return fmt.Sprintf("%s: %s is gone", what, c.From)
+		return fmt.Sprintf("%s: %s removed", what, c.From)
 	}
 	if c.Security {
 		return fmt.Sprintf("%s: %s -> %s (security)", what, c.From, c.To)
@@ -34,8 +34,8 @@ func (c Change) String() string {
 	return fmt.Sprintf("%s: %s -> %s", what, c.From, c.To)
 }
 
-// Changes lists what differs between two locks, base by base: for an image the digests of its index and of the images
-// for each platform, for Debian packages their versions. Either may be nil.
+// Changes returns the differences between two lock files, by base: digests of the index and of the
+// images per platform, or versions of Debian packages. Either file may be nil.
 func Changes(from, to *File) []Change {
 	var changes []Change
 	a, b := entries(from), entries(to)
@@ -49,7 +49,7 @@ func Changes(from, to *File) []Change {
 	return changes
 }
 
-// entries are all facts of a lock that can change, by base and by what they are about.
+// entries returns the values of a lock file that can change, by base and subject.
 func entries(f *File) map[string]map[string]string {
 	all := map[string]map[string]string{}
 	if f == nil {
@@ -69,7 +69,7 @@ func entries(f *File) map[string]map[string]string {
 			facts["time zones"] = b.Static.TimeZones
 		}
 		if b.Debian != nil {
-			facts[""] = b.Debian.Suite // that its date moves changes nothing by itself
+			facts[""] = b.Debian.Suite // a new date alone is not a change
 			for name, versions := range b.Debian.versions() {
 				facts[name] = versions
 			}
@@ -79,7 +79,8 @@ func entries(f *File) map[string]map[string]string {
 	return all
 }
 
-// secures reports whether the base has a version of the package from the security archive that it lacks in from.
+// secures reports whether the base has a version of the package from the security archive that it
+// lacks in from.
 func (f *File) secures(base, name string, from *File) bool {
 	if f == nil || from == nil || f.Bases[base].Debian == nil || from.Bases[base].Debian == nil {
 		return false
@@ -101,7 +102,8 @@ func (f *File) secures(base, name string, from *File) bool {
 	return false
 }
 
-// versions are those of each package. Rebuilds for single architectures are named with them.
+// versions returns the version of each package. Versions that differ between architectures are
+// listed with them.
 func (d *Debian) versions() map[string]string {
 	found := map[string]map[string][]string{}
 	for _, a := range slices.Sorted(maps.Keys(d.Architectures)) {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// indent writes the next value of d, whose whole text is flat. Objects and lists that hold no others stand on a line of
-// their own: a package, a layer.
+// indent writes the next value of d; flat is the complete compact text. Objects and lists without
+// nested ones, such as a package or a layer, take one line each.
 func indent(out *bytes.Buffer, d *json.Decoder, flat []byte, margin string) error {
 	start := d.InputOffset()
 	token, err := d.Token()
@@ -37,7 +37,7 @@ func indent(out *bytes.Buffer, d *json.Decoder, flat []byte, margin string) erro
 		}
 		out.WriteString("\n" + inner)
 		if open == '{' {
-			if err := indent(out, d, flat, inner); err != nil { // the key
+			if err := indent(out, d, flat, inner); err != nil { // key
 				return err
 			}
 			out.WriteString(": ")
@@ -54,7 +54,8 @@ func indent(out *bytes.Buffer, d *json.Decoder, flat []byte, margin string) erro
 	return err
 }
 
-// leafEnd tells whether the object or list at the start of text holds no other, and where it ends.
+// leafEnd reports whether the object or list at the start of text has no nested one, and where it
+// ends.
 func leafEnd(text []byte) (int, bool) {
 	quoted := false
 	for i := 1; i < len(text); i++ {
@@ -73,7 +74,7 @@ func leafEnd(text []byte) (int, bool) {
 	return 0, false
 }
 
-// spaced writes a compact leaf as people write it, with a space behind commas and colons.
+// spaced writes a compact leaf with a space after commas and colons.
 func spaced(out *bytes.Buffer, leaf []byte) error {
 	var wide bytes.Buffer
 	if err := json.Indent(&wide, leaf, "", ""); err != nil {

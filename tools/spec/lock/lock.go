@@ -1,6 +1,7 @@
-// Package lock is multiarch.lock: what every base was, bit for bit, when it was last asked for. A build takes bases as
-// they stand here and never asks anybody what they are now. The file is JSON, so that Bazel reads it without help; it
-// is sorted, with one line for each thing that can change, so that reviews and merges are about what did change.
+// Package lock reads, checks and writes multiarch.lock. The file records every base bit for bit:
+// the digests of images and the versions of Debian packages. Builds use only what is recorded and
+// never resolve a tag. The file is JSON, so that Bazel can read it. It is sorted and has one line
+// per item, so that reviews and merges show exactly what changed.
 package lock
 
 import (
@@ -19,30 +20,31 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
-// Name is what the file is called. It stands beside multiarch.yaml.
+// Name is the name of the file. It is in the directory of multiarch.yaml.
 const Name = "multiarch.lock"
 
 const version = 1
 
-// File is a whole multiarch.lock.
+// File is the content of a multiarch.lock.
 type File struct {
 	Version int             `json:"version"`
-	Bases   map[string]Base `json:"bases"` // by their names in multiarch.yaml
+	Bases   map[string]Base `json:"bases"` // by name in multiarch.yaml
 }
 
-// Base is one base. Exactly one field is set.
+// Base is the record of one base. Exactly one field is set.
 type Base struct {
 	Image  *Image  `json:"image,omitempty"`
 	Debian *Debian `json:"debian,omitempty"`
 	Static *Static `json:"static,omitempty"`
 }
 
-// Image is a base from a registry.
+// Image is a base image in a registry.
 type Image struct {
-	// Reference is as multiarch.yaml has it, with the digest behind it that it stood for: repository:tag@sha256:...
+	// Reference is the reference in multiarch.yaml with the digest that it resolved to:
+	// repository:tag@sha256:...
 	Reference string           `json:"image"`
 	MediaType types.MediaType  `json:"mediaType"`
-	Platforms map[string]Child `json:"platforms"` // by the platform of our image
+	Platforms map[string]Child `json:"platforms"` // by platform of the image that is built
 }
 
 // Child is the image of a base for one platform.
@@ -50,9 +52,9 @@ type Child struct {
 	Manifest   Blob     `json:"manifest"`
 	Config     Blob     `json:"config"`
 	Layers     []Blob   `json:"layers"`
-	OSVersion  string   `json:"osVersion,omitempty"`  // as the index says it, for Windows
-	OSFeatures []string `json:"osFeatures,omitempty"` // the same
-	// Platform is what the base itself calls the platform, where that is another word.
+	OSVersion  string   `json:"osVersion,omitempty"`  // from the index, for Windows
+	OSFeatures []string `json:"osFeatures,omitempty"` // from the index, for Windows
+	// Platform is the platform in the base's index, if it differs.
 	Platform string `json:"platform,omitempty"`
 }
 
@@ -67,31 +69,33 @@ type Blob struct {
 type Debian struct {
 	Suite      string   `json:"suite"`
 	Components []string `json:"components"`
-	Packages   []string `json:"packages"` // asked for
+	Packages   []string `json:"packages"` // requested packages
 	Exclude    []string `json:"exclude,omitempty"`
-	Mirror     string   `json:"mirror,omitempty"`  // "" for that of whoever fetches
+	Mirror     string   `json:"mirror,omitempty"`  // "" for the machine's own sources
 	Keyring    string   `json:"keyring,omitempty"` // "" for the keys of Debian's archive
-	// Security is what multiarch.yaml says about security updates. It is nil in locks of earlier versions of
-	// multiarch, which knew the suite alone.
+	// Security is the setting in multiarch.yaml. It is nil in files of earlier versions, which did
+	// not include security updates.
 	Security *config.Security `json:"security,omitempty"`
-	Release  Release          `json:"release"` // of the suite itself
-	// Archives are the other suites that packages may come from, by name: trixie-security, trixie-updates.
+	Release  Release          `json:"release"` // of the suite
+	// Archives are further suites that packages may come from, by name: trixie-security,
+	// trixie-updates.
 	Archives map[string]Archive `json:"archives,omitempty"`
-	// Architectures are the packages with all that they need, by Debian's name of an architecture.
+	// Architectures lists the packages with their dependencies, by Debian architecture.
 	Architectures map[string][]Package `json:"architectures"`
 }
 
-// Release is the signed file that vouches for everything else in a suite.
+// Release identifies the signed file that authenticates a suite.
 type Release struct {
 	Codename string `json:"codename"`
 	Date     string `json:"date"`   // RFC 3339
 	SHA256   string `json:"sha256"` // of InRelease
 }
 
-// Archive is a suite that belongs to that of a base: its security updates, or updates between point releases.
+// Archive is a suite that belongs to the suite of a base: security updates, or updates between
+// point releases.
 type Archive struct {
 	Release
-	// Security tells that it is in the security archive, which has mirrors of its own.
+	// Security is set for the security archive, which has its own mirrors.
 	Security bool `json:"security,omitempty"`
 }
 
@@ -99,15 +103,16 @@ type Archive struct {
 type Package struct {
 	Name         string `json:"name"`
 	Version      string `json:"version"`
-	Architecture string `json:"architecture"` // all where it is the same on each
-	Path         string `json:"path"`         // below a mirror
+	Architecture string `json:"architecture"` // "all" for architecture-independent packages
+	Path         string `json:"path"`         // relative to the mirror
 	Size         int64  `json:"size"`         // in bytes
 	SHA256       string `json:"sha256"`
-	// Archive is one of Debian.Archives, "" for the suite itself.
+	// Archive is a key of Debian.Archives, or "" for the suite itself.
 	Archive string `json:"archive,omitempty"`
 }
 
-// Origin returns where a package was found: the Release that vouches for it, and whether it is in the security archive.
+// Origin returns the archive of a package: the Release that authenticates it, and whether it is the
+// security archive.
 func (d *Debian) Origin(p Package) Archive {
 	if a, ok := d.Archives[p.Archive]; ok {
 		return a
@@ -115,7 +120,7 @@ func (d *Debian) Origin(p Package) Archive {
 	return Archive{Release: d.Release}
 }
 
-// Pinned names what digest is in the repository of a reference.
+// Pinned returns the reference of a digest in the repository of reference.
 func Pinned(reference string, digest v1.Hash) string {
 	repository, _, _ := strings.Cut(reference, "@")
 	if slash, colon := strings.LastIndex(repository, "/"), strings.LastIndex(repository, ":"); colon > slash {
@@ -124,25 +129,25 @@ func Pinned(reference string, digest v1.Hash) string {
 	return repository + "@" + digest.String()
 }
 
-// BrokenError is returned for a file that cannot be read as a multiarch.lock.
-type BrokenError struct {
+// InvalidError is returned for a file that is not a valid multiarch.lock.
+type InvalidError struct {
 	File string
 	Err  error
 }
 
-func (e *BrokenError) Error() string { return fmt.Sprintf("%s: %v", e.File, e.Err) }
+func (e *InvalidError) Error() string { return fmt.Sprintf("%s: %v", e.File, e.Err) }
 
-// Unwrap returns the reason.
-func (e *BrokenError) Unwrap() error { return e.Err }
+// Unwrap returns the cause.
+func (e *InvalidError) Unwrap() error { return e.Err }
 
-// Hint says how to get a sound one.
-func (e *BrokenError) Hint() string {
-	return "take it from version control, or remove it and run: multiarch lock"
+// Hint returns how to restore the file.
+func (e *InvalidError) Hint() string {
+	return "restore it from version control, or delete it and run: multiarch lock"
 }
 
-// Beside reads the lock that stands beside a configuration. It is nil where there is none. The error is a *BrokenError,
-// or says that the file cannot be read.
-func Beside(config string) (*File, error) {
+// Load reads the lock file of a configuration, which is in the same directory. It returns nil if
+// there is none. If the file is invalid, the error is an *InvalidError.
+func Load(config string) (*File, error) {
 	file := filepath.Join(filepath.Dir(config), Name)
 	content, err := inputfile.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -154,7 +159,8 @@ func Beside(config string) (*File, error) {
 	return Parse(file, content)
 }
 
-// Parse reads a multiarch.lock. file is only used in messages. The error is a *BrokenError.
+// Parse parses a multiarch.lock. The file name is only used in messages. The error is an
+// *InvalidError.
 func Parse(file string, content []byte) (*File, error) {
 	f := &File{}
 	d := json.NewDecoder(bytes.NewReader(content))
@@ -162,14 +168,14 @@ func Parse(file string, content []byte) (*File, error) {
 	err := d.Decode(f)
 	switch {
 	case err == nil && d.More():
-		err = errors.New("something stands behind its end")
+		err = errors.New("unexpected data after the end of the object")
 	case err == nil && f.Version != version:
-		err = fmt.Errorf("version %d is not known: this multiarch knows version %d", f.Version, version)
+		err = fmt.Errorf("unsupported version %d, this release supports version %d", f.Version, version)
 	case err == nil:
 		err = f.check()
 	}
 	if err != nil {
-		return nil, &BrokenError{file, err}
+		return nil, &InvalidError{file, err}
 	}
 	return f, nil
 }
@@ -185,7 +191,7 @@ func (b Base) single() bool {
 	return n == 1
 }
 
-// check refuses what would be taken for something else later on.
+// check rejects records that later steps would misinterpret.
 func (f *File) check() error {
 	for name, b := range f.Bases {
 		switch {
@@ -199,7 +205,8 @@ func (f *File) check() error {
 			for p, c := range b.Image.Platforms {
 				for _, blob := range append([]Blob{c.Manifest, c.Config}, c.Layers...) {
 					if blob.Digest.Algorithm != "sha256" || blob.Size < 0 {
-						return fmt.Errorf("bases.%s.platforms.%s: %s of %d bytes is no blob", name, p, blob.Digest, blob.Size)
+						return fmt.Errorf("bases.%s.platforms.%s: invalid blob %s of %d bytes", name, p,
+							blob.Digest, blob.Size)
 					}
 				}
 			}
@@ -207,10 +214,12 @@ func (f *File) check() error {
 			for a, packages := range b.Debian.Architectures {
 				for _, p := range packages {
 					if len(p.SHA256) != 64 || p.Size <= 0 || p.Path == "" {
-						return fmt.Errorf("bases.%s.architectures.%s: %q is no package with path, size and sha256", name, a, p.Name)
+						return fmt.Errorf("bases.%s.architectures.%s: package %q needs path, size and sha256", name,
+							a, p.Name)
 					}
 					if _, ok := b.Debian.Archives[p.Archive]; !ok && p.Archive != "" {
-						return fmt.Errorf("bases.%s.architectures.%s: package %q is from %q, which is not in archives", name, a, p.Name, p.Archive)
+						return fmt.Errorf("bases.%s.architectures.%s: package %q is from %q, which is not in archives",
+							name, a, p.Name, p.Archive)
 					}
 				}
 			}
@@ -219,7 +228,7 @@ func (f *File) check() error {
 	return nil
 }
 
-// Format writes the file. Equal files are equal bytes.
+// Format returns the text of the file. Equal files have equal text.
 func (f *File) Format() ([]byte, error) {
 	f.Version = version
 	flat, err := json.Marshal(f)

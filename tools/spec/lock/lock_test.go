@@ -13,12 +13,12 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
-var update = flag.Bool("update", false, "rewrite testdata/multiarch.lock in the form of today")
+var update = flag.Bool("update", false, "rewrite testdata/multiarch.lock in the current format")
 
 const file = "testdata/multiarch.lock"
 
-// TestForm holds the form of the file: what is read is written again, byte for byte.
-func TestForm(t *testing.T) {
+// TestFormatIsStable checks that parsing and formatting returns the same bytes.
+func TestFormatIsStable(t *testing.T) {
 	content, err := os.ReadFile(file)
 	require.NoError(t, err)
 	f, err := lock.Parse(file, content)
@@ -42,18 +42,19 @@ images:
   two: {files: [{from: a, to: /a}], base: {default: python, linux/arm/v7: static}}
 `
 
-func wants(t *testing.T, text string) []lock.Want {
+func wants(t *testing.T, text string) []lock.Requirement {
 	t.Helper()
 	c, err := config.Parse("multiarch.yaml", []byte(text))
 	require.NoError(t, err)
-	return lock.Wants(c, nil)
+	return lock.Requirements(c, nil)
 }
 
 func TestWants(t *testing.T) {
 	w := wants(t, yaml)
-	require.Len(t, w, 2, "what nobody stands on is not locked, and neither is what is built in")
+	require.Len(t, w, 2, "unused and built-in bases are not locked")
 	assert.Equal(t, "python", w[0].Name)
-	assert.Equal(t, []string{"amd64"}, w[0].Architectures(), "two platforms share the architecture, the third has another base")
+	assert.Equal(t, []string{"amd64"}, w[0].Architectures(),
+		"two platforms share the architecture, the third has another base")
 	assert.Len(t, w[0].Platforms, 2)
 	assert.Equal(t, "under", w[1].Name)
 	assert.Len(t, w[1].Platforms, 3)
@@ -63,19 +64,29 @@ func TestStale(t *testing.T) {
 	content, err := os.ReadFile(file)
 	require.NoError(t, err)
 	for name, c := range map[string]struct{ from, to, want string }{
-		"nothing":         {"", "", ""},
-		"another tag":     {"base:tag", "base:other", "bases.under: is registry.example.com/base:other, and registry.example.com/base:tag@sha256:"},
-		"another word":    {"linux/arm/v7: linux/arm,", "linux/arm/v7: linux/arm/v6,", "bases.under: takes another image for linux/arm/v7 than the one in multiarch.lock"},
-		"a platform":      {"[linux/amd64,", "[linux/s390x, linux/amd64,", "bases.python: has no s390x in multiarch.lock\nbases.under: has no linux/s390x in multiarch.lock"},
-		"a package":       {"python3]", "python3, tzdata]", "bases.python: packages is python3, python3-flask, tzdata, and python3, python3-flask is locked"},
-		"no security":     {"exclude: [mawk]", "exclude: [mawk], security: false", "bases.python: security is false, and true is locked"},
-		"a suite":         {"trixie", "forky", "bases.python: suite is forky, and trixie is locked"},
-		"a mirror":        {"exclude: [mawk]", "exclude: [mawk], mirror: \"http://m.example/debian\"", "bases.python: mirror is http://m.example/debian, and nothing is locked"},
-		"an exclusion":    {", exclude: [mawk]", "", "bases.python: exclude is nothing, and mawk is locked"},
-		"another kind":    {"{debian: {suite: trixie, packages: [python3-flask, python3], exclude: [mawk]}}", "{image: x/y}", "bases.python: is something else in multiarch.lock"},
-		"a base":          {", base: under}", ", base: unused}", "bases.unused: is not in multiarch.lock\nbases.under: is locked, and no image stands on it"},
-		"one fewer":       {", base: under}", "}", "bases.under: is locked, and no image stands on it"},
-		"fixed by digest": {"base:tag", "base:tag@sha256:" + zeros, "bases.under: is registry.example.com/base:tag@sha256:" + zeros},
+		"nothing": {"", "", ""},
+		"another tag": {"base:tag", "base:other",
+			"bases.under: changed to registry.example.com/base:other, but registry.example.com/base:tag@sha256:"},
+		"another word": {"linux/arm/v7: linux/arm,", "linux/arm/v7: linux/arm/v6,",
+			"bases.under: another image for linux/arm/v7 is locked in multiarch.lock"},
+		"a platform": {"[linux/amd64,", "[linux/s390x, linux/amd64,",
+			"bases.python: s390x is not locked in multiarch.lock\n" +
+				"bases.under: linux/s390x is not locked in multiarch.lock"},
+		"a package": {"python3]", "python3, tzdata]",
+			"bases.python: packages changed to python3, python3-flask, tzdata, but python3, python3-flask is locked"},
+		"no security": {"exclude: [mawk]", "exclude: [mawk], security: false",
+			"bases.python: security changed to false, but true is locked"},
+		"a suite": {"trixie", "forky", "bases.python: suite changed to forky, but trixie is locked"},
+		"a mirror": {"exclude: [mawk]", "exclude: [mawk], mirror: \"http://m.example/debian\"",
+			"bases.python: mirror changed to http://m.example/debian, but none is locked"},
+		"an exclusion": {", exclude: [mawk]", "", "bases.python: exclude changed to none, but mawk is locked"},
+		"another kind": {"{debian: {suite: trixie, packages: [python3-flask, python3], exclude: [mawk]}}",
+			"{image: x/y}", "bases.python: locked as another kind of base in multiarch.lock"},
+		"a base": {", base: under}", ", base: unused}",
+			"bases.unused: not in multiarch.lock\nbases.under: locked, but not used by any image"},
+		"one fewer": {", base: under}", "}", "bases.under: locked, but not used by any image"},
+		"fixed by digest": {"base:tag", "base:tag@sha256:" + zeros,
+			"bases.under: changed to registry.example.com/base:tag@sha256:" + zeros},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, err := lock.Parse(file, content)
@@ -110,8 +121,9 @@ func replaceOnce(t *testing.T, text, from, to string) string {
 	return before + to + after
 }
 
-// TestLockOfAnEarlierVersion: what it has can be built, and locking again adds security updates.
-func TestLockOfAnEarlierVersion(t *testing.T) {
+// TestLockOfEarlierVersionRemainsUsable checks that its bases can be built, and that locking again
+// adds security updates.
+func TestLockOfEarlierVersionRemainsUsable(t *testing.T) {
 	content, err := os.ReadFile(file)
 	require.NoError(t, err)
 	text := string(content)
@@ -124,7 +136,7 @@ func TestLockOfAnEarlierVersion(t *testing.T) {
 	f, err := lock.Parse(file, []byte(text))
 	require.NoError(t, err)
 	for _, c := range []struct{ from, to, want string }{
-		{"", "", "bases.python: was locked without the security updates of suite trixie"},
+		{"", "", "bases.python: locked without the security updates of suite trixie"},
 		{"exclude: [mawk]", "exclude: [mawk], security: false", ""},
 	} {
 		w := wants(t, replaceOnce(t, yaml, c.from, c.to))[0]
@@ -137,36 +149,39 @@ func TestLockOfAnEarlierVersion(t *testing.T) {
 	}
 }
 
-func TestSecurityUpdatesAreNamed(t *testing.T) {
+func TestChangesMarkSecurityUpdates(t *testing.T) {
 	content, err := os.ReadFile(file)
 	require.NoError(t, err)
 	read := func(version string) *lock.File {
-		f, err := lock.Parse(file, []byte(replaceOnce(t, string(content), `"python3", "version": "3.13.5-1"`, `"python3", "version": "`+version+`"`)))
+		f, err := lock.Parse(file, []byte(replaceOnce(t, string(content), `"python3", "version": "3.13.5-1"`,
+			`"python3", "version": "`+version+`"`)))
 		require.NoError(t, err)
 		return f
 	}
 	changes := lock.Changes(read("3.13.5-1"), read("3.13.5-2"))
 	require.Len(t, changes, 1)
 	assert.True(t, changes[0].Security)
-	assert.Equal(t, "python python3: 3.13.5-1 (amd64), 3.13.5-1+b1 (armhf) -> 3.13.5-1+b1 (armhf), 3.13.5-2 (amd64) (security)", changes[0].String())
+	assert.Equal(t,
+		"python python3: 3.13.5-1 (amd64), 3.13.5-1+b1 (armhf) -> 3.13.5-1+b1 (armhf), 3.13.5-2 (amd64) (security)",
+		changes[0].String())
 }
 
-func TestBroken(t *testing.T) {
+func TestParseRejectsInvalidFiles(t *testing.T) {
 	for text, want := range map[string]string{
 		``:                                   "EOF",
 		`{`:                                  "unexpected EOF",
 		`[]`:                                 "cannot unmarshal array",
-		`{"version": 2, "bases": {}}`:        "version 2 is not known",
-		`{"version": 1, "bases": {}} {}`:     "something stands behind its end",
+		`{"version": 2, "bases": {}}`:        "unsupported version 2",
+		`{"version": 1, "bases": {}} {}`:     "unexpected data after the end of the object",
 		`{"version": 1, "bases": {"x": {}}}`: "bases.x: must have exactly one of image, debian and static",
 		`{"version": 1, "bases": {"x": {"image": {"image": "a", "mediaType": "b", "platforms": {"linux/amd64": {}}}}}}`:                                                                       "bases.x.platforms.linux/amd64",
-		`{"version": 1, "bases": {"x": {"debian": {"architectures": {"amd64": [{"name": "a", "version": "1", "path": "p", "size": 1, "sha256": ""}]}}}}}`:                                     `"a" is no package with path, size and sha256`,
+		`{"version": 1, "bases": {"x": {"debian": {"architectures": {"amd64": [{"name": "a", "version": "1", "path": "p", "size": 1, "sha256": ""}]}}}}}`:                                     `package "a" needs path, size and sha256`,
 		`{"version": 1, "bases": {"x": {"debian": {"archives": {"a": {}}, "architectures": {"amd64": [{"name": "a", "path": "p", "size": 1, "archive": "b", "sha256": "` + zeros + `"}]}}}}}`: `package "a" is from "b", which is not in archives`,
 		`{"version": 1, "bases": {"x": {"debian": {"security": "ftp://x"}}}}`:                                                                                                                 `invalid security archive "ftp://x"`,
 		"<<<<<<< HEAD\n": "invalid character",
 	} {
 		_, err := lock.Parse("multiarch.lock", []byte(text))
-		var broken *lock.BrokenError
+		var broken *lock.InvalidError
 		require.ErrorAs(t, err, &broken, text)
 		assert.ErrorContains(t, err, "multiarch.lock: ")
 		assert.ErrorContains(t, err, want)
@@ -183,16 +198,16 @@ func TestChanges(t *testing.T) {
 		return f
 	}
 	old := read("", "")
-	assert.Empty(t, lock.Changes(old, read("2026-", "2027-")), "a new date alone is nothing")
+	assert.Empty(t, lock.Changes(old, read("2026-", "2027-")), "a new date alone is not a change")
 	next := read(`"3.1.1-1"`, `"3.1.2-1"`)
 	changes := lock.Changes(old, next)
 	require.Len(t, changes, 1)
 	assert.Equal(t, "python python3-flask: 3.1.1-1 (amd64) -> 3.1.2-1 (amd64)", changes[0].String())
 	assert.Len(t, lock.Changes(nil, old), 7)
-	assert.Contains(t, lock.Changes(old, nil)[0].String(), " is gone")
+	assert.Contains(t, lock.Changes(old, nil)[0].String(), " removed")
 }
 
-func FuzzForm(f *testing.F) {
+func FuzzFormat(f *testing.F) {
 	content, err := os.ReadFile(file)
 	require.NoError(f, err)
 	f.Add(content)

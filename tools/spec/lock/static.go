@@ -6,7 +6,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Static is the built-in static base, which is part of multiarch: another version of multiarch may make another one.
+// Static identifies the built-in static base, which other versions of multiarch may build
+// differently.
 type Static struct {
 	Digest    v1.Hash `json:"digest"`    // of its files and environment
 	CARoots   string  `json:"caRoots"`   // version of golang.org/x/crypto/x509roots/fallback
@@ -30,8 +31,8 @@ func (f *File) HasStatic() bool {
 	return false
 }
 
-// Records reports whether the file has a base. Builds need no record of a static base, and locks of earlier versions have
-// none.
+// Records reports whether the file records a base. Builds do not need a record of the static base,
+// and files of earlier versions have none.
 func (f *File) Records(name string) bool {
 	if f == nil {
 		return false

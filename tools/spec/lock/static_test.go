@@ -13,7 +13,8 @@ import (
 )
 
 func staticOf(digit string) *lock.Static {
-	return &lock.Static{Digest: v1.Hash{Algorithm: "sha256", Hex: strings.Repeat(digit, 64)}, CARoots: "v0.0." + digit, TimeZones: "202" + digit + "a"}
+	return &lock.Static{Digest: v1.Hash{Algorithm: "sha256", Hex: strings.Repeat(digit, 64)}, CARoots: "v0.0." +
+		digit, TimeZones: "202" + digit + "a"}
 }
 
 func TestStaticBase(t *testing.T) {
@@ -27,14 +28,14 @@ images:
   three: {files: [{from: a, to: /a}], base: scratch}
 `))
 	require.NoError(t, err)
-	assert.Empty(t, lock.Wants(c, nil))
+	assert.Empty(t, lock.Requirements(c, nil))
 	old, now := staticOf("1"), staticOf("2")
-	wants := lock.Wants(c, now)
+	wants := lock.Requirements(c, now)
 	require.Len(t, wants, 2)
 	assert.Equal(t, []string{"other", "static"}, []string{wants[0].Name, wants[1].Name})
 
 	var none *lock.File
-	assert.Empty(t, none.Stale(wants), "without a lock nothing is recorded, so nothing has changed")
+	assert.Empty(t, none.Stale(wants), "without a lock file nothing has changed")
 	assert.False(t, none.HasStatic())
 	earlier := &lock.File{Bases: map[string]lock.Base{}}
 	assert.Empty(t, earlier.Stale(wants), "a lock of an earlier version stays valid")
@@ -48,7 +49,8 @@ images:
 	assert.True(t, f.HasStatic())
 	stale := f.Stale(wants)
 	require.Len(t, stale, 1)
-	assert.EqualError(t, stale[0], "bases.static: is locked as "+old.String()+", and this multiarch makes "+now.String())
+	assert.EqualError(t, stale[0],
+		"bases.static: locked as "+old.String()+", but this version of multiarch builds "+now.String())
 
 	next := &lock.File{Bases: map[string]lock.Base{"static": {Static: now}, "other": {Static: now}}}
 	var changes []string
@@ -65,11 +67,13 @@ images:
 func TestBasesMustBeOneThing(t *testing.T) {
 	for _, text := range []string{
 		`{"version": 1, "bases": {"a": {}}}`,
-		`{"version": 1, "bases": {"a": {"static": {"digest": "sha256:` + strings.Repeat("1", 64) + `", "caRoots": "", "timeZones": ""}, "debian": {}}}}`,
-		`{"version": 1, "bases": {"a": {"static": {"digest": "sha512:` + strings.Repeat("1", 128) + `", "caRoots": "", "timeZones": ""}}}}`,
+		`{"version": 1, "bases": {"a": {"static": {"digest": "sha256:` + strings.Repeat("1", 64) +
+			`", "caRoots": "", "timeZones": ""}, "debian": {}}}}`,
+		`{"version": 1, "bases": {"a": {"static": {"digest": "sha512:` + strings.Repeat("1", 128) +
+			`", "caRoots": "", "timeZones": ""}}}}`,
 	} {
 		_, err := lock.Parse("multiarch.lock", []byte(text))
-		var broken *lock.BrokenError
+		var broken *lock.InvalidError
 		assert.ErrorAs(t, err, &broken, text)
 	}
 }

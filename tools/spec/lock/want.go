@@ -11,18 +11,18 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
-// Want is a base that has to be locked, with the platforms that images want of it.
-type Want struct {
+// Requirement is a base to lock, with the platforms that images need.
+type Requirement struct {
 	Name      string
 	Base      config.Base
 	Platforms []arch.Platform // in table order
-	// Static is the static base that this multiarch makes; nil for other bases.
+	// Static is the static base that this version of multiarch builds; nil for other bases.
 	Static *Static
 }
 
-// Wants lists the bases to lock that images use, by name: those from registries, those of Debian packages, and the static
-// base, if static says what it is.
-func Wants(c *config.Config, static *Static) []Want {
+// Requirements returns the lockable bases that images use, sorted by name: bases in registries,
+// Debian bases, and the static base unless static is nil.
+func Requirements(c *config.Config, static *Static) []Requirement {
 	platforms := map[string]map[arch.Platform]bool{}
 	for n, i := range c.Images {
 		if !i.From.IsZero() {
@@ -39,22 +39,23 @@ func Wants(c *config.Config, static *Static) []Want {
 			}
 		}
 	}
-	var wants []Want
+	var all []Requirement
 	for _, name := range slices.Sorted(maps.Keys(platforms)) {
 		list := slices.SortedFunc(maps.Keys(platforms[name]), func(a, b arch.Platform) int {
 			return cmp.Compare(arch.Order(a), arch.Order(b))
 		})
-		w := Want{Name: name, Platforms: list}
+		w := Requirement{Name: name, Platforms: list}
 		if w.Base, _ = c.BaseOf(name); w.Base.Builtin != "" {
 			w.Static = static
 		}
-		wants = append(wants, w)
+		all = append(all, w)
 	}
-	return wants
+	return all
 }
 
-// Architectures are the Debian architectures of the platforms wanted, sorted. Several platforms may share one.
-func (w Want) Architectures() []string {
+// Architectures returns the Debian architectures of the platforms, sorted. Several platforms may
+// share one.
+func (w Requirement) Architectures() []string {
 	var list []string
 	for _, p := range w.Platforms {
 		if row, ok := arch.Find(p); ok && row.Debian != "" {
@@ -65,7 +66,7 @@ func (w Want) Architectures() []string {
 	return slices.Compact(list)
 }
 
-// Components are those of a Debian suite that a base draws from.
+// Components returns the components of a Debian suite that a base uses.
 func Components(d config.Debian) []string {
 	if len(d.Components) == 0 {
 		return []string{"main"}
@@ -73,22 +74,22 @@ func Components(d config.Debian) []string {
 	return d.Components
 }
 
-// StaleError is returned where multiarch.yaml asks for what the lock does not have.
+// StaleError is returned if the lock file does not match multiarch.yaml.
 type StaleError struct {
 	Base, What string
 }
 
 func (e *StaleError) Error() string { return fmt.Sprintf("bases.%s: %s", e.Base, e.What) }
 
-// Hint says what mends it.
+// Hint returns the command that updates the lock file.
 func (e *StaleError) Hint() string { return "run: multiarch lock" }
 
-// Stale lists what the wants ask for and the file does not have, and what it has that nobody wants any more. f may be
-// nil: there is no file.
-func (f *File) Stale(wants []Want) []*StaleError {
+// Stale returns the requirements that the file does not meet and the bases in the file that no
+// image uses. f may be nil if there is no file.
+func (f *File) Stale(all []Requirement) []*StaleError {
 	var stale []*StaleError
 	wanted := map[string]bool{}
-	for _, w := range wants {
+	for _, w := range all {
 		wanted[w.Name] = true
 		if s := f.StaleBase(w); s != nil {
 			stale = append(stale, s)
@@ -97,16 +98,17 @@ func (f *File) Stale(wants []Want) []*StaleError {
 	if f != nil {
 		for _, name := range slices.Sorted(maps.Keys(f.Bases)) {
 			if !wanted[name] {
-				stale = append(stale, &StaleError{name, "is locked, and no image stands on it"})
+				stale = append(stale, &StaleError{name, "locked, but not used by any image"})
 			}
 		}
 	}
 	return stale
 }
 
-// StaleBase returns what the file lacks of a base, or nil. In contrast to Covers, it reports a base that was locked
-// before security updates were included, and a static base that another version of multiarch made.
-func (f *File) StaleBase(w Want) *StaleError {
+// StaleBase returns how the file fails to meet a requirement, or nil. Unlike Covers, it reports
+// bases locked before security updates were included, and static bases built by another version of
+// multiarch.
+func (f *File) StaleBase(w Requirement) *StaleError {
 	if s := f.Covers(w); s != nil {
 		return s
 	}
@@ -114,33 +116,34 @@ func (f *File) StaleBase(w Want) *StaleError {
 		return nil
 	}
 	if locked := f.Bases[w.Name].Static; locked != nil && *locked != *w.Static {
-		return &StaleError{w.Name, fmt.Sprintf("is locked as %s, and this multiarch makes %s", locked, w.Static)}
+		return &StaleError{w.Name, fmt.Sprintf("locked as %s, but this version of multiarch builds %s", locked,
+			w.Static)}
 	}
 	if d := f.Bases[w.Name].Debian; d != nil && d.Security == nil && !w.Base.Debian.Security.Off {
-		return &StaleError{w.Name, "was locked without the security updates of suite " + d.Suite}
+		return &StaleError{w.Name, "locked without the security updates of suite " + d.Suite}
 	}
 	return nil
 }
 
-// Covers returns what a build of w needs and the file does not have, or nil.
-func (f *File) Covers(w Want) *StaleError {
+// Covers returns what a build needs and the file does not have, or nil.
+func (f *File) Covers(w Requirement) *StaleError {
 	if what := f.stale(w); what != "" {
 		return &StaleError{w.Name, what}
 	}
 	return nil
 }
 
-func (f *File) stale(w Want) string {
+func (f *File) stale(w Requirement) string {
 	if w.Static != nil && !f.Records(w.Name) {
 		return ""
 	}
 	if f == nil {
-		return "is not locked: there is no " + Name
+		return "not locked: there is no " + Name
 	}
 	b, ok := f.Bases[w.Name]
 	switch {
 	case !ok:
-		return "is not in " + Name
+		return "not in " + Name
 	case w.Static != nil && b.Static != nil:
 		return ""
 	case w.Base.Image != "" && b.Image != nil:
@@ -148,57 +151,57 @@ func (f *File) stale(w Want) string {
 	case w.Base.Debian != nil && b.Debian != nil:
 		return b.Debian.stale(w)
 	}
-	return "is something else in " + Name
+	return "locked as another kind of base in " + Name
 }
 
-func (i *Image) stale(w Want) string {
-	asked, _, _ := strings.Cut(i.Reference, "@")
-	if given, _, fixed := strings.Cut(w.Base.Image, "@"); fixed && i.Reference != w.Base.Image || asked != given {
-		return fmt.Sprintf("is %s, and %s is locked", w.Base.Image, i.Reference)
+func (i *Image) stale(w Requirement) string {
+	want, _, _ := strings.Cut(i.Reference, "@")
+	if given, _, fixed := strings.Cut(w.Base.Image, "@"); fixed && i.Reference != w.Base.Image || want != given {
+		return fmt.Sprintf("changed to %s, but %s is locked", w.Base.Image, i.Reference)
 	}
 	for _, p := range w.Platforms {
 		c, ok := i.Platforms[p.String()]
 		if !ok {
-			return fmt.Sprintf("has no %s in %s", p, Name)
+			return fmt.Sprintf("%s is not locked in %s", p, Name)
 		}
 		if own := string(w.Base.Platforms[p]); own != c.Platform {
-			return fmt.Sprintf("takes another image for %s than the one in %s", p, Name)
+			return fmt.Sprintf("another image for %s is locked in %s", p, Name)
 		}
 	}
 	return ""
 }
 
-func (d *Debian) stale(w Want) string {
-	asked := w.Base.Debian
+func (d *Debian) stale(w Requirement) string {
+	want := w.Base.Debian
 	for _, same := range []struct {
 		what         string
 		yaml, locked []string
 	}{
-		{"suite", []string{asked.Suite}, []string{d.Suite}},
-		{"components", Components(*asked), d.Components},
-		{"packages", Sorted(asked.Packages), d.Packages},
-		{"exclude", Sorted(asked.Exclude), d.Exclude},
-		{"mirror", given(asked.Mirror), given(d.Mirror)},
-		{"keyring", given(asked.Keyring), given(d.Keyring)},
-		{"security", given(asked.Security.String()), given(d.security(asked.Security).String())},
+		{"suite", []string{want.Suite}, []string{d.Suite}},
+		{"components", Components(*want), d.Components},
+		{"packages", Sorted(want.Packages), d.Packages},
+		{"exclude", Sorted(want.Exclude), d.Exclude},
+		{"mirror", given(want.Mirror), given(d.Mirror)},
+		{"keyring", given(want.Keyring), given(d.Keyring)},
+		{"security", given(want.Security.String()), given(d.security(want.Security).String())},
 	} {
 		if !slices.Equal(same.yaml, same.locked) {
-			return fmt.Sprintf("%s is %s, and %s is locked", same.what, list(same.yaml), list(same.locked))
+			return fmt.Sprintf("%s changed to %s, but %s is locked", same.what, list(same.yaml), list(same.locked))
 		}
 	}
 	for _, a := range w.Architectures() {
 		if _, ok := d.Architectures[a]; !ok {
-			return fmt.Sprintf("has no %s in %s", a, Name)
+			return fmt.Sprintf("%s is not locked in %s", a, Name)
 		}
 	}
 	return ""
 }
 
-// security returns what the lock says about security updates. Locks of earlier versions say nothing; builds take them
-// whatever is asked for, since what they hold is still what it was.
-func (d *Debian) security(asked config.Security) config.Security {
+// security returns the locked setting for security updates. Files of earlier versions have none;
+// builds accept them with any setting, since the content of the lock has not changed.
+func (d *Debian) security(want config.Security) config.Security {
 	if d.Security == nil {
-		return asked
+		return want
 	}
 	return *d.Security
 }
@@ -210,14 +213,14 @@ func given(word string) []string {
 	return []string{word}
 }
 
-// Sorted is a list of packages as the file has it: sorted, each once.
+// Sorted returns packages sorted and without duplicates, as in the file.
 func Sorted(packages []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(packages)))
 }
 
 func list(words []string) string {
 	if len(words) == 0 {
-		return "nothing"
+		return "none"
 	}
 	return strings.Join(words, ", ")
 }

@@ -9,7 +9,7 @@ func (b *builder) from(i Image, src config.FromChoice, registry string) Image {
 		i.From = append(i.From, From{Reference: b.c.Reference(string(ref), registry)})
 	}
 	if src.List != nil && len(b.c.PlatformsOf(i.Name)) == 0 {
-		i.Platforms = b.opts.Platforms // whether it has them is found out when they are read
+		i.Platforms = b.opts.Platforms // verified when the images are read
 		return i
 	}
 	platforms := b.platforms(i.Name)

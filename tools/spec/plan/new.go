@@ -18,7 +18,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// UnknownImageError is returned for a name that the configuration does not have.
+// UnknownImageError is returned for an image name that is not in the configuration.
 type UnknownImageError struct {
 	Name  string
 	Known []string
@@ -26,11 +26,11 @@ type UnknownImageError struct {
 
 func (e *UnknownImageError) Error() string { return fmt.Sprintf("unknown image %q", e.Name) }
 
-// Hint names the images there are.
+// Hint returns the closest match and all images.
 func (e *UnknownImageError) Hint() string { return suggest.Hint(e.Name, e.Known) }
 
-// MissingPlatformError is returned for a platform that was asked for and that an image does not have. Leaving it out
-// silently would publish less than was asked for.
+// MissingPlatformError is returned if an image does not have a requested platform. Omitting it
+// silently would publish less than requested.
 type MissingPlatformError struct {
 	Image    string
 	Platform arch.Platform
@@ -41,13 +41,13 @@ func (e *MissingPlatformError) Error() string {
 	return fmt.Sprintf("image %s has no platform %s", e.Image, e.Platform)
 }
 
-// Hint names the platforms the image has.
+// Hint lists the platforms of the image.
 func (e *MissingPlatformError) Hint() string {
-	return "it has: " + strings.Join(e.Has, ", ") + "; add it in multiarch.yaml, or name the images that have it"
+	return "platforms of the image: " + strings.Join(e.Has, ", ") + "; add it in multiarch.yaml, or select other images"
 }
 
-// New plans what opts ask for. Errors about the configuration are config.Errors, all of them at once; errors about the
-// options are *UnknownImageError and *MissingPlatformError, joined.
+// New resolves a configuration. Errors in the configuration are returned together as config.Errors;
+// errors in the options are *UnknownImageError and *MissingPlatformError, joined.
 func New(c *config.Config, opts Options) (*Plan, error) {
 	b := builder{c: c, opts: opts}
 	known := slices.Sorted(maps.Keys(c.Images))
@@ -58,29 +58,29 @@ func New(c *config.Config, opts Options) (*Plan, error) {
 	p := &Plan{Images: make([]Image, 0, len(names))}
 	for _, n := range names {
 		if _, ok := c.Images[n]; !ok {
-			b.asked = append(b.asked, &UnknownImageError{n, known})
+			b.optionErrors = append(b.optionErrors, &UnknownImageError{n, known})
 			continue
 		}
 		p.Images = append(p.Images, b.image(n))
 	}
-	if len(b.asked) > 0 {
-		return nil, errors.Join(b.asked...)
+	if len(b.optionErrors) > 0 {
+		return nil, errors.Join(b.optionErrors...)
 	}
-	if len(b.wrong) > 0 {
-		return nil, b.wrong.Sorted()
+	if len(b.configErrors) > 0 {
+		return nil, b.configErrors.Sorted()
 	}
 	return p, nil
 }
 
 type builder struct {
-	c     *config.Config
-	opts  Options
-	asked []error       // wrong in the options
-	wrong config.Errors // wrong in the configuration
+	c            *config.Config
+	opts         Options
+	optionErrors []error       // errors in the options
+	configErrors config.Errors // errors in the configuration
 }
 
 func (b *builder) fail(at config.Path, hint, format string, args ...any) {
-	b.wrong.Add(b.c.Errorf(at, hint, format, args...))
+	b.configErrors.Add(b.c.Errorf(at, hint, format, args...))
 }
 
 func (b *builder) image(n string) Image {
@@ -103,7 +103,8 @@ func (b *builder) image(n string) Image {
 		vars.Platform = config.PlatformVarsOf(row)
 		settings := src.On(p)
 		if !b.opts.Bazel && !settings.HasContent() {
-			b.fail(append(at, "bazel"), "give go: or files: as well", "an image of a Bazel label alone is not built yet")
+			b.fail(append(at, "bazel"), "add go: or files:, or build it with Bazel",
+				"images that only have a Bazel label are not supported here")
 			continue
 		}
 		i.Children = append(i.Children, b.child(at, n, row, settings, vars))
@@ -111,7 +112,8 @@ func (b *builder) image(n string) Image {
 	return i
 }
 
-// push says where an image goes. If another registry than the configuration's is given, everything goes below that.
+// push resolves the repositories of an image. If the options set another registry, all repositories
+// are in that one.
 func (b *builder) push(n, registry string) Push {
 	p := Push{Registry: registry, Tags: b.c.Tags(n)}
 	repositories := b.c.Repositories(n, registry)
@@ -128,7 +130,7 @@ func (b *builder) push(n, registry string) Push {
 	return p
 }
 
-// platforms returns those of an image that were asked for, in table order.
+// platforms returns the requested platforms of an image in table order.
 func (b *builder) platforms(n string) []arch.Platform {
 	has := slices.Clone(b.c.PlatformsOf(n))
 	slices.SortFunc(has, func(x, y arch.Platform) int { return cmp.Compare(arch.Order(x), arch.Order(y)) })
@@ -141,7 +143,7 @@ func (b *builder) platforms(n string) []arch.Platform {
 			for _, p := range has {
 				names = append(names, p.String())
 			}
-			b.asked = append(b.asked, &MissingPlatformError{n, want, names})
+			b.optionErrors = append(b.optionErrors, &MissingPlatformError{n, want, names})
 		}
 	}
 	return slices.DeleteFunc(has, func(p arch.Platform) bool { return !slices.Contains(b.opts.Platforms, p) })
@@ -175,12 +177,14 @@ func (b *builder) child(at config.Path, n string, row arch.Row, s config.Setting
 	for _, f := range s.Files {
 		words := strings.NewReplacer("{os}", row.OS, "{arch}", row.Architecture, "{variant}", row.Variant)
 		c.Files = append(c.Files, File{
-			From: words.Replace(f.From), To: f.To, Glob: f.Glob, Mode: uint32(f.Mode), UID: f.Owner.UID, GID: f.Owner.GID,
+			From: words.Replace(f.From), To: f.To, Glob: f.Glob, Mode: uint32(f.Mode), UID: f.Owner.UID,
+			GID:          f.Owner.GID,
 			Capabilities: string(f.Capabilities),
 		})
 	}
 	for _, d := range s.Directories {
-		c.Directories = replaced(c.Directories, Directory{path.Clean(d.Path), uint32(d.Mode), d.Owner}, func(d Directory) string { return d.Path })
+		c.Directories = replaced(c.Directories, Directory{path.Clean(d.Path), uint32(d.Mode), d.Owner},
+			func(d Directory) string { return d.Path })
 	}
 	for _, l := range s.Links {
 		c.Links = replaced(c.Links, Link{path.Clean(l.Path), l.To}, func(l Link) string { return l.Path })
@@ -198,8 +202,8 @@ func (b *builder) child(at config.Path, n string, row arch.Row, s config.Setting
 	return c
 }
 
-// replaced returns a list with one more element, instead of the one of the same path if there is one: that of an image
-// gives way to the one of its overrides.
+// replaced returns list with one more element, which replaces an element with the same path:
+// overrides replace entries of the image.
 func replaced[T any](list []T, with T, path func(T) string) []T {
 	if n := slices.IndexFunc(list, func(t T) bool { return path(t) == path(with) }); n >= 0 {
 		list[n] = with
@@ -208,7 +212,8 @@ func replaced[T any](list []T, with T, path func(T) string) []T {
 	return append(list, with)
 }
 
-// needed lists the directories that have to exist for a container to start as configured.
+// needed returns the directories that a container needs at start: the working directory and the
+// volumes.
 func needed(s config.Settings) []string {
 	var list []string
 	for _, p := range append([]string{s.Workdir}, s.Volumes...) {
@@ -220,8 +225,8 @@ func needed(s config.Settings) []string {
 	return slices.Compact(list)
 }
 
-// user writes a user as numbers where the base is known: Kubernetes cannot tell whether a name is root (runAsNonRoot),
-// and an image without /etc/passwd has no names.
+// user converts user names of the static base to numbers. Kubernetes cannot tell whether a name is
+// root (runAsNonRoot), and an image without /etc/passwd has no names.
 func (b *builder) user(at config.Path, base Base, user string) string {
 	if user == "" {
 		return ""
@@ -240,11 +245,12 @@ func (b *builder) user(at config.Path, base Base, user string) string {
 		}
 		switch {
 		case base.Builtin == "":
-			// Who is in the base's /etc/passwd is not known here.
+			// The base's /etc/passwd is not known here.
 		case base.Builtin == Static:
-			b.fail(append(at, "user"), suggest.Hint(part, known)+", or a number", "base %s has no user %q", base.Name, part)
+			b.fail(append(at, "user"), suggest.Hint(part, known)+", or a number", "base %s has no user %q",
+				base.Name, part)
 		default:
-			b.fail(append(at, "user"), "write a number, such as 65532", "base %s has no users", base.Name)
+			b.fail(append(at, "user"), "write a number, such as 65532", "base %s has no named users", base.Name)
 		}
 	}
 	return strings.Join(parts, ":")
@@ -261,7 +267,7 @@ func (b *builder) gobuild(at config.Path, n string, row arch.Row, src config.Go,
 		Capabilities: string(src.Capabilities),
 	}
 	if src.Ldflags == nil {
-		// Images are shipped, not debugged: a third of a Go program is symbols that nothing in it reads.
+		// Symbols are a third of a Go program, and it does not read them itself.
 		g.Ldflags = []string{"-s", "-w"}
 	}
 	for i, flag := range src.Ldflags {
@@ -300,7 +306,7 @@ func (b *builder) created(at config.Path, c config.Created) time.Time {
 		}
 		t, err := time.Parse(time.RFC3339, committed)
 		if err != nil {
-			b.fail(append(at, "created"), "", "the commit's time: %w", err)
+			b.fail(append(at, "created"), "", "parsing the commit time: %w", err)
 		}
 		return t
 	case !c.Time.IsZero() && c.Time.Unix() != 0:
@@ -309,7 +315,7 @@ func (b *builder) created(at config.Path, c config.Created) time.Time {
 	return b.epoch()
 }
 
-// binaryPath is where the binary of an image goes.
+// binaryPath returns the path of an image's Go binary.
 func binaryPath(os, image string) string {
 	if os == "windows" {
 		return "/app/" + image + ".exe"
@@ -317,7 +323,7 @@ func binaryPath(os, image string) string {
 	return "/app/" + image
 }
 
-// inside is how a path of the image is written on its operating system.
+// inside returns a path in the notation of its operating system.
 func inside(os, p string) string {
 	if os == "windows" {
 		return `C:` + strings.ReplaceAll(path.Clean(p), "/", `\`)

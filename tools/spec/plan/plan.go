@@ -1,5 +1,7 @@
-// Package plan says what has to be made: Config x architecture table -> Plan, with every default and every reference
-// resolved, sorted, and nothing read or written on the way. Both engines carry out the same plan.
+// Package plan resolves a configuration into what has to be built: a Plan lists the images and, for
+// each platform, the base, files, compiler flags and settings, with all defaults and references
+// resolved. New reads and writes nothing. Both engines, the embedded one and Bazel, execute the
+// same Plan.
 package plan
 
 import (
@@ -11,75 +13,76 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
-// The built-in bases.
+// Names of the built-in bases.
 const (
 	Scratch = config.Scratch
 	Static  = config.Static
 )
 
-// Plan is everything that was asked for, images by name.
+// Plan lists the selected images, sorted by name.
 type Plan struct {
 	Images []Image `json:"images"`
 }
 
-// Image becomes one image index.
+// Image describes one image index.
 type Image struct {
 	Name string `json:"name"`
-	// Children become the images of the index, in table order.
+	// Children describe the images in the index, in table order.
 	Children []Child `json:"children"`
-	// From are existing images that are joined; there are no Children then.
+	// From lists the existing images to join. An image with From has no Children.
 	From []From `json:"from,omitempty"`
-	// Platforms are those wanted of From where it says itself which it has; none means all.
+	// Platforms are the requested platforms if From does not list them; empty means all.
 	Platforms   []arch.Platform   `json:"platforms,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Push        Push              `json:"push"`
-	// Smoke is how each child shows that it works; nil where the configuration does not say.
+	// Smoke is the test of each child, or nil if none is configured.
 	Smoke *config.Smoke `json:"-"`
 }
 
-// From is an existing image or index that goes into another index. What a tag stands for is found out when it is joined.
+// From is an existing image or index to join. Tags are resolved when it is joined.
 type From struct {
 	Reference string `json:"reference"`
-	// Platform is what it is for, zero where it says so itself.
+	// Platform is zero if the image declares its own.
 	Platform arch.Platform `json:"platform,omitzero"`
 }
 
-// Push is where an index goes. Tags and PerPlatform are still templates: what they say may be known only at the moment
-// of pushing.
+// Push lists the destinations of an index. Tags and PerPlatform are unexpanded templates, because
+// their values may only be known when pushing.
 type Push struct {
 	Registry    string                  `json:"registry,omitempty"`
 	Repository  string                  `json:"repository"`
 	Tags        []config.Template       `json:"tags"`
 	PerPlatform config.PlatformTemplate `json:"perPlatform,omitempty"`
-	// Further are the other repositories that get the same, those on mirrors included.
+	// Further lists additional repositories, including those on mirrors.
 	Further []string `json:"further,omitempty"`
-	// Redirected says what Repository and Further take the place of, if another registry than the configuration's is given.
+	// Redirected lists the original names of Repository and Further if the options set another
+	// registry.
 	Redirected []config.Redirection `json:"redirected,omitempty"`
-	// Immutable are patterns, as path.Match has them, of tags that never come to stand for something else.
+	// Immutable lists path.Match patterns of tags that must not be moved.
 	Immutable []string `json:"immutable,omitempty"`
 }
 
-// Child becomes one image.
+// Child describes the image for one platform.
 type Child struct {
 	Platform    arch.Platform `json:"platform"`
 	Base        Base          `json:"base"`
 	Files       []File        `json:"files,omitempty"`
 	Directories []Directory   `json:"directories,omitempty"`
 	Links       []Link        `json:"links,omitempty"`
-	// Needed are directories that have to exist, sorted: the working directory and the volumes.
+	// Needed lists directories that must exist, sorted: the working directory and the volumes.
 	Needed []string `json:"needed,omitempty"`
 	Go     *Go      `json:"go,omitempty"`
-	// Bazel is the label that bazel: gives the binary. Only a plan for the Bazel engine has it.
+	// Bazel is the label of the binary. It is only set in plans for the Bazel engine.
 	Bazel  string         `json:"bazel,omitempty"`
 	Config image.Settings `json:"config"`
-	// Annotations of the manifest.
+	// Annotations apply to the manifest.
 	Annotations map[string]string  `json:"annotations,omitempty"`
 	Compression config.Compression `json:"compression"`
-	// Epoch is the modification time of everything in the layers.
+	// Epoch is the modification time of all files in the layers.
 	Epoch time.Time `json:"epoch"`
 }
 
-// Base is what a child stands on. One of Builtin, Image and Debian is set.
+// Base is the base image of a child. Exactly one of Builtin, Image and Debian is set.
 type Base struct {
 	Name string `json:"name"`
 	// Builtin is scratch or static.
@@ -88,25 +91,26 @@ type Base struct {
 	Debian  *BaseDebian `json:"debian,omitempty"`
 }
 
-// BaseImage is an image in a registry, as the lock has it.
+// BaseImage is a base image in a registry, as recorded in the lock file.
 type BaseImage struct {
-	// Reference has the digest of the index; see lock.Image.
+	// Reference includes the digest of the index; see lock.Image.
 	Reference string `json:"reference"`
 	lock.Child
 }
 
-// BaseDebian are Debian packages, as the lock has them.
+// BaseDebian is a base made of Debian packages, as recorded in the lock file.
 type BaseDebian struct {
 	Suite        string         `json:"suite"`
-	Mirror       string         `json:"mirror,omitempty"` // "" for the machine's own
+	Mirror       string         `json:"mirror,omitempty"` // "" for the machine's own sources
 	Slim         bool           `json:"slim,omitempty"`
-	Architecture string         `json:"architecture"` // Debian's word
+	Architecture string         `json:"architecture"` // Debian's name of the architecture
 	Packages     []lock.Package `json:"packages"`
-	// Locked is the base for all architectures. It tells which archives the packages are from.
+	// Locked is the base for all architectures. It identifies the archives of the packages.
 	Locked *lock.Debian `json:"-"`
 }
 
-// File puts From, below the top of the tree, to To in the image. Where To ends in a slash, a file goes into it.
+// File copies From, relative to the source tree, to To in the image. If To ends in a slash, it is a
+// directory.
 type File struct {
 	From string   `json:"from"`
 	To   string   `json:"to"`
@@ -114,11 +118,12 @@ type File struct {
 	Mode uint32   `json:"mode,omitempty"`
 	UID  int      `json:"uid,omitempty"`
 	GID  int      `json:"gid,omitempty"`
-	// Capabilities of every file, in the form of setcap.
+	// Capabilities apply to every file, in setcap notation.
 	Capabilities string `json:"capabilities,omitempty"`
 }
 
-// Directory is created unless the base has it; what is given holds for that of the base as well.
+// Directory is a directory to create. If the base has it, Mode and Owner replace those of the base
+// when set.
 type Directory struct {
 	Path  string        `json:"path"`
 	Mode  uint32        `json:"mode,omitempty"`
@@ -131,7 +136,7 @@ type Link struct {
 	To   string `json:"to"`
 }
 
-// Go compiles Package and puts the binary to Path.
+// Go is a main package to compile and the path of its binary in the image.
 type Go struct {
 	Package string   `json:"package"`
 	Path    string   `json:"path"`
@@ -139,30 +144,33 @@ type Go struct {
 	Tags    []string `json:"tags,omitempty"`
 	Env     []string `json:"env,omitempty"` // NAME=value, sorted
 	Cgo     bool     `json:"cgo,omitempty"`
-	// Capabilities of the program, in the form of setcap.
+	// Capabilities apply to the program, in setcap notation.
 	Capabilities string `json:"capabilities,omitempty"`
 }
 
-// Options narrow a plan and supply what the configuration leaves to the moment.
+// Options select parts of the configuration and supply values that it does not contain.
 type Options struct {
-	// Images are the names wanted; none means all.
+	// Images are the names of the images to plan; empty means all.
 	Images []string
-	// Platforms are those wanted; none means all that each image has. An image that lacks one is an error.
+	// Platforms are the platforms to plan; empty means all of each image. A platform that an image
+	// lacks is an error.
 	Platforms []arch.Platform
-	// Registry, if set, takes the place of every registry of the configuration: nothing is published outside it.
+	// Registry replaces all registries of the configuration if set.
 	Registry string
-	// Epoch is the time that stands for the epoch, as SOURCE_DATE_EPOCH gives it; the zero value is 1970-01-01.
+	// Epoch is the value of SOURCE_DATE_EPOCH; zero means 1970-01-01.
 	Epoch time.Time
-	// Lock is what bases are; nil where there is no multiarch.lock.
+	// Lock is the lock file, or nil if there is none.
 	Lock *lock.File
-	// Static is the static base that this multiarch makes. If the lock records another one, the plan fails.
+	// Static is the static base that this version of multiarch builds. New fails if the lock
+	// records another one.
 	Static *lock.Static
-	// Vars fill the templates of compiler flags, labels, annotations and environments, and `created: commit`. Image,
-	// Registry, Repository, TagPrefix and Platform are filled in by the plan.
+	// Vars are the values for templates of compiler flags, labels, annotations and environments,
+	// and for `created: commit`. New sets Image, Registry, Repository, TagPrefix and Platform.
 	Vars config.Vars
-	// Bazel plans for the Bazel engine: images of a Bazel label alone are let through, and what is only known when
-	// something is built stays open (templates stay as written, `created: commit` is the epoch), so that a plan needs
-	// neither a checkout nor an environment. If Vars has a Checkout, annotations of indexes are filled all the same: what
-	// Bazel has built may be joined.
+	// Bazel plans for the Bazel engine. Images that only have a Bazel label are allowed. Values
+	// known only at build time are left open: templates are not expanded and `created: commit` is
+	// the epoch, so that neither a checkout nor an environment is needed. If Vars has a Checkout,
+	// annotations of indexes are expanded nevertheless, since images that Bazel has built may be
+	// joined.
 	Bazel bool
 }

@@ -75,12 +75,13 @@ func TestNew(t *testing.T) {
 
 	require.Len(t, web.Children, 3)
 	amd64, arm, s390x := web.Children[0], web.Children[1], web.Children[2]
-	assert.Equal(t, "linux/amd64 linux/arm/v7 linux/s390x", fmt.Sprint(amd64.Platform, " ", arm.Platform, " ", s390x.Platform), "table order")
+	assert.Equal(t, "linux/amd64 linux/arm/v7 linux/s390x", fmt.Sprint(amd64.Platform, " ", arm.Platform, " ",
+		s390x.Platform), "table order")
 	assert.Equal(t, plan.Base{Name: "static", Builtin: "static"}, amd64.Base)
 	assert.Equal(t, plan.Base{Name: "scratch", Builtin: "scratch"}, arm.Base)
 	assert.Equal(t, []string{"A=1", "B=2"}, amd64.Config.Env)
 	assert.Equal(t, []string{"A=1", "B=3"}, arm.Config.Env)
-	assert.Equal(t, "65532", amd64.Config.User, "a name of the static base becomes its number")
+	assert.Equal(t, "65532", amd64.Config.User, "user names of the static base become numbers")
 	assert.Equal(t, "7", arm.Config.User)
 	assert.Equal(t, []string{"443/tcp", "80/tcp"}, amd64.Config.Ports)
 	assert.Equal(t, []string{"/app/web"}, amd64.Config.Entrypoint, "the binary, by default")
@@ -93,11 +94,12 @@ func TestNew(t *testing.T) {
 
 func TestSelection(t *testing.T) {
 	c := parse(t, example)
-	p, err := plan.New(c, plan.Options{Images: []string{"job"}, Platforms: []arch.Platform{platform(t, "linux/arm/v7")}, Registry: "elsewhere.example.com", Epoch: time.Unix(100, 0)})
-	require.NoError(t, err, "what is not planned need not have a checkout")
+	p, err := plan.New(c, plan.Options{Images: []string{"job"}, Platforms: []arch.Platform{platform(t,
+		"linux/arm/v7")}, Registry: "another.example.com", Epoch: time.Unix(100, 0)})
+	require.NoError(t, err, "images that are not selected do not need a checkout")
 	require.Len(t, p.Images, 1)
 	require.Len(t, p.Images[0].Children, 1)
-	assert.Equal(t, "elsewhere.example.com/job", p.Images[0].Push.Repository, "full references are redirected as well")
+	assert.Equal(t, "another.example.com/job", p.Images[0].Push.Repository, "full references are redirected as well")
 	assert.Equal(t, int64(100), p.Images[0].Children[0].Config.Created.Unix())
 	assert.Equal(t, int64(100), p.Images[0].Children[0].Epoch.Unix())
 
@@ -108,37 +110,47 @@ func TestSelection(t *testing.T) {
 	require.ErrorAs(t, err, &unknown)
 	assert.Equal(t, `did you mean "job"? known: job, web`, unknown.Hint())
 
-	_, err = plan.New(c, plan.Options{Images: []string{"job"}, Platforms: []arch.Platform{platform(t, "linux/arm64"), platform(t, "linux/amd64")}})
+	_, err = plan.New(c, plan.Options{Images: []string{"job"}, Platforms: []arch.Platform{platform(t,
+		"linux/arm64"), platform(t, "linux/amd64")}})
 	var missing *plan.MissingPlatformError
-	require.ErrorAs(t, err, &missing, "a platform that is not there is never left out silently")
+	require.ErrorAs(t, err, &missing, "a missing platform is never omitted silently")
 	assert.EqualError(t, err, "image job has no platform linux/arm64")
 	assert.Contains(t, missing.Hint(), "linux/s390x")
 }
 
-func TestWhatCannotBePlanned(t *testing.T) {
+func TestNewReportsErrorsWithHints(t *testing.T) {
 	for _, c := range []struct{ images, want, hint string }{
-		{"{a: {go: {package: ./a}, base: py}}", "multiarch.yaml:4:7: bases.py: is not locked: there is no multiarch.lock", "run: multiarch lock"},
-		{"{a: {go: {package: ./a}, base: reg}}", "multiarch.yaml:5:8: bases.reg: is not locked: there is no multiarch.lock", "run: multiarch lock"},
-		{"{a: {files: [{from: a, to: /a}], platforms: [linux/arm/v6], base: py}}", "images.a.base: base py has no linux/arm/v6: Debian has no such architecture", "linux/arm/v6: static"},
-		{"{a: {bazel: //x}}", "images.a.bazel: an image of a Bazel label alone is not built yet", ""},
-		{"{a: {go: {package: ./a}, platforms: [windows/amd64]}}", "images.a.base: base static has no windows/amd64", "scratch"},
-		{"{a: {go: {package: ./a}, user: nonrot}}", `images.a.user: base static has no user "nonrot"`, `did you mean "nonroot"`},
-		{"{a: {go: {package: ./a}, base: scratch, user: nonroot}}", "images.a.user: base scratch has no users", "65532"},
-		{"{a: {go: {package: ./a}, created: commit}}", "images.a.created: no git commit is checked out", "created: commit"},
+		{"{a: {go: {package: ./a}, base: py}}",
+			"multiarch.yaml:4:7: bases.py: not locked: there is no multiarch.lock", "run: multiarch lock"},
+		{"{a: {go: {package: ./a}, base: reg}}",
+			"multiarch.yaml:5:8: bases.reg: not locked: there is no multiarch.lock", "run: multiarch lock"},
+		{"{a: {files: [{from: a, to: /a}], platforms: [linux/arm/v6], base: py}}",
+			"images.a.base: base py does not support linux/arm/v6: Debian has no such architecture",
+			"linux/arm/v6: static"},
+		{"{a: {bazel: //x}}", "images.a.bazel: images that only have a Bazel label are not supported here", ""},
+		{"{a: {go: {package: ./a}, platforms: [windows/amd64]}}",
+			"images.a.base: base static does not support windows/amd64", "scratch"},
+		{"{a: {go: {package: ./a}, user: nonrot}}", `images.a.user: base static has no user "nonrot"`,
+			`did you mean "nonroot"`},
+		{"{a: {go: {package: ./a}, base: scratch, user: nonroot}}",
+			"images.a.user: base scratch has no named users", "65532"},
+		{"{a: {go: {package: ./a}, created: commit}}", "images.a.created: no git commit is checked out",
+			"created: commit"},
 		{"{a: {go: {package: ./a, ldflags: ['{{.Git.Tag}}']}}}", "images.a.go.ldflags[0]: template", "create a commit"},
-		{"{a: {go: {package: ./a, ldflags: ['{{.Env.NOT_SET}}']}}}", "images.a.go.ldflags[0]: template", "set the environment variable"},
+		{"{a: {go: {package: ./a, ldflags: ['{{.Env.NOT_SET}}']}}}", "images.a.go.ldflags[0]: template",
+			"set the environment variable"},
 	} {
 		text := "version: 1\nplatforms: [linux/amd64, linux/arm64]\nbases:\n  py: {debian: {suite: trixie, packages: [python3]}}\n  reg: {image: a/b}\nimages: " + c.images
 		_, err := plan.New(parse(t, text), plan.Options{})
 		var all config.Errors
 		require.ErrorAs(t, err, &all, c.images)
-		assert.Len(t, all, 1, "once, not once a platform")
+		assert.Len(t, all, 1, "reported once, not once per platform")
 		assert.ErrorContains(t, err, c.want)
 		assert.Contains(t, all[0].Hint(), c.hint)
 	}
 }
 
-func TestErrorsComeInTheOrderOfTheFile(t *testing.T) {
+func TestErrorsAreInFileOrder(t *testing.T) {
 	_, err := plan.New(parse(t, `version: 1
 platforms: [linux/amd64]
 bases:
@@ -160,19 +172,21 @@ images:
 }
 
 func TestWindows(t *testing.T) {
-	p, err := plan.New(parse(t, "version: 1\nplatforms: [windows/amd64]\nimages: {a: {base: scratch, go: {package: ./a}}}"), plan.Options{})
+	p, err := plan.New(parse(t,
+		"version: 1\nplatforms: [windows/amd64]\nimages: {a: {base: scratch, go: {package: ./a}}}"), plan.Options{})
 	require.NoError(t, err)
 	c := p.Images[0].Children[0]
 	assert.Equal(t, "/app/a.exe", c.Go.Path)
 	assert.Equal(t, []string{`C:\app\a.exe`}, c.Config.Entrypoint)
 }
 
-// many writes a configuration of n services for ten platforms.
+// many returns a configuration of n services for ten platforms.
 func many(n int) []byte {
 	var s strings.Builder
 	s.WriteString("version: 1\nplatforms: [linux/amd64, linux/arm64, linux/arm/v7, linux/arm/v6, linux/arm/v5, linux/386, linux/ppc64le, linux/s390x, linux/riscv64, linux/loong64]\nimages:\n")
 	for i := range n {
-		fmt.Fprintf(&s, "  service-%d:\n    go: {package: ./svc%d, ldflags: [-s, -w]}\n    user: nonroot\n    env: {A: b}\n    ports: [8080/tcp]\n", i, i)
+		fmt.Fprintf(&s,
+			"  service-%d:\n    go: {package: ./svc%d, ldflags: [-s, -w]}\n    user: nonroot\n    env: {A: b}\n    ports: [8080/tcp]\n", i, i)
 	}
 	return []byte(s.String())
 }
@@ -207,16 +221,19 @@ images:
 	require.NoError(t, err)
 	legacy, listed, open := p.Images[0], p.Images[1], p.Images[2]
 	amd64, arm64, s390x := platform(t, "linux/amd64"), platform(t, "linux/arm64"), platform(t, "linux/s390x")
-	assert.Equal(t, []plan.From{{"other.example.com/legacy:v1", amd64}, {"registry.example.com/team/legacy-arm64v8", arm64}}, legacy.From, "table order")
+	assert.Equal(t, []plan.From{{"other.example.com/legacy:v1", amd64}, {"registry.example.com/team/legacy-arm64v8",
+		arm64}}, legacy.From, "table order")
 	assert.Empty(t, legacy.Children)
 	assert.Empty(t, legacy.Platforms)
-	assert.Equal(t, []plan.From{{Reference: "registry.example.com/team/one"}, {Reference: "registry.example.com/team/two"}}, listed.From)
+	assert.Equal(t, []plan.From{{Reference: "registry.example.com/team/one"},
+		{Reference: "registry.example.com/team/two"}}, listed.From)
 	assert.Equal(t, []arch.Platform{amd64, s390x}, listed.Platforms)
 	assert.Equal(t, map[string]string{"a": "b"}, listed.Annotations)
 	assert.Empty(t, open.Platforms)
 	assert.Equal(t, "registry.example.com/team/open", open.Push.Repository)
 
-	p, err = plan.New(c, plan.Options{Registry: "localhost:5000", Platforms: []arch.Platform{arm64}, Images: []string{"legacy", "open"}})
+	p, err = plan.New(c, plan.Options{Registry: "localhost:5000", Platforms: []arch.Platform{arm64},
+		Images: []string{"legacy", "open"}})
 	require.NoError(t, err)
 	assert.Equal(t, []plan.From{{"localhost:5000/legacy-arm64v8", arm64}}, p.Images[0].From)
 	assert.Equal(t, []arch.Platform{arm64}, p.Images[1].Platforms)
@@ -247,5 +264,6 @@ images:
 	assert.Equal(t, "//go:both", both.Children[0].Bazel)
 
 	_, err = plan.New(c, plan.Options{Images: []string{"label"}})
-	assert.ErrorContains(t, err, "images.label.bazel: an image of a Bazel label alone is not built yet", "the embedded engine has nothing to compile")
+	assert.ErrorContains(t, err, "images.label.bazel: images that only have a Bazel label are not supported here",
+		"the embedded engine has nothing to compile")
 }

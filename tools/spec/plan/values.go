@@ -10,9 +10,10 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
-// values fills the templates of labels or annotations: those of an image on a platform, or of its index if p is nil. If
-// they are kept, they stay as they are written.
-func (b *builder) values(n string, p *arch.Platform, field string, of map[config.Text]config.ValueTemplate, vars config.Vars, keep bool) map[string]string {
+// values expands the templates of labels or annotations of an image on a platform, or of its index
+// if p is nil. If keep is set, the templates are returned unexpanded.
+func (b *builder) values(n string, p *arch.Platform, field string, of map[config.Text]config.ValueTemplate,
+	vars config.Vars, keep bool) map[string]string {
 	if len(of) == 0 {
 		return nil
 	}
@@ -30,7 +31,8 @@ func (b *builder) values(n string, p *arch.Platform, field string, of map[config
 	return all
 }
 
-// env fills the templates of environment variables. References to the base's variables are left to whoever knows the base.
+// env expands the templates of environment variables. References to the base's variables are
+// resolved when the base is known.
 func (b *builder) env(n string, p arch.Platform, of map[config.Name]config.ValueTemplate, vars config.Vars) []string {
 	var all []string
 	for name, template := range of {
@@ -47,7 +49,7 @@ func (b *builder) env(n string, p arch.Platform, of map[config.Name]config.Value
 	return all
 }
 
-// healthcheck plans how a container is checked, nil if as the base says.
+// healthcheck resolves a health check, or returns nil to keep that of the base.
 func (b *builder) healthcheck(at config.Path, base Base, s config.Settings) *image.Healthcheck {
 	h := s.Healthcheck
 	if h == nil {
@@ -59,9 +61,11 @@ func (b *builder) healthcheck(at config.Path, base Base, s config.Settings) *ima
 	}
 	switch {
 	case len(test) == 0 && base.Image == nil:
-		b.fail(append(at, "healthcheck"), "give test: [CMD, PROGRAM, ARGUMENT...]", "has no test, and base %s has none", base.Name)
+		b.fail(append(at, "healthcheck"), "add test: [CMD, PROGRAM, ARGUMENT...]",
+			"test is required: base %s has no health check", base.Name)
 	case h.UsesShell() && base.Builtin != "" && s.Files == nil:
-		b.fail(append(at, "healthcheck", "test"), "write [CMD, PROGRAM, ARGUMENT...], which needs no shell", "base %s has no shell", base.Name)
+		b.fail(append(at, "healthcheck", "test"), "write [CMD, PROGRAM, ARGUMENT...], which needs no shell",
+			"base %s has no shell", base.Name)
 	}
 	return &image.Healthcheck{
 		Test: test, Interval: time.Duration(h.Interval), Timeout: time.Duration(h.Timeout),
@@ -69,7 +73,7 @@ func (b *builder) healthcheck(at config.Path, base Base, s config.Settings) *ima
 	}
 }
 
-// environ lists the environment of the go command.
+// environ returns the environment of the go command.
 func environ(env map[config.Name]config.Text) []string {
 	var list []string
 	for k, v := range env {

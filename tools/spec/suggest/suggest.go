@@ -1,4 +1,4 @@
-// Package suggest turns a misspelt word and the words that would have been right into a hint.
+// Package suggest produces "did you mean" hints for misspelled words and unknown platforms.
 package suggest
 
 import (
@@ -8,8 +8,8 @@ import (
 	"github.com/agext/levenshtein"
 )
 
-// Hint returns what to write instead of word: the nearest of known if one is close enough to be what was meant, then
-// all of known in their own order. It returns "" if nothing is known.
+// Hint returns a suggestion for a misspelled word: the closest known word if it is close enough,
+// followed by all known words in their order. It returns "" if known is empty.
 func Hint(word string, known []string) string {
 	if len(known) == 0 {
 		return ""
@@ -21,8 +21,8 @@ func Hint(word string, known []string) string {
 	return all
 }
 
-// Of returns the member of known that needs the fewest edits to become word, the first of them on a tie. It returns ""
-// if even that one is too different to be a misspelling: a wrong suggestion is worse than none.
+// Of returns the known word that needs the fewest edits to become word, the first of them on a tie.
+// It returns "" if no word is close enough, since a wrong suggestion is worse than none.
 func Of(word string, known []string) string {
 	best, least := "", 0
 	for _, k := range known {
@@ -34,7 +34,7 @@ func Of(word string, known []string) string {
 	if best != "" {
 		return best
 	}
-	// A missing first part may be all that is wrong: arm64 for linux/arm64.
+	// Only the first part may be missing: arm64 for linux/arm64.
 	for _, k := range known {
 		if word != "" && strings.HasSuffix(k, "/"+word) {
 			return k
@@ -43,20 +43,20 @@ func Of(word string, known []string) string {
 	return ""
 }
 
-// misspelling counts the edits between two words, and tells whether these are few enough for a typing error: one in a
-// short word, two from six letters on, three from ten on. Leading parts that the words share do not count as letters, so
-// that python3-toml is not suggested for python3-yaml.
+// misspelling counts the edits between two words and reports whether they are few enough for a
+// typing error: one in a short word, two from six letters on, three from ten on. Common leading
+// parts do not count as letters, so that python3-toml is not suggested for python3-yaml.
 func misspelling(word, known string) (edits int, ok bool) {
 	w, k := differing(word, known)
 	edits = levenshtein.Distance(w, k, nil)
 	if edits == 2 && sameLetters(w, k) {
-		edits = 1 // two letters swapped
+		edits = 1 // two swapped letters
 	}
-	// The letters of known that are kept, so that a or ab is not taken for every other short word.
+	// Some letters of known must be kept, so that a or ab does not match every short word.
 	return edits, edits <= max(1, (min(len(w), len(k))+2)/4) && edits < len(k)
 }
 
-// differing cuts off the leading parts, up to a separator, that both words have.
+// differing removes the leading parts, up to a separator, that both words share.
 func differing(a, b string) (string, string) {
 	common := 0
 	for i := 0; i < min(len(a), len(b)) && a[i] == b[i]; i++ {

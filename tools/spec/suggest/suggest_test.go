@@ -46,6 +46,6 @@ func TestOfSuggestsOnlyMisspellings(t *testing.T) {
 		{"services", "bases", ""},
 		{"", "base", ""},
 	} {
-		assert.Equal(t, c.want, suggest.Of(c.word, []string{c.known}), "%q beside %q", c.word, c.known)
+		assert.Equal(t, c.want, suggest.Of(c.word, []string{c.known}), "%q for %q", c.word, c.known)
 	}
 }
