@@ -1,4 +1,4 @@
-"""The Flask service of the classic manifest procedure: it says which machine it runs on."""
+"""The Flask service of the classic procedure: it reports the machine it runs on."""
 
 import os
 import platform
@@ -16,6 +16,6 @@ def hello():
 
 
 if __name__ == "__main__":
-    # The first process of a container ignores what it does not handle.
+    # The kernel delivers SIGTERM to a container's first process only if it has a handler.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    app.run(host="0.0.0.0", port=int(os.environ.get("PORT", "8080")))
+    app.run(host="0.0.0.0", port=int(os.environ.get("PORT", "5000")))

@@ -26,21 +26,43 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/oci/registry/registrytest"
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
 const exampleFile = "../../images/multiarch.yaml"
 
-// linuxRows are the rows that the example is built for.
-func linuxRows(t *testing.T) []arch.Row {
+// classicPlatforms are the platforms of the classic procedure, for which hello and clock are built.
+var classicPlatforms = []string{
+	"linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "linux/386", "linux/ppc64le", "linux/s390x", "linux/riscv64",
+}
+
+// exampleRows returns the rows of the architecture table for which hello and clock are built.
+func exampleRows(t *testing.T) []arch.Row {
+	t.Helper()
 	var rows []arch.Row
-	for _, r := range arch.Table() {
-		if r.OS == "linux" {
-			rows = append(rows, r)
-		}
+	for _, name := range classicPlatforms {
+		p, err := arch.Parse(name)
+		require.NoError(t, err)
+		row, ok := arch.Find(p)
+		require.True(t, ok, name)
+		rows = append(rows, row)
 	}
-	require.NotEmpty(t, rows)
 	return rows
+}
+
+// layoutPlatforms returns the platforms of the image in a layout.
+func layoutPlatforms(t *testing.T, dist, name string) []string {
+	t.Helper()
+	var report struct {
+		Children []struct{ Platform arch.Platform }
+	}
+	require.NoError(t, json.Unmarshal([]byte(command(t, "multiarch", "inspect", "--json", "oci:"+dist+":"+name)), &report))
+	var platforms []string
+	for _, c := range report.Children {
+		platforms = append(platforms, c.Platform.String())
+	}
+	return platforms
 }
 
 // command runs a program and returns what it prints.
@@ -54,7 +76,7 @@ func command(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// tool skips the test where a program of somebody else is not there, unless all have to be.
+// tool skips the test if a program is not installed, unless MULTIARCH_TEST_TOOLS requires all of them.
 func tool(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -67,25 +89,14 @@ func tool(t *testing.T, name string) string {
 	return path
 }
 
-// TestExample builds the example of this repository as the README does, and lets other people's tools look at it.
+// TestExample builds the example of this repository and reads it with the tools that users have.
 func TestExample(t *testing.T) {
 	dist := filepath.Join(t.TempDir(), "dist")
 	digests := command(t, "multiarch", "build", "-q", "-f", exampleFile, "-o", dist)
 
-	t.Run("has every Linux row", func(t *testing.T) {
+	t.Run("has the platforms of the classic procedure", func(t *testing.T) {
 		for _, name := range []string{"hello", "clock"} {
-			var report struct {
-				Children []struct{ Platform arch.Platform }
-			}
-			require.NoError(t, json.Unmarshal([]byte(command(t, "multiarch", "inspect", "--json", "oci:"+dist+":"+name)), &report))
-			var got, want []arch.Platform
-			for _, c := range report.Children {
-				got = append(got, c.Platform)
-			}
-			for _, r := range linuxRows(t) {
-				want = append(want, r.Platform)
-			}
-			assert.Equal(t, want, got)
+			assert.Equal(t, classicPlatforms, layoutPlatforms(t, dist, name))
 		}
 	})
 
@@ -108,7 +119,7 @@ func TestExample(t *testing.T) {
 
 	t.Run("is read by skopeo", func(t *testing.T) {
 		tool(t, "skopeo")
-		for _, r := range linuxRows(t) {
+		for _, r := range exampleRows(t) {
 			copied := t.TempDir()
 			command(t, "skopeo", "--override-os", r.OS, "--override-arch", r.Architecture, "--override-variant", r.Variant, "copy", "-q", "oci:"+dist+":hello", "dir:"+copied)
 			var manifest struct{ Config struct{ Digest string } }
@@ -166,28 +177,61 @@ func TestExample(t *testing.T) {
 
 var listening = regexp.MustCompile(`127\.0\.0\.1:[0-9]+|\[::\]:[0-9]+|:[0-9]+`)
 
-// TestEveryChildAnswers starts each child of the example and asks it which platform it is.
-func TestEveryChildAnswers(t *testing.T) {
-	for _, r := range linuxRows(t) {
+// TestExampleServicesAnswer starts hello and clock for each platform and sends each one request.
+func TestExampleServicesAnswer(t *testing.T) {
+	for _, r := range exampleRows(t) {
 		t.Run(r.Slug(), func(t *testing.T) {
-			switch {
-			case r.Architecture == "amd64" && r.Variant == "v4" && !cpu.X86.HasAVX512F:
-				t.Skip("qemu-user has no AVX-512, and neither has this machine")
-			case r.QEMU.Name != "":
+			if r.QEMU.Name != "" {
 				tool(t, "qemu-"+r.QEMU.Name+"-static")
 			}
-			assert.Equal(t, "Hello. I am a Go service running on "+r.String()+"\n", ask(t, "hello", r.Platform, "/"))
-			assert.Contains(t, ask(t, "clock", r.Platform, "/?zone=Asia/Tokyo"), "+09:00")
+			assert.Equal(t, "Hello. I am a Go service running on "+r.String()+"\n", ask(t, exampleFile, "hello", r.Platform, "/"))
+			assert.Contains(t, ask(t, exampleFile, "clock", r.Platform, "/?zone=Asia/Tokyo"), "+09:00")
 		})
 	}
 }
 
-// TestPythonAnswers starts each child of the Flask service, on the packages of its base, and asks it over HTTP.
-func TestPythonAnswers(t *testing.T) {
+// TestEveryRowIsBuiltAndRuns builds a Go service for all Linux rows of the architecture table, verifies it, and sends a
+// request to each image that this machine can run.
+func TestEveryRowIsBuiltAndRuns(t *testing.T) {
+	if !registrytest.Full() {
+		t.Skip("compiles Go's standard library for every row; set MULTIARCH_TEST_MATRIX=full to run it")
+	}
+	var rows []arch.Row
+	var platforms []string
+	for _, r := range arch.Table() {
+		if r.OS == "linux" {
+			rows, platforms = append(rows, r), append(platforms, r.String())
+		}
+	}
+	s := services{t.TempDir(), t.TempDir()}
+	for _, part := range []string{"app", "go.mod", "go.sum"} {
+		command(t, "cp", "-r", filepath.Join("../..", part), s.dir)
+	}
+	s.write(t, "multiarch.yaml", "version: 1\nplatforms: ["+strings.Join(platforms, ", ")+"]\n"+
+		"images: {hello: {go: {package: ./app/hello}, base: static, user: nonroot, ports: [8080]}}\n")
+	file, dist := filepath.Join(s.dir, "multiarch.yaml"), filepath.Join(s.dir, "dist")
+	command(t, "multiarch", "build", "-q", "-f", file)
+	assert.Equal(t, platforms, layoutPlatforms(t, dist, "hello"))
+	command(t, "multiarch", "verify", "oci:"+dist+":hello")
+	for _, r := range rows {
+		t.Run(r.Slug(), func(t *testing.T) {
+			switch {
+			case r.Architecture == "amd64" && r.Variant == "v4" && !cpu.X86.HasAVX512F:
+				t.Skip("neither qemu-user nor this machine has AVX-512")
+			case r.QEMU.Name != "":
+				tool(t, "qemu-"+r.QEMU.Name+"-static")
+			}
+			assert.Equal(t, "Hello. I am a Go service running on "+r.String()+"\n", ask(t, file, "hello", r.Platform, "/"))
+		})
+	}
+}
+
+// TestPythonServiceAnswers starts the Flask service for each platform and sends it one request.
+func TestPythonServiceAnswers(t *testing.T) {
 	machines := map[string]string{
 		"linux/amd64": "x86_64", "linux/arm64": "aarch64", "linux/arm/v7": "armv7l", "linux/arm/v5": "armv7l",
 		"linux/ppc64le": "ppc64le", "linux/s390x": "s390x", "linux/riscv64": "riscv64",
-		"linux/386": "x86_64", // it runs natively, and the kernel says its own machine to everybody
+		"linux/386": "x86_64", // it runs natively, and the kernel reports its own machine
 	}
 	for name, machine := range machines {
 		p, err := arch.Parse(name)
@@ -196,22 +240,22 @@ func TestPythonAnswers(t *testing.T) {
 			if row, _ := arch.Find(p); row.QEMU.Name != "" {
 				tool(t, "qemu-"+row.QEMU.Name+"-static")
 			}
-			assert.Equal(t, "Hello ONAP. I am a Python service running on "+machine+"\n", ask(t, "py-app", p, "/"))
+			assert.Equal(t, "Hello ONAP. I am a Python service running on "+machine+"\n", ask(t, exampleFile, "py-app", p, "/"))
 		})
 	}
 }
 
-// TestLockOfToday asks the machine's Debian mirror what the packages of the Flask service are right now, for all eight
-// architectures. What it says depends on the day; that it is complete does not.
-func TestLockOfToday(t *testing.T) {
+// TestLockFromTodaysMirror locks the Flask service with the machine's Debian mirror. Versions depend on the day; the
+// architectures and the packages do not.
+func TestLockFromTodaysMirror(t *testing.T) {
 	copied := t.TempDir()
 	command(t, "cp", "-r", "../../images", copied)
 	file := filepath.Join(copied, "images/multiarch.yaml")
 	cmd := exec.Command("multiarch", "lock", "--update", "-f", file)
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState.ExitCode() == 5 {
-		// A mirror may hold security archives that do not fit their signature, or that have expired.
-		t.Logf("the suite alone, since the mirror has no valid security updates: %s", out)
+		// A mirror may hold security archives with an invalid signature or an expired date.
+		t.Logf("locking without security updates, which the mirror cannot provide: %s", out)
 		yaml, readErr := os.ReadFile(file)
 		require.NoError(t, readErr)
 		suiteOnly := strings.Replace(string(yaml), "slim: true", "slim: true\n      security: false", 1)
@@ -221,7 +265,7 @@ func TestLockOfToday(t *testing.T) {
 		out, err = cmd.CombinedOutput()
 	}
 	if cmd.ProcessState.ExitCode() == 5 && os.Getenv("MULTIARCH_TEST_TOOLS") != "all" {
-		t.Skipf("no mirror to ask, or one that is being updated: %s", out)
+		t.Skipf("no usable Debian mirror: %s", out)
 	}
 	require.NoError(t, err, string(out))
 	command(t, "multiarch", "lock", "--check", "-f", file)
@@ -239,10 +283,10 @@ func TestLockOfToday(t *testing.T) {
 	}
 }
 
-// ask starts a service of the example, sends it one request, and stops it.
-func ask(t *testing.T, image string, p arch.Platform, path string) string {
+// ask starts an image of a multiarch.yaml, sends it one request, stops it, and returns the response's body.
+func ask(t *testing.T, file, image string, p arch.Platform, path string) string {
 	t.Helper()
-	cmd := exec.Command("multiarch", "run", "-q", "-f", exampleFile, image, "--platform", p.String(), "--env", "PORT=0")
+	cmd := exec.Command("multiarch", "run", "-q", "-f", file, image, "--platform", p.String(), "--env", "PORT=0")
 	stderr, err := cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -254,16 +298,16 @@ func ask(t *testing.T, image string, p arch.Platform, path string) string {
 			lines <- s.Text()
 		}
 	}()
-	var said bytes.Buffer
+	var output bytes.Buffer
 	address := ""
 	for deadline := time.After(5 * time.Minute); address == ""; {
 		select {
 		case line, open := <-lines:
-			require.True(t, open, "it ended: %s", said.String())
-			fmt.Fprintln(&said, line)
+			require.True(t, open, "the service ended: %s", output.String())
+			fmt.Fprintln(&output, line)
 			address = listening.FindString(line)
 		case <-deadline:
-			t.Fatalf("it does not listen: %s", said.String())
+			t.Fatalf("the service does not listen: %s", output.String())
 		}
 	}
 	_, port, _ := strings.Cut(address[strings.LastIndex(address, ":"):], ":")
@@ -275,8 +319,8 @@ func ask(t *testing.T, image string, p arch.Platform, path string) string {
 
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	for line := range lines {
-		fmt.Fprintln(&said, line)
+		fmt.Fprintln(&output, line)
 	}
-	assert.NoError(t, cmd.Wait(), "it shuts down cleanly: %s", said.String())
+	assert.NoError(t, cmd.Wait(), "the service did not shut down cleanly: %s", output.String())
 	return string(body)
 }
