@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"tools/arch": {},
 
 	"tools/internal/atomicfile": {},
+	"tools/internal/fault":      {},
 	"tools/internal/git":        {"tools/spec/config"},
 	"tools/internal/httplimit":  {},
 	"tools/internal/inputfile":  {},
@@ -35,7 +36,7 @@ var mayImport = map[string][]string{
 	"tools/oci/filecap":             {"tools/spec/suggest"},
 	"tools/oci/image":               {"tools/arch", "tools/oci/layer", "tools/spec/suggest"},
 	"tools/oci/indexjson":           {},
-	"tools/oci/join":                {"tools/arch", "tools/oci/indexjson", "tools/spec/suggest"},
+	"tools/oci/join":                {"tools/internal/fault", "tools/arch", "tools/oci/indexjson", "tools/spec/suggest"},
 	"tools/oci/layer":               {"tools/oci/filecap", "tools/oci/rootfs"},
 	"tools/oci/layout": {
 		"tools/internal/atomicfile", "tools/internal/inputfile", "tools/oci/content", "tools/oci/indexjson",
@@ -43,7 +44,7 @@ var mayImport = map[string][]string{
 	"tools/oci/manifest":                {},
 	"tools/oci/reference":               {},
 	"tools/oci/reference/referencetest": {},
-	"tools/oci/registry":                {"tools/internal/httplimit", "tools/oci/manifest", "tools/oci/reference"},
+	"tools/oci/registry":                {"tools/internal/fault", "tools/internal/httplimit", "tools/oci/manifest", "tools/oci/reference"},
 	"tools/oci/registry/registrytest":   {"tools/oci/registry"},
 	"tools/oci/rootfs":                  {},
 	"tools/oci/source": {
@@ -52,42 +53,42 @@ var mayImport = map[string][]string{
 	},
 	"tools/oci/source/sourcetest": {"tools/arch", "tools/oci/registry", "tools/oci/source"},
 
-	"tools/spec/config": {
+	"tools/spec/config": {"tools/internal/fault",
 		"tools/arch", "tools/oci/filecap", "tools/oci/reference", "tools/spec/finding", "tools/spec/suggest",
 	},
 	"tools/spec/finding": {"tools/spec/suggest"},
-	"tools/spec/lock":    {"tools/arch", "tools/internal/inputfile", "tools/spec/config"},
-	"tools/spec/plan": {
+	"tools/spec/lock":    {"tools/internal/fault", "tools/arch", "tools/internal/inputfile", "tools/spec/config"},
+	"tools/spec/plan": {"tools/internal/fault",
 		"tools/arch", "tools/oci/image", "tools/spec/config", "tools/spec/lock", "tools/spec/suggest",
 		"tools/base/static",
 	},
 	"tools/spec/suggest": {"tools/arch"},
 
-	"tools/base/debian": {
+	"tools/base/debian": {"tools/internal/fault",
 		"tools/internal/httplimit", "tools/internal/inputfile", "tools/oci/layer", "tools/spec/config",
 		"tools/spec/lock", "tools/spec/suggest", "tools/build/cache",
 	},
-	"tools/base/pull": {
+	"tools/base/pull": {"tools/internal/fault",
 		"tools/arch", "tools/internal/memo", "tools/oci/image", "tools/oci/layer", "tools/oci/registry",
 		"tools/spec/lock", "tools/build/cache",
 	},
 	"tools/base/static": {"tools/oci/layer", "tools/spec/lock", "tools/spec/plan"},
 
-	"tools/build": {
+	"tools/build": {"tools/internal/fault",
 		"tools/arch", "tools/internal/inputfile", "tools/internal/memo", "tools/oci/filecap", "tools/oci/image",
 		"tools/oci/layer", "tools/oci/layout", "tools/oci/rootfs", "tools/spec/config", "tools/spec/lock", "tools/spec/plan",
 		"tools/base/debian", "tools/base/static", "tools/build/cache", "tools/build/gobuild",
 	},
 	"tools/build/cache":   {},
-	"tools/build/gobuild": {"tools/arch", "tools/internal/inputfile", "tools/build/cache"},
+	"tools/build/gobuild": {"tools/internal/fault", "tools/arch", "tools/internal/inputfile", "tools/build/cache"},
 
 	"tools/bazel": {
 		"tools/arch", "tools/internal/inputfile", "tools/oci/image", "tools/oci/layout", "tools/oci/reference", "tools/spec/config",
 		"tools/spec/lock", "tools/spec/plan", "tools/base/static",
 	},
-	"tools/bazel/gazelle": {"tools/spec/config", "tools/bazel"},
+	"tools/bazel/gazelle": {"tools/internal/fault", "tools/spec/config", "tools/bazel"},
 
-	"tools/assemble": {
+	"tools/assemble": {"tools/internal/fault",
 		"tools/arch", "tools/oci/image", "tools/oci/layer", "tools/oci/rootfs", "tools/spec/config",
 		"tools/spec/lock", "tools/spec/suggest", "tools/base/debian", "tools/base/static",
 	},
@@ -108,13 +109,13 @@ var mayImport = map[string][]string{
 	},
 
 	"tools/run":       {"tools/arch", "tools/internal/inputfile"},
-	"tools/run/smoke": {"tools/arch", "tools/run"},
+	"tools/run/smoke": {"tools/internal/fault", "tools/arch", "tools/run"},
 
 	"tools/ci": {"tools/arch", "tools/oci/reference", "tools/spec/suggest"},
 
 	"tools/rules/tests/cross/program": {},
 
-	"tools/multiarch": {
+	"tools/multiarch": {"tools/internal/fault",
 		"tools/arch", "tools/internal/git", "tools/internal/inputfile", "tools/oci/image", "tools/oci/join",
 		"tools/oci/reference", "tools/oci/registry", "tools/spec/config", "tools/spec/finding", "tools/spec/lock",
 		"tools/spec/plan", "tools/spec/suggest", "tools/base/debian", "tools/base/pull", "tools/base/static",

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 )
 
 func main() {
@@ -45,9 +47,8 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 		return 0
 	}
 	fmt.Fprintf(stderr, "multiarch: %v\n", err)
-	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) && hinted.Hint() != "" {
-		fmt.Fprintf(stderr, "hint: %s\n", hinted.Hint())
+	if hint := fault.HintOf(err); hint != "" {
+		fmt.Fprintf(stderr, "hint: %s\n", hint)
 	}
 	var usage *usageError
 	if errors.As(err, &usage) {

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/bazel"
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
@@ -139,7 +140,7 @@ func resolve(dir string) ([]bazel.File, []string, error) {
 
 func explain(err error) string {
 	var errs config.Errors
-	var hinting interface{ Hint() string }
+	var hinting fault.Hinter
 	if errors.As(err, &errs) {
 		return errs.Error()
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/build/gobuild"
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
@@ -107,6 +108,9 @@ func (e *CompileError) Error() string {
 	}
 	return fmt.Sprintf("compiling %s for %s:\n%s", strings.Join(e.Images, ", "), strings.Join(platforms, ", "), strings.TrimRight(e.Output, "\n"))
 }
+
+// Class classifies the error for the exit code.
+func (e *CompileError) Class() fault.Class { return fault.Compile }
 
 // compileErrors gathers what the compiler refuses, so that one platform's errors do not hide another's.
 type compileErrors struct {

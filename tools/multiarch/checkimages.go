@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/build"
 	"github.com/multiarch-build/multiarch/tools/build/cache"
 	"github.com/multiarch-build/multiarch/tools/examine/verify"
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/oci/source"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 	"github.com/multiarch-build/multiarch/tools/spec/finding"
@@ -207,9 +207,8 @@ func (e *imageErrors) Error() string {
 	var lines []string
 	for _, err := range e.all {
 		lines = append(lines, err.Error())
-		var hinting interface{ Hint() string }
-		if errors.As(err, &hinting) && hinting.Hint() != "" {
-			lines = append(lines, "hint: "+hinting.Hint())
+		if hint := fault.HintOf(err); hint != "" {
+			lines = append(lines, "hint: "+hint)
 		}
 	}
 	return cmp.Or(strings.Join(lines, "\n"), "an image failed its checks")

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiarch-build/multiarch/tools/ci"
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 )
 
@@ -115,9 +116,9 @@ func (a *app) pipeline(cmd *cobra.Command, f ciFlags, system ci.System) error {
 
 // usageOf makes an error about flags one about usage.
 func usageOf(err error) error {
-	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) {
-		return usagef(hinted.Hint(), "%w", err)
+	var hinting fault.Hinter
+	if errors.As(err, &hinting) {
+		return usagef(hinting.Hint(), "%w", err)
 	}
 	return err
 }

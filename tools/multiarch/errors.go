@@ -4,14 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/multiarch-build/multiarch/tools/base/debian"
-	"github.com/multiarch-build/multiarch/tools/base/pull"
-	"github.com/multiarch-build/multiarch/tools/build"
-	"github.com/multiarch-build/multiarch/tools/build/gobuild"
-	"github.com/multiarch-build/multiarch/tools/oci/join"
-	"github.com/multiarch-build/multiarch/tools/spec/config"
-	"github.com/multiarch-build/multiarch/tools/spec/lock"
-	"github.com/multiarch-build/multiarch/tools/spec/plan"
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 )
 
 // The exit codes, documented in the README.
@@ -26,7 +19,36 @@ const (
 	exitInterrupted = 130
 )
 
-// usageError is about what was typed.
+// exitCode returns the exit code of an error. It depends on the class of the error, unless a program that multiarch
+// started has ended with a code of its own.
+func exitCode(err error) int {
+	if err == nil {
+		return 0
+	}
+	switch fault.ClassOf(err) {
+	case fault.Interrupted:
+		return exitInterrupted
+	case fault.Differs:
+		return exitDiffers
+	case fault.Usage:
+		return exitUsage
+	case fault.Push:
+		return exitPush
+	case fault.Config:
+		return exitConfig
+	case fault.Compile:
+		return exitCompile
+	case fault.Base:
+		return exitBase
+	}
+	var program *programExit
+	if errors.As(err, &program) {
+		return program.code
+	}
+	return exitFailed
+}
+
+// usageError reports a wrong command line or environment variable.
 type usageError struct {
 	err  error
 	hint string
@@ -35,81 +57,46 @@ type usageError struct {
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// Hint says what could be typed instead.
+// Class classifies the error for the exit code.
+func (e *usageError) Class() fault.Class { return fault.Usage }
+
+// Hint suggests what to type instead.
 func (e *usageError) Hint() string { return e.hint }
 
 func usagef(hint, format string, args ...any) error {
 	return &usageError{fmt.Errorf(format, args...), hint}
 }
 
-var errInterrupted = errors.New("interrupted")
+// classError is an error without any detail but its class.
+type classError struct {
+	text  string
+	class fault.Class
+}
 
-// interrupted is what a command that was asked to end says. What it was doing when it ended is of no interest, unless
-// that leaves something behind in a registry.
+func (e *classError) Error() string { return e.text }
+
+// Class classifies the error for the exit code.
+func (e *classError) Class() fault.Class { return e.class }
+
+var (
+	errInterrupted = &classError{"interrupted", fault.Interrupted}
+	// errDiffers ends a command whose answer is "no" and has been printed.
+	errDiffers = &classError{"", fault.Differs}
+)
+
+// interrupted is the error of a command that was stopped by a signal. What it was doing does not matter, unless that
+// leaves something behind in a registry.
 func interrupted(err error) error {
-	var partly *pushError
-	if errors.As(err, &partly) {
+	if fault.ClassOf(err) == fault.Push {
 		return fmt.Errorf("%w: %w", errInterrupted, err)
 	}
 	return errInterrupted
 }
 
-// errDiffers ends a command whose answer is "no" and has been printed.
-var errDiffers = errors.New("")
-
-// exitCode finds the class of an error.
-func exitCode(err error) int {
-	var (
-		usage     *usageError
-		image     *plan.UnknownImageError
-		platform  *plan.MissingPlatformError
-		wrong     config.Errors
-		oneWrong  *config.Error
-		compiling *build.CompileError
-		tool      *gobuild.MissingToolError
-		base      *pull.UnavailableError
-		archive   *debian.UnavailableError
-		signature *debian.SignatureError
-		packages  *debian.ResolveError
-		suite     *debian.UnknownError
-		another   *debian.WrongSuiteError
-		checksum  *debian.ChecksumError
-		expired   *debian.ExpiredError
-		companion *debian.CompanionError
-		content   *debian.OtherContentError
-		pushing   *pushError
-		program   *programExit
-		existing  *sourceError
-		absent    *join.MissingError
-		spec      *join.SpecError
-		locked    *lock.InvalidError
-	)
-	switch {
-	case err == nil:
-		return 0
-	case errors.Is(err, errInterrupted):
-		return exitInterrupted
-	case errors.Is(err, errDiffers):
-		return exitDiffers
-	case errors.As(err, &usage), errors.As(err, &image), errors.As(err, &platform):
-		return exitUsage
-	case errors.As(err, &pushing):
-		return exitPush // whatever it was: some of it is in registries
-	case errors.As(err, &wrong), errors.As(err, &oneWrong), errors.As(err, &spec), errors.As(err, &locked):
-		return exitConfig
-	case errors.As(err, &compiling), errors.As(err, &tool):
-		return exitCompile
-	case errors.As(err, &base), errors.As(err, &archive), errors.As(err, &signature), errors.As(err, &packages), errors.As(err, &suite),
-		errors.As(err, &another), errors.As(err, &checksum), errors.As(err, &expired), errors.As(err, &companion), errors.As(err, &content),
-		errors.As(err, &existing), errors.As(err, &absent):
-		return exitBase
-	case errors.As(err, &program):
-		return program.code
-	}
-	return exitFailed
-}
-
-// pushError marks what went wrong while pushing.
+// pushError marks an error as one of pushing.
 type pushError struct{ error }
 
 func (e *pushError) Unwrap() error { return e.error }
+
+// Class classifies the error for the exit code.
+func (e *pushError) Class() fault.Class { return fault.Push }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
@@ -78,7 +79,7 @@ func jobsFlag(flags *pflag.FlagSet, jobs *int) {
 func flagError(cmd *cobra.Command, err error) error {
 	var (
 		own     *usageError
-		hinting interface{ Hint() string }
+		hinting fault.Hinter
 		invalid *pflag.InvalidValueError
 		unknown *pflag.NotExistError
 	)

@@ -13,6 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/oci/join"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/oci/source"
@@ -39,6 +40,9 @@ type sourceError struct {
 }
 
 func (e *sourceError) Unwrap() error { return e.error }
+
+// Class classifies the error for the exit code.
+func (e *sourceError) Class() fault.Class { return fault.Base }
 
 // Hint says what could be wrong.
 func (e *sourceError) Hint() string {

@@ -15,6 +15,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/oci/reference"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
@@ -84,7 +85,6 @@ func (t *terminal) exit(err error) int {
 func explain(err error) []string {
 	var (
 		wrong   config.Errors
-		hinting interface{ Hint() string }
 		program *programExit
 		images  *imageErrors
 	)
@@ -108,8 +108,8 @@ func explain(err error) []string {
 		}
 	}
 	lines := []string{"multiarch: " + strings.TrimRight(err.Error(), "\n")}
-	if errors.As(err, &hinting) && hinting.Hint() != "" {
-		lines = append(lines, "hint: "+hinting.Hint())
+	if hint := fault.HintOf(err); hint != "" {
+		lines = append(lines, "hint: "+hint)
 	}
 	return lines
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 )
 
 // suite is the suite that a base is of, under one of its names.
@@ -264,21 +266,18 @@ func (e *CompanionError) Error() string {
 	return fmt.Sprintf("%s of suite %s: %s", e.what(), e.Suite, e.Err)
 }
 
+// Class classifies the error for the exit code.
+func (e *CompanionError) Class() fault.Class { return fault.Base }
+
 // Unwrap returns what is wrong.
 func (e *CompanionError) Unwrap() error { return e.Err }
 
 // Hint says what to do about it, and how to go without.
 func (e *CompanionError) Hint() string {
-	hint := ""
-	var (
-		hinting interface{ Hint() string }
-		gone    *UnavailableError
-	)
-	switch {
-	case e.Security && errors.As(e.Err, &gone):
+	hint := fault.HintOf(e.Err)
+	var gone *UnavailableError
+	if e.Security && errors.As(e.Err, &gone) {
 		hint = "name the mirror that has them: security: http://deb.debian.org/debian-security, or MULTIARCH_DEBIAN_SECURITY_MIRROR"
-	case errors.As(e.Err, &hinting):
-		hint = hinting.Hint()
 	}
 	return hint + "; security: false locks the suite alone, without security updates"
 }

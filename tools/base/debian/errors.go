@@ -13,6 +13,7 @@ import (
 	"github.com/agext/levenshtein"
 
 	"github.com/multiarch-build/multiarch/tools/build/cache"
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
@@ -32,6 +33,9 @@ func (e *UnknownError) Error() string {
 	}
 	return fmt.Sprintf("%s %q is not in %s", e.What, e.Name, e.In)
 }
+
+// Class classifies the error for the exit code.
+func (e *UnknownError) Class() fault.Class { return fault.Base }
 
 // Hint names the nearest that is there, or those that provide it.
 func (e *UnknownError) Hint() string {
@@ -118,6 +122,9 @@ func (e *ResolveError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// Class classifies the error for the exit code.
+func (e *ResolveError) Class() fault.Class { return fault.Base }
+
 // Unwrap returns the problems.
 func (e *ResolveError) Unwrap() []error { return e.Problems }
 
@@ -125,9 +132,8 @@ func (e *ResolveError) Unwrap() []error { return e.Problems }
 func (e *ResolveError) Hint() string {
 	var hints []string
 	for _, p := range e.Problems {
-		var hinting interface{ Hint() string }
-		if errors.As(p, &hinting) && hinting.Hint() != "" && !slices.Contains(hints, hinting.Hint()) {
-			hints = append(hints, hinting.Hint())
+		if hint := fault.HintOf(p); hint != "" && !slices.Contains(hints, hint) {
+			hints = append(hints, hint)
 		}
 	}
 	return strings.Join(hints, "\n")
@@ -148,6 +154,9 @@ func (e *SignatureError) Error() string {
 	return fmt.Sprintf("the Release of suite %s, signed by %s: %s", e.Suite, by, e.Err)
 }
 
+// Class classifies the error for the exit code.
+func (e *SignatureError) Class() fault.Class { return fault.Base }
+
 // Unwrap returns what is wrong with the signature.
 func (e *SignatureError) Unwrap() error { return e.Err }
 
@@ -164,6 +173,9 @@ func (e *WrongSuiteError) Error() string {
 	return fmt.Sprintf("the Release of suite %s is that of %s", e.Suite, e.Got)
 }
 
+// Class classifies the error for the exit code.
+func (e *WrongSuiteError) Class() fault.Class { return fault.Base }
+
 // Hint says what the suite is called.
 func (e *WrongSuiteError) Hint() string {
 	return "write it as the archive does, or take another mirror"
@@ -179,6 +191,9 @@ func (e *ExpiredError) Error() string {
 	return fmt.Sprintf("the Release of suite %s was valid until %s", e.Suite, e.ValidUntil.Format(time.RFC1123))
 }
 
+// Class classifies the error for the exit code.
+func (e *ExpiredError) Class() fault.Class { return fault.Base }
+
 // Hint says what may be behind it.
 func (e *ExpiredError) Hint() string {
 	return "check this machine's clock, or name a mirror that is up to date; for an archive that is frozen on purpose write " +
@@ -191,6 +206,9 @@ type ChecksumError struct{ What, Want, Got string }
 func (e *ChecksumError) Error() string {
 	return fmt.Sprintf("%s is not what was signed: %s, but %s", e.What, e.Want, e.Got)
 }
+
+// Class classifies the error for the exit code.
+func (e *ChecksumError) Class() fault.Class { return fault.Base }
 
 // Hint says what may be behind it.
 func (e *ChecksumError) Hint() string {
@@ -216,6 +234,9 @@ func (e *UnavailableError) Error() string {
 	return fmt.Sprintf("%s: not to be had from %s: %s", e.What, strings.Join(e.Mirrors, ", "),
 		strings.ReplaceAll(e.Err.Error(), "\n", "; "))
 }
+
+// Class classifies the error for the exit code.
+func (e *UnavailableError) Class() fault.Class { return fault.Base }
 
 // Unwrap returns what the mirrors said.
 func (e *UnavailableError) Unwrap() error { return e.Err }
@@ -251,6 +272,9 @@ const relock = "take the packages of today instead; run: multiarch lock --update
 type OtherContentError struct{ Err error }
 
 func (e *OtherContentError) Error() string { return e.Err.Error() }
+
+// Class classifies the error for the exit code.
+func (e *OtherContentError) Class() fault.Class { return fault.Base }
 
 // Unwrap returns what there is.
 func (e *OtherContentError) Unwrap() error { return e.Err }

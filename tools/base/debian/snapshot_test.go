@@ -16,6 +16,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/base/debian"
 	"github.com/multiarch-build/multiarch/tools/build/cache"
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
@@ -112,7 +113,7 @@ func TestFetchFromSnapshots(t *testing.T) {
 				return
 			}
 			require.ErrorContains(t, err, c.err)
-			var hinting interface{ Hint() string }
+			var hinting fault.Hinter
 			require.ErrorAs(t, err, &hinting)
 			assert.Contains(t, hinting.Hint(), relock)
 			assert.ErrorContains(t, err, s.URL+"/archive/debian")

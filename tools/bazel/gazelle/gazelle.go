@@ -20,6 +20,7 @@ import (
 	"github.com/bazelbuild/bazel-gazelle/rule"
 
 	"github.com/multiarch-build/multiarch/tools/bazel"
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
@@ -140,9 +141,8 @@ func resolveChecked(file string) (*bazel.Workspace, error) {
 
 // withHint appends an error's hint to its text, because Gazelle prints only Error().
 func withHint(err error) error {
-	var hinting interface{ Hint() string }
-	if errors.As(err, &hinting) && hinting.Hint() != "" {
-		return fmt.Errorf("%w\nhint: %s", err, hinting.Hint())
+	if hint := fault.HintOf(err); hint != "" {
+		return fmt.Errorf("%w\nhint: %s", err, hint)
 	}
 	return err
 }

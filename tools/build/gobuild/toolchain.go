@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 )
 
 // grace is how long the go command may take to end after an interrupt, before it is killed.
@@ -29,6 +31,9 @@ type toolchain struct {
 type MissingToolError struct{ Tool, Advice string }
 
 func (e *MissingToolError) Error() string { return e.Tool + " was not found" }
+
+// Class classifies the error for the exit code.
+func (e *MissingToolError) Class() fault.Class { return fault.Compile }
 
 // Hint says how to get it.
 func (e *MissingToolError) Hint() string { return e.Advice }

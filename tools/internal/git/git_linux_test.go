@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/internal/git"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
@@ -382,7 +383,7 @@ func TestKindsOfCheckouts(t *testing.T) {
 
 func TestErrorsOfGit(t *testing.T) {
 	hintOf := func(err error) string {
-		var hinting interface{ Hint() string }
+		var hinting fault.Hinter
 		require.ErrorAs(t, err, &hinting, "%v", err)
 		return hinting.Hint()
 	}

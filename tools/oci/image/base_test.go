@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/oci/image"
 )
 
@@ -83,7 +84,7 @@ func TestEnvRefersToTheBase(t *testing.T) {
 	} {
 		_, err := configOn(t, linux, image.Settings{Env: []string{"X=" + value}}, `{"Env":`+asJSON(t, base)+`}`)
 		require.EqualError(t, err, want[0], value)
-		var hinting interface{ Hint() string }
+		var hinting fault.Hinter
 		require.ErrorAs(t, err, &hinting)
 		assert.Equal(t, want[1], hinting.Hint(), value)
 	}

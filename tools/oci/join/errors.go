@@ -7,6 +7,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
@@ -95,7 +96,10 @@ func (e *MissingError) what() string {
 func (e *MissingError) Error() string {
 	return fmt.Sprintf("%s is listed, but is not there: %v", e.what(), e.Err)
 }
-func (e *MissingError) Unwrap() error { return e.Err }
+
+// Class classifies the error for the exit code.
+func (e *MissingError) Class() fault.Class { return fault.Base }
+func (e *MissingError) Unwrap() error      { return e.Err }
 
 // Hint says how to do without it.
 func (e *MissingError) Hint() string {

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/oci/join"
 )
 
@@ -370,7 +371,7 @@ func TestWhatCannotBeJoined(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := join.Join(c.sources, join.Options{Only: c.only})
 			require.ErrorContains(t, err, c.want)
-			var hinted interface{ Hint() string }
+			var hinted fault.Hinter
 			if c.hint != "" {
 				require.ErrorAs(t, err, &hinted)
 				assert.Contains(t, hinted.Hint(), c.hint)

@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
@@ -42,6 +43,9 @@ type SpecError struct {
 func (e *SpecError) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %v", e.File, e.Line, e.Column, e.Err)
 }
+
+// Class classifies the error for the exit code.
+func (e *SpecError) Class() fault.Class { return fault.Config }
 
 func (e *SpecError) Unwrap() error { return e.Err }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
@@ -398,7 +399,7 @@ func TestCollectLeavesOut(t *testing.T) {
 		c.source.To = "/src"
 		entries, err := layer.Collect(tree, c.source)
 		if c.wrong != "" {
-			var hinting interface{ Hint() string }
+			var hinting fault.Hinter
 			require.ErrorAs(t, err, &hinting)
 			assert.EqualError(t, err, c.wrong)
 			assert.Contains(t, hinting.Hint(), c.hintSaying)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 )
 
 // Fault is why a registry did not do what it was asked to.
@@ -164,11 +166,8 @@ func (p Purpose) At(host string) Purpose {
 // Hint says what to do about a request that failed; it is "" if the reason is not known. Only a fault that may pass by
 // itself is worth another attempt.
 func Hint(err error, p Purpose) string {
-	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) {
-		if hint := hinted.Hint(); hint != "" {
-			return hint
-		}
+	if hint := fault.HintOf(err); hint != "" {
+		return hint
 	}
 	host := cmp.Or(p.Host, hostOf(err), "the registry")
 	if host == name.DefaultRegistry {

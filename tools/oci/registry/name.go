@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/oci/reference"
 )
 
@@ -53,9 +54,5 @@ func (e *NameError) Hint() string {
 	if _, err := name.ParseReference(lower + rest); err == nil && lower != repository {
 		return fmt.Sprintf("repositories must be lower case: write %q", lower+rest)
 	}
-	var hinting interface{ Hint() string }
-	if errors.As(e.Err, &hinting) {
-		return hinting.Hint()
-	}
-	return ""
+	return fault.HintOf(e.Err)
 }

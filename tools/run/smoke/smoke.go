@@ -19,6 +19,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/run"
 )
 
@@ -83,9 +84,8 @@ func (e *UnableError) Unwrap() error { return e.Err }
 // Hint says what to do about it.
 func (e *UnableError) Hint() string {
 	leave := fmt.Sprintf("leave it out: smoke: {skip: [%s]}", e.Platform)
-	var hinted interface{ Hint() string }
-	if errors.As(e.Err, &hinted) {
-		return hinted.Hint() + "; or " + leave
+	if hint := fault.HintOf(e.Err); hint != "" {
+		return hint + "; or " + leave
 	}
 	return leave
 }

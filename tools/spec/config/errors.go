@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
@@ -38,6 +39,9 @@ func (e *Error) Error() string {
 	return e.Position.String() + ": " + e.Path + ": " + e.Err.Error()
 }
 
+// Class classifies the error for the exit code.
+func (e *Error) Class() fault.Class { return fault.Config }
+
 // Unwrap returns the error without its position.
 func (e *Error) Unwrap() error { return e.Err }
 
@@ -46,7 +50,7 @@ func (e *Error) Hint() string { return e.hint }
 
 // hintOf returns the hint of err or of an error that it wraps.
 func hintOf(err error) string {
-	var hinting interface{ Hint() string }
+	var hinting fault.Hinter
 	if errors.As(err, &hinting) {
 		return hinting.Hint()
 	}
@@ -70,6 +74,9 @@ func (e Errors) Error() string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// Class classifies the error for the exit code.
+func (e Errors) Class() fault.Class { return fault.Config }
 
 // Add appends an error unless an equal one is present. An error that occurs on every platform is
 // reported once.

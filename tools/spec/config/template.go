@@ -11,6 +11,7 @@ import (
 	"text/template/parse"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
@@ -142,10 +143,7 @@ var position = lazy(`^template: :[0-9]+(:[0-9]+)?: (executing "" at )?`)
 func templateError(text string, err error) error {
 	known := append(vocabulary("", reflect.TypeFor[Vars]()), vocabulary(".Git", reflect.TypeFor[*Git]())...)
 	message := position().ReplaceAllString(err.Error(), "")
-	var hinting interface {
-		error
-		Hint() string
-	}
+	var hinting fault.Hinter
 	switch {
 	case errors.As(err, &hinting):
 		return hinted(fmt.Errorf("template %q: %w", text, hinting), hinting.Hint())

@@ -16,6 +16,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
@@ -136,6 +137,9 @@ type InvalidError struct {
 }
 
 func (e *InvalidError) Error() string { return fmt.Sprintf("%s: %v", e.File, e.Err) }
+
+// Class classifies the error for the exit code.
+func (e *InvalidError) Class() fault.Class { return fault.Config }
 
 // Unwrap returns the cause.
 func (e *InvalidError) Unwrap() error { return e.Err }

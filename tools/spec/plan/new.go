@@ -13,6 +13,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/base/static"
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/oci/image"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
@@ -25,6 +26,9 @@ type UnknownImageError struct {
 }
 
 func (e *UnknownImageError) Error() string { return fmt.Sprintf("unknown image %q", e.Name) }
+
+// Class classifies the error for the exit code.
+func (e *UnknownImageError) Class() fault.Class { return fault.Usage }
 
 // Hint returns the closest match and all images.
 func (e *UnknownImageError) Hint() string { return suggest.Hint(e.Name, e.Known) }
@@ -40,6 +44,9 @@ type MissingPlatformError struct {
 func (e *MissingPlatformError) Error() string {
 	return fmt.Sprintf("image %s has no platform %s", e.Image, e.Platform)
 }
+
+// Class classifies the error for the exit code.
+func (e *MissingPlatformError) Class() fault.Class { return fault.Usage }
 
 // Hint lists the platforms of the image.
 func (e *MissingPlatformError) Hint() string {
