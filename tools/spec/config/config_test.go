@@ -20,7 +20,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
-var update = flag.Bool("update", false, "rewrite the errors in testdata/errors")
+var update = flag.Bool("update", false, "rewrite the errors in testdata/errors and the fields in README.md")
 
 func parse(t testing.TB, file string) *config.Config {
 	t.Helper()
