@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"tools/internal/httplimit":  {},
 	"tools/internal/inputfile":  {},
 	"tools/internal/memo":       {},
+	"tools/internal/progress":   {},
 
 	"tools/oci/blob":                {},
 	"tools/oci/content":             {"tools/arch", "tools/oci/indexjson"},
@@ -116,7 +117,7 @@ var mayImport = map[string][]string{
 	"tools/rules/tests/cross/program": {},
 
 	"tools/multiarch": {"tools/internal/fault",
-		"tools/arch", "tools/internal/git", "tools/internal/inputfile", "tools/oci/image", "tools/oci/join",
+		"tools/arch", "tools/internal/git", "tools/internal/inputfile", "tools/internal/progress", "tools/oci/image", "tools/oci/join",
 		"tools/oci/reference", "tools/oci/registry", "tools/spec/config", "tools/spec/finding", "tools/spec/lock",
 		"tools/spec/plan", "tools/spec/suggest", "tools/base/debian", "tools/base/pull", "tools/base/static",
 		"tools/build", "tools/build/cache", "tools/build/gobuild", "tools/bazel", "tools/oci/content", "tools/oci/layout",

@@ -39,14 +39,14 @@ type Options struct {
 	Join func(ctx context.Context, i plan.Image) (v1.ImageIndex, error)
 	// Debian fetches the packages of bases.
 	Debian debian.Fetcher
-	// Fetched, if it is set, is called when more packages of a base have been downloaded for an architecture, in bytes.
-	// Calls may overlap.
-	Fetched func(base, architecture string, done, total int64)
 	// Observe, if it is set, is called for every layer that is written, so that verifying the results need not
 	// read it again.
 	Observe func() LayerObserver
-	// Progress, where it is not nil, is called for every image that is finished. Calls do not overlap.
+	// Progress, if it is set, is called for every platform of an image that is finished. Calls do not overlap.
 	Progress func(Event)
+	// Started, if it is set, is called for every step that starts. What comes from the cache has no steps. Calls may
+	// overlap.
+	Started func(Step) Running
 }
 
 // Base is an image that others continue: its config, and its layers, whose bytes nobody reads unless somebody asks.
@@ -82,17 +82,21 @@ func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
 	}
 	// It stays open for as long as somebody may read the layers; the runtime closes it with the last reference.
 	jobs := cmp.Or(o.Jobs, runtime.NumCPU())
-	e := &engine{tree: tree, pull: o.Pull, join: o.Join, packages: packageSource{o.Debian, o.Fetched}, layers: newLayers(ctx, o, jobs)}
+	start := newStarter(o.Started)
+	e := &engine{
+		tree: tree, pull: o.Pull, join: o.Join, debian: o.Debian, start: start, layers: newLayers(ctx, o, jobs, start),
+	}
 	e.newCompiler = func(ctx context.Context) (*gobuild.Builder, error) { return gobuild.New(ctx, o.Dir, o.Store, jobs) }
 	return e.run(ctx, p, o.Progress)
 }
 
 type engine struct {
-	tree     *os.Root
-	pull     func(context.Context, plan.Base) (Base, error)
-	join     func(context.Context, plan.Image) (v1.ImageIndex, error)
-	packages packageSource
-	layers   *layers
+	tree   *os.Root
+	pull   func(context.Context, plan.Base) (Base, error)
+	join   func(context.Context, plan.Image) (v1.ImageIndex, error)
+	debian debian.Fetcher
+	layers *layers
+	start  starter
 
 	newCompiler func(context.Context) (*gobuild.Builder, error)
 	builder     memo.Value[*gobuild.Builder]
@@ -180,7 +184,7 @@ func (e *engine) layersOf(ctx context.Context, p *plan.Plan, m member, of *made)
 	if err := c.Config.Check(c.Platform, g.base.Config, g.base.Env); err != nil {
 		return &SettingsError{img.Name, c.Platform, err}
 	}
-	if of.files, err = e.layers.filesLayer(ctx, c, g); err != nil {
+	if of.files, err = e.layers.filesLayer(ctx, img.Name, c, g); err != nil {
 		return fmt.Errorf("image %s, %s: %w", img.Name, c.Platform, err)
 	}
 	return nil
@@ -192,6 +196,8 @@ func (e *engine) base(ctx context.Context, c plan.Child) (Base, error) {
 	case c.Base.Image != nil && e.pull == nil:
 		return Base{}, fmt.Errorf("base %s is in a registry, and there is nobody to read it", c.Base.Name)
 	case c.Base.Image != nil:
+		running := e.start(Step{Download, c.Platform, []string{c.Base.Name}})
+		defer running.Done()
 		return e.pull(ctx, c.Base) // its errors name the base
 	case c.Base.Builtin == plan.Static:
 		l, err := e.layers.static(ctx, c)
@@ -200,7 +206,7 @@ func (e *engine) base(ctx context.Context, c plan.Child) (Base, error) {
 		}
 		return Base{Env: static.Env(), Layers: []image.Layer{*l}}, nil
 	case c.Base.Debian != nil:
-		b, err := e.layers.packages(ctx, c, e.packages)
+		b, err := e.layers.packages(ctx, c, e.debian)
 		if err != nil {
 			return Base{}, fmt.Errorf("making base %s for %s: %w", c.Base.Name, c.Platform, err)
 		}

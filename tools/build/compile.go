@@ -55,8 +55,10 @@ func (e *engine) compileUnit(ctx context.Context, p *plan.Plan, u unit, children
 	if err != nil {
 		return err
 	}
+	request := u.request
+	request.Report = e.compiling(u.request.Row.Platform)
 	return e.undamaged(func() error {
-		return builder.Build(ctx, u.request, func(binaries []gobuild.Binary) error {
+		return builder.Build(ctx, request, func(binaries []gobuild.Binary) error {
 			group, ctx := errgroup.WithContext(ctx)
 			for t, binary := range binaries {
 				group.Go(func() error {
@@ -66,7 +68,7 @@ func (e *engine) compileUnit(ctx context.Context, p *plan.Plan, u unit, children
 					if err != nil {
 						return err
 					}
-					l, err := e.layers.binary(ctx, img.Children[m.child], under, binary, e.recompile(builder, u.request, t))
+					l, err := e.layers.binary(ctx, img.Name, img.Children[m.child], under, binary, e.recompile(builder, u.request, t))
 					if err != nil {
 						return fmt.Errorf("image %s, %s: %w", img.Name, u.request.Row, blame(builder, u.request, t, binary, err))
 					}
@@ -77,6 +79,24 @@ func (e *engine) compileUnit(ctx context.Context, p *plan.Plan, u unit, children
 			return group.Wait()
 		})
 	})
+}
+
+// compiling returns a function that shows what the go command does as one step.
+func (e *engine) compiling(platform arch.Platform) func(gobuild.Status) {
+	var running Running
+	return func(s gobuild.Status) {
+		switch {
+		case running == nil:
+			running = e.start(Step{Compile, platform, s.Targets})
+		case s.Done:
+			running.Done()
+			running = nil
+		case s.Packages == 0:
+			running.Detail(s.Newest)
+		default:
+			running.Detail(fmt.Sprintf("%d packages: %s", s.Packages, s.Newest))
+		}
+	}
 }
 
 // recompile builds one target of a request by itself.

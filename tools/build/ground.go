@@ -36,7 +36,7 @@ func (e *engine) ground(ctx context.Context, p *plan.Plan, m member) (ground, er
 		if err != nil {
 			return ground{}, err
 		}
-		g, err := e.layers.ground(e.tree, c, under)
+		g, err := e.layers.ground(e.tree, img.Name, c, under)
 		if err != nil {
 			return ground{}, fmt.Errorf("image %s, %s: %w", img.Name, c.Platform, err)
 		}
@@ -44,13 +44,13 @@ func (e *engine) ground(ctx context.Context, p *plan.Plan, m member) (ground, er
 	})
 }
 
-func (l *layers) ground(tree *os.Root, c plan.Child, under Base) (ground, error) {
+func (l *layers) ground(tree *os.Root, name string, c plan.Child, under Base) (ground, error) {
 	g := ground{base: under}
 	below, err := l.treeOf(c, under)
 	if err != nil {
 		return g, err
 	}
-	entries, err := l.collect(tree, c)
+	entries, err := l.collect(tree, name, c)
 	if err != nil {
 		return g, err
 	}
@@ -67,7 +67,7 @@ func (l *layers) ground(tree *os.Root, c plan.Child, under Base) (ground, error)
 }
 
 // collect lists what goes into the layer of files.
-func (l *layers) collect(tree *os.Root, c plan.Child) ([]layer.Entry, error) {
+func (l *layers) collect(tree *os.Root, name string, c plan.Child) ([]layer.Entry, error) {
 	var all []layer.Entry
 	for _, f := range c.Files {
 		source := layer.Source{From: f.From, To: f.To, Glob: f.Glob, Mode: f.Mode, UID: f.UID, GID: f.GID}
@@ -79,6 +79,8 @@ func (l *layers) collect(tree *os.Root, c plan.Child) ([]layer.Entry, error) {
 		entries, err := l.collected.Get(fmt.Sprintf("%#v", source), func() ([]layer.Entry, error) {
 			l.slots <- struct{}{}
 			defer func() { <-l.slots }()
+			running := l.start(Step{Package, c.Platform, []string{name}})
+			defer running.Done()
 			source.Refuse = layout.Refuse(f.From) // not part of the key
 			return layer.Collect(tree, source)
 		})
@@ -97,7 +99,7 @@ func (l *layers) collect(tree *os.Root, c plan.Child) ([]layer.Entry, error) {
 }
 
 // filesLayer makes the layer of files of a child; nil if there is none.
-func (l *layers) filesLayer(ctx context.Context, c plan.Child, g ground) (*image.Layer, error) {
+func (l *layers) filesLayer(ctx context.Context, name string, c plan.Child, g ground) (*image.Layer, error) {
 	if !g.hasFiles {
 		return nil, nil
 	}
@@ -112,7 +114,7 @@ func (l *layers) filesLayer(ctx context.Context, c plan.Child, g ground) (*image
 			}
 		}
 	}
-	return l.make(ctx, image.CreatedByFiles, g.files, optionsOf(c))
+	return l.make(ctx, Step{Compress, c.Platform, []string{name}}, image.CreatedByFiles, g.files, optionsOf(c))
 }
 
 // program returns the entries of a compiled program.

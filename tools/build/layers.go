@@ -29,10 +29,11 @@ type layers struct {
 	entries   memo.Value[[]layer.Entry] // of the static base
 	trees     memo.Map[string, *rootfs.Tree]
 	observe   func() LayerObserver // note what layers hold while they are written
+	start     starter
 }
 
-func newLayers(life context.Context, o Options, jobs int) *layers {
-	return &layers{life: life, store: o.Store, slots: make(chan struct{}, jobs), observe: o.Observe}
+func newLayers(life context.Context, o Options, jobs int, start starter) *layers {
+	return &layers{life: life, store: o.Store, slots: make(chan struct{}, jobs), observe: o.Observe, start: start}
 }
 
 const recordKind = "layer"
@@ -46,7 +47,7 @@ func (l *layers) static(ctx context.Context, c plan.Child) (*image.Layer, error)
 	if err != nil {
 		return nil, err
 	}
-	return l.make(ctx, image.CreatedByBase+c.Base.Builtin, entries, optionsOf(c))
+	return l.make(ctx, Step{Compress, c.Platform, []string{c.Base.Name}}, image.CreatedByBase+c.Base.Builtin, entries, optionsOf(c))
 }
 
 // HiddenError is returned for a file at the path of the program, whose layer would hide it.
@@ -65,21 +66,24 @@ func (e *HiddenError) Hint() string {
 type recompile func(ctx context.Context, use func(gobuild.Binary) error) error
 
 // binary makes the layer of a compiled program, over the file system that its image has by then.
-func (l *layers) binary(ctx context.Context, c plan.Child, under ground, b gobuild.Binary, again recompile) (*image.Layer, error) {
+func (l *layers) binary(
+	ctx context.Context, name string, c plan.Child, under ground, b gobuild.Binary, again recompile,
+) (*image.Layer, error) {
 	o := optionsOf(c)
 	entries, err := under.program(c, b)
 	if err != nil {
 		return nil, err
 	}
 	key := layer.Key(entries, o)
-	now := func() (layer.Descriptor, error) { return l.write(ctx, key, entries, o) }
+	step := Step{Compress, c.Platform, []string{name}}
+	now := func() (layer.Descriptor, error) { return l.write(ctx, step, key, entries, o) }
 	later := func() (d layer.Descriptor, err error) {
 		err = again(l.life, func(b gobuild.Binary) error {
 			entries, err := under.program(c, b)
 			if err != nil {
 				return err
 			}
-			d, err = l.write(l.life, layer.Key(entries, o), entries, o)
+			d, err = l.write(l.life, step, layer.Key(entries, o), entries, o)
 			return err
 		})
 		return d, err
@@ -88,11 +92,13 @@ func (l *layers) binary(ctx context.Context, c plan.Child, under ground, b gobui
 }
 
 // make returns the layer of some entries, whose contents can be read at any time.
-func (l *layers) make(ctx context.Context, createdBy string, entries []layer.Entry, o layer.Options) (*image.Layer, error) {
+func (l *layers) make(
+	ctx context.Context, step Step, createdBy string, entries []layer.Entry, o layer.Options,
+) (*image.Layer, error) {
 	key := layer.Key(entries, o)
 	return l.kept(key, createdBy,
-		func() (layer.Descriptor, error) { return l.write(ctx, key, entries, o) },
-		func() (layer.Descriptor, error) { return l.write(l.life, key, entries, o) })
+		func() (layer.Descriptor, error) { return l.write(ctx, step, key, entries, o) },
+		func() (layer.Descriptor, error) { return l.write(l.life, step, key, entries, o) })
 }
 
 // kept returns the layer with a key: the one in the store, or else what now writes there. The blob is checked whenever
@@ -124,9 +130,13 @@ func (l *layers) kept(key, createdBy string, now, later func() (layer.Descriptor
 	}}, nil
 }
 
-func (l *layers) write(ctx context.Context, key string, entries []layer.Entry, o layer.Options) (d layer.Descriptor, err error) {
+func (l *layers) write(
+	ctx context.Context, step Step, key string, entries []layer.Entry, o layer.Options,
+) (d layer.Descriptor, err error) {
 	l.slots <- struct{}{}
 	defer func() { <-l.slots }()
+	running := l.start(step)
+	defer running.Done()
 	var observer LayerObserver
 	_, err = l.store.Write(func(w io.Writer) (_ v1.Hash, err error) {
 		if l.observe != nil {

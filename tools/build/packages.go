@@ -13,15 +13,9 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// packageSource fetches Debian packages, and reports it.
-type packageSource struct {
-	fetcher debian.Fetcher
-	fetched func(base, architecture string, done, total int64)
-}
-
 // packages makes the layer of a base of Debian packages. The layer is known by its packages, so that nothing is
 // fetched, nor unpacked, where it is in the store.
-func (l *layers) packages(ctx context.Context, c plan.Child, e packageSource) (Base, error) {
+func (l *layers) packages(ctx context.Context, c plan.Child, fetcher debian.Fetcher) (Base, error) {
 	b := c.Base.Debian
 	options := optionsOf(c)
 	recipe, err := json.Marshal([]any{debian.Format, layer.Format, b.Packages, b.Slim, options})
@@ -30,8 +24,8 @@ func (l *layers) packages(ctx context.Context, c plan.Child, e packageSource) (B
 	}
 	key := string(recipe)
 	made, err := l.kept(key, image.CreatedByBase+c.Base.Name,
-		func() (layer.Descriptor, error) { return l.merge(ctx, e, key, c.Base, options) },
-		func() (layer.Descriptor, error) { return l.merge(l.life, e, key, c.Base, options) })
+		func() (layer.Descriptor, error) { return l.merge(ctx, fetcher, key, c, options) },
+		func() (layer.Descriptor, error) { return l.merge(l.life, fetcher, key, c, options) })
 	if err != nil {
 		return Base{}, err
 	}
@@ -39,9 +33,9 @@ func (l *layers) packages(ctx context.Context, c plan.Child, e packageSource) (B
 }
 
 // merge fetches packages and writes their layer. It starts again if the cache is removed meanwhile.
-func (l *layers) merge(ctx context.Context, e packageSource, key string, b plan.Base, o layer.Options) (d layer.Descriptor, err error) {
+func (l *layers) merge(ctx context.Context, fetcher debian.Fetcher, key string, c plan.Child, o layer.Options) (d layer.Descriptor, err error) {
 	for range attempts {
-		if d, err = l.mergeOnce(ctx, e, key, b, o); !errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil {
+		if d, err = l.mergeOnce(ctx, fetcher, key, c, o); !errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil {
 			break
 		}
 	}
@@ -49,26 +43,28 @@ func (l *layers) merge(ctx context.Context, e packageSource, key string, b plan.
 }
 
 // mergeOnce fetches all packages at once.
-func (l *layers) mergeOnce(ctx context.Context, e packageSource, key string, b plan.Base, o layer.Options) (d layer.Descriptor, err error) {
-	var progress func(done, total int64)
-	if e.fetched != nil {
-		progress = func(done, total int64) { e.fetched(b.Name, b.Debian.Architecture, done, total) }
-	}
-	debs, err := e.fetcher.Fetch(ctx, l.store, b.Debian.Locked, b.Debian.Packages, progress)
+func (l *layers) mergeOnce(ctx context.Context, fetcher debian.Fetcher, key string, c plan.Child, o layer.Options) (d layer.Descriptor, err error) {
+	b := c.Base.Debian
+	step := func(stage Stage) Step { return Step{stage, c.Platform, []string{c.Base.Name}} }
+	running := l.start(step(Download))
+	debs, err := fetcher.Fetch(ctx, l.store, b.Locked, b.Packages, running.Bytes)
+	running.Done()
 	if err != nil {
 		return d, err
 	}
-	tree, err := l.unpack(ctx, debs, b.Debian.Slim)
+	tree, err := l.unpack(ctx, step(Package), debs, b.Slim)
 	if err != nil {
 		return d, err
 	}
 	defer func() { err = errors.Join(err, tree.Close()) }()
-	return l.write(ctx, key, tree.Entries, o)
+	return l.write(ctx, step(Compress), key, tree.Entries, o)
 }
 
-func (l *layers) unpack(ctx context.Context, debs []debian.Deb, slim bool) (*debian.Tree, error) {
+func (l *layers) unpack(ctx context.Context, step Step, debs []debian.Deb, slim bool) (*debian.Tree, error) {
 	l.slots <- struct{}{}
 	defer func() { <-l.slots }()
+	running := l.start(step)
+	defer running.Done()
 	dir, err := l.store.Folder("tmp")
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package build
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/multiarch-build/multiarch/tools/base/static"
@@ -16,17 +17,29 @@ import (
 const treeKind = "rootfs"
 
 // Tree returns the file system of an image's layers. It reads the layers only if the store does not know it yet.
-func Tree(store *cache.Store, layers []image.Layer) (*rootfs.Tree, error) {
+//
+// downloaded may be nil. It is called while the layers are read, with the bytes of all of them.
+func Tree(store *cache.Store, layers []image.Layer, downloaded func(done, total int64)) (*rootfs.Tree, error) {
 	key := treeKey(layers)
 	tree := rootfs.New()
 	if store.Get(treeKind, key, tree) {
 		return tree, nil
 	}
 	tree = rootfs.New()
+	var done, total int64
 	for _, l := range layers {
-		if err := apply(tree, l); err != nil {
+		total += l.Size
+	}
+	for _, l := range layers {
+		read := func(n int64) {
+			if downloaded != nil {
+				downloaded(done+n, total)
+			}
+		}
+		if err := apply(tree, l, read); err != nil {
 			return nil, err
 		}
+		done += l.Size
 	}
 	return tree, store.Put(treeKind, key, tree)
 }
@@ -39,9 +52,11 @@ func treeKey(layers []image.Layer) string {
 	return strings.Join(key, " ")
 }
 
-func apply(tree *rootfs.Tree, l image.Layer) error {
+// apply reads a layer. It calls read with the bytes of it that were read; a layer that is read again counts from 0.
+func apply(tree *rootfs.Tree, l image.Layer, read func(n int64)) error {
 	if l.Stream != nil {
-		return l.Stream(tree.Apply) // its errors name the base
+		// Its errors name the base.
+		return l.Stream(func(r io.Reader) error { return tree.Apply(&countingReader{r: r, read: read}) })
 	}
 	r, err := l.Blob()
 	if err != nil {
@@ -51,6 +66,20 @@ func apply(tree *rootfs.Tree, l image.Layer) error {
 		return fmt.Errorf("listing the directories of %s: %w", l.Digest, err)
 	}
 	return nil
+}
+
+// countingReader reports how much was read.
+type countingReader struct {
+	r    io.Reader
+	n    int64
+	read func(n int64)
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	c.read(c.n)
+	return n, err
 }
 
 // treeOf returns the file system of a child's base: nil if it is not known, as for images of Windows, whose layers have
@@ -70,6 +99,8 @@ func (l *layers) treeOf(c plan.Child, under Base) (*rootfs.Tree, error) {
 			}
 			return layer.Tree(entries)
 		}
-		return Tree(l.store, under.Layers)
+		running := l.start(Step{Download, c.Platform, []string{c.Base.Name}})
+		defer running.Done()
+		return Tree(l.store, under.Layers, running.Bytes)
 	})
 }

@@ -86,7 +86,11 @@ image: skopeo inspect oci:dist:hello. Prints a line an image: its name and the d
 			for name := range project.config.Images {
 				keep = append(keep, name)
 			}
-			if err := layout.Write(cmd.Context(), output, published(results), keep); err != nil {
+			progress := a.terminal.progress()
+			write := func() error { return layout.Write(cmd.Context(), output, published(results), keep) }
+			err = progress.during(output, "write", write)
+			progress.finish()
+			if err != nil {
 				return fmt.Errorf("writing %s: %w", output, err)
 			}
 			if err := a.tables(cmd.Context(), results); err != nil {
@@ -122,28 +126,26 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Resul
 	p.bases = &bases{puller: puller}
 	a.noteWithoutSecurity(p)
 	progress := a.terminal.progress()
+	defer progress.finish()
 	for _, i := range p.plan.Images {
-		progress.expect(i.Name, int64(len(i.Children)))
+		progress.expect(len(i.Children))
 	}
 	var observe func() build.LayerObserver
 	if !o.noVerify {
 		observe = func() build.LayerObserver { return verify.NewObserver(cache) }
 	}
 	results, err := build.Run(cmd.Context(), p.plan, build.Options{
-		Dir: p.top, Store: cache, Jobs: o.jobs, Observe: observe, Pull: p.bases.opener(cmd.Context()), Debian: debian.Fetcher{Mirrors: mirrors, Notify: progress.note},
+		Dir: p.top, Store: cache, Jobs: o.jobs, Observe: observe, Progress: progress.event, Started: progress.step,
+		Pull: p.bases.opener(cmd.Context()), Debian: debian.Fetcher{Mirrors: mirrors, Notify: progress.note},
 		Join: p.bases.joiner(cmd.Context(), a, client),
-		Progress: func(e build.Event) {
-			progress.step(e.Image, e.Platform.String(), int64(e.Done), int64(e.Total))
-		},
-		Fetched: func(base, architecture string, done, total int64) { progress.bytes(base+" "+architecture, done, total) },
 	})
-	progress.finish()
 	if err != nil {
 		return nil, placed(p.config, err)
 	}
 	if p.output != "" {
-		// All of it is written below; to read it once is to read it at once.
-		if err := p.bases.fetch(cmd.Context()); err != nil {
+		// The layout takes all layers, so download them in parallel.
+		fetch := func() error { return p.bases.fetch(cmd.Context()) }
+		if err := progress.during("base images", string(build.Download), fetch); err != nil {
 			return nil, err
 		}
 	}
@@ -152,7 +154,7 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Resul
 	}
 	checks := a.newChecks(p.config, cache, len(p.selected) == 0)
 	checks.downloaded(cache, p.bases.sources())
-	return results, checks.verify(cmd.Context(), results)
+	return results, progress.during("images", "verify", func() error { return checks.verify(cmd.Context(), results) })
 }
 
 // placed finds the place in the configuration of a value that does not suit the base of its image.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/multiarch-build/multiarch/tools/base/debian"
+	"github.com/multiarch-build/multiarch/tools/build"
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
@@ -54,7 +55,7 @@ func readKeyring(file string) ([]byte, error) {
 }
 
 // lockPackages finds out what the packages of a base are right now. top is the top of the tree.
-func lockPackages(ctx context.Context, w lock.Requirement, top string, p *progress) (*lock.Debian, error) {
+func lockPackages(ctx context.Context, w lock.Requirement, top string, p *tracker) (*lock.Debian, error) {
 	m, err := mirrors()
 	if err != nil {
 		return nil, err
@@ -67,10 +68,11 @@ func lockPackages(ctx context.Context, w lock.Requirement, top string, p *progre
 	if err != nil {
 		return nil, err
 	}
+	download := p.transfer(string(build.Download))
 	l := debian.Locker{
 		Mirrors: m, Keyring: keyring,
 		Notify:   func(message string) { p.note(w.Name + ": " + message) },
-		Progress: func(architecture string, done, total int64) { p.bytes(w.Name+" "+architecture, done, total) },
+		Progress: func(architecture string, done, total int64) { download(architecture+" "+w.Name, done, total) },
 	}
 	return l.Lock(ctx, w)
 }

@@ -157,6 +157,7 @@ func (a *app) resolve(ctx context.Context, o outcome, l *locking, wants []lock.R
 	var group errgroup.Group
 	for i, w := range wants {
 		group.Go(func() error {
+			defer progress.start(w.Name, "resolve").Done()
 			switch {
 			case w.Static != nil:
 				found[i].Static = w.Static

@@ -30,6 +30,8 @@ func (a *app) list(ctx context.Context, o outcome, hosts map[string]registry.Hos
 	if err != nil {
 		return err
 	}
+	progress := a.terminal.progress()
+	defer progress.finish()
 	client := a.client(o.insecure, o.jobs)
 	client.Hosts = hosts
 	puller := pull.NewPuller(client.Connected(), cache)
@@ -42,9 +44,11 @@ func (a *app) list(ctx context.Context, o outcome, hosts map[string]registry.Hos
 				continue // builds do not need the list
 			}
 			group.Go(func() error {
+				task := progress.start(platform+" "+name, string(build.Download))
+				defer task.Done()
 				base, err := puller.Open(ctx, name, image.Reference, child)
 				if err == nil {
-					_, err = build.Tree(cache, base.Layers)
+					_, err = build.Tree(cache, base.Layers, task.Bytes)
 				}
 				return err
 			})

@@ -267,8 +267,12 @@ func (a *app) transfer(cmd *cobra.Command, o outcome, hosts map[string]registry.
 	client := a.client(o.insecure, o.jobs)
 	client.Hosts = hosts
 	progress := a.terminal.progress()
-	pushed, err := push.Run(cmd.Context(), client, targets, progress.bytes)
-	progress.finish()
+	defer progress.finish()
+	var pushed []push.Artifact
+	err := progress.during("registries", "push", func() (err error) {
+		pushed, err = push.Run(cmd.Context(), client, targets, progress.transfer("upload"))
+		return err
+	})
 	return pushed, inPush(err)
 }
 

@@ -64,7 +64,11 @@ func (b *Builder) compileInto(ctx context.Context, o *outputs, r Request, stale 
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	release := sync.OnceFunc(func() { <-b.slots })
+	watch := watchCompile(r, stale)
+	release := sync.OnceFunc(func() {
+		watch.done()
+		<-b.slots
+	})
 	defer release()
 	// What the sources hold is read before the go command reads them, so that an edit in between is noticed. The last
 	// record says what to read; the list of what it is now can then be made while the compiler is at work.
@@ -101,7 +105,7 @@ func (b *Builder) compileInto(ctx context.Context, o *outputs, r Request, stale 
 		return err
 	}
 	o.assign(r, stale, names, binaries)
-	stderr, buildErr := b.goBuild(ctx, o, r, jobs)
+	stderr, buildErr := b.goBuild(ctx, o, r, jobs, watch)
 	if known {
 		err = <-meanwhile
 		l = late
@@ -197,7 +201,9 @@ func (b *Builder) jobsOf(ctx context.Context, l listing, r Request, stale []int,
 
 // goBuild compiles the jobs into the work folder. One go command does it, unless two executables have the same name, or
 // packages need different settings.
-func (b *Builder) goBuild(ctx context.Context, o *outputs, r Request, jobs []job) (stderr string, err error) {
+func (b *Builder) goBuild(
+	ctx context.Context, o *outputs, r Request, jobs []job, watch *compileWatch,
+) (stderr string, err error) {
 	type setting struct {
 		slot  string
 		macro string
@@ -217,7 +223,7 @@ func (b *Builder) goBuild(ctx context.Context, o *outputs, r Request, jobs []job
 		if err2 != nil {
 			return "", err2
 		}
-		args := []string{"build", "-trimpath", "-buildvcs=false", "-p=" + strconv.Itoa(b.jobs), "-o", out}
+		args := []string{"build", "-v", "-trimpath", "-buildvcs=false", "-p=" + strconv.Itoa(b.jobs), "-o", out}
 		if len(r.Tags) > 0 {
 			args = append(args, "-tags="+strings.Join(r.Tags, ","))
 		}
@@ -253,7 +259,7 @@ func (b *Builder) goBuild(ctx context.Context, o *outputs, r Request, jobs []job
 			flags := b.tool.setting(r, "CGO_CPPFLAGS") + " -DMULTIARCH_NATIVE_INPUTS=0x" + s.macro
 			cmd.Env = append(cmd.Env, "CGO_CPPFLAGS="+strings.TrimSpace(flags))
 		}
-		_, said, failed := run(cmd)
+		_, said, failed := run(cmd, watch)
 		var exit *exec.ExitError
 		if failed != nil && !errors.As(failed, &exit) {
 			return "", failed
@@ -340,9 +346,10 @@ func (b *Builder) blame(ctx context.Context, r Request, stale []int, binaries []
 	return errors.Join(all...)
 }
 
-// attribute splits what the go command said by package ("# import/path" stands above each), and names the targets that
-// need it.
+// attribute splits the errors of the go command by package (a line "# import/path" precedes those of each) and names the
+// targets that need it.
 func (l listing) attribute(r Request, stale []int, stderr string) error {
+	stderr = l.withoutPackageLines(stderr)
 	var all []error
 	for _, section := range strings.Split("\n"+stderr, "\n# ")[1:] {
 		title, _, _ := strings.Cut(section, "\n")

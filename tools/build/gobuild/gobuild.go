@@ -23,6 +23,17 @@ type Request struct {
 	Env     []string // NAME=value, for the go command
 	Cgo     bool
 	Targets []Target
+	// Report, if it is set, is called while the go command compiles targets, one call at a time. It is not called for
+	// targets that need no compiling.
+	Report func(Status)
+}
+
+// Status tells how far the go command is.
+type Status struct {
+	Targets  []string // the names of the targets that are compiled
+	Packages int      // how many packages were compiled so far
+	Newest   string   // the last of them, or the module that is being downloaded
+	Done     bool     // whether this is the last call
 }
 
 // Target is one main package. A package may stand in a request several times with different flags.

@@ -66,7 +66,7 @@ func (b *Builder) list(ctx context.Context, r Request, stale []int) (listing, er
 	if err != nil {
 		return l, err
 	}
-	out, stderr, err := run(cmd)
+	out, stderr, err := run(cmd, nil)
 	if err != nil {
 		return l, &listError{stderr, err}
 	}

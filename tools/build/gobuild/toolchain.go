@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -115,10 +116,13 @@ func (b *Builder) output(ctx context.Context, dir string, env, command []string)
 	return string(out)
 }
 
-// run runs a go command. Its stderr is what a failed one has to say.
-func run(cmd *exec.Cmd) (stdout []byte, stderr string, err error) {
+// run runs a go command. watch, if it is not nil, reads stderr as well.
+func run(cmd *exec.Cmd, watch *compileWatch) (stdout []byte, stderr string, err error) {
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
+	if watch != nil {
+		cmd.Stderr = io.MultiWriter(&errs, watch)
+	}
 	err = cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
