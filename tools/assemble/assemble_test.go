@@ -24,7 +24,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// workshop is a folder with files, in which the commands run as actions would.
+// workshop is a working directory with input files, in which commands run like actions.
 type workshop struct {
 	*testing.T
 	dir string
@@ -60,7 +60,7 @@ func (w workshop) json(name string, v any) {
 	w.write(name, string(content))
 }
 
-// run runs a command and returns its exit code and what it said.
+// run runs a command and returns its exit code and stderr.
 func (w workshop) run(args ...string) (int, string) {
 	var stderr bytes.Buffer
 	code := run(w.Context(), args, &stderr)
@@ -69,16 +69,16 @@ func (w workshop) run(args ...string) (int, string) {
 
 func (w workshop) must(args ...string) {
 	w.Helper()
-	code, said := w.run(args...)
-	require.Zero(w, code, said)
-	require.Empty(w, said)
+	code, stderr := w.run(args...)
+	require.Zero(w, code, stderr)
+	require.Empty(w, stderr)
 }
 
 func entry(from, to string) string {
 	return fmt.Sprintf(`-entry={"path":%q,"from":%q}`, to, from)
 }
 
-// embedded returns the only index that the embedded engine makes of a configuration.
+// embedded returns the index that the embedded engine builds from a configuration with one image.
 func (w workshop) embedded(text string) v1.ImageIndex {
 	w.Helper()
 	c, err := config.Parse("multiarch.yaml", []byte(text))
@@ -93,9 +93,8 @@ func (w workshop) embedded(text string) v1.ImageIndex {
 	return results[0].Index
 }
 
-// TestBothEnginesWriteTheSameBytes makes the same image of the same files both ways: by these commands, as the rules
-// give them, and by the embedded engine.
-func TestBothEnginesWriteTheSameBytes(t *testing.T) {
+// TestImageMatchesEmbeddedEngine builds the same image with the commands that the rules run and with the embedded engine.
+func TestImageMatchesEmbeddedEngine(t *testing.T) {
 	for _, compression := range []string{"gzip", "zstd"} {
 		for _, base := range []string{"static", "scratch"} {
 			t.Run(compression+" "+base, func(t *testing.T) {
@@ -123,7 +122,7 @@ images:
 `, strings.Join(platforms, ", "), base, compression))
 
 				var children, layoutArgs []string
-				alone := map[string]string{} // the manifests of images that nobody asked an index of
+				alone := map[string]string{} // the manifests of images built without an index
 				seen := map[string]bool{}
 				layerArgs := func(file string) {
 					if !seen[file] {
@@ -132,13 +131,13 @@ images:
 					}
 				}
 				if base == "static" {
-					w.must("layer", "-holds", "static", "-compression", compression, "-blob", "static.blob", "-descriptor", "static.json")
+					w.must("layer", "-content", "static", "-compression", compression, "-blob", "static.blob", "-descriptor", "static.json")
 				}
 				for _, platform := range platforms {
 					p, err := arch.Parse(platform)
 					require.NoError(t, err)
 					out := p.Slug()
-					w.must("layer", "-holds", "files", "-compression", compression, "-os", p.OS, "-blob", out+".files.blob", "-descriptor", out+".files.json",
+					w.must("layer", "-content", "files", "-compression", compression, "-os", p.OS, "-blob", out+".files.blob", "-descriptor", out+".files.json",
 						entry("etc/sub/b", "/etc/hello/sub/b"), entry("etc/run", "/etc/hello/run"), entry("etc/a", "/etc/hello/a"), entry("etc/.dot", "/etc/hello/.dot"), entry("etc/a", "/opt/a"))
 					env, annotations := []string{"A=1", "B=2"}, map[string]string{"n": "m"}
 					if platform == "linux/arm/v7" {
@@ -201,17 +200,17 @@ images:
 	}
 }
 
-// with appends to a copy.
+// with returns args with more arguments, without modifying args.
 func with(args []string, more ...string) []string { return slices.Concat(args, more) }
 
 func elf(machine byte) string {
 	return "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 9) + "\x02\x00" + string([]byte{machine}) + "\x00" + strings.Repeat("\x00", 100)
 }
 
-func TestWhatIsRefused(t *testing.T) {
+func TestErrors(t *testing.T) {
 	layer := []string{"layer", "-blob", "blob", "-descriptor", "descriptor", "-image", "hello"}
-	program := with(layer, "-holds", "program", "-platform", "linux/arm/v7")
-	files := with(layer, "-holds", "files")
+	program := with(layer, "-content", "program", "-platform", "linux/arm/v7")
+	files := with(layer, "-content", "files")
 	binary := func(file string) string {
 		return fmt.Sprintf(`-entry={"path":"/app/hello","from":%q,"binary":true}`, file)
 	}
@@ -225,61 +224,61 @@ func TestWhatIsRefused(t *testing.T) {
 	}{
 		"wrong architecture": {with(program, binary("arm64")), 1, []string{"image hello, linux/arm/v7: arm64 is a program for linux/arm64", "hint: ", "--platforms", "overrides"}},
 		"for macOS":          {with(program, binary("mac")), 1, []string{"mac is a program for macOS"}},
-		"missing":            {with(files, entry("nowhere", "/x")), 1, []string{"image hello: nowhere, which goes to /x, does not exist", "hint: "}},
-		"a directory":        {with(files, entry("etc", "/x")), 1, []string{"image hello: etc, which goes to /x, is not a file", "hint: "}},
+		"missing":            {with(files, entry("nowhere", "/x")), 1, []string{"image hello: adding /x: nowhere does not exist", "hint: "}},
+		"a directory":        {with(files, entry("etc", "/x")), 1, []string{"image hello: adding /x: etc is not a regular file", "hint: "}},
 		"two files at one path": {with(files, entry("etc/a", "/x"), entry("etc/sub/b", "/x")), 1,
 			[]string{"image hello: two different entries for /x", "hint: "}},
-		"a path that leaves": {with(files, entry("etc/a", "/x/../../y")), 1, []string{`"/x/../../y" is not a path`, "hint: "}},
-		"unknown platform":   {with(layer, "-holds", "program", "-platform", "linux/vax", binary("etc/run")), 2, []string{`image hello, linux/vax: unknown platform "linux/vax"`, "hint: "}},
+		"a path that leaves": {with(files, entry("etc/a", "/x/../../y")), 1, []string{`invalid path "/x/../../y"`, "hint: "}},
+		"unknown platform":   {with(layer, "-content", "program", "-platform", "linux/vax", binary("etc/run")), 2, []string{`image hello, linux/vax: unknown platform "linux/vax"`, "hint: "}},
 		"unknown platform of an image": {[]string{"image", "-image", "hello", "-platform", "linux/amd65", "-settings", "settings", "-manifest", "blob", "-config", "descriptor", "-descriptor", "digest"}, 2,
 			[]string{`image hello, linux/amd65: unknown platform "linux/amd65"`, "hint: ", "linux/amd64"}},
 		"unknown platform of tags": {with(tags, "-platform", "linux/vax"), 2, []string{`image hello, linux/vax: unknown platform`, "hint: "}},
 		"no entry":                 {with(files, `-entry={"pat":"/x"}`), 2, []string{"pat"}},
 		"twice a platform":         {with(index, with(child, child...)...), 1, []string{"image hello: two images for linux/amd64 in one index", "hint: "}},
-		"a file in two layers":     {with(index, with(child, "-layer", "files.json", "-layer", "program.json")...), 1, []string{"image hello, linux/amd64: /app/hello is in two layers, of multiarch: files and of multiarch: program", "hint: "}},
+		"a file in two layers":     {with(index, with(child, "-layer", "files.json", "-layer", "program.json")...), 1, []string{"image hello, linux/amd64: /app/hello is in two layers: multiarch: files and multiarch: program", "hint: "}},
 		"no child":                 {[]string{"index", "-image", "hello", "-index", "blob", "-descriptor", "descriptor", "-digest", "digest"}, 1, []string{"image hello: an image index needs at least one image", "hint: "}},
-		"no commit":                {with(tags, "-template", "{{.Git.ShortCommit}}"), 1, []string{`image hello: template "{{.Git.ShortCommit}}": needs STABLE_GIT_COMMIT`, "--workspace_status_command"}},
+		"no commit":                {with(tags, "-template", "{{.Git.ShortCommit}}"), 1, []string{`image hello: template "{{.Git.ShortCommit}}": the workspace status has no STABLE_GIT_COMMIT`, "--workspace_status_command"}},
 		"no tag":                   {with(tags, "-template", "a b"), 1, []string{`tag "a b"`, "hint: "}},
 		"unknown word":             {with(tags, "-template", "{{.Commit}}"), 1, []string{"image hello: template", "hint: "}},
-		"unknown command":          {[]string{"bake"}, 2, []string{`unknown command "bake": there are base, layer, image, index, layout, status and tags`}},
-		"no command":               {nil, 2, []string{"give a command"}},
+		"unknown command":          {[]string{"bake"}, 2, []string{`unknown command "bake"; known: base, layer, image, index, layout, status, tags`}},
+		"no command":               {nil, 2, []string{"a command is required"}},
 		"unknown flag":             {with(files, "-what"), 2, []string{"-what"}},
-		"missing flag":             {[]string{"layer"}, 2, []string{"-blob is missing"}},
+		"missing flag":             {[]string{"layer"}, 2, []string{"flag -blob is required"}},
 		"no params":                {[]string{"@nowhere"}, 1, []string{"nowhere"}},
 		"no layer":                 {[]string{"image", "-platform", "linux/amd64", "-settings", "settings", "-layer", "nowhere", "-manifest", "blob", "-config", "descriptor", "-descriptor", "digest"}, 1, []string{"nowhere"}},
-		"unpaired":                 {[]string{"layout", "-name", "x", "-out", "out", "-root", "top", "-layer", "x"}, 2, []string{"1 layers and 0 blobs"}},
+		"unpaired":                 {[]string{"layout", "-name", "x", "-out", "out", "-root", "top", "-layer", "x"}, 2, []string{"1 layers, 0 blobs"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorkshop(t)
 			w.write("arm64", elf(183))
 			w.write("mac", "\xcf\xfa\xed\xfe"+strings.Repeat("\x00", 60))
-			w.write("status", "BUILD_USER somebody\n")
+			w.write("status", "BUILD_USER alice\n")
 			w.write("settings", `{"settings":{}}`)
-			for _, holds := range []string{"files", "program"} {
-				w.write(holds+".json", fmt.Sprintf(`{"createdBy":"multiarch: %s","files":["/app/hello"]}`, holds))
+			for _, kind := range []string{"files", "program"} {
+				w.write(kind+".json", fmt.Sprintf(`{"createdBy":"multiarch: %s","files":["/app/hello"]}`, kind))
 			}
 			before, err := os.ReadDir(".")
 			require.NoError(t, err)
-			code, said := w.run(c.args...)
+			code, stderr := w.run(c.args...)
 			assert.Equal(t, c.code, code)
 			for _, text := range c.want {
-				assert.Contains(t, said, text)
+				assert.Contains(t, stderr, text)
 			}
 			after, err := os.ReadDir(".")
 			require.NoError(t, err)
-			assert.Len(t, after, len(before), "nothing is left behind")
+			assert.Len(t, after, len(before), "temporary files must be removed")
 		})
 	}
 }
 
-func TestWhatPasses(t *testing.T) {
+func TestLayerAcceptsScriptsAndEqualEntries(t *testing.T) {
 	w := newWorkshop(t)
 	w.write("arm", "\x7fELF\x01\x01\x01"+strings.Repeat("\x00", 9)+"\x02\x00\x28\x00"+strings.Repeat("\x00", 100))
 	for _, file := range []string{"arm", "etc/run"} {
-		w.must("layer", "-image", "hello", "-platform", "linux/arm/v7", "-holds", "program", "-blob", "blob", "-descriptor", "descriptor",
+		w.must("layer", "-image", "hello", "-platform", "linux/arm/v7", "-content", "program", "-blob", "blob", "-descriptor", "descriptor",
 			fmt.Sprintf(`-entry={"path":"/app/hello","from":%q,"binary":true}`, file))
 	}
-	w.must("layer", "-holds", "files", "-blob", "blob", "-descriptor", "descriptor", entry("etc/a", "/x"), entry("etc/a", "/x"))
+	w.must("layer", "-content", "files", "-blob", "blob", "-descriptor", "descriptor", entry("etc/a", "/x"), entry("etc/a", "/x"))
 }
 
 func TestTags(t *testing.T) {
@@ -295,10 +294,10 @@ func TestTags(t *testing.T) {
 	assert.Equal(t, "localhost:5000/hello:latest\nlocalhost:5000/hello:0123456\nlocalhost:5000/hello:v1.2.3-arm64v8\n", string(references))
 }
 
-// TestWorker asks one process for many things, of which one goes wrong.
+// TestWorker sends several requests to one process, one of which fails.
 func TestWorker(t *testing.T) {
 	w := newWorkshop(t)
-	w.write("params", strings.Join([]string{"layer", "-holds", "files", "-blob", "blob", "-descriptor", "blob.json", entry("etc/a", "/x")}, "\n")+"\n")
+	w.write("params", strings.Join([]string{"layer", "-content", "files", "-blob", "blob", "-descriptor", "blob.json", entry("etc/a", "/x")}, "\n")+"\n")
 	w.must("@params")
 	blob := w.read("blob")
 	w.write("wrong", "layer\n-what\n")
@@ -315,21 +314,21 @@ func TestWorker(t *testing.T) {
 	assert.Equal(t, 2, all[0].ExitCode)
 	assert.Contains(t, all[0].Output, "multiarch: layer: ")
 	assert.Equal(t, []workResponse{{0, "", 0}, {0, "", 3}}, all[1:])
-	assert.Equal(t, blob, w.read("blob"), "what came before makes no difference")
-	assert.ErrorContains(t, work(t.Context(), strings.NewReader("{"), &responses), "reading a request of Bazel")
+	assert.Equal(t, blob, w.read("blob"), "the output must not depend on earlier requests")
+	assert.ErrorContains(t, work(t.Context(), strings.NewReader("{"), &responses), "reading a work request")
 }
 
 func TestStatus(t *testing.T) {
 	w := newWorkshop(t)
-	w.write("status", "BUILD_USER somebody\nSTABLE_GIT_COMMIT 01234\nSTABLE_GIT_BRANCH \nSTABLE_HOST here\nSTABLE_GIT_TAG v1 of it\n")
+	w.write("status", "BUILD_USER alice\nSTABLE_GIT_COMMIT 01234\nSTABLE_GIT_BRANCH \nSTABLE_HOST here\nSTABLE_GIT_TAG v1 of it\n")
 	w.must("status", "-from", "status", "-out", "git")
 	assert.Equal(t, "STABLE_GIT_COMMIT 01234\nSTABLE_GIT_BRANCH \nSTABLE_GIT_TAG v1 of it\n", w.read("git"))
-	code, said := w.run("status", "-from", "nowhere", "-out", "git")
+	code, stderr := w.run("status", "-from", "nowhere", "-out", "git")
 	assert.Equal(t, 1, code)
-	assert.Contains(t, said, "nowhere")
+	assert.Contains(t, stderr, "nowhere")
 }
 
-func TestCreatedAtTheCommit(t *testing.T) {
+func TestCreatedIsCommitTime(t *testing.T) {
 	w := newWorkshop(t)
 	w.write("settings", `{"settings":{"created":"1970-01-01T00:00:00Z"}}`)
 	image := []string{"image", "-platform", "linux/amd64", "-settings", "settings", "-manifest", "manifest", "-config", "config", "-descriptor", "descriptor", "-commit-time-from", "status"}
@@ -339,7 +338,7 @@ func TestCreatedAtTheCommit(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, string(config), `"created":"2026-01-02T03:04:05Z"`)
 	w.write("status", "")
-	code, said := w.run(image...)
+	code, stderr := w.run(image...)
 	assert.Equal(t, 1, code)
-	assert.Contains(t, said, "needs STABLE_GIT_COMMIT_TIME")
+	assert.Contains(t, stderr, "the workspace status has no STABLE_GIT_COMMIT_TIME")
 }

@@ -20,15 +20,15 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// writeBase says of an image in an OCI layout what images that stand on it need to know: its config and what its layers
-// are. The layers stay where they are.
+// writeBase writes the config and the layer descriptors of an image in an OCI layout, so that other images can use it as
+// their base. It does not copy the layers.
 func writeBase(_ context.Context, flags *flag.FlagSet, args []string) error {
-	name := flags.String("name", "", "what the base is called")
-	platform := flags.String("platform", "", "the platform of the images that stand on it")
-	dir := flags.String("layout", "", "an OCI layout of one image")
-	locked := flags.String("lock", "", "the multiarch.lock that says which image it has to be")
-	out := flags.String("base", "", "the JSON to write about it")
-	list := flags.String("tree", "", "the JSON to write about its file system")
+	name := flags.String("name", "", "name of the base")
+	platform := flags.String("platform", "", "platform of the images built on the base")
+	dir := flags.String("layout", "", "OCI layout with one image")
+	locked := flags.String("lock", "", "multiarch.lock with the expected digest of the image")
+	out := flags.String("base", "", "output: JSON with config and layers")
+	list := flags.String("tree", "", "output: JSON with directories and links")
 	if err := parse(flags, args, "name", "platform", "layout", "base"); err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func writeBase(_ context.Context, flags *flag.FlagSet, args []string) error {
 	}
 	b, err := readBase(*name, *dir)
 	if err == nil && *locked != "" {
-		err = b.hold(*locked, *name, p)
+		err = b.checkLock(*locked, *name, p)
 	}
 	if err == nil && b.Config.OS != p.OS {
 		err = fmt.Errorf("the image is for %s/%s", b.Config.OS, b.Config.Architecture)
@@ -58,7 +58,7 @@ func writeBase(_ context.Context, flags *flag.FlagSet, args []string) error {
 	return writeJSON(*out, b.baseFile)
 }
 
-// tree returns the file system of the base: nil for Windows, whose layers have a form of their own.
+// tree returns the file system tree of the base, or nil for Windows, whose layers have a different format.
 func (b *openedBase) tree(dir string, p arch.Platform) (*rootfs.Tree, error) {
 	if p.OS == "windows" {
 		return nil, nil
@@ -76,7 +76,7 @@ func (b *openedBase) tree(dir string, p arch.Platform) (*rootfs.Tree, error) {
 	return tree, nil
 }
 
-// openedBase is a base and the manifest it was read from.
+// openedBase is a base and the digest of its manifest.
 type openedBase struct {
 	baseFile
 	manifest v1.Hash
@@ -89,8 +89,8 @@ func readBase(name, dir string) (*openedBase, error) {
 	}
 	if len(index.Manifests) != 1 || !index.Manifests[0].MediaType.IsImage() {
 		return nil, &hintError{
-			fmt.Errorf("the layout has %d manifests, and not the one of an image", len(index.Manifests)),
-			"give the image of one platform: oci.pull with the digest of its manifest",
+			fmt.Errorf("the layout must contain exactly one image, got %d manifests", len(index.Manifests)),
+			"use a layout with one platform: oci.pull with the digest of the platform's manifest",
 		}
 	}
 	blob := func(h v1.Hash) string { return filepath.Join(dir, "blobs", h.Algorithm, h.Hex) }
@@ -114,8 +114,8 @@ func readBase(name, dir string) (*openedBase, error) {
 	return b, nil
 }
 
-// hold makes sure that the base is the one that is locked.
-func (b *openedBase) hold(file, name string, p arch.Platform) error {
+// checkLock checks the digest of the base against the lock, and completes its config from the lock.
+func (b *openedBase) checkLock(file, name string, p arch.Platform) error {
 	content, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -131,9 +131,12 @@ func (b *openedBase) hold(file, name string, p arch.Platform) error {
 	child, ok := locked[p.String()]
 	switch {
 	case !ok:
-		return &hintError{fmt.Errorf("it is not in %s", lock.Name), "run: multiarch lock, and multiarch generate"}
+		return &hintError{fmt.Errorf("not found in %s", lock.Name), "run: multiarch lock, then multiarch generate"}
 	case child.Manifest.Digest != b.manifest:
-		return &hintError{fmt.Errorf("the layout is of %s, and %s says %s", b.manifest, lock.Name, child.Manifest.Digest), "run: multiarch generate"}
+		return &hintError{
+			fmt.Errorf("the layout contains %s, but %s has %s", b.manifest, lock.Name, child.Manifest.Digest),
+			"run: multiarch generate",
+		}
 	}
 	if b.Config.OSVersion == "" {
 		b.Config.OSVersion = child.OSVersion
@@ -144,11 +147,11 @@ func (b *openedBase) hold(file, name string, p arch.Platform) error {
 	return nil
 }
 
-// readLoose reads what others wrote, which may say more than we know.
+// readLoose reads JSON written by other tools, ignoring unknown fields.
 func readLoose(file string, v any) error {
 	content, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &hintError{fmt.Errorf("%s is missing", file), "give a whole OCI image layout, as oci.pull and multiarch_image make them"}
+		return &hintError{fmt.Errorf("%s does not exist", file), "use a complete OCI image layout, such as one of oci.pull or multiarch_image"}
 	}
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// baseImage is an image of docker's types, with a config of its own.
+// baseImage returns an image with Docker media types and a config.
 func baseImage(t *testing.T, os, architecture string) v1.Image {
 	t.Helper()
 	img, err := random.Image(300, 2, random.WithSource(rand.NewSource(1)))
@@ -51,7 +51,7 @@ func baseImage(t *testing.T, os, architecture string) v1.Image {
 	return img
 }
 
-// oneImage writes an OCI layout of an image, as rules_oci's oci.pull does.
+// oneImage writes an OCI layout with one image, as rules_oci's oci.pull does.
 func oneImage(t *testing.T, dir string, img v1.Image) {
 	t.Helper()
 	p, err := layout.Write(dir, empty.Index)
@@ -59,8 +59,9 @@ func oneImage(t *testing.T, dir string, img v1.Image) {
 	require.NoError(t, p.AppendImage(img))
 }
 
-// TestOnAnImage assembles on an image of a layout what the embedded engine builds on the same image of a registry.
-func TestOnAnImage(t *testing.T) {
+// TestBaseImageMatchesEmbeddedEngine assembles an image on a base in a layout. The embedded engine builds the same image on
+// the same base in a registry.
+func TestBaseImageMatchesEmbeddedEngine(t *testing.T) {
 	for name, c := range map[string]struct {
 		platform, os, architecture, version string
 		yaml, settings                      string
@@ -88,7 +89,7 @@ func TestOnAnImage(t *testing.T) {
 			oneImage(t, "under", img)
 			w.write("settings", c.settings)
 			w.must("base", "-name", "under", "-layout", "under", "-lock", "multiarch.lock", "-platform", c.platform, "-base", "base.json")
-			w.must("layer", "-holds", "files", "-os", c.os, "-blob", "blob", "-descriptor", "blob.json", entry("etc/a", "/x/a"))
+			w.must("layer", "-content", "files", "-os", c.os, "-blob", "blob", "-descriptor", "blob.json", entry("etc/a", "/x/a"))
 			w.must("index", "-index", "index", "-descriptor", "top", "-digest", "digest",
 				"--", "-platform", c.platform, "-settings", "settings", "-base", "base.json", "-layer", "blob.json",
 				"-manifest", "manifest", "-config", "config", "-descriptor", "descriptor")
@@ -115,13 +116,13 @@ func TestOnAnImage(t *testing.T) {
 			for _, layer := range layers {
 				mediaType, err := layer.MediaType()
 				require.NoError(t, err)
-				assert.Equal(t, types.OCILayer, mediaType, "docker's types are converted")
+				assert.Equal(t, types.OCILayer, mediaType, "Docker media types must be converted")
 			}
 		})
 	}
 }
 
-// lockOf pushes a base to its repository, and says what it is.
+// lockOf pushes a base to its repository and returns its lock.
 func lockOf(t *testing.T, reference, platform, version string, img v1.Image) *lock.File {
 	t.Helper()
 	ref, err := name.ParseReference(reference)
@@ -144,7 +145,7 @@ func lockOf(t *testing.T, reference, platform, version string, img v1.Image) *lo
 	}}}}
 }
 
-// embeddedOn returns what the embedded engine makes of a configuration with locked bases.
+// embeddedOn returns the index that the embedded engine builds from a configuration with locked bases.
 func (w workshop) embeddedOn(l *lock.File, yaml string) v1.ImageIndex {
 	w.Helper()
 	c, err := config.Parse("multiarch.yaml", []byte(yaml))
@@ -163,7 +164,7 @@ func (w workshop) embeddedOn(l *lock.File, yaml string) v1.ImageIndex {
 	return results[0].Index
 }
 
-func TestBasesThatAreRefused(t *testing.T) {
+func TestBaseErrors(t *testing.T) {
 	w := newWorkshop(t)
 	img := baseImage(t, "linux", "amd64")
 	oneImage(t, "under", img)
@@ -182,17 +183,17 @@ func TestBasesThatAreRefused(t *testing.T) {
 	w.write("other.lock", string(content))
 	content, err = lockOf(t, reference, "linux/arm64", "", img).Format()
 	require.NoError(t, err)
-	w.write("elsewhere.lock", string(content))
+	w.write("arm64.lock", string(content))
 	w.write("broken.lock", "{")
 	for name, c := range map[string]struct {
 		layout, lock, platform string
-		says                   []string
+		want                   []string
 	}{
-		"no layout":            {"etc", "", "", []string{"base under for linux/amd64: etc/index.json is missing", "hint: give a whole OCI image layout"}},
-		"several images":       {"two", "", "", []string{"the layout has 2 manifests", "oci.pull with the digest of its manifest"}},
+		"no layout":            {"etc", "", "", []string{"base under for linux/amd64: etc/index.json does not exist", "hint: use a complete OCI image layout"}},
+		"several images":       {"two", "", "", []string{"the layout must contain exactly one image, got 2 manifests", "oci.pull with the digest of the platform's manifest"}},
 		"a layer to leave out": {"strange", "", "", []string{"it has a layer of type " + string(types.DockerForeignLayer)}},
-		"another image":        {"under", "other.lock", "", []string{"the layout is of sha256:", "and multiarch.lock says sha256:", "hint: run: multiarch generate"}},
-		"another platform":     {"under", "elsewhere.lock", "", []string{"it is not in multiarch.lock", "hint: run: multiarch lock"}},
+		"another image":        {"under", "other.lock", "", []string{"the layout contains sha256:", "but multiarch.lock has sha256:", "hint: run: multiarch generate"}},
+		"another platform":     {"under", "arm64.lock", "", []string{"not found in multiarch.lock", "hint: run: multiarch lock"}},
 		"a broken lock":        {"under", "broken.lock", "", []string{"broken.lock: "}},
 		"another system":       {"under", "", "windows/amd64", []string{"base under for windows/amd64: the image is for linux/amd64"}},
 	} {
@@ -201,10 +202,10 @@ func TestBasesThatAreRefused(t *testing.T) {
 			if c.lock != "" {
 				args = append(args, "-lock", c.lock)
 			}
-			code, said := w.run(args...)
+			code, stderr := w.run(args...)
 			assert.Equal(t, 1, code)
-			for _, text := range c.says {
-				assert.Contains(t, said, text)
+			for _, text := range c.want {
+				assert.Contains(t, stderr, text)
 			}
 			assert.NoFileExists(t, "base.json")
 		})
@@ -218,8 +219,8 @@ func layerOf(t *testing.T, img v1.Image) v1.Layer {
 	return layers[0]
 }
 
-// TestPackagesThatAreRefused is about what the assembler is given. What is in packages is for package debian to refuse.
-func TestPackagesThatAreRefused(t *testing.T) {
+// TestPackagesErrors covers invalid arguments. Package debian tests invalid packages.
+func TestPackagesErrors(t *testing.T) {
 	const sum = "015be740d6236ad114582dea500c1d907f29e16d6db00566ca32fb68d71ac90d"
 	w := newWorkshop(t)
 	w.write("packages.json", `[{"name":"ab","version":"1","architecture":"all","path":"pool/a.deb","size":5,"sha256":"`+sum+`"}]`)
@@ -227,17 +228,17 @@ func TestPackagesThatAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		args []string
 		code int
-		says string
+		want string
 	}{
-		"without a name": {[]string{"-packages", "packages.json"}, 2, "layer: -holds packages needs -name and -packages"},
-		"without a list": {[]string{"-name", "py"}, 2, "layer: -holds packages needs -name and -packages"},
-		"one is missing": {[]string{"-name", "py", "-packages", "packages.json"}, 1, "making base py: package ab 1 was not given: no file is called " + sum + ".deb"},
-		"another file":   {[]string{"-name", "py", "-packages", "packages.json", "-deb", sum + ".deb"}, 1, "making base py: package ab"},
+		"without a name": {[]string{"-packages", "packages.json"}, 2, "layer: -content packages requires -name and -packages"},
+		"without a list": {[]string{"-name", "py"}, 2, "layer: -content packages requires -name and -packages"},
+		"one is missing": {[]string{"-name", "py", "-packages", "packages.json"}, 1, "building base py: package ab 1: missing file " + sum + ".deb"},
+		"another file":   {[]string{"-name", "py", "-packages", "packages.json", "-deb", sum + ".deb"}, 1, "building base py: package ab"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			code, said := w.run(append([]string{"layer", "-holds", "packages", "-blob", "blob", "-descriptor", "descriptor"}, c.args...)...)
+			code, stderr := w.run(append([]string{"layer", "-content", "packages", "-blob", "blob", "-descriptor", "descriptor"}, c.args...)...)
 			assert.Equal(t, c.code, code)
-			assert.Contains(t, said, c.says)
+			assert.Contains(t, stderr, c.want)
 			assert.NoFileExists(t, "blob")
 			assert.NoFileExists(t, "descriptor")
 		})

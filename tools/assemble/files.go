@@ -14,58 +14,58 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
-// The JSON that actions hand to each other.
+// JSON files and flags that actions exchange.
 
-// layerFile is what is known of a layer without its blob. An image is assembled from these.
+// layerFile describes a layer. Images are assembled from these files without reading blobs.
 type layerFile struct {
 	layer.Descriptor
 	CreatedBy string `json:"createdBy"`
-	// Env is what programs on this layer, a base, find in their environment where the image does not say otherwise.
+	// Env are the default environment variables of a base layer.
 	Env []string `json:"env,omitempty"`
-	// Files are the paths of the files in it, unless it is a base: what is above may replace what is in a base.
+	// Files are the paths of the files in the layer. It is empty for base layers, whose files may be replaced.
 	Files []string `json:"files,omitempty"`
 }
 
-// baseFile is what is known of a base that is an image, without its layers.
+// baseFile describes a base image.
 type baseFile struct {
 	Config *image.BaseConfig `json:"config"`
 	Layers []layerFile       `json:"layers"`
 }
 
-// settingsFile is what a rule says about an image.
+// settingsFile has the settings of an image in a rule.
 type settingsFile struct {
 	Settings    image.Settings    `json:"settings"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Healthcheck *healthcheckFile  `json:"healthcheck,omitempty"`
 }
 
-// entryFlag is a file of a layer, as -entry gives it.
+// entryFlag is the value of -entry, a file in a layer.
 type entryFlag struct {
-	Path string `json:"path"` // absolute, in the image
-	From string `json:"from"` // the file
+	Path string `json:"path"` // absolute path in the image
+	From string `json:"from"` // source file
 	// Mode is 0 for 0755 if the file is executable, and 0644 otherwise.
 	Mode uint32 `json:"mode"`
 	UID  int    `json:"uid"`
 	GID  int    `json:"gid"`
-	// Dir makes a directory that leads to files, which needs no From. Mode is that of the files.
+	// Dir makes the entry a parent directory of files, without From. Mode is the mode of the files.
 	Dir bool `json:"dir"`
-	// Capabilities of a file, in the form of setcap.
+	// Capabilities are file capabilities in the syntax of setcap.
 	Capabilities string `json:"capabilities"`
-	// Binary marks the image's program, which has to be for the image's platform.
+	// Binary marks the image's program, which must match the image's platform.
 	Binary bool `json:"binary"`
 }
 
-// directoryFlag is a directory that was asked for, as -directory gives it.
+// directoryFlag is the value of -directory.
 type directoryFlag struct {
 	Path  string `json:"path"`
-	Mode  uint32 `json:"mode"` // 0 for that of the base, or 0755
+	Mode  uint32 `json:"mode"` // 0 for the mode in the base, or 0755
 	Owner *struct {
 		UID int `json:"uid"`
 		GID int `json:"gid"`
-	} `json:"owner"` // absent for that of the base, or root
+	} `json:"owner"` // nil for the owner in the base, or root
 }
 
-// linkFlag is a symbolic link, as -link gives it.
+// linkFlag is the value of -link, a symbolic link.
 type linkFlag struct {
 	Path string `json:"path"`
 	To   string `json:"to"`
@@ -103,7 +103,7 @@ func writeBytes(file string, content []byte) error {
 	})
 }
 
-// writeFile gives a file its name when it is complete.
+// writeFile writes a file atomically.
 func writeFile(file string, fill func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(file), ".assemble-*")
 	if err != nil {

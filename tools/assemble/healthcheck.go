@@ -8,7 +8,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/image"
 )
 
-// healthcheckFile is a health check as a rule gives it. Durations are Go's: 1m30s.
+// healthcheckFile is a health check in a rule. Durations have the syntax of Go: 1m30s.
 type healthcheckFile struct {
 	Test          []string `json:"test"`
 	Interval      string   `json:"interval"`
@@ -33,13 +33,13 @@ func (f healthcheckFile) settings() (*image.Healthcheck, error) {
 		}
 		var err error
 		if *d.to, err = time.ParseDuration(d.value); err != nil || *d.to < 0 {
-			return nil, &hintError{fmt.Errorf("healthcheck: %s: invalid duration %q", d.key, d.value), "write a number and a unit, such as 30s or 1m30s"}
+			return nil, &hintError{fmt.Errorf("healthcheck: %s: invalid duration %q", d.key, d.value), "use a number and a unit, such as 30s or 1m30s"}
 		}
 	}
 	if f.Retries != "" {
 		var err error
 		if h.Retries, err = strconv.Atoi(f.Retries); err != nil || h.Retries < 0 {
-			return nil, fmt.Errorf("healthcheck: retries: %q is not a number", f.Retries)
+			return nil, fmt.Errorf("healthcheck: retries: invalid number %q", f.Retries)
 		}
 	}
 	return h, nil

@@ -18,10 +18,10 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// imageFlags are those of an image: what it is made of, and the files to write.
+// imageFlags are the inputs and outputs of an image.
 type imageFlags struct {
 	subject
-	settings, under, commit      string
+	settings, base, commit       string
 	status, tagPrefix            string
 	layers                       list
 	manifest, config, descriptor string
@@ -30,108 +30,108 @@ type imageFlags struct {
 func parseImage(flags *flag.FlagSet, args []string) (imageFlags, error) {
 	var f imageFlags
 	f.flags(flags)
-	flags.StringVar(&f.tagPrefix, "tag-prefix", "", "the prefix of the git tags that are about the image")
-	flags.StringVar(&f.settings, "settings", "", "JSON: settings of the config, annotations of the manifest")
-	flags.StringVar(&f.under, "base", "", "JSON about the image it stands on")
-	flags.Var(&f.layers, "layer", "JSON about a layer, from the bottom up")
-	flags.StringVar(&f.manifest, "manifest", "", "the manifest to write")
-	flags.StringVar(&f.config, "config", "", "the config to write")
-	flags.StringVar(&f.descriptor, "descriptor", "", "the descriptor of the manifest to write")
-	flags.StringVar(&f.status, "status", "", "a workspace status file, for templates")
-	flags.StringVar(&f.commit, "commit-time-from", "", "a workspace status file: the image was made when the commit was")
+	flags.StringVar(&f.tagPrefix, "tag-prefix", "", "prefix of the git tags that templates use")
+	flags.StringVar(&f.settings, "settings", "", "JSON with settings of the config and annotations of the manifest")
+	flags.StringVar(&f.base, "base", "", "JSON that describes the base image")
+	flags.Var(&f.layers, "layer", "JSON that describes a layer, from the bottom up")
+	flags.StringVar(&f.manifest, "manifest", "", "output: manifest")
+	flags.StringVar(&f.config, "config", "", "output: config")
+	flags.StringVar(&f.descriptor, "descriptor", "", "output: descriptor of the manifest")
+	flags.StringVar(&f.status, "status", "", "workspace status file, for templates")
+	flags.StringVar(&f.commit, "commit-time-from", "", "workspace status file with the creation time of the image")
 	return f, parse(flags, args, "platform", "settings", "manifest", "config", "descriptor")
 }
 
-// writeImage makes a manifest and a config of the descriptors of layers. No layer is read.
+// writeImage writes a manifest and a config from layer descriptors, without reading layers.
 func writeImage(_ context.Context, flags *flag.FlagSet, args []string) error {
 	f, err := parseImage(flags, args)
 	if err != nil {
 		return err
 	}
-	made, err := f.make()
+	assembled, err := f.assemble()
 	if err != nil {
 		return f.wrap(err)
 	}
-	return writeAll(made.outputs...)
+	return writeAll(assembled.outputs...)
 }
 
-// madeImage is an image, and the files that say so.
-type madeImage struct {
+// assembledImage is the descriptor of an image and its files.
+type assembledImage struct {
 	descriptor v1.Descriptor
 	outputs    []output
 }
 
-func (f imageFlags) make() (madeImage, error) {
+func (f imageFlags) assemble() (assembledImage, error) {
 	p, err := suggest.ParsePlatform(f.platform)
 	if err != nil {
-		return madeImage{}, &usageError{err}
+		return assembledImage{}, &usageError{err}
 	}
 	var of settingsFile
 	if err := readJSON(f.settings, &of); err != nil {
-		return madeImage{}, err
+		return assembledImage{}, err
 	}
-	if err := f.fill(p, &of); err != nil {
-		return madeImage{}, err
+	if err := f.expand(p, &of); err != nil {
+		return assembledImage{}, err
 	}
 	if of.Healthcheck != nil {
 		if of.Settings.Healthcheck, err = of.Healthcheck.settings(); err != nil {
-			return madeImage{}, err
+			return assembledImage{}, err
 		}
 	}
 	if err := canonical(&of.Settings); err != nil {
-		return madeImage{}, err
+		return assembledImage{}, err
 	}
 	if f.commit != "" {
 		if of.Settings.Created, err = commitTime(f.commit); err != nil {
-			return madeImage{}, err
+			return assembledImage{}, err
 		}
 	}
-	var on baseFile
-	if f.under != "" {
-		if err := readJSON(f.under, &on); err != nil {
-			return madeImage{}, err
+	var base baseFile
+	if f.base != "" {
+		if err := readJSON(f.base, &base); err != nil {
+			return assembledImage{}, err
 		}
 	}
-	all := on.Layers
+	all := base.Layers
 	for _, file := range f.layers {
 		var l layerFile
 		if err := readJSON(file, &l); err != nil {
-			return madeImage{}, err
+			return assembledImage{}, err
 		}
 		all = append(all, l)
 	}
-	if err := distinct(all); err != nil {
-		return madeImage{}, err
+	if err := checkDuplicates(all); err != nil {
+		return assembledImage{}, err
 	}
 	var layers []image.Layer
 	for _, l := range all {
 		layers = append(layers, image.Layer{Descriptor: l.Descriptor, CreatedBy: l.CreatedBy, Env: l.Env})
 	}
-	config, err := image.Config(p, of.Settings, on.Config, layers)
+	config, err := image.Config(p, of.Settings, base.Config, layers)
 	if err != nil {
-		return madeImage{}, err
+		return assembledImage{}, err
 	}
 	manifest, err := image.Manifest(config, layers, of.Annotations)
 	if err != nil {
-		return madeImage{}, err
+		return assembledImage{}, err
 	}
 	d, err := describe(types.OCIManifestSchema1, manifest)
 	if err != nil {
-		return madeImage{}, err
+		return assembledImage{}, err
 	}
-	d.Platform = image.Platform(p, on.Config)
-	return madeImage{d, []output{{f.config, config}, {f.manifest, manifest}, {f.descriptor, d}}}, nil
+	d.Platform = image.Platform(p, base.Config)
+	return assembledImage{d, []output{{f.config, config}, {f.manifest, manifest}, {f.descriptor, d}}}, nil
 }
 
-// distinct makes sure that no layer above the base hides what another one has: the program would be gone, or the file.
-func distinct(layers []layerFile) error {
+// checkDuplicates returns an error if two layers above the base contain the same path, because one would hide the other.
+func checkDuplicates(layers []layerFile) error {
 	above := map[string]string{}
 	for _, l := range layers {
 		for _, path := range l.Files {
 			if other, ok := above[path]; ok {
 				return &hintError{
-					fmt.Errorf("%s is in two layers, of %s and of %s", path, other, l.CreatedBy),
-					"give the program another binary_path, or the file another place",
+					fmt.Errorf("%s is in two layers: %s and %s", path, other, l.CreatedBy),
+					"change binary_path or the path of the file",
 				}
 			}
 			above[path] = l.CreatedBy
@@ -140,8 +140,7 @@ func distinct(layers []layerFile) error {
 	return nil
 }
 
-// canonical brings what a rule says into the form that the embedded engine brings multiarch.yaml into: the bytes must
-// not tell who assembled them.
+// canonical normalizes settings as the embedded engine does, so that both engines write the same bytes.
 func canonical(s *image.Settings) error {
 	slices.Sort(s.Env)
 	for i := range s.Ports {
@@ -155,7 +154,7 @@ func canonical(s *image.Settings) error {
 	return nil
 }
 
-// commitTime reads STABLE_GIT_COMMIT_TIME.
+// commitTime returns STABLE_GIT_COMMIT_TIME from a workspace status file.
 func commitTime(file string) (time.Time, error) {
 	status, err := readStatus(file)
 	if err != nil {
@@ -172,23 +171,23 @@ func commitTime(file string) (time.Time, error) {
 	return t.UTC(), nil
 }
 
-// writeIndex makes an image index and its images, of the descriptors of layers: flags of the index, and those of every
-// image, each time after a "--". One action makes them all, since starting a program takes longer than any of it.
+// writeIndex writes an image index and its images from layer descriptors. The arguments are the flags of the index,
+// followed by "--" and flags for each image. A single action writes all images to save the start of a process per image.
 func writeIndex(_ context.Context, flags *flag.FlagSet, args []string) error {
 	groups := split(args, "--")
 	var s subject
 	s.flags(flags)
-	annotations := flags.String("annotations", "", "JSON: the annotations of the index")
-	status := flags.String("status", "", "a workspace status file, for templates in them")
-	prefix := flags.String("tag-prefix", "", "the prefix of the git tags that are about the image")
-	index := flags.String("index", "", "the image index to write")
-	descriptor := flags.String("descriptor", "", "its descriptor to write")
-	digest := flags.String("digest", "", "a file to write with its digest")
+	annotations := flags.String("annotations", "", "JSON with the annotations of the index")
+	status := flags.String("status", "", "workspace status file, for templates in annotations")
+	prefix := flags.String("tag-prefix", "", "prefix of the git tags that templates use")
+	index := flags.String("index", "", "output: image index")
+	descriptor := flags.String("descriptor", "", "output: descriptor of the index")
+	digest := flags.String("digest", "", "output: digest of the index")
 	if err := parse(flags, groups[0], "index", "descriptor", "digest"); err != nil {
 		return err
 	}
 	var (
-		of      []v1.Descriptor
+		images  []v1.Descriptor
 		outputs []output
 	)
 	for _, group := range groups[1:] {
@@ -197,30 +196,30 @@ func writeIndex(_ context.Context, flags *flag.FlagSet, args []string) error {
 			return err
 		}
 		f.image = s.image
-		made, err := f.make()
+		assembled, err := f.assemble()
 		if err != nil {
 			return f.wrap(err)
 		}
-		of = append(of, made.descriptor)
-		outputs = append(outputs, made.outputs...)
+		images = append(images, assembled.descriptor)
+		outputs = append(outputs, assembled.outputs...)
 	}
-	slices.SortStableFunc(of, func(a, b v1.Descriptor) int { return cmp.Compare(order(a), order(b)) })
-	var notes map[string]string
+	slices.SortStableFunc(images, func(a, b v1.Descriptor) int { return cmp.Compare(order(a), order(b)) })
+	var values map[string]string
 	if *annotations != "" {
-		if err := readJSON(*annotations, &notes); err != nil {
+		if err := readJSON(*annotations, &values); err != nil {
 			return s.wrap(err)
 		}
 		vars, err := varsOf(s.image, *prefix, *status)
 		if err != nil {
 			return s.wrap(err)
 		}
-		if err := fillValues("annotation", notes, vars); err != nil {
+		if err := expandAll("annotation", values, vars); err != nil {
 			return s.wrap(err)
 		}
 	}
-	content, err := image.IndexManifest(of, notes)
+	content, err := image.IndexManifest(images, values)
 	if err != nil {
-		return s.wrap(&hintError{err, "give at least one image, and one a platform"})
+		return s.wrap(&hintError{err, "set at least one image, and only one per platform"})
 	}
 	d, err := describe(types.OCIImageIndex, content)
 	if err != nil {
@@ -230,7 +229,7 @@ func writeIndex(_ context.Context, flags *flag.FlagSet, args []string) error {
 	return writeAll(outputs...)
 }
 
-// split cuts at every separator.
+// split splits args at every separator.
 func split(args []string, separator string) (groups [][]string) {
 	for {
 		at := slices.Index(args, separator)
@@ -250,7 +249,7 @@ func describe(t types.MediaType, content []byte) (v1.Descriptor, error) {
 	return v1.Descriptor{MediaType: t, Digest: h, Size: size}, err
 }
 
-// output is a file to write: bytes as they are, anything else as JSON.
+// output is a file to write. Content of type []byte is written unchanged, any other type as JSON.
 type output struct {
 	file    string
 	content any

@@ -22,12 +22,12 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// subject is the image that messages are about.
+// subject is the image in error messages.
 type subject struct{ image, platform string }
 
 func (s *subject) flags(f *flag.FlagSet) {
-	f.StringVar(&s.image, "image", "", "the image, for messages")
-	f.StringVar(&s.platform, "platform", "", "the platform")
+	f.StringVar(&s.image, "image", "", "name of the image in error messages")
+	f.StringVar(&s.platform, "platform", "", "platform of the image")
 }
 
 func (s subject) wrap(err error) error {
@@ -40,55 +40,55 @@ func (s subject) wrap(err error) error {
 	return fmt.Errorf("image %s, %s: %w", s.image, s.platform, err)
 }
 
-// writeLayer turns files into a blob and what is known about it. Every file is read once.
+// writeLayer writes the blob and the description of a layer, reading every file once.
 func writeLayer(ctx context.Context, flags *flag.FlagSet, args []string) (failed error) {
 	var (
 		s       subject
 		entries list
 		debs    list
-		ground  groundFlags
+		trees   treeFlags
 	)
 	s.flags(flags)
-	blob := flags.String("blob", "", "the compressed tar to write")
-	descriptor := flags.String("descriptor", "", "the JSON to write about it")
-	system := flags.String("os", "linux", "the operating system of the image")
+	blob := flags.String("blob", "", "output: compressed tar archive")
+	descriptor := flags.String("descriptor", "", "output: JSON that describes the layer")
+	system := flags.String("os", "linux", "operating system of the image")
 	compression := flags.String("compression", "gzip", "gzip or zstd")
-	holds := flags.String("holds", "", "what is in it: files, program, static (the base), or packages")
-	flags.Var(&entries, "entry", "a file, in JSON")
-	name := flags.String("name", "", "what the base of packages is called")
-	list := flags.String("packages", "", "JSON: the packages, as multiarch.lock has them")
-	flags.Var(&debs, "deb", "a package, called by its SHA-256")
-	ground.flags(flags)
-	slim := flags.Bool("slim", false, "leave out what programs do not read")
-	if err := parse(flags, args, "blob", "descriptor", "holds"); err != nil {
+	kind := flags.String("content", "", "content of the layer: files, program, static (the base), or packages")
+	flags.Var(&entries, "entry", "file to add, in JSON")
+	name := flags.String("name", "", "name of the base, for packages")
+	list := flags.String("packages", "", "JSON with the packages' entries in multiarch.lock")
+	flags.Var(&debs, "deb", "package file, named after its SHA-256")
+	trees.flags(flags)
+	slim := flags.Bool("slim", false, "leave out files that programs do not read")
+	if err := parse(flags, args, "blob", "descriptor", "content"); err != nil {
 		return err
 	}
-	if err := fitting(*holds, *name, *list); err != nil {
+	if err := checkContent(*kind, *name, *list); err != nil {
 		return err
 	}
 	if *compression != "gzip" && *compression != "zstd" {
-		return usagef("layer: unknown compression %q: there are gzip and zstd", *compression)
+		return usagef("layer: unknown compression %q; known: gzip, zstd", *compression)
 	}
-	about := layerFile{}
+	file := layerFile{}
 	var content []layer.Entry
-	switch *holds {
+	switch *kind {
 	case "files":
-		about.CreatedBy = image.CreatedByFiles
+		file.CreatedBy = image.CreatedByFiles
 	case "program":
-		about.CreatedBy = image.CreatedByProgram
+		file.CreatedBy = image.CreatedByProgram
 	case "static":
-		about.CreatedBy, about.Env = image.CreatedByBase+"static", static.Env()
+		file.CreatedBy, file.Env = image.CreatedByBase+"static", static.Env()
 		var err error
 		if content, err = static.Entries(); err != nil {
-			return fmt.Errorf("making base static: %w", err)
+			return fmt.Errorf("building base static: %w", err)
 		}
 	case "packages":
 		tree, env, err := packages(ctx, *list, debs, *slim, filepath.Dir(*blob))
 		if err != nil {
-			return fmt.Errorf("making base %s: %w", *name, err)
+			return fmt.Errorf("building base %s: %w", *name, err)
 		}
 		defer func() { failed = errors.Join(failed, tree.Close()) }()
-		about.CreatedBy, about.Env, content = image.CreatedByBase+*name, env, tree.Entries
+		file.CreatedBy, file.Env, content = image.CreatedByBase+*name, env, tree.Entries
 	}
 	for _, text := range entries {
 		e, err := s.entry(text)
@@ -97,48 +97,48 @@ func writeLayer(ctx context.Context, flags *flag.FlagSet, args []string) (failed
 		}
 		content = append(content, e)
 	}
-	content, tree, err := ground.stack(content)
+	content, tree, err := trees.stack(content)
 	if err != nil {
 		return s.wrap(err)
 	}
 	for _, e := range content {
-		if e.Kind != layer.Dir && above(*holds) {
-			about.Files = append(about.Files, e.Path)
+		if e.Kind != layer.Dir && isAboveBase(*kind) {
+			file.Files = append(file.Files, e.Path)
 		}
 	}
-	slices.Sort(about.Files)
-	about.Files = slices.Compact(about.Files)
+	slices.Sort(file.Files)
+	file.Files = slices.Compact(file.Files)
 	o := layer.Options{OS: *system, Zstd: *compression == "zstd", Epoch: time.Unix(0, 0)}
 	err = writeFile(*blob, func(w io.Writer) (err error) {
-		about.Descriptor, err = layer.Write(ctx, w, content, o)
+		file.Descriptor, err = layer.Write(ctx, w, content, o)
 		return err
 	})
 	if err != nil {
 		return s.wrap(err)
 	}
-	if ground.tree != "" {
-		if err := writeJSON(ground.tree, tree); err != nil {
+	if trees.tree != "" {
+		if err := writeJSON(trees.tree, tree); err != nil {
 			return err
 		}
 	}
-	return writeJSON(*descriptor, about)
+	return writeJSON(*descriptor, file)
 }
 
-// above tells whether a layer is above the base: its files are those of the image, which no other layer may hide.
-func above(holds string) bool { return holds == "files" || holds == "program" }
+// isAboveBase reports whether a layer is above the base. Other layers must not replace its files.
+func isAboveBase(kind string) bool { return kind == "files" || kind == "program" }
 
-// fitting looks for flags that are wrong together.
-func fitting(holds, name, packages string) error {
-	switch holds {
+// checkContent checks -content and the flags that depend on it.
+func checkContent(kind, name, packages string) error {
+	switch kind {
 	case "files", "program", "static":
 		return nil
 	case "packages":
 		if name == "" || packages == "" {
-			return usagef("layer: -holds packages needs -name and -packages")
+			return usagef("layer: -content packages requires -name and -packages")
 		}
 		return nil
 	}
-	return usagef("layer: -holds %q: there are files, program, static and packages", holds)
+	return usagef("layer: unknown content %q; known: files, program, static, packages", kind)
 }
 
 func (s subject) entry(text string) (layer.Entry, error) {
@@ -147,7 +147,9 @@ func (s subject) entry(text string) (layer.Entry, error) {
 		return layer.Entry{}, &usageError{err}
 	}
 	if !path.IsAbs(e.Path) || path.Clean(e.Path) != e.Path || e.Path == "/" {
-		return layer.Entry{}, &hintError{fmt.Errorf("%q is not a path of a file in an image", e.Path), "write an absolute path without . and .., such as /app/hello"}
+		return layer.Entry{}, &hintError{
+			fmt.Errorf("invalid path %q in the image", e.Path), "use an absolute path without . and .., such as /app/hello",
+		}
 	}
 	if e.Dir {
 		return layer.TreeDir(e.Path, e.Mode, e.UID, e.GID), nil
@@ -159,14 +161,14 @@ func (s subject) entry(text string) (layer.Entry, error) {
 	info, err := os.Stat(e.From)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return layer.Entry{}, &hintError{fmt.Errorf("%s, which goes to %s, does not exist", e.From, e.Path), "build it, or take it out of files"}
+		return layer.Entry{}, &hintError{fmt.Errorf("adding %s: %s does not exist", e.Path, e.From), "build it, or remove it from files"}
 	case err != nil:
 		return layer.Entry{}, err
 	case !info.Mode().IsRegular():
-		return layer.Entry{}, &hintError{fmt.Errorf("%s, which goes to %s, is not a file", e.From, e.Path), "give the files in it, by a glob"}
+		return layer.Entry{}, &hintError{fmt.Errorf("adding %s: %s is not a regular file", e.Path, e.From), "list the files in it with a glob"}
 	}
 	if e.Binary {
-		if err := s.suits(e.From); err != nil {
+		if err := s.checkProgram(e.From); err != nil {
 			return layer.Entry{}, err
 		}
 	}
@@ -184,7 +186,7 @@ func (s subject) entry(text string) (layer.Entry, error) {
 	}, nil
 }
 
-// attributes returns the extended attributes of a file of an image that has the given capabilities.
+// attributes returns the extended attributes of a file with the given capabilities.
 func attributes(from string, capabilities []byte) (map[string][]byte, error) {
 	f, err := os.Open(from)
 	if err != nil {
@@ -194,18 +196,18 @@ func attributes(from string, capabilities []byte) (map[string][]byte, error) {
 	return layer.Capable(f, from, capabilities)
 }
 
-// machO are the first bytes of programs for macOS, which is what the host's compiler makes on a Mac.
+// machO are the magic numbers of macOS programs, which compilers on a Mac build by default.
 var machO = [][]byte{{0xcf, 0xfa, 0xed, 0xfe}, {0xce, 0xfa, 0xed, 0xfe}, {0xca, 0xfe, 0xba, 0xbe}}
 
-// suits tells whether a program is for the platform. What is no executable, such as a script, is for all of them.
-func (s subject) suits(file string) error {
+// checkProgram checks that a program is for the platform. It accepts files without an executable header, such as scripts.
+func (s subject) checkProgram(file string) error {
 	p, err := suggest.ParsePlatform(s.platform)
 	if err != nil {
 		return &usageError{err}
 	}
 	row, ok := arch.Find(p)
 	if !ok {
-		return usagef("platform %s is not in the table", p)
+		return usagef("unknown platform %s", p)
 	}
 	f, err := os.Open(file)
 	if err != nil {
@@ -217,28 +219,29 @@ func (s subject) suits(file string) error {
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return err
 	}
-	is := ""
+	target := ""
 	header, ok := arch.ReadHeader(head[:n])
 	for _, magic := range machO {
 		if bytes.HasPrefix(head[:n], magic) {
-			is = "macOS"
+			target = "macOS"
 		}
 	}
 	switch {
-	case is == "" && (!ok || header == row.Header):
+	case target == "" && (!ok || header == row.Header):
 		return nil
-	case is == "":
-		is = fmt.Sprintf("an unknown platform (%+v)", header)
+	case target == "":
+		target = fmt.Sprintf("an unknown platform (%+v)", header)
 		for _, other := range arch.Table() {
-			// Levels of one architecture share their header; the first row is the plain one.
+			// Variants of an architecture share a header. The first row has no variant.
 			if other.Header == header {
-				is = other.OS + "/" + other.Architecture
+				target = other.OS + "/" + other.Architecture
 				break
 			}
 		}
 	}
 	return &hintError{
-		fmt.Errorf("%s is a program for %s", file, is),
-		fmt.Sprintf("give a binary that follows --platforms, such as a go_binary or a cc_binary; a prebuilt file goes into overrides = {%q: {\"binary\": ...}}", p),
+		fmt.Errorf("%s is a program for %s", file, target),
+		fmt.Sprintf("use a binary that respects --platforms, such as a go_binary or a cc_binary, "+
+			"or set a prebuilt file in overrides = {%q: {\"binary\": ...}}", p),
 	}
 }

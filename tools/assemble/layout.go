@@ -14,32 +14,32 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// refName is what skopeo and others call an image of a layout by. OCI image spec, "Pre-Defined Annotation Keys".
+// refName is the annotation with the name of an image in a layout. See "Pre-Defined Annotation Keys" in the OCI image spec.
 const refName = "org.opencontainers.image.ref.name"
 
-// writeLayout copies an image or index into an OCI image layout. Digests are those of the descriptors: the actions that
-// wrote them read the bytes.
+// writeLayout copies an image or index into an OCI image layout. It uses the digests in descriptors without computing them
+// again.
 func writeLayout(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	var children, manifests, configs, layers, blobs, bases, layouts list
-	name := flags.String("name", "", "what the image is called")
-	out := flags.String("out", "", "the directory to fill")
-	root := flags.String("root", "", "the descriptor of the image or index")
-	index := flags.String("index", "", "the image index; none where the root is an image")
-	flags.Var(&children, "child", "the descriptor of an image")
-	flags.Var(&manifests, "manifest", "the manifest of the same image")
-	flags.Var(&configs, "config", "the config of the same image")
-	flags.Var(&layers, "layer", "JSON about a layer")
-	flags.Var(&blobs, "blob", "the blob of the same layer")
-	flags.Var(&bases, "base", "JSON about an image that others stand on")
-	flags.Var(&layouts, "base-layout", "the OCI layout with the layers of the same image")
+	name := flags.String("name", "", "name of the image")
+	out := flags.String("out", "", "output: directory")
+	root := flags.String("root", "", "descriptor of the image or index")
+	index := flags.String("index", "", "image index, unless the root is an image")
+	flags.Var(&children, "child", "descriptor of an image")
+	flags.Var(&manifests, "manifest", "manifest of the same image")
+	flags.Var(&configs, "config", "config of the same image")
+	flags.Var(&layers, "layer", "JSON that describes a layer")
+	flags.Var(&blobs, "blob", "blob of the same layer")
+	flags.Var(&bases, "base", "JSON that describes a base image")
+	flags.Var(&layouts, "base-layout", "OCI layout with the layers of the same base image")
 	if err := parse(flags, args, "name", "out", "root"); err != nil {
 		return err
 	}
 	if len(children) != len(manifests) || len(children) != len(configs) || len(layers) != len(blobs) || len(bases) != len(layouts) {
-		return usagef("layout: %d children, %d manifests and %d configs, %d layers and %d blobs, %d bases and %d layouts of bases",
+		return usagef("layout: mismatched flags: %d children, %d manifests, %d configs; %d layers, %d blobs; %d bases, %d base layouts",
 			len(children), len(manifests), len(configs), len(layers), len(blobs), len(bases), len(layouts))
 	}
-	l := folder{dir: *out, have: map[v1.Hash]bool{}}
+	l := layoutWriter{dir: *out, written: map[v1.Hash]bool{}}
 	if err := os.MkdirAll(filepath.Join(*out, "blobs", "sha256"), 0o755); err != nil {
 		return err
 	}
@@ -71,8 +71,8 @@ func writeLayout(ctx context.Context, flags *flag.FlagSet, args []string) error 
 			return fmt.Errorf("image %s: %w", *name, err)
 		}
 	}
-	if !l.have[top.Digest] {
-		return fmt.Errorf("image %s: %s is not among what was given", *name, top.Digest)
+	if !l.written[top.Digest] {
+		return fmt.Errorf("image %s: no manifest or index with the root digest %s", *name, top.Digest)
 	}
 	top.Annotations = map[string]string{refName: *name}
 	return writeAll(
@@ -81,14 +81,14 @@ func writeLayout(ctx context.Context, flags *flag.FlagSet, args []string) error 
 	)
 }
 
-// folder is a layout that is being filled.
-type folder struct {
-	dir  string
-	have map[v1.Hash]bool
+// layoutWriter writes an OCI image layout.
+type layoutWriter struct {
+	dir     string
+	written map[v1.Hash]bool
 }
 
-// base takes the layers of a base over.
-func (l folder) base(ctx context.Context, file, layout string) error {
+// base copies the layers of a base image.
+func (l layoutWriter) base(ctx context.Context, file, layout string) error {
 	var of baseFile
 	if err := readJSON(file, &of); err != nil {
 		return err
@@ -101,8 +101,8 @@ func (l folder) base(ctx context.Context, file, layout string) error {
 	return nil
 }
 
-// image takes an image over, and makes sure that everything it names is there.
-func (l folder) image(descriptor, manifest, config string) error {
+// image copies the manifest and config of an image, and checks that its layers have been copied.
+func (l layoutWriter) image(descriptor, manifest, config string) error {
 	var d v1.Descriptor
 	if err := readJSON(descriptor, &d); err != nil {
 		return err
@@ -116,32 +116,32 @@ func (l folder) image(descriptor, manifest, config string) error {
 		return fmt.Errorf("reading %s: %w", manifest, err)
 	}
 	for _, one := range m.Layers {
-		if !l.have[one.Digest] {
-			return fmt.Errorf("%s names layer %s, whose blob was not given", manifest, one.Digest)
+		if !l.written[one.Digest] {
+			return fmt.Errorf("%s: missing blob of layer %s", manifest, one.Digest)
 		}
 	}
 	return errors.Join(l.copy(m.Config.Digest, config), l.copy(d.Digest, manifest))
 }
 
-// index takes an index over, and makes sure that all its images are there.
-func (l folder) index(h v1.Hash, file string) error {
+// index copies an index, and checks that its images have been copied.
+func (l layoutWriter) index(h v1.Hash, file string) error {
 	var of v1.IndexManifest
 	if err := readJSON(file, &of); err != nil {
 		return err
 	}
 	for _, one := range of.Manifests {
-		if !l.have[one.Digest] {
-			return fmt.Errorf("%s names image %s (%s), which was not given", file, one.Digest, one.Platform)
+		if !l.written[one.Digest] {
+			return fmt.Errorf("%s: missing image %s (%s)", file, one.Digest, one.Platform)
 		}
 	}
 	return l.copy(h, file)
 }
 
-func (l folder) copy(h v1.Hash, file string) error {
-	if l.have[h] {
+func (l layoutWriter) copy(h v1.Hash, file string) error {
+	if l.written[h] {
 		return nil
 	}
-	l.have[h] = true
+	l.written[h] = true
 	from, err := os.Open(file)
 	if err != nil {
 		return err
@@ -151,7 +151,7 @@ func (l folder) copy(h v1.Hash, file string) error {
 	if err != nil {
 		return err
 	}
-	// From file to file the system copies, where it can without moving a byte.
+	// io.Copy between files uses copy_file_range, which some file systems implement without copying data.
 	_, err = io.Copy(to, from)
 	return errors.Join(err, to.Close())
 }

@@ -1,6 +1,6 @@
-// Command assemble is the program that Bazel actions run: it reads bases and writes layers, image manifests, image indexes, OCI layouts
-// and tags, on the packages layer and image, which the embedded engine stands on as well. It reads the files that its
-// arguments name and nothing else: no clock, no network, no environment.
+// Command assemble is the program that Bazel actions run. It reads base images and writes layers, image manifests, image
+// indexes, OCI layouts and tags, with the same packages as the embedded engine. It depends only on the files in its
+// arguments: it uses no clock, no network and no environment variables.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 
 func main() {
 	if slices.Contains(os.Args[1:], persistent) {
-		// Bazel ends it by a signal, or by closing what it reads; what is half-written then has no name yet.
+		// Bazel stops a worker with a signal or by closing stdin. Incomplete files have temporary names.
 		if err := work(context.Background(), os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintf(os.Stderr, "multiarch: %v\n", err)
 			os.Exit(1)
@@ -32,15 +32,15 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stderr))
 }
 
-// command is one thing the program can do: flags in, files out.
+// command implements a command of the program: it reads flags and writes files.
 type command func(ctx context.Context, flags *flag.FlagSet, args []string) error
 
 func commands() map[string]command {
 	return map[string]command{"base": writeBase, "layer": writeLayer, "image": writeImage, "index": writeIndex, "layout": writeLayout, "status": writeStatus, "tags": writeTags}
 }
 
-// run is the whole program: arguments in, exit code out. An argument @FILE stands for the lines of FILE, as Bazel's
-// params files in the multiline format have them.
+// run executes a command and returns the exit code. It expands an argument @FILE to the lines of FILE, which is a params
+// file of Bazel in the multiline format.
 func run(ctx context.Context, args []string, stderr io.Writer) int {
 	err := try(ctx, args)
 	if err == nil {
@@ -63,11 +63,11 @@ func try(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(args) == 0 {
-		return usagef("give a command: base, layer, image, index, layout, status or tags")
+		return usagef("a command is required: base, layer, image, index, layout, status or tags")
 	}
 	do, ok := commands()[args[0]]
 	if !ok {
-		return usagef("unknown command %q: there are base, layer, image, index, layout, status and tags", args[0])
+		return usagef("unknown command %q; known: base, layer, image, index, layout, status, tags", args[0])
 	}
 	return do(ctx, newFlags(args[0]), args[1:])
 }
@@ -78,7 +78,7 @@ func newFlags(command string) *flag.FlagSet {
 	return flags
 }
 
-// expand puts the lines of params files in place of their names.
+// expand replaces params files with their lines.
 func expand(args []string) ([]string, error) {
 	var out []string
 	for _, a := range args {
@@ -98,36 +98,36 @@ func expand(args []string) ([]string, error) {
 	return out, nil
 }
 
-// parse reads flags, which are all there may be.
+// parse parses flags, allows no other arguments, and checks that required flags are set.
 func parse(flags *flag.FlagSet, args []string, required ...string) error {
 	if err := flags.Parse(args); err != nil {
 		return &usageError{fmt.Errorf("%s: %w", flags.Name(), err)}
 	}
 	if flags.NArg() > 0 {
-		return usagef("%s: %q is not a flag", flags.Name(), flags.Arg(0))
+		return usagef("%s: unexpected argument %q", flags.Name(), flags.Arg(0))
 	}
 	for _, name := range required {
 		if flags.Lookup(name).Value.String() == "" {
-			return usagef("%s: -%s is missing", flags.Name(), name)
+			return usagef("%s: flag -%s is required", flags.Name(), name)
 		}
 	}
 	return nil
 }
 
-// list is a flag that may be given many times.
+// list is a flag that can be repeated.
 type list []string
 
 func (l *list) String() string     { return strings.Join(*l, " ") }
 func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 
-// usageError is about the arguments, which rules and not people write.
+// usageError reports invalid arguments, which are a bug in the rules.
 type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
-// hintError says what to do next.
+// hintError is an error with a hint.
 type hintError struct {
 	error
 	hint string

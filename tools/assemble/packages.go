@@ -13,8 +13,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
-// packages merges Debian packages. file is the list of them, as multiarch.lock has it; debs are the packages themselves,
-// each called by its SHA-256. spill is a folder for what is in them, which is gone when the Tree is closed.
+// packages merges Debian packages. file has their entries in multiarch.lock, and debs are the package files, each named
+// after its SHA-256. The Tree keeps unpacked files in the directory spill until it is closed.
 func packages(ctx context.Context, file string, debs []string, slim bool, spill string) (*debian.Tree, []string, error) {
 	var of []lock.Package
 	if err := readJSON(file, &of); err != nil {
@@ -28,7 +28,7 @@ func packages(ctx context.Context, file string, debs []string, slim bool, spill 
 	for _, p := range of {
 		from, ok := at[p.SHA256]
 		if !ok {
-			return nil, nil, fmt.Errorf("package %s %s was not given: no file is called %s.deb", p.Name, p.Version, p.SHA256)
+			return nil, nil, fmt.Errorf("package %s %s: missing file %s.deb", p.Name, p.Version, p.SHA256)
 		}
 		all = append(all, debian.Deb{Package: debian.Package(p), Open: func() (io.ReadCloser, error) { return os.Open(from) }})
 	}

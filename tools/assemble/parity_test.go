@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWhatCouldDiffer holds the places where the two engines are told the same in different words.
-func TestWhatCouldDiffer(t *testing.T) {
+// TestSettingsMatchEmbeddedEngine covers settings that have a different form in the rules and in multiarch.yaml.
+func TestSettingsMatchEmbeddedEngine(t *testing.T) {
 	for name, c := range map[string]struct {
 		yaml     string // of the image
 		settings string // what the rules write for it
@@ -26,7 +26,7 @@ func TestWhatCouldDiffer(t *testing.T) {
 			"env: {A: x, A1: y, A_: z}", `{"settings":{"env":["A=x","A1=y","A_=z"],"created":"1970-01-01T00:00:00Z"}}`,
 			[]string{entry("etc/a", "/x/a")},
 		},
-		"a time elsewhere": {
+		"a time in another zone": {
 			"created: 2026-01-01T02:00:00+02:00", `{"settings":{"created":"2026-01-01T02:00:00+02:00"}}`,
 			[]string{entry("etc/a", "/x/a")},
 		},
@@ -43,11 +43,11 @@ func TestWhatCouldDiffer(t *testing.T) {
 	}
 }
 
-// image makes an image of one layer of files and returns the digest of its manifest.
+// image assembles an image with one layer of files and returns the digest of its manifest.
 func (w workshop) image(settings string, entries ...string) v1.Hash {
 	w.Helper()
 	w.write("settings", settings)
-	w.must(append([]string{"layer", "-holds", "files", "-blob", "blob", "-descriptor", "blob.json"}, entries...)...)
+	w.must(append([]string{"layer", "-content", "files", "-blob", "blob", "-descriptor", "blob.json"}, entries...)...)
 	w.must("image", "-platform", "linux/amd64", "-settings", "settings", "-layer", "blob.json", "-manifest", "manifest", "-config", "config", "-descriptor", "descriptor")
 	content, err := os.ReadFile("descriptor")
 	require.NoError(w, err)
@@ -64,8 +64,8 @@ func onlyImage(t *testing.T, index v1.ImageIndex) v1.Hash {
 	return m.Manifests[0].Digest
 }
 
-// TestDirectoriesOfTrees gives file by file what the embedded engine takes as a tree: Bazel knows no directories.
-func TestDirectoriesOfTrees(t *testing.T) {
+// TestTreesMatchEmbeddedEngine adds file by file, as the rules do, what the embedded engine adds as a directory.
+func TestTreesMatchEmbeddedEngine(t *testing.T) {
 	const owned = `"uid":65532,"gid":65532`
 	for name, c := range map[string]struct {
 		file, yaml string
@@ -86,8 +86,8 @@ func TestDirectoriesOfTrees(t *testing.T) {
 	}
 }
 
-// TestNothingIsLeftHalfWritten breaks off in the middle, where outputs of before stand.
-func TestNothingIsLeftHalfWritten(t *testing.T) {
+// TestFailureKeepsPreviousOutputs fails while a layer is being written over an existing one.
+func TestFailureKeepsPreviousOutputs(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, c := range map[string]struct {
@@ -96,19 +96,19 @@ func TestNothingIsLeftHalfWritten(t *testing.T) {
 		want string
 	}{
 		"cancelled": {cancelled, "etc/a", "canceled"},
-		// Its size is not what it says, which shows only while it is read.
+		// The file's size differs from its content, which is noticed only while reading.
 		"changed": {t.Context(), "/proc/self/status", "changed while it was read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorkshop(t)
 			if runtime.GOOS != "linux" && strings.HasPrefix(c.from, "/") {
-				t.Skip(c.from + " is a file of Linux, whose size is not what it says; this is another system")
+				t.Skip(c.from + " exists only on Linux")
 			}
-			w.write("blob", "of before")
+			w.write("blob", "previous")
 			before, err := os.ReadDir(".")
 			require.NoError(t, err)
 			var stderr bytes.Buffer
-			args := []string{"layer", "-image", "hello", "-holds", "files", "-blob", "blob", "-descriptor", "descriptor", entry(c.from, "/x")}
+			args := []string{"layer", "-image", "hello", "-content", "files", "-blob", "blob", "-descriptor", "descriptor", entry(c.from, "/x")}
 			assert.Equal(t, 1, run(c.ctx, args, &stderr))
 			assert.Contains(t, stderr.String(), "multiarch: image hello: ")
 			assert.Contains(t, stderr.String(), c.want)
@@ -117,54 +117,54 @@ func TestNothingIsLeftHalfWritten(t *testing.T) {
 			assert.Len(t, after, len(before))
 			kept, err := os.ReadFile("blob")
 			require.NoError(t, err)
-			assert.Equal(t, "of before", string(kept))
+			assert.Equal(t, "previous", string(kept))
 		})
 	}
 }
 
-func TestALayoutLacksNothing(t *testing.T) {
+func TestIncompleteLayoutFails(t *testing.T) {
 	w := newWorkshop(t)
 	w.image(`{"settings":{}}`, entry("etc/a", "/x"))
 	w.must("index", "-image", "hello", "-index", "index", "-descriptor", "top", "-digest", "digest",
 		"--", "-platform", "linux/amd64", "-settings", "settings", "-layer", "blob.json", "-manifest", "manifest", "-config", "config", "-descriptor", "descriptor")
-	code, said := w.run("layout", "-name", "hello", "-out", "out", "-root", "top", "-index", "index")
+	code, stderr := w.run("layout", "-name", "hello", "-out", "out", "-root", "top", "-index", "index")
 	assert.Equal(t, 1, code)
-	assert.Contains(t, said, "image hello: index names image sha256:")
-	assert.Contains(t, said, "(linux/amd64), which was not given")
-	code, said = w.run("layout", "-name", "hello", "-out", "out", "-root", "descriptor", "-child", "descriptor", "-manifest", "manifest", "-config", "config")
+	assert.Contains(t, stderr, "image hello: index: missing image sha256:")
+	assert.Contains(t, stderr, "(linux/amd64)")
+	code, stderr = w.run("layout", "-name", "hello", "-out", "out", "-root", "descriptor", "-child", "descriptor", "-manifest", "manifest", "-config", "config")
 	assert.Equal(t, 1, code)
-	assert.Contains(t, said, "image hello: manifest names layer sha256:")
-	assert.NoFileExists(t, "out/index.json", "what has no index.json is no layout")
+	assert.Contains(t, stderr, "image hello: manifest: missing blob of layer sha256:")
+	assert.NoFileExists(t, "out/index.json", "index.json must be written last")
 }
 
-func TestTagsThatWouldSaySomethingElse(t *testing.T) {
+func TestTagErrors(t *testing.T) {
 	for template, want := range map[string][]string{
-		"v{{.Git.Tag}}":         {`template "v{{.Git.Tag}}": needs STABLE_GIT_TAG`, "--workspace_status_command"},
-		"t{{.Git.CommitTime}}":  {"needs STABLE_GIT_COMMIT_TIME"},
-		"{{.Git.Dirty}}":        {"needs STABLE_GIT_DIRTY"},
+		"v{{.Git.Tag}}":         {`template "v{{.Git.Tag}}": the workspace status has no STABLE_GIT_TAG`, "--workspace_status_command"},
+		"t{{.Git.CommitTime}}":  {"the workspace status has no STABLE_GIT_COMMIT_TIME"},
+		"{{.Git.Dirty}}":        {"the workspace status has no STABLE_GIT_DIRTY"},
 		"{{.Git.Branch}}":       {`template "{{.Git.Branch}}": invalid tag "feature/x"`, "hint: use up to 128 letters"},
 		"-{{.Git.ShortCommit}}": {`invalid tag "-0123456"`, "do not start with"},
-		"{{.Env.VERSION}}":      {"asks for .Env, which no action knows", "hint: use .Image"},
-		"x-{{.Registry}}":       {"asks for .Registry"},
+		"{{.Env.VERSION}}":      {"uses .Env, which Bazel actions do not support", "hint: use .Image"},
+		"x-{{.Registry}}":       {"uses .Registry"},
 	} {
 		t.Run(template, func(t *testing.T) {
 			w := newWorkshop(t)
 			w.write("status", "STABLE_GIT_COMMIT 0123456789abcdef0123456789abcdef01234567\nSTABLE_GIT_BRANCH feature/x\n")
-			code, said := w.run("tags", "-image", "hello", "-status", "status", "-out-tags", "tags", "-out-references", "references", "-template", template)
+			code, stderr := w.run("tags", "-image", "hello", "-status", "status", "-out-tags", "tags", "-out-references", "references", "-template", template)
 			assert.Equal(t, 1, code)
-			assert.Contains(t, said, "multiarch: image hello: ")
+			assert.Contains(t, stderr, "multiarch: image hello: ")
 			for _, text := range want {
-				assert.Contains(t, said, text)
+				assert.Contains(t, stderr, text)
 			}
 			assert.NoFileExists(t, "tags")
 		})
 	}
 }
 
-func TestConflictsNameBothFiles(t *testing.T) {
+func TestConflictingEntriesNameBothFiles(t *testing.T) {
 	w := newWorkshop(t)
-	code, said := w.run("layer", "-image", "hello", "-holds", "files", "-blob", "blob", "-descriptor", "descriptor", entry("etc/a", "/x"), entry("etc/run", "/x"))
+	code, stderr := w.run("layer", "-image", "hello", "-content", "files", "-blob", "blob", "-descriptor", "descriptor", entry("etc/a", "/x"), entry("etc/run", "/x"))
 	assert.Equal(t, 1, code)
-	assert.Contains(t, said, "image hello: two different entries for /x: etc/a, a file of 2 bytes")
-	assert.Contains(t, said, " and etc/run, a file of 10 bytes with mode 0755")
+	assert.Contains(t, stderr, "image hello: two different entries for /x: etc/a, a file of 2 bytes")
+	assert.Contains(t, stderr, " and etc/run, a file of 10 bytes with mode 0755")
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestProgramsComeOutTheSame gives the commands the program that the embedded engine compiled, for every platform.
-func TestProgramsComeOutTheSame(t *testing.T) {
+// TestProgramsMatchEmbeddedEngine assembles images with programs that the embedded engine compiled, for every platform.
+func TestProgramsMatchEmbeddedEngine(t *testing.T) {
 	if os.Getenv("TEST_SRCDIR") != "" {
 		t.Skip("Bazel gives tests no go command, which the embedded engine compiles with; go test runs this")
 	}
@@ -38,7 +38,7 @@ images:
 	top, err := index.IndexManifest()
 	require.NoError(t, err)
 	require.Len(t, top.Manifests, 2)
-	w.must("layer", "-holds", "static", "-blob", "static.blob", "-descriptor", "static.json")
+	w.must("layer", "-content", "static", "-blob", "static.blob", "-descriptor", "static.json")
 	for _, c := range []struct {
 		os, path, entrypoint, user, compression string
 		below                                   []string // layers
@@ -61,9 +61,9 @@ images:
 			require.NoError(t, os.WriteFile("program", content, 0o755))
 
 			layer := []string{"layer", "-image", "hello", "-platform", c.os + "/amd64", "-os", c.os, "-compression", c.compression}
-			w.must(with(layer, "-holds", "files", "-blob", "files.blob", "-descriptor", "files.json",
+			w.must(with(layer, "-content", "files", "-blob", "files.blob", "-descriptor", "files.json",
 				`-entry={"path":"/etc/a","from":"etc/a","mode":384,"uid":65532,"gid":7}`)...)
-			w.must(with(layer, "-holds", "program", "-blob", "program.blob", "-descriptor", "program.json",
+			w.must(with(layer, "-content", "program", "-blob", "program.blob", "-descriptor", "program.json",
 				fmt.Sprintf(`-entry={"path":%q,"from":"program","binary":true,"mode":493}`, c.path))...)
 			w.write("settings", fmt.Sprintf(`{"settings":{"entrypoint":[%q],"cmd":["serve"],"user":%q,"created":"1970-01-01T00:00:00Z"}}`, c.entrypoint, c.user))
 			w.must(with(with([]string{"image", "-platform", c.os + "/amd64", "-settings", "settings", "-manifest", "manifest", "-config", "config", "-descriptor", "descriptor"}, c.below...),
@@ -72,13 +72,13 @@ images:
 			require.NoError(t, readJSON("descriptor", &got))
 			assert.Equal(t, want, got)
 
-			// The other platform's program is not taken for it.
+			// The program of another platform is an error.
 			other := map[string]string{"linux": "windows", "windows": "linux"}[c.os]
-			code, said := w.run("layer", "-image", "hello", "-platform", other+"/amd64", "-holds", "program", "-blob", "no", "-descriptor", "no.json",
+			code, stderr := w.run("layer", "-image", "hello", "-platform", other+"/amd64", "-content", "program", "-blob", "no", "-descriptor", "no.json",
 				`-entry={"path":"/app/hello","from":"program","binary":true}`)
 			assert.Equal(t, 1, code)
-			assert.Contains(t, said, "image hello, "+other+"/amd64: program is a program for "+c.os+"/amd64")
-			assert.Contains(t, said, "hint: ")
+			assert.Contains(t, stderr, "image hello, "+other+"/amd64: program is a program for "+c.os+"/amd64")
+			assert.Contains(t, stderr, "hint: ")
 			assert.NoFileExists(t, "no")
 		})
 	}
@@ -113,7 +113,7 @@ func lastFile(t *testing.T, one v1.Image) (string, []byte) {
 	return path.Clean(name), content
 }
 
-// FuzzParams holds that arguments come out of a params file as they went in: Bazel writes each on a line of its own.
+// FuzzParams checks that arguments survive a params file, in which Bazel writes one argument per line.
 func FuzzParams(f *testing.F) {
 	for _, text := range []string{"layer", "-entry={\"path\":\"/x\"}\n@y", "a\n\nb", "@x\n@x", " a \r\n\t"} {
 		f.Add(text)
@@ -129,18 +129,18 @@ func FuzzParams(f *testing.F) {
 		require.NoError(t, os.WriteFile(file, nil, 0o644))
 		got, err = expand([]string{"@" + file, "after"})
 		require.NoError(t, err)
-		assert.Equal(t, []string{"after"}, got, "no argument is an empty file")
+		assert.Equal(t, []string{"after"}, got, "an empty file has no arguments")
 	})
 }
 
-// FuzzStatus holds that every key of a workspace status is read with its whole value, spaces and all.
+// FuzzStatus checks that values of the workspace status are read completely, including spaces.
 func FuzzStatus(f *testing.F) {
 	f.Add("STABLE_GIT_TAG", "v1 2  3 ")
 	f.Add("STABLE_GIT_BRANCH", "")
 	f.Add("", "x")
 	f.Fuzz(func(t *testing.T, key, value string) {
 		if strings.ContainsAny(key, " \n") || strings.Contains(value, "\n") {
-			return // a line of Bazel's has no such key or value
+			return // Bazel does not write such keys and values
 		}
 		file := t.TempDir() + "/status"
 		require.NoError(t, os.WriteFile(file, []byte("BUILD_USER x\n"+key+" "+value+"\n"), 0o644))

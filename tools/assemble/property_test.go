@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAnyTreeGivesTheSameBytes makes random trees of files into images both ways, with the arguments in a params file.
-func TestAnyTreeGivesTheSameBytes(t *testing.T) {
+// TestRandomTreesMatchEmbeddedEngine builds images of random trees with both engines, with arguments in a params file.
+func TestRandomTreesMatchEmbeddedEngine(t *testing.T) {
 	names := []string{"a", "b.txt", "with space", "quo\"te", "p%rcent%s", "<&>", "größe", "@at", "-dash", "=", "tmp", "bin", strings.Repeat("long", 40)}
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -50,7 +50,7 @@ func TestAnyTreeGivesTheSameBytes(t *testing.T) {
 				case !d.IsDir():
 					add(e)
 				case e.UID != 0 || e.Mode != 0:
-					// As owned_below of the rules gives them.
+					// As the rules do for owned_below.
 					add(entryFlag{Path: e.Path, Dir: true, UID: e.UID, GID: e.GID, Mode: e.Mode})
 				}
 				return nil
@@ -66,7 +66,7 @@ func TestAnyTreeGivesTheSameBytes(t *testing.T) {
 				yaml += fmt.Sprintf(", mode: \"%04o\"", about.Mode)
 			}
 			want := w.embedded(yaml + "}]\n")
-			w.must("layer", "-image", "hello", "-os", system, "-compression", compression, "-holds", "files", "-blob", "blob", "-descriptor", "blob.json", "@params")
+			w.must("layer", "-image", "hello", "-os", system, "-compression", compression, "-content", "files", "-blob", "blob", "-descriptor", "blob.json", "@params")
 			w.write("settings", `{"settings":{"created":"1970-01-01T00:00:00Z"}}`)
 			w.must("index", "-index", "index", "-descriptor", "top", "-digest", "digest",
 				"--", "-platform", system+"/amd64", "-settings", "settings", "-layer", "blob.json", "-manifest", "m", "-config", "c", "-descriptor", "d")
@@ -79,7 +79,7 @@ func TestAnyTreeGivesTheSameBytes(t *testing.T) {
 	}
 }
 
-// FuzzEntry holds that whatever an entry says, there is a layer with a descriptor or neither, and a message.
+// FuzzEntry checks that any entry results either in a layer with a descriptor or in an error without outputs.
 func FuzzEntry(f *testing.F) {
 	for _, text := range []string{`{"path":"/x","from":"etc/a"}`, `{"path":"/x","dir":true}`, `{"path":"/x","from":"etc/a","mode":4294967295,"uid":-1}`,
 		`{"path":"/x","from":"etc/run","binary":true}`, `{"path":"/\u0000","dir":true}`, `{`, `null`, `{"path":"/x","dir":true,"uid":9223372036854775807}`} {
@@ -94,7 +94,7 @@ func FuzzEntry(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, system string) {
 		out := t.TempDir()
 		var stderr bytes.Buffer
-		code := run(t.Context(), []string{"layer", "-image", "hello", "-platform", "linux/amd64", "-os=" + system, "-holds", "files",
+		code := run(t.Context(), []string{"layer", "-image", "hello", "-platform", "linux/amd64", "-os=" + system, "-content", "files",
 			"-blob", out + "/blob", "-descriptor", out + "/descriptor", "-entry=" + text}, &stderr)
 		left, err := os.ReadDir(out)
 		require.NoError(t, err)

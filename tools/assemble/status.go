@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// writeStatus takes what is known of git out of the workspace status. The rest of it, such as who builds and where,
-// would make what is done with it something that no two people share a cache of.
+// writeStatus writes the git keys of the workspace status. The other keys, such as user and host, would prevent sharing
+// a cache.
 func writeStatus(_ context.Context, flags *flag.FlagSet, args []string) error {
-	from := flags.String("from", "", "the workspace status file")
-	out := flags.String("out", "", "the file to write")
+	from := flags.String("from", "", "workspace status file")
+	out := flags.String("out", "", "output: git keys")
 	if err := parse(flags, args, "from", "out"); err != nil {
 		return err
 	}

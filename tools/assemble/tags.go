@@ -12,19 +12,19 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// writeTags fills the templates of tags from the workspace status.
+// writeTags expands tag templates from the workspace status.
 func writeTags(_ context.Context, flags *flag.FlagSet, args []string) error {
 	var (
 		s                   subject
 		templates, statuses list
 	)
 	s.flags(flags)
-	repository := flags.String("repository", "", "the repository")
-	prefix := flags.String("tag-prefix", "", "the prefix of the git tags that are about the image")
-	flags.Var(&templates, "template", "a tag")
-	flags.Var(&statuses, "status", "a workspace status file")
-	tags := flags.String("out-tags", "", "the file to write the tags to, a line each")
-	references := flags.String("out-references", "", "the file to write repository:tag to, a line each")
+	repository := flags.String("repository", "", "repository")
+	prefix := flags.String("tag-prefix", "", "prefix of the git tags that templates use")
+	flags.Var(&templates, "template", "tag template")
+	flags.Var(&statuses, "status", "workspace status file")
+	tags := flags.String("out-tags", "", "output: one tag per line")
+	references := flags.String("out-references", "", "output: one repository:tag per line")
 	if err := parse(flags, args, "image", "out-tags", "out-references"); err != nil {
 		return err
 	}
@@ -38,8 +38,8 @@ func writeTags(_ context.Context, flags *flag.FlagSet, args []string) error {
 			status[k] = v
 		}
 	}
-	where := cmp.Or(*repository, s.image)
-	vars := config.Vars{Image: s.image, Repository: where, TagPrefix: *prefix, Checkout: workspaceStatus(status)}
+	repo := cmp.Or(*repository, s.image)
+	vars := config.Vars{Image: s.image, Repository: repo, TagPrefix: *prefix, Checkout: workspaceStatus(status)}
 	if s.platform != "" {
 		p, err := suggest.ParsePlatform(s.platform)
 		if err != nil {
@@ -50,7 +50,7 @@ func writeTags(_ context.Context, flags *flag.FlagSet, args []string) error {
 	}
 	var tagLines, referenceLines strings.Builder
 	for _, t := range templates {
-		if err := workspaceStatus(status).answers(t); err != nil {
+		if err := workspaceStatus(status).checkKeys(t); err != nil {
 			return s.wrap(fmt.Errorf("tag %q: %w", t, err))
 		}
 		tag, err := config.PlatformTemplate(t).Tag(vars)
@@ -58,13 +58,13 @@ func writeTags(_ context.Context, flags *flag.FlagSet, args []string) error {
 			return s.wrap(err)
 		}
 		if tag == "" {
-			continue // the release of what was built says so
+			continue // the release reports tags that are left out
 		}
 		tagLines.WriteString(tag + "\n")
-		referenceLines.WriteString(where + ":" + tag + "\n")
+		referenceLines.WriteString(repo + ":" + tag + "\n")
 	}
 	if referenceLines.Len() == 0 {
-		// Where nobody pushes, an image has a name all the same: the one that multiarch load gives it.
+		// An image without tags still needs a name for oci_load. Use the same name as multiarch load.
 		referenceLines.WriteString(s.image + ":latest\n")
 	}
 	return writeAll(output{*tags, []byte(tagLines.String())}, output{*references, []byte(referenceLines.String())})

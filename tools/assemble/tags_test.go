@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestTagsOfACommit: a commit that bears no tag has an empty {{.Git.Tag}}, which is left out.
-func TestTagsOfACommit(t *testing.T) {
+// TestEmptyTagsAreLeftOut covers commits without a git tag, for which {{.Git.Tag}} is empty.
+func TestEmptyTagsAreLeftOut(t *testing.T) {
 	const commit = "STABLE_GIT_COMMIT 0123456789abcdef0123456789abcdef01234567\n"
 	for name, c := range map[string]struct {
 		status           string
@@ -43,8 +43,8 @@ func TestTagsOfACommit(t *testing.T) {
 	}
 	w := newWorkshop(t)
 	w.write("status", commit+"STABLE_GIT_TAG \n")
-	code, said := w.run("tags", "-image", "hello", "-status", "status", "-out-tags", "tags", "-out-references", "references", "-template", "{{.Git.Tag}}-alpine")
+	code, stderr := w.run("tags", "-image", "hello", "-status", "status", "-out-tags", "tags", "-out-references", "references", "-template", "{{.Git.Tag}}-alpine")
 	assert.Equal(t, 1, code)
-	assert.Contains(t, said, `image hello: template "{{.Git.Tag}}-alpine": invalid tag "-alpine"`)
-	assert.Contains(t, said, "{{with .Git.Tag}}")
+	assert.Contains(t, stderr, `image hello: template "{{.Git.Tag}}-alpine": invalid tag "-alpine"`)
+	assert.Contains(t, stderr, "{{with .Git.Tag}}")
 }

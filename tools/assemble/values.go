@@ -10,7 +10,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
-// varsOf is what templates can say. status is a workspace status file, or "".
+// varsOf returns the template variables. status is a workspace status file, or "".
 func varsOf(image, tagPrefix, status string) (config.Vars, error) {
 	known := map[string]string{}
 	if status != "" {
@@ -22,23 +22,23 @@ func varsOf(image, tagPrefix, status string) (config.Vars, error) {
 	return config.Vars{Image: image, TagPrefix: tagPrefix, Checkout: workspaceStatus(known)}, nil
 }
 
-// fill fills the templates of labels, annotations and environment variables.
-func (f imageFlags) fill(p arch.Platform, of *settingsFile) error {
+// expand expands templates in labels, annotations and environment variables.
+func (f imageFlags) expand(p arch.Platform, of *settingsFile) error {
 	vars, err := varsOf(f.image, f.tagPrefix, f.status)
 	if err != nil {
 		return err
 	}
-	row, _ := arch.Find(p) // a platform that was parsed is in the table
+	row, _ := arch.Find(p) // parsed platforms are in the table
 	vars.Platform = config.PlatformVarsOf(row)
-	if err := fillValues("label", of.Settings.Labels, vars); err != nil {
+	if err := expandAll("label", of.Settings.Labels, vars); err != nil {
 		return err
 	}
-	if err := fillValues("annotation", of.Annotations, vars); err != nil {
+	if err := expandAll("annotation", of.Annotations, vars); err != nil {
 		return err
 	}
 	for n, entry := range of.Settings.Env {
 		name, template, _ := strings.Cut(entry, "=")
-		value, err := fillValue(template, vars, config.ValueTemplate.ExpandEnv)
+		value, err := expandValue(template, vars, config.ValueTemplate.ExpandEnv)
 		if err != nil {
 			return fmt.Errorf("env %s: %w", name, err)
 		}
@@ -47,9 +47,9 @@ func (f imageFlags) fill(p arch.Platform, of *settingsFile) error {
 	return nil
 }
 
-func fillValues(what string, of map[string]string, vars config.Vars) error {
+func expandAll(what string, of map[string]string, vars config.Vars) error {
 	for _, key := range slices.Sorted(maps.Keys(of)) {
-		value, err := fillValue(of[key], vars, config.ValueTemplate.Expand)
+		value, err := expandValue(of[key], vars, config.ValueTemplate.Expand)
 		if err != nil {
 			return fmt.Errorf("%s %s: %w", what, key, err)
 		}
@@ -58,12 +58,12 @@ func fillValues(what string, of map[string]string, vars config.Vars) error {
 	return nil
 }
 
-func fillValue(template string, vars config.Vars, fill func(config.ValueTemplate, config.Vars) (string, error)) (string, error) {
+func expandValue(template string, vars config.Vars, expand func(config.ValueTemplate, config.Vars) (string, error)) (string, error) {
 	if !config.IsTemplate(template) {
 		return template, nil
 	}
-	if err := vars.Checkout.(workspaceStatus).answers(template, ".Repository"); err != nil {
+	if err := vars.Checkout.(workspaceStatus).checkKeys(template, ".Repository"); err != nil {
 		return "", fmt.Errorf("template %q: %w", template, err)
 	}
-	return fill(config.ValueTemplate(template), vars)
+	return expand(config.ValueTemplate(template), vars)
 }

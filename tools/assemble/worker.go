@@ -9,11 +9,10 @@ import (
 	"strings"
 )
 
-// persistent is the flag by which Bazel starts a program once for many actions: https://bazel.build/remote/creating
+// persistent is the flag that starts a persistent worker: https://bazel.build/remote/creating
 const persistent = "--persistent_worker"
 
-// workRequest and workResponse are the part of Bazel's worker_protocol.proto that a worker needs which does one thing at
-// a time, in JSON.
+// workRequest and workResponse are the parts of Bazel's worker_protocol.proto that a singleplex JSON worker needs.
 type workRequest struct {
 	Arguments []string `json:"arguments"`
 	RequestID int      `json:"requestId"`
@@ -25,8 +24,8 @@ type workResponse struct {
 	RequestID int    `json:"requestId"`
 }
 
-// work answers requests until there are no more: a process and a sandbox for each of them would take longer than most of
-// what is asked. Nothing is kept between two requests, so that the same arguments give the same files.
+// work serves requests until stdin is closed. Starting a process and a sandbox per action would take longer than most
+// actions. It keeps no state between requests, so that outputs depend only on arguments.
 func work(ctx context.Context, requests io.Reader, responses io.Writer) error {
 	in, out := json.NewDecoder(requests), json.NewEncoder(responses)
 	for {
@@ -34,12 +33,12 @@ func work(ctx context.Context, requests io.Reader, responses io.Writer) error {
 		if err := in.Decode(&request); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
-			return fmt.Errorf("reading a request of Bazel: %w", err)
+			return fmt.Errorf("reading a work request: %w", err)
 		}
-		var said strings.Builder
-		code := run(ctx, request.Arguments, &said)
-		if err := out.Encode(workResponse{code, said.String(), request.RequestID}); err != nil {
-			return fmt.Errorf("answering Bazel: %w", err)
+		var stderr strings.Builder
+		code := run(ctx, request.Arguments, &stderr)
+		if err := out.Encode(workResponse{code, stderr.String(), request.RequestID}); err != nil {
+			return fmt.Errorf("writing a work response: %w", err)
 		}
 	}
 }

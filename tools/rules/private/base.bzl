@@ -58,7 +58,7 @@ def _debian_base_impl(ctx):
     layers = {}
     for compression in ["gzip", "zstd"]:
         args = arguments(ctx, "layer")
-        args.add("-holds", "packages")
+        args.add("-content", "packages")
         args.add("-name", ctx.attr.base)
         args.add("-packages", of.list)
         args.add_all(of.debs, before_each = "-deb")

@@ -32,7 +32,7 @@ def _program(ctx):
 
 def _program_layer(ctx, program, on):
     args = arguments(ctx, "layer")
-    args.add("-holds", "program")
+    args.add("-content", "program")
     args.add("-image", ctx.attr.image)
     args.add("-platform", ctx.attr.platform)
     about = {"path": ctx.attr.binary_path, "binary": True, "mode": 493, "from": "@"}

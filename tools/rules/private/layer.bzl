@@ -156,7 +156,7 @@ def write_layer(ctx, name, args, inputs, compression, os = "linux", on = None):
     args.add("-tree", tree)
     below = []
     if on:
-        args.add("-on", on)
+        args.add("-below", on)
         below.append(on)
     assemble(
         ctx,
@@ -189,7 +189,7 @@ def _entry_of(group):
 
 def _files_layer_impl(ctx):
     args = arguments(ctx, "layer")
-    args.add("-holds", "files")
+    args.add("-content", "files")
     args.add("-image", ctx.attr.image)
     if ctx.attr.platform:
         args.add("-platform", ctx.attr.platform)
@@ -231,7 +231,7 @@ files_layer = rule(
 
 def _static_layer_impl(ctx):
     args = arguments(ctx, "layer")
-    args.add("-holds", "static")
+    args.add("-content", "static")
     layer = write_layer(ctx, ctx.label.name, args, [], ctx.attr.compression)
     return [DefaultInfo(files = depset([layer.blob])), layer]
 

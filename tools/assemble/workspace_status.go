@@ -8,31 +8,31 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
-// workspaceStatus is a config.Checkout: what a program such as tools/rules/workspace_status.sh printed, by key. A key that
-// is missing is an error for what asks for it; one without a value is an answer: no branch, no tag.
+// workspaceStatus implements config.Checkout with the output of a program such as tools/rules/workspace_status.sh. A
+// missing key is an error if a template uses it. An empty value means that there is no branch or no tag.
 type workspaceStatus map[string]string
 
-// Head describes the commit that is checked out.
+// Head returns the commit, its branch and its time.
 func (s workspaceStatus) Head() (config.Head, error) {
 	commit, err := s.get("STABLE_GIT_COMMIT")
 	if err == nil && commit == "" {
 		err = missingKey("STABLE_GIT_COMMIT")
 	}
-	// Which of the others a template uses is known only when it does.
+	// Branch and time may be missing here, because checkKeys has checked those that templates use.
 	return config.Head{Commit: commit, Branch: s["STABLE_GIT_BRANCH"], Time: s["STABLE_GIT_COMMIT_TIME"]}, err
 }
 
-// Tag returns the tag that the commit has.
+// Tag returns the git tag of the commit.
 func (s workspaceStatus) Tag(prefix string) (string, error) {
 	return s.get("STABLE_GIT_TAG" + config.StatusSuffix(prefix))
 }
 
-// Describe returns a version.
+// Describe returns the version of the commit.
 func (s workspaceStatus) Describe(prefix string) (string, error) {
 	return s.get("STABLE_GIT_DESCRIBE" + config.StatusSuffix(prefix))
 }
 
-// Dirty tells whether something is not committed.
+// Dirty reports whether there are uncommitted changes.
 func (s workspaceStatus) Dirty() (bool, error) {
 	dirty, err := s.get("STABLE_GIT_DIRTY")
 	return dirty == "true", err
@@ -45,15 +45,15 @@ func (s workspaceStatus) get(key string) (string, error) {
 	return "", missingKey(key)
 }
 
-// answers makes sure that a template gets an answer to all it asks: an empty one because there is none would mean something
-// else.
-func (s workspaceStatus) answers(template string, unknown ...string) error {
+// checkKeys returns an error if the status lacks a key that the template uses. Expanding it to an empty value would be
+// wrong, because that means that there is no branch or tag.
+func (s workspaceStatus) checkKeys(template string, unknown ...string) error {
 	if !strings.Contains(template, "{{") {
 		return nil
 	}
 	for _, word := range append(unknown, ".Env", ".Registry") {
 		if strings.Contains(template, word) {
-			return &hintError{fmt.Errorf("asks for %s, which no action knows", word), "use .Image, .Platform or .Git"}
+			return &hintError{fmt.Errorf("uses %s, which Bazel actions do not support", word), "use .Image, .Platform or .Git"}
 		}
 	}
 	for word, key := range map[string]string{".Branch": "STABLE_GIT_BRANCH", ".CommitTime": "STABLE_GIT_COMMIT_TIME"} {
@@ -64,7 +64,8 @@ func (s workspaceStatus) answers(template string, unknown ...string) error {
 	return nil
 }
 
-// readStatus reads a status file: a key and a value a line. Bazel user manual, "--workspace_status_command".
+// readStatus reads a workspace status file, which has a key and a value per line. See "--workspace_status_command" in the
+// Bazel user manual.
 func readStatus(file string) (map[string]string, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -80,7 +81,7 @@ func readStatus(file string) (map[string]string, error) {
 
 func missingKey(key string) error {
 	return &hintError{
-		fmt.Errorf("needs %s, which the workspace status does not have", key),
-		"commit first, and give --workspace_status_command=tools/rules/workspace_status.sh or a program that prints " + key,
+		fmt.Errorf("the workspace status has no %s", key),
+		"commit first, and set --workspace_status_command=tools/rules/workspace_status.sh or a program that prints " + key,
 	}
 }
