@@ -1,6 +1,6 @@
 package ci
 
-// action is one of GitHub's actions, pinned to a commit, with the version that it is.
+// action returns a GitHub action pinned to a commit, with its version as a comment.
 func action(name string) string {
 	return map[string]string{
 		"checkout":        "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1",

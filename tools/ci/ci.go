@@ -1,5 +1,6 @@
-// Package ci writes the files by which GitHub, GitLab and Jenkins build and release what multiarch.yaml says. It
-// knows nothing of files and networks: facts in, text out.
+// Package ci generates pipelines for GitHub, GitLab and Jenkins that build and release the images in multiarch.yaml. A
+// pipeline previews every proposed change and publishes a release for every version tag. The package turns Options into
+// text, without access to files or networks.
 package ci
 
 import (
@@ -18,72 +19,71 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// System is what runs a pipeline.
+// System is a CI system.
 type System string
 
-// The systems that there are.
+// Supported systems.
 const (
 	GitHub  System = "github"
 	GitLab  System = "gitlab"
 	Jenkins System = "jenkins"
 )
 
-// Systems are all of them, in the order in which they are listed to people.
+// Systems returns all supported systems in display order.
 func Systems() []System { return []System{GitHub, GitLab, Jenkins} }
 
-// Engine is what builds images.
+// Engine is the engine that builds images.
 type Engine string
 
-// The engines that there are.
+// Supported engines.
 const (
 	Embedded Engine = "embedded"
 	Bazel    Engine = "bazel"
 )
 
-// Options are the facts that a pipeline is made of.
+// Options describe a pipeline.
 type Options struct {
 	System System
 	Engine Engine
-	// Split lets a native runner for each architecture build its platforms, and a last job join them. Else one job
-	// builds everything.
+	// Split builds each architecture's platforms on a native runner and joins them in a final job. Otherwise a single
+	// job builds everything.
 	Split bool
-	// Runners are the runners' labels by architecture (Go's word for it); nil for what the system offers everybody. The
-	// single form runs on the one for amd64, or else on the first; on any where none is named and the system has such a
-	// word.
+	// Runners maps GOARCH values to runner labels. The default is the system's hosted runners. Without Split, the job
+	// runs on the runner for amd64 or the first one, or on any runner if Runners is nil and the system supports that.
 	Runners map[string]string
-	// Images are those of the configuration.
+	// Images are the images in the configuration.
 	Images []Image
 	// Registries are the hosts to log in to.
 	Registries []string
-	// Registry is given to releases where it is not that of the configuration.
+	// Registry overrides the registry in the configuration for releases.
 	Registry string
-	// Lock is that there are bases to be locked.
+	// Lock reports whether there are bases to lock.
 	Lock bool
-	// Multiarch and Bazelisk are the commands to run, with their first arguments.
+	// Multiarch and Bazelisk are the commands to run, including their first arguments.
 	Multiarch, Bazelisk string
-	// Package is the Bazel package of the images, such as images; that of pushes is push below it.
+	// Package is the Bazel package of the images, such as images. Its subpackage push has the push targets.
 	Package string
-	// GoVersion is a version of Go such as 1.26; on GitHub "" takes that of go.mod.
+	// GoVersion is a Go version such as 1.26. On GitHub, "" uses the version in go.mod.
 	GoVersion string
-	// Check are the arguments of ci that, with --check, tell whether the file is up to date; "" if there is no file.
+	// Check are the arguments of `multiarch ci` to which the pipeline adds --check, or "" if the pipeline is not in a file.
 	Check string
-	// Command is what writes this file again, for people who read it.
+	// Command is the command in the header that regenerates the file.
 	Command string
 }
 
-// Image is an image of the configuration.
+// Image is an image in the configuration.
 type Image struct {
 	Name string
-	// Platforms are those it is built for; none where it is joined from images that were built elsewhere.
+	// Platforms are the platforms to build. An image that joins existing images has none.
 	Platforms []arch.Platform
-	// Smoke is that it has a smoke test.
+	// Smoke reports whether the image has a smoke test.
 	Smoke bool
 }
 
-// Marker is in the first line of every file, so that a file by somebody else is not taken for one.
+// Marker is in the first line of every generated file and distinguishes it from other files.
 const Marker = "Written by: multiarch ci"
 
-// Path is where a system looks for its pipeline, from the top of the repository.
+// Path returns the file in the repository from which the system reads its pipeline.
 func (s System) Path() string {
 	return map[System]string{GitHub: ".github/workflows/multiarch.yml", GitLab: ".gitlab-ci.yml", Jenkins: "Jenkinsfile"}[s]
 }
@@ -91,7 +91,7 @@ func (s System) Path() string {
 //go:embed templates
 var templates embed.FS
 
-// Write returns the text of the pipeline.
+// Write returns the pipeline.
 func Write(o Options) ([]byte, error) {
 	if o.System.Path() == "" {
 		return nil, &UnknownError{"system", string(o.System), []string{string(GitHub), string(GitLab), string(Jenkins)}}
@@ -100,7 +100,7 @@ func Write(o Options) ([]byte, error) {
 		return nil, &UnknownError{"engine", string(o.Engine), []string{string(Embedded), string(Bazel)}}
 	}
 	if o.System == GitLab && o.GoVersion == "" {
-		return nil, errors.New("a pipeline of GitLab names a version of Go, and none is given")
+		return nil, errors.New("a GitLab pipeline requires a Go version")
 	}
 	if err := o.checkRunners(); err != nil {
 		return nil, err
@@ -120,7 +120,7 @@ func Write(o Options) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The usual delimiters belong to GitHub.
+	// GitHub uses the default delimiters for expressions.
 	var t *template.Template
 	t = template.New(string(o.System)).Delims("[[", "]]").Funcs(template.FuncMap{
 		"indent": func(n int, lines []string) string { return strings.Join(lines, "\n"+strings.Repeat(" ", n)) },
@@ -150,7 +150,7 @@ func Write(o Options) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// plainLabel is a runner's label, or an expression of Jenkins over labels, that needs no quotes in any of the files.
+// plainLabel matches a runner label, or a label expression of Jenkins, that needs no quotes in any of the files.
 var plainLabel = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/ &|+-]*$`)
 
 func (o Options) checkRunners() error {
@@ -171,17 +171,17 @@ func (o Options) checkRunners() error {
 	return nil
 }
 
-// notInCommands is what would end a line, a script of a Jenkinsfile or its strings, and what GitHub and GitLab fill in
-// before a shell sees it. Some of the line ends are only YAML's.
+// notInCommands matches line breaks (including those that only YAML recognizes), the end of scripts and strings in a
+// Jenkinsfile, and expressions that GitHub and GitLab expand.
 var notInCommands = regexp.MustCompile("[\\x00-\\x1f\\x7f\\x{85}\\x{2028}\\x{2029}\\x{feff}\\\\]|'''|\\$\\{\\{|\\$\\[\\[")
 
 var (
-	// plainPackage is a Bazel package that is a path as well.
+	// plainPackage matches a Bazel package that is also a plain path.
 	plainPackage = regexp.MustCompile(`^([A-Za-z0-9._][A-Za-z0-9._/-]*)?$`)
 	plainVersion = regexp.MustCompile(`^([0-9]+(\.[0-9]+)*((rc|beta)[0-9]+)?)?$`)
 )
 
-// checkValues refuses values that could mean something else in a pipeline. They are quoted there all the same.
+// checkValues rejects values that could be misinterpreted in a pipeline, although they are also quoted there.
 func (o Options) checkValues() error {
 	hosts := slices.Clone(o.Registries)
 	if o.Registry != "" {
@@ -202,34 +202,34 @@ func (o Options) checkValues() error {
 		return fmt.Errorf("invalid Bazel package %q", o.Package)
 	}
 	if !plainVersion.MatchString(o.GoVersion) {
-		return fmt.Errorf("invalid version of Go %q", o.GoVersion)
+		return fmt.Errorf("invalid Go version %q", o.GoVersion)
 	}
 	return nil
 }
 
-// CommandError is returned for a command that would mean something else in a pipeline.
+// CommandError reports a command that a pipeline would misinterpret.
 type CommandError struct{ Command string }
 
 func (e *CommandError) Error() string {
-	return fmt.Sprintf("a pipeline cannot run %q", e.Command)
+	return fmt.Sprintf("invalid command %q", e.Command)
 }
 
-// Hint says what commands look like.
+// Hint returns how to fix the error.
 func (e *CommandError) Hint() string {
-	return "write it in one line, without backslashes, ''', ${{ and $[[, or put it into a script of the repository"
+	return "write it in one line without backslashes, ''', ${{ and $[[, or move it to a script in the repository"
 }
 
-// LabelError is returned for a label of a runner that would mean something else in a pipeline.
+// LabelError reports a runner label that a pipeline would misinterpret.
 type LabelError struct{ Arch, Label string }
 
 func (e *LabelError) Error() string {
-	return fmt.Sprintf("the runner for %s cannot be called %q", e.Arch, e.Label)
+	return fmt.Sprintf("invalid runner label %q for %s", e.Label, e.Arch)
 }
 
-// Hint says what labels look like.
-func (e *LabelError) Hint() string { return "use letters, digits, blanks and . _ / & | + -" }
+// Hint returns how to fix the error.
+func (e *LabelError) Hint() string { return "use letters, digits, spaces and . _ / & | + -" }
 
-// UnknownError is returned for a word that is none of those there are.
+// UnknownError reports an unknown system, engine or architecture.
 type UnknownError struct {
 	Kind, Word string
 	Known      []string
@@ -237,5 +237,5 @@ type UnknownError struct {
 
 func (e *UnknownError) Error() string { return fmt.Sprintf("unknown %s %q", e.Kind, e.Word) }
 
-// Hint names what there is.
+// Hint returns the known values.
 func (e *UnknownError) Hint() string { return suggest.Hint(e.Word, e.Known) }

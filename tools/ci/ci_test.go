@@ -14,7 +14,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/ci"
 )
 
-var update = flag.Bool("update", false, "accept what is written now")
+var update = flag.Bool("update", false, "update the golden files")
 
 func options(t testing.TB) ci.Options {
 	var all []arch.Platform
@@ -28,7 +28,7 @@ func options(t testing.TB) ci.Options {
 			{Name: "hello", Platforms: all, Smoke: true},
 			{Name: "py-app", Platforms: all[:3], Smoke: true},
 			{Name: "tool", Platforms: all},
-			{Name: "legacy", Smoke: true}, // joined from what was built elsewhere
+			{Name: "legacy", Smoke: true}, // joins existing images
 			{Name: "old"},
 		},
 		Registries: []string{"ghcr.io", "registry.example.com"}, Lock: true,
@@ -37,14 +37,14 @@ func options(t testing.TB) ci.Options {
 	}
 }
 
-// TestGoVersion: no pipeline takes the latest Go there is.
+// TestGoVersion checks that no pipeline uses the latest Go implicitly.
 func TestGoVersion(t *testing.T) {
 	for _, system := range ci.Systems() {
 		o := options(t)
 		o.System, o.Engine, o.GoVersion = system, ci.Embedded, ""
 		text, err := ci.Write(o)
 		if system == ci.GitLab {
-			require.ErrorContains(t, err, "names a version of Go")
+			require.ErrorContains(t, err, "requires a Go version")
 			continue
 		}
 		require.NoError(t, err)
@@ -53,7 +53,7 @@ func TestGoVersion(t *testing.T) {
 	}
 }
 
-// TestGolden compares the pipelines with testdata. To accept them: go test ./tools/ci -update
+// TestGolden compares the pipelines with testdata. To update it: go test ./tools/ci -update
 func TestGolden(t *testing.T) {
 	for _, system := range ci.Systems() {
 		for _, engine := range []ci.Engine{ci.Embedded, ci.Bazel} {
@@ -70,11 +70,11 @@ func TestGolden(t *testing.T) {
 						require.NoError(t, os.WriteFile(golden, got, 0o644))
 					}
 					want, err := os.ReadFile(golden)
-					require.NoError(t, err, "to accept what is written now: go test ./tools/ci -update")
-					assert.Equal(t, string(want), string(got), "to accept what is written now: go test ./tools/ci -update")
+					require.NoError(t, err, "to update: go test ./tools/ci -update")
+					assert.Equal(t, string(want), string(got), "to update: go test ./tools/ci -update")
 					assert.NotContains(t, string(got), "[[")
 					for _, line := range strings.Split(string(got), "\n") {
-						assert.Equal(t, strings.TrimRight(line, " "), line, "blanks at the end of a line")
+						assert.Equal(t, strings.TrimRight(line, " "), line, "trailing spaces")
 					}
 				})
 			}

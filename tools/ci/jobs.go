@@ -9,52 +9,52 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
-// The moments at which jobs run.
+// Events that start jobs.
 const (
-	onRequest = "request" // for every proposed change
-	onTag     = "tag"     // for a tag of a version
+	onRequest = "request" // a proposed change
+	onTag     = "tag"     // a version tag
 )
 
-// job is what runs on one machine.
+// job is a job of a pipeline, which runs on one machine.
 type job struct {
 	ID     string
 	Runner string // "" for any
 	On     string
 	Needs  []string
 	Steps  []step
-	// Writes is that it sends to registries, Releases that it is the one that moves tags.
+	// Writes reports whether the job pushes to registries, and Releases whether it moves tags.
 	Writes, Releases bool
-	// Part is that it is one of those that the release joins.
+	// Part reports whether the release joins the result of the job.
 	Part bool
 }
 
-// step is a few lines of POSIX shell.
+// step is a script of POSIX shell.
 type step struct {
 	Name  string
 	Lines []string
-	// Logins are those whose name and password the lines need.
+	// Logins are the logins whose credentials the script needs.
 	Logins []login
-	// Run is that they need RUN, which no two runs of the pipeline share: two tags of one commit are two versions.
+	// Run reports whether the script needs RUN, which is unique per run, because two tags of a commit are two versions.
 	Run bool
 }
 
-// LogsIn is that there are logins to be forgotten afterwards.
+// LogsIn reports whether the job has logins to remove at the end.
 func (j job) LogsIn() bool {
 	return slices.ContainsFunc(j.Steps, func(s step) bool { return len(s.Logins) > 0 })
 }
 
-// login is where to log in, and the variables that say how.
+// login is a registry host and the names of the variables with its credentials.
 type login struct{ Host, Username, Password string }
 
-// runner is a machine that builds some platforms.
+// runner is a kind of machine that builds some of the platforms.
 type runner struct {
 	arch, label string
 }
 
-var errNoRunner = errors.New("a pipeline needs a runner")
+var errNoRunner = errors.New("a runner is required")
 
-// jobs are a preview of every proposed change and, for a version, a release: of one job, or of one for each runner and a
-// last one.
+// jobs returns a preview job for proposed changes, and the jobs of a release: a single job, or one job per runner and a
+// final one.
 func (o Options) jobs() ([]job, error) {
 	runners := o.runners()
 	if len(runners) == 0 {
@@ -64,7 +64,7 @@ func (o Options) jobs() ([]job, error) {
 	if !o.Split && o.Runners == nil && o.System != GitHub {
 		first.label = ""
 	}
-	preview := job{ID: "preview", Runner: first.label, On: onRequest, Steps: append(append(o.prepare(), o.mayLogin()), o.preview())}
+	preview := job{ID: "preview", Runner: first.label, On: onRequest, Steps: append(append(o.prepare(), o.loginIfPossible()), o.preview())}
 	var all []job
 	if !o.Split {
 		release := job{ID: "release", Runner: first.label, On: onTag, Writes: true, Releases: true,
@@ -94,19 +94,19 @@ func (o Options) jobs() ([]job, error) {
 	return all, nil
 }
 
-// SplitError is returned where there is nothing to split.
+// SplitError reports that a single runner would build all platforms although Split is set.
 type SplitError struct{ Arch string }
 
 func (e *SplitError) Error() string {
-	return fmt.Sprintf("all platforms would be built on the runner for %s: there is nothing to split", e.Arch)
+	return fmt.Sprintf("cannot split the pipeline: the runner for %s builds all platforms", e.Arch)
 }
 
-// Hint says what to do about it.
+// Hint returns how to fix the error.
 func (e *SplitError) Hint() string {
-	return "leave --split out, or name the runners of other architectures, such as --runner arm64=LABEL"
+	return "remove --split, or set runners for other architectures, such as --runner arm64=LABEL"
 }
 
-// runners are the machines: the one for amd64 first.
+// runners returns the runners in order, starting with the one for amd64.
 func (o Options) runners() []runner {
 	labels := o.Runners
 	if len(labels) == 0 {
@@ -126,7 +126,7 @@ func (o Options) runners() []runner {
 	return all
 }
 
-// building are the runners that build something now. Only these have jobs: what is added later is built by one of them.
+// building returns the runners that have platforms to build. Platforms added later are built by one of them.
 func (o Options) building(runners []runner) []runner {
 	var all []string
 	for _, r := range runners {
@@ -141,8 +141,8 @@ func (o Options) building(runners []runner) []runner {
 	return slices.DeleteFunc(slices.Clone(runners), func(r runner) bool { return !used[r.arch] })
 }
 
-// RunnerOf returns which of the runners, by their architectures, builds a platform: the one whose processor runs its
-// programs, or else the first.
+// RunnerOf returns the architecture of the runner that builds a platform: a runner that can execute the platform's
+// programs, or the first one.
 func RunnerOf(runners []string, p arch.Platform) string {
 	native := map[string]string{"386": "amd64", "arm": "arm64"}
 	for _, want := range []string{p.Architecture, native[p.Architecture]} {

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLint shows the goldens to linters: actionlint for GitHub (and through it shellcheck, where that is there), and for
-// GitLab gitlab-ci-local, which has GitLab's schema. Jenkins has no linter but itself: see TestGroovy.
+// TestLint runs linters on the golden files: actionlint for GitHub (which uses shellcheck if it is installed), and
+// gitlab-ci-local with GitLab's schema. For Jenkins, see TestGroovy.
 func TestLint(t *testing.T) {
 	for system, lint := range map[string]struct {
 		program string
@@ -44,7 +44,7 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// program finds a program of somebody else, or ends the test.
+// program returns the path of a required program, or skips or fails the test.
 func program(t *testing.T, name string) string {
 	t.Helper()
 	found, err := exec.LookPath(name)
@@ -57,7 +57,7 @@ func program(t *testing.T, name string) string {
 	return found
 }
 
-// TestGroovy lets Groovy compile the Jenkinsfiles: their syntax is right then. What the words mean, only Jenkins knows.
+// TestGroovy checks the syntax of Jenkinsfiles with the Groovy compiler.
 func TestGroovy(t *testing.T) {
 	groovy := program(t, "groovy")
 	goldens, err := filepath.Glob("testdata/jenkins_*")
@@ -69,10 +69,10 @@ func TestGroovy(t *testing.T) {
 	assert.Equal(t, "4", strings.TrimSpace(string(out)))
 	broken := filepath.Join(t.TempDir(), "Jenkinsfile")
 	require.NoError(t, os.WriteFile(broken, []byte("pipeline { stages { "), 0o644))
-	assert.Error(t, exec.Command(groovy, "-e", compile, broken).Run(), "it tells")
+	assert.Error(t, exec.Command(groovy, "-e", compile, broken).Run(), "the compiler must report invalid syntax")
 }
 
-// TestShellcheck looks at the scripts of Jenkinsfiles, which are those of the other systems.
+// TestShellcheck checks the scripts of Jenkinsfiles, which are the same as those of the other systems.
 func TestShellcheck(t *testing.T) {
 	shellcheck := program(t, "shellcheck")
 	goldens, err := filepath.Glob("testdata/jenkins_*")

@@ -9,7 +9,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/ci"
 )
 
-// TestLogins: every registry has variables of its own.
+// TestLogins checks that every registry has its own variables.
 func TestLogins(t *testing.T) {
 	write := func(hosts ...string) (string, error) {
 		o := options(t)
@@ -25,7 +25,7 @@ func TestLogins(t *testing.T) {
 			assert.Contains(t, err.Error(), hosts[0])
 			assert.Contains(t, alike.Hint(), hosts[1]+":443")
 			_, err = write(hosts[0], hosts[1]+":443")
-			assert.NoError(t, err, "what the hint says")
+			assert.NoError(t, err, "the hint must work")
 		})
 	}
 	text, err := write("a-b.com", "a.b.com:443")

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// plainWord is what a POSIX shell takes as one word without quotes, wherever it stands.
+// plainWord matches a word that needs no quotes in a POSIX shell.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9@%+:,./_-][A-Za-z0-9@%+=:,./_-]*$`)
 
-// Quote returns a word quoted for a POSIX shell. The systems see a script before its shell does, so that what would start
-// an expression of GitHub or GitLab is taken apart. Single quotes are put in double quotes, not behind a backslash, which
-// Groovy would take.
+// Quote quotes a word for a POSIX shell. It splits sequences that start an expression of GitHub or GitLab, which the
+// systems would expand before the shell runs. It puts single quotes in double quotes, because Groovy interprets
+// backslashes.
 func Quote(word string) string {
 	if plainWord.MatchString(word) {
 		return word
@@ -23,7 +23,7 @@ func Quote(word string) string {
 	return quoted
 }
 
-// yamlString returns a scalar of YAML, which takes the strings of JSON.
+// yamlString returns a YAML scalar. JSON strings are valid YAML.
 func yamlString(s string) (string, error) {
 	raw, err := json.Marshal(s)
 	text := string(raw)
@@ -33,12 +33,12 @@ func yamlString(s string) (string, error) {
 	return text, err
 }
 
-// groovyText escapes what stands between three single quotes in Groovy.
+// groovyText escapes text in a Groovy string with triple single quotes.
 func groovyText(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `'''`, `\'\'\'`).Replace(s)
 }
 
-// groovyString returns a string of Groovy in single quotes.
+// groovyString returns a Groovy string in single quotes.
 func groovyString(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\n", `\n`, "\r", `\r`).Replace(s) + "'"
 }
