@@ -141,7 +141,7 @@ func runPipeline(t *testing.T, c pipelineCase) {
 	m.run("git init -q && multiarch ci" + flags + " && multiarch ci" + flags + " --check")
 	text := string(must(os.ReadFile(filepath.Join(m.dir, "pipeline"))))
 	assert.Contains(t, text, "login registry.example.com")
-	assert.NotRegexp(t, `\b(hello|tool|linux/|legacy)\b`, strings.ReplaceAll(text, "no login for", ""), "neither images nor platforms")
+	assert.NotRegexp(t, `\b(hello|tool|linux/|legacy)\b`, strings.ReplaceAll(text, "no credentials for", ""), "neither images nor platforms")
 	// ci --check compares with this configuration, and not with one whose registry is on loopback.
 	pristine := t.TempDir()
 	m.run("cp -r . " + pristine)
