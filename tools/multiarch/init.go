@@ -1,64 +1,95 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"go/parser"
-	"go/token"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/mod/modfile"
 
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
+// schemaFile is the JSON Schema that init writes beside multiarch.yaml, so that editors need no network.
+const schemaFile = "multiarch.schema.json"
+
 func (a *app) initCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "init",
-		Short: "Write a first multiarch.yaml for the Go main packages below this folder",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			name := a.file
-			if name == "" {
-				name = "multiarch.yaml"
-			}
-			mains, err := mainPackages(config.Top(name))
-			if err != nil {
-				return err
-			}
-			if len(mains) == 0 {
-				return usagef("run it at the top of a Go module; for programs of any other kind write "+name+" as here:\n\n"+filesConfig, "no Go main package below this folder")
-			}
-			f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-			if errors.Is(err, fs.ErrExist) {
-				return usagef("remove it, or name another file with -f", "%s exists already", name)
-			}
-			if err != nil {
-				return fmt.Errorf("writing the configuration: %w", err)
-			}
-			_, err = f.WriteString(firstConfig(mains))
-			if err = errors.Join(err, f.Close()); err != nil {
-				return fmt.Errorf("writing the configuration: %w", err)
-			}
-			a.terminal.result("%s", name)
-			if !inModule(config.Top(name)) {
-				a.terminal.note("there is no go.mod here or above, without which the go command compiles nothing: go mod init example.com/NAME")
-			}
-			a.terminal.note("next: multiarch build")
-			return nil
-		},
+		Short: "Write a multiarch.yaml for the Go programs found here",
+		Long: `Write a multiarch.yaml with one image per Go main package below the current directory. Modules that
+go.work lists are included. Tests, examples and build tools are left out; a comment lists them.
+
+init also writes ` + schemaFile + `, which editors use for completion and validation, and adds
+dist/ to .gitignore. It never replaces an existing file. After an upgrade, refresh the schema with
+"multiarch schema > ` + schemaFile + `".`,
+		Example: `  multiarch init
+  multiarch init -f images/multiarch.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return a.init() },
 	}
 }
 
-// filesConfig is an example of what needs no Go.
+func (a *app) init() error {
+	file := a.file
+	if file == "" {
+		file = "multiarch.yaml"
+	}
+	top := config.Top(file)
+	found, err := findPrograms(top)
+	if err != nil {
+		return err
+	}
+	if len(found.programs) == 0 {
+		return noPrograms(file, near(top), found)
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return fmt.Errorf("writing the configuration: %w", err)
+	}
+	switch err := writeNew(file, []byte(firstConfig(found))); {
+	case errors.Is(err, fs.ErrExist):
+		return usagef("remove it, or choose another file with -f", "%s already exists", file)
+	case err != nil:
+		return fmt.Errorf("writing the configuration: %w", err)
+	}
+	a.terminal.result("%s", file)
+	if err := a.writeSchema(filepath.Join(filepath.Dir(file), schemaFile)); err != nil {
+		return err
+	}
+	if err := a.ignoreDist(filepath.Join(top, ".gitignore")); err != nil {
+		return err
+	}
+	if _, inModule := above(top, "go.mod"); !inModule && found.workspace == "" {
+		a.terminal.note("no go.mod here or in a parent directory; create one with: go mod init example.com/NAME")
+	}
+	a.terminal.note("next: multiarch build")
+	return nil
+}
+
+func noPrograms(file, top string, found foundPrograms) error {
+	below := "no Go main package below " + top
+	if top == "." {
+		below = "no Go main package below this directory"
+	}
+	skipped := slices.Concat(found.auxiliary, found.otherModules)
+	switch {
+	case len(skipped) > 0:
+		return usagef("run it in another directory, or write "+file+" by hand",
+			"%s, apart from some that init leaves out: %s", below, strings.Join(skipped, ", "))
+	case top != ".":
+		return usagef("paths are relative to the directory of multiarch.yaml, or to the parent of images/: "+
+			"choose multiarch.yaml or images/multiarch.yaml", "%s", below)
+	}
+	return usagef("run it at the top of a Go module; for programs in other languages, start with this "+file+":\n\n"+filesConfig, "%s", below)
+}
+
+// filesConfig is an example that does not need Go.
 const filesConfig = `version: 1
 platforms: [linux/amd64, linux/arm64]
 images:
@@ -67,110 +98,83 @@ images:
     entrypoint: [/usr/bin/app]
 `
 
-// inModule tells whether a folder is in a Go module.
-func inModule(dir string) bool {
-	dir, err := filepath.Abs(dir)
+// writeNew writes a file that must not exist yet.
+func writeNew(file string, content []byte) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
-		return false
+		return err
 	}
-	_, ok := above(dir, "go.mod")
-	return ok
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
 }
 
-// mainPackages lists the main packages below dir: the image name each could have, and its directory.
-func mainPackages(dir string) ([][2]string, error) {
-	var mains [][2]string
-	taken := map[string]bool{}
-	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+func (a *app) writeSchema(file string) error {
+	schema, err := config.Schema()
+	if err != nil {
+		return err
+	}
+	switch err := writeNew(file, schema); {
+	case errors.Is(err, fs.ErrExist):
+		if old, err := inputfile.ReadFile(file); err != nil || !bytes.Equal(old, schema) {
+			a.terminal.note("%s already exists; to refresh it, run: multiarch schema > %s", file, file)
 		}
-		if !d.IsDir() {
-			return nil
-		}
-		base := d.Name()
-		if p != dir {
-			_, err := os.Stat(filepath.Join(p, "go.mod"))
-			if err == nil || base == "testdata" || base == "vendor" || base == "node_modules" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") {
-				return filepath.SkipDir // the go command leaves these out of ./... as well
-			}
-		}
-		if !isMain(p) {
-			return nil
-		}
-		below, err := filepath.Rel(dir, p)
-		if err != nil {
-			return err
-		}
-		below = filepath.ToSlash(below)
-		name := imageNameOf(below, dir)
-		for n := 2; taken[name]; n++ {
-			name = fmt.Sprintf("%s-%d", imageNameOf(below, dir), n)
-		}
-		taken[name] = true
-		mains = append(mains, [2]string{name, below})
 		return nil
-	})
+	case err != nil:
+		return fmt.Errorf("writing the schema: %w", err)
+	}
+	a.terminal.result("%s", file)
+	return nil
+}
+
+// ignoreDist appends dist/, where build writes, to a .gitignore that does not list it.
+func (a *app) ignoreDist(file string) error {
+	content, err := inputfile.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("reading .gitignore: %w", err)
+	}
+	for line := range strings.Lines(string(content)) {
+		if strings.Trim(strings.TrimSpace(line), "/") == "dist" {
+			return nil
+		}
+	}
+	added := "dist/\n"
+	if len(content) > 0 && !bytes.HasSuffix(content, []byte("\n")) {
+		added = "\n" + added
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("looking for Go main packages: %w", err)
+		return fmt.Errorf("writing .gitignore: %w", err)
 	}
-	slices.SortFunc(mains, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
-	return mains, nil
+	_, err = f.WriteString(added)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("writing .gitignore: %w", err)
+	}
+	a.terminal.result("%s", near(file))
+	return nil
 }
 
-// isMain tells whether a folder holds a main package that is not left out of every build.
-func isMain(dir string) bool {
-	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
-	if err != nil {
-		return false
-	}
-	return slices.ContainsFunc(files, func(file string) bool {
-		if strings.HasSuffix(file, "_test.go") {
-			return false
-		}
-		content, err := inputfile.ReadFile(file)
-		if err != nil || strings.Contains(string(content), "//go:build ignore") {
-			return false
-		}
-		parsed, err := parser.ParseFile(token.NewFileSet(), file, content, parser.PackageClauseOnly)
-		return err == nil && parsed.Name.Name == "main"
-	})
-}
-
-var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
-
-// imageNameOf makes an image name of a package's folder, or of the module's path for the module's own folder.
-func imageNameOf(below, dir string) string {
-	name := path.Base(below)
-	if below == "." {
-		name = filepath.Base(dir)
-		if content, err := inputfile.ReadFile(filepath.Join(dir, "go.mod")); err == nil {
-			if module := modfile.ModulePath(content); module != "" {
-				name = path.Base(module)
-			}
-		}
-	}
-	name = strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "-"), "-")
-	if name == "" {
-		return "app"
-	}
-	return name
-}
-
-func firstConfig(mains [][2]string) string {
+func firstConfig(found foundPrograms) string {
 	var s strings.Builder
-	s.WriteString(`version: 1
-# registry: registry.example.com/team    # where images go; --registry and MULTIARCH_REGISTRY win over it
-platforms: [linux/amd64, linux/arm64]    # all that can be: multiarch platforms
+	s.WriteString("# yaml-language-server: $schema=" + schemaFile + `
+version: 1
+# registry: registry.example.com/team    # where push uploads; --registry and MULTIARCH_REGISTRY replace it
+platforms: [linux/amd64, linux/arm64]    # "multiarch platforms" lists them all
 
 images:
 `)
-	for _, m := range mains {
-		below := "./" + m[1]
-		if m[1] == "." {
-			below = "."
+	for _, p := range found.programs {
+		fmt.Fprintf(&s, "  %s:\n    go: {package: %s}\n    user: nonroot\n    push: {tags: [latest, \"{{.Git.Tag}}\"]}\n", p.image, p.dir)
+	}
+	comment := func(title string, dirs []string) {
+		if len(dirs) > 0 {
+			fmt.Fprintf(&s, "\n# %s:\n#   %s\n", title, strings.Join(dirs, "\n#   "))
 		}
-		fmt.Fprintf(&s, "  %s:\n    go: {package: %s}\n    user: nonroot\n    push: {tags: [latest, \"{{.Git.Tag}}\"]}\n", m[0], below)
+	}
+	comment("Left out as tests, examples or build tools", found.auxiliary)
+	if found.workspace != "" {
+		comment("Left out because go.work does not list their modules", found.otherModules)
+	} else {
+		comment("Left out because they belong to other modules", found.otherModules)
 	}
 	return s.String()
 }
