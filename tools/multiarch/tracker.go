@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -66,7 +67,16 @@ func (p *tracker) step(s build.Step) build.Running {
 		}
 		p.mu.Unlock()
 	}
-	return p.start(s.Platform.String()+" "+strings.Join(s.Of, ", "), string(s.Stage))
+	return p.start(s.Platform.String()+" "+listed(s.Of), string(s.Stage))
+}
+
+// listed joins names. It does not list them all, because a line would be too long.
+func listed(names []string) string {
+	const most = 4
+	if len(names) > most {
+		names = append(slices.Clone(names[:most-1]), fmt.Sprintf("%d more", len(names)-most+1))
+	}
+	return strings.Join(names, ", ")
 }
 
 // event counts a platform of an image that is finished, and announces an image that is finished as a whole.

@@ -80,12 +80,12 @@ func (b *Builder) compileInto(ctx context.Context, o *outputs, r Request, stale 
 	if known {
 		go func() {
 			var err error
-			late, err = b.list(ctx, r, stale)
+			late, err = b.list(ctx, r, stale, nil)
 			meanwhile <- err
 		}()
 	} else {
 		var err error
-		if l, err = b.list(ctx, r, stale); err != nil {
+		if l, err = b.list(ctx, r, stale, watch); err != nil {
 			release()
 			return b.blame(ctx, r, stale, binaries, err)
 		}
@@ -331,7 +331,7 @@ func (b *Builder) blame(ctx context.Context, r Request, stale []int, binaries []
 	var others []int
 	for _, i := range stale {
 		var alone *listError
-		if _, err := b.list(ctx, r, []int{i}); errors.As(err, &alone) {
+		if _, err := b.list(ctx, r, []int{i}, nil); errors.As(err, &alone) {
 			all = append(all, &CompileError{[]string{r.Targets[i].Name}, r.Row.Platform, alone.output})
 		} else {
 			others = append(others, i)

@@ -51,7 +51,7 @@ type listing struct {
 func (l listing) main(t Target) pkg { return l.packages[l.mains[t.Package]] }
 
 // list asks the go command what the stale targets are made of.
-func (b *Builder) list(ctx context.Context, r Request, stale []int) (listing, error) {
+func (b *Builder) list(ctx context.Context, r Request, stale []int, watch *compileWatch) (listing, error) {
 	wanted := map[string]bool{}
 	for _, i := range stale {
 		wanted[r.Targets[i].Package] = true
@@ -66,7 +66,7 @@ func (b *Builder) list(ctx context.Context, r Request, stale []int) (listing, er
 	if err != nil {
 		return l, err
 	}
-	out, stderr, err := run(cmd, nil)
+	out, stderr, err := run(cmd, watch)
 	if err != nil {
 		return l, &listError{stderr, err}
 	}
