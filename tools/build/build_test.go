@@ -120,6 +120,51 @@ func TestProgressCountsEveryImageOnce(t *testing.T) {
 	}
 }
 
+// steps records what is started.
+type steps struct {
+	mu      sync.Mutex
+	started []build.Step
+	running int
+}
+
+func (s *steps) start(step build.Step) build.Running {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started, s.running = append(s.started, step), s.running+1
+	return s
+}
+
+func (s *steps) Detail(string)      {}
+func (s *steps) Bytes(int64, int64) {}
+
+func (s *steps) Done() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running--
+}
+
+func TestStepsNameImagesAndPlatforms(t *testing.T) {
+	dir, cacheDir := tree(t), t.TempDir()
+	build1 := func() *steps {
+		var s steps
+		_, err := build.Run(t.Context(), planOf(t, services), build.Options{Dir: dir, Store: store(t, cacheDir), Started: s.start})
+		require.NoError(t, err)
+		assert.Zero(t, s.running, "every step ends")
+		return &s
+	}
+	compiled := map[string]int{}
+	for _, step := range build1().started {
+		if step.Stage == build.Compile {
+			compiled[step.Platform.String()]++
+			assert.Len(t, step.Of, 3, "one go command compiles all images")
+		}
+	}
+	assert.Equal(t, map[string]int{"linux/amd64": 1, "linux/arm64": 1}, compiled)
+	for _, step := range build1().started {
+		assert.NotContains(t, []build.Stage{build.Compile, build.Compress}, step.Stage, "cached")
+	}
+}
+
 // TestConcurrentBuildsShareACache also runs under the race detector.
 func TestConcurrentBuildsShareACache(t *testing.T) {
 	dir, cacheDir := tree(t), t.TempDir()
