@@ -9,7 +9,7 @@ import (
 func (a *app) archiveCommand() *cobra.Command {
 	var (
 		s      selection
-		o      outcome
+		o      buildFlags
 		p      pushFlags
 		output string
 		format string

@@ -23,8 +23,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
-// outcome are the flags of every command that builds, about what it says of the result.
-type outcome struct {
+// buildFlags are shared by all commands that build.
+type buildFlags struct {
 	jobs     int
 	insecure bool
 	metadata string
@@ -33,14 +33,13 @@ type outcome struct {
 	noVerify bool
 }
 
-// effort are the flags of every command that builds, about how.
-func (o *outcome) effort(cmd *cobra.Command) {
+func (o *buildFlags) jobsAndInsecure(cmd *cobra.Command) {
 	jobsFlag(cmd.Flags(), &o.jobs)
 	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "allow plain HTTP and unknown certificates")
 }
 
-func (o *outcome) flags(cmd *cobra.Command) {
-	o.effort(cmd)
+func (o *buildFlags) flags(cmd *cobra.Command) {
+	o.jobsAndInsecure(cmd)
 	cmd.Flags().StringVar(&o.metadata, "metadata-file", "", "write what was made, as JSON, to this file")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print what was made as JSON")
 }
@@ -48,7 +47,7 @@ func (o *outcome) flags(cmd *cobra.Command) {
 func (a *app) buildCommand() *cobra.Command {
 	var (
 		s      selection
-		o      outcome
+		o      buildFlags
 		output string
 		push   bool
 		p      pushFlags
@@ -110,7 +109,7 @@ image: skopeo inspect oci:dist:hello. Prints a line an image: its name and the d
 }
 
 // carryOut builds a plan and verifies what came of it.
-func (a *app) carryOut(cmd *cobra.Command, p *project, o outcome) ([]build.Result, error) {
+func (a *app) carryOut(cmd *cobra.Command, p *project, o buildFlags) ([]build.Result, error) {
 	if err := build.Check(p.config, p.plan, p.top, p.output); err != nil {
 		return nil, err
 	}
@@ -201,7 +200,7 @@ func published(results []build.Result) []content.Image {
 }
 
 // report prints what was made: a line an image, or JSON. pushed holds the references of each image, where there are any.
-func (a *app) report(o outcome, results []build.Result, pushed map[string][]string) error {
+func (a *app) report(o buildFlags, results []build.Result, pushed map[string][]string) error {
 	all := map[string]metadata{}
 	for _, r := range results {
 		m, err := metadataOf(r)

@@ -24,7 +24,7 @@ import (
 )
 
 // verifyFlag adds the flag that switches the checks of finished images off.
-func (o *outcome) verifyFlag(cmd *cobra.Command) {
+func (o *buildFlags) verifyFlag(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.noVerify, "no-verify", false, "do not verify the images before they are written or published")
 }
 

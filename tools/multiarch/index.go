@@ -19,7 +19,7 @@ func (a *app) indexCommand() *cobra.Command {
 
 // indexFlags are those of index create.
 type indexFlags struct {
-	outcome
+	buildFlags
 	tags        []string
 	append      bool
 	create      bool

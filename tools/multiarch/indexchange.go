@@ -66,7 +66,7 @@ func (c *indexChange) result(j *joined, references []string) error {
 	if c.request.target.dir != "" {
 		name = c.request.target.name
 	}
-	return c.report(c.flags.outcome, []build.Result{{Name: name, Index: j.Index}}, map[string][]string{name: references})
+	return c.report(c.flags.buildFlags, []build.Result{{Name: name, Index: j.Index}}, map[string][]string{name: references})
 }
 
 // change adds to the index that TARGET is, or removes from it. It merges with what others do at the same time.
@@ -206,7 +206,7 @@ func (c *indexChange) write(j *joined, onto *standingIndex) ([]string, error) {
 		at := slices.Index(goal.Tags, t.tag)
 		goal.Tags[0], goal.Tags[at] = goal.Tags[at], goal.Tags[0] // Onto is about the first tag
 	}
-	pushed, err := c.transfer(c.cmd, c.flags.outcome, c.client.Hosts, []push.Target{goal})
+	pushed, err := c.transfer(c.cmd, c.flags.buildFlags, c.client.Hosts, []push.Target{goal})
 	var references []string
 	for _, one := range pushed {
 		references = append(references, full(one))

@@ -22,7 +22,7 @@ import (
 func (a *app) loadCommand() *cobra.Command {
 	var (
 		s      selection
-		o      outcome
+		o      buildFlags
 		p      pushFlags
 		engine string
 		input  string
@@ -57,14 +57,14 @@ only images get the one for their platform out of an index. In this way it is th
 	s.flags(cmd)
 	p.flags(cmd)
 	o.verifyFlag(cmd)
-	o.effort(cmd)
+	o.jobsAndInsecure(cmd)
 	cmd.Flags().StringVar(&engine, "engine", "", "docker, podman, nerdctl or ctr; default: the first found")
 	cmd.Flags().StringVar(&input, "input", "", "build nothing and load this OCI archive; - is stdin")
 	return cmd
 }
 
 // loadBuilt builds images and loads them.
-func (a *app) loadBuilt(cmd *cobra.Command, s selection, o outcome, p pushFlags, loader load.Loader, images []string) error {
+func (a *app) loadBuilt(cmd *cobra.Command, s selection, o buildFlags, p pushFlags, loader load.Loader, images []string) error {
 	project, err := a.load(cmd, s, images)
 	if err != nil {
 		return err

@@ -74,7 +74,7 @@ func (l *locking) named(names []string) ([]lock.Requirement, error) {
 func (a *app) lockCommand() *cobra.Command {
 	var (
 		check, update bool
-		o             outcome
+		o             buildFlags
 	)
 	cmd := &cobra.Command{
 		Use:   "lock [--check | --update [BASE...]]",
@@ -120,7 +120,7 @@ that a change by an upgrade is noticed. Prints a line for everything that has ch
 	}
 	cmd.Flags().BoolVar(&check, "check", false, "write nothing and ask nobody; exit with 4 where multiarch.yaml wants what the lock lacks")
 	cmd.Flags().BoolVar(&update, "update", false, "ask again for what is locked already")
-	o.effort(cmd)
+	o.jobsAndInsecure(cmd)
 	return cmd
 }
 
@@ -147,7 +147,7 @@ func (a *app) noteUnrecorded(old *lock.File, wants []lock.Requirement) {
 }
 
 // resolve finds out what bases are right now, all at once. Everything that fails is in the error.
-func (a *app) resolve(ctx context.Context, o outcome, l *locking, wants []lock.Requirement) (map[string]lock.Base, error) {
+func (a *app) resolve(ctx context.Context, o buildFlags, l *locking, wants []lock.Requirement) (map[string]lock.Base, error) {
 	progress := a.terminal.progress()
 	defer progress.finish()
 	client := a.client(o.insecure, o.jobs)
@@ -213,7 +213,7 @@ func (a *app) writeLock(l *locking, found map[string]lock.Base) error {
 }
 
 func (a *app) outdatedCommand() *cobra.Command {
-	var o outcome
+	var o buildFlags
 	cmd := &cobra.Command{
 		Use:   "outdated [BASE...]",
 		Short: "Print which bases have moved since they were locked",
@@ -263,6 +263,6 @@ line a package. Security updates are marked. Nothing is written. Exits with 4 wh
 			return nil
 		},
 	}
-	o.effort(cmd)
+	o.jobsAndInsecure(cmd)
 	return cmd
 }

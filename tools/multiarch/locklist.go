@@ -16,7 +16,7 @@ import (
 
 // list lists the directories of bases that were just locked, so that no build has to read their layers for that. The
 // lists go to the cache; a build that does not find them there reads the layers itself.
-func (a *app) list(ctx context.Context, o outcome, hosts map[string]registry.Host, found map[string]lock.Base) error {
+func (a *app) list(ctx context.Context, o buildFlags, hosts map[string]registry.Host, found map[string]lock.Base) error {
 	var images []string
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		if found[name].Image != nil {

@@ -128,7 +128,7 @@ func (r *release) metadata() (releaseMetadata, error) {
 }
 
 // checkMetadata finds out whether the file can be written, before anything is done that it would tell of.
-func (o outcome) checkMetadata() error {
+func (o buildFlags) checkMetadata() error {
 	if o.metadata == "" {
 		return nil
 	}
@@ -146,7 +146,7 @@ func (o outcome) checkMetadata() error {
 }
 
 // writeMetadata writes the file that was asked for, if one was.
-func (o outcome) writeMetadata(all any) error {
+func (o buildFlags) writeMetadata(all any) error {
 	if o.metadata == "" {
 		return nil
 	}

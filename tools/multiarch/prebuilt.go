@@ -101,7 +101,7 @@ func (file *prebuilt) targets(p pushFlags, registry string) ([]push.Target, erro
 // prebuiltRelease releases what Bazel has built. What the rules do not know comes from the multiarch.yaml of the tree in
 // which bazel run was started: further repositories and mirrors, immutable tags, how registries are spoken to, smoke
 // tests, and images that join existing ones.
-func (a *app) prebuiltRelease(cmd *cobra.Command, s selection, o outcome, p pushFlags) (*release, error) {
+func (a *app) prebuiltRelease(cmd *cobra.Command, s selection, o buildFlags, p pushFlags) (*release, error) {
 	if err := o.checkMetadata(); err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func (a *app) prebuiltRelease(cmd *cobra.Command, s selection, o outcome, p push
 }
 
 // checkPrebuilt verifies what Bazel has built, whose layers are all here. Without a cache it verifies all of it anew.
-func (a *app) checkPrebuilt(ctx context.Context, o outcome, c *config.Config, targets []push.Target) error {
+func (a *app) checkPrebuilt(ctx context.Context, o buildFlags, c *config.Config, targets []push.Target) error {
 	if o.noVerify {
 		return nil
 	}
@@ -189,7 +189,7 @@ func redirected(targets []push.Target, registry string) *release {
 }
 
 // joinedBeside adds the images that join existing ones, if Bazel has built all others.
-func (a *app) joinedBeside(cmd *cobra.Command, s selection, o outcome, p pushFlags, r *release) error {
+func (a *app) joinedBeside(cmd *cobra.Command, s selection, o buildFlags, p pushFlags, r *release) error {
 	var names []string
 	for name, image := range r.config.Images {
 		if !image.From.IsZero() {

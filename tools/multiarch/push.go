@@ -75,7 +75,7 @@ func (a *app) clientHere(insecure bool, jobs int) (registry.Client, error) {
 func (a *app) pushCommand() *cobra.Command {
 	var (
 		s selection
-		o outcome
+		o buildFlags
 		p pushFlags
 	)
 	cmd := &cobra.Command{
@@ -95,7 +95,7 @@ their digest, and tags last, once everything they stand for is there. Prints a l
 	return cmd
 }
 
-func (a *app) push(cmd *cobra.Command, s selection, o outcome, p pushFlags, images []string) error {
+func (a *app) push(cmd *cobra.Command, s selection, o buildFlags, p pushFlags, images []string) error {
 	project, targets, err := a.made(cmd, s, o, p, images)
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func (a *app) push(cmd *cobra.Command, s selection, o outcome, p pushFlags, imag
 }
 
 // made builds images, or joins their parts, for where they are to go.
-func (a *app) made(cmd *cobra.Command, s selection, o outcome, p pushFlags, images []string) (*project, []push.Target, error) {
+func (a *app) made(cmd *cobra.Command, s selection, o buildFlags, p pushFlags, images []string) (*project, []push.Target, error) {
 	if err := o.checkMetadata(); err != nil {
 		return nil, nil, err
 	}
@@ -244,7 +244,7 @@ func hosts(c *config.Config) map[string]registry.Host {
 }
 
 // publish takes built indexes to their registries and says what is there now.
-func (a *app) publish(cmd *cobra.Command, o outcome, hosts map[string]registry.Host, targets []push.Target) error {
+func (a *app) publish(cmd *cobra.Command, o buildFlags, hosts map[string]registry.Host, targets []push.Target) error {
 	pushed, err := a.transfer(cmd, o, hosts, targets)
 	if err != nil {
 		return err
@@ -263,7 +263,7 @@ func (a *app) publish(cmd *cobra.Command, o outcome, hosts map[string]registry.H
 }
 
 // transfer takes built indexes to their registries.
-func (a *app) transfer(cmd *cobra.Command, o outcome, hosts map[string]registry.Host, targets []push.Target) ([]push.Artifact, error) {
+func (a *app) transfer(cmd *cobra.Command, o buildFlags, hosts map[string]registry.Host, targets []push.Target) ([]push.Artifact, error) {
 	client := a.client(o.insecure, o.jobs)
 	client.Hosts = hosts
 	progress := a.terminal.progress()

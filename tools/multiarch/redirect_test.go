@@ -193,7 +193,7 @@ func TestPrebuiltWithoutConfiguration(t *testing.T) {
 	a := &app{terminal: newTerminal(io.Discard, io.Discard)}
 	cmd := &cobra.Command{}
 	cmd.SetContext(t.Context())
-	r, err := a.prebuiltRelease(cmd, selection{registry: "trial.example.com"}, outcome{noVerify: true}, pushFlags{prebuilt: file})
+	r, err := a.prebuiltRelease(cmd, selection{registry: "trial.example.com"}, buildFlags{noVerify: true}, pushFlags{prebuilt: file})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"trial.example.com/team/one", "trial.example.com/two"}, places(r.targets))
 }

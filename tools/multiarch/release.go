@@ -34,7 +34,7 @@ type release struct {
 func (a *app) releaseCommand() *cobra.Command {
 	var (
 		s     selection
-		o     outcome
+		o     buildFlags
 		p     pushFlags
 		smoke smokeMode
 	)
@@ -90,7 +90,7 @@ architecture builds.`,
 	}
 	s.flags(cmd)
 	s.share.flags(cmd)
-	o.effort(cmd)
+	o.jobsAndInsecure(cmd)
 	p.flags(cmd)
 	p.publishing(cmd)
 	o.verifyFlag(cmd)
@@ -110,7 +110,7 @@ architecture builds.`,
 }
 
 // prepare builds what is to be released, or finds what Bazel has built.
-func (a *app) prepare(cmd *cobra.Command, s selection, o outcome, p pushFlags, images []string) (*release, error) {
+func (a *app) prepare(cmd *cobra.Command, s selection, o buildFlags, p pushFlags, images []string) (*release, error) {
 	if p.prebuilt != "" {
 		if len(images) > 0 || len(s.platforms) > 0 || len(p.join) > 0 || p.part != "" {
 			return nil, usagef("change it in multiarch.yaml, and run multiarch generate", "what Bazel has built is released as a whole")
@@ -202,7 +202,7 @@ func partsOf(ctx context.Context, client registry.Client, puller *remote.Puller,
 }
 
 // released says what was published.
-func (a *app) released(o outcome, r *release, pushed []push.Artifact) error {
+func (a *app) released(o buildFlags, r *release, pushed []push.Artifact) error {
 	all, err := r.metadata()
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 
 // previewRelease prints what a release would do. Nothing is sent. It fails as the release would, where a tag may not
 // move.
-func (a *app) previewRelease(cmd *cobra.Command, o outcome, r *release) error {
+func (a *app) previewRelease(cmd *cobra.Command, o buildFlags, r *release) error {
 	client := a.client(o.insecure, o.jobs)
 	client.Hosts = r.hosts
 	preview, err := push.NewPreview(cmd.Context(), client, r.targets)

@@ -25,7 +25,7 @@ func (a *app) runCommand() *cobra.Command {
 		env      []string
 		ports    []string
 		volumes  []string
-		o        outcome
+		o        buildFlags
 		options  run.Options
 	)
 	cmd := &cobra.Command{
@@ -78,7 +78,7 @@ which it can open any port, but reaches nothing else.`,
 	cmd.Flags().StringArrayVarP(&ports, "publish", "p", nil, "TCP ports, [ADDRESS:]HOST:CONTAINER; the program then has a network of its own")
 	cmd.Flags().StringArrayVarP(&volumes, "volume", "v", nil, "files and directories of this machine, HOST:CONTAINER[:ro]")
 	cmd.Flags().StringArrayVarP(&env, "env", "e", nil, "environment variables, NAME=value, or NAME to pass on this one's")
-	o.effort(cmd)
+	o.jobsAndInsecure(cmd)
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		for _, text := range ports {
 			port, err := run.ParsePort(text)
@@ -113,7 +113,7 @@ which it can open any port, but reaches nothing else.`,
 
 // finder returns what finds the image that run is to start. The name of an image in multiarch.yaml is built. Another
 // single word is an error if there is a multiarch.yaml: a misspelt name must not start what Docker Hub has under it.
-func (a *app) finder(ref string) (func(*cobra.Command, outcome, string, string) (v1.Image, arch.Platform, error), error) {
+func (a *app) finder(ref string) (func(*cobra.Command, buildFlags, string, string) (v1.Image, arch.Platform, error), error) {
 	file, _, err := a.projectImage(ref)
 	switch {
 	case err != nil:
@@ -131,7 +131,7 @@ func (a *app) finder(ref string) (func(*cobra.Command, outcome, string, string) 
 }
 
 // builtImage builds one image of the configuration for one platform.
-func (a *app) builtImage(cmd *cobra.Command, o outcome, name, platform string) (v1.Image, arch.Platform, error) {
+func (a *app) builtImage(cmd *cobra.Command, o buildFlags, name, platform string) (v1.Image, arch.Platform, error) {
 	var s selection
 	if platform != "" {
 		s.platforms = []string{platform}
@@ -163,7 +163,7 @@ func (a *app) builtImage(cmd *cobra.Command, o outcome, name, platform string) (
 }
 
 // finishedImage takes an image from where it is. Nothing is built.
-func (a *app) finishedImage(cmd *cobra.Command, o outcome, ref, platform string) (v1.Image, arch.Platform, error) {
+func (a *app) finishedImage(cmd *cobra.Command, o buildFlags, ref, platform string) (v1.Image, arch.Platform, error) {
 	source, err := a.open(cmd.Context(), o.insecure, ref)
 	if err != nil {
 		return nil, arch.Platform{}, err
@@ -185,7 +185,7 @@ func (a *app) finishedImage(cmd *cobra.Command, o outcome, ref, platform string)
 }
 
 // joinedImage takes an image that consists of existing ones from where they are.
-func (a *app) joinedImage(cmd *cobra.Command, p *project, o outcome, platform string) (v1.Image, arch.Platform, error) {
+func (a *app) joinedImage(cmd *cobra.Command, p *project, o buildFlags, platform string) (v1.Image, arch.Platform, error) {
 	results, err := a.carryOut(cmd, p, o)
 	if err != nil {
 		return nil, arch.Platform{}, err
