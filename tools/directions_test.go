@@ -32,15 +32,18 @@ var mayImport = map[string][]string{
 	"tools/internal/progress":   {},
 
 	"tools/oci/blob":                {},
-	"tools/oci/content":             {"tools/arch", "tools/oci/indexjson"},
+	"tools/oci/content":             {"tools/arch", "tools/oci/indexjson", "tools/oci/manifest"},
 	"tools/oci/content/contenttest": {"tools/arch", "tools/oci/content"},
 	"tools/oci/filecap":             {"tools/spec/suggest"},
 	"tools/oci/image":               {"tools/arch", "tools/oci/layer", "tools/spec/suggest"},
 	"tools/oci/indexjson":           {},
-	"tools/oci/join":                {"tools/internal/fault", "tools/arch", "tools/oci/indexjson", "tools/spec/suggest"},
-	"tools/oci/layer":               {"tools/oci/filecap", "tools/oci/rootfs"},
+	"tools/oci/join": {
+		"tools/internal/fault", "tools/arch", "tools/oci/indexjson", "tools/spec/suggest", "tools/oci/manifest",
+	},
+	"tools/oci/layer": {"tools/oci/filecap", "tools/oci/rootfs"},
 	"tools/oci/layout": {
 		"tools/internal/atomicfile", "tools/internal/inputfile", "tools/oci/content", "tools/oci/indexjson",
+		"tools/internal/memo", "tools/oci/manifest",
 	},
 	"tools/oci/manifest":                {},
 	"tools/oci/reference":               {},
@@ -50,7 +53,7 @@ var mayImport = map[string][]string{
 	"tools/oci/rootfs":                  {},
 	"tools/oci/source": {
 		"tools/arch", "tools/internal/inputfile", "tools/internal/memo", "tools/oci/blob", "tools/oci/manifest",
-		"tools/oci/registry", "tools/spec/suggest",
+		"tools/oci/registry", "tools/spec/suggest", "tools/oci/layout",
 	},
 	"tools/oci/source/sourcetest": {"tools/arch", "tools/oci/registry", "tools/oci/source"},
 
@@ -69,9 +72,9 @@ var mayImport = map[string][]string{
 		"tools/internal/httplimit", "tools/internal/inputfile", "tools/oci/layer", "tools/spec/config",
 		"tools/spec/lock", "tools/spec/suggest", "tools/build/cache",
 	},
-	"tools/base/pull": {"tools/internal/fault",
-		"tools/arch", "tools/internal/memo", "tools/oci/image", "tools/oci/layer", "tools/oci/registry",
-		"tools/spec/lock", "tools/build/cache",
+	"tools/base/pull": {
+		"tools/internal/fault", "tools/arch", "tools/internal/memo", "tools/oci/image", "tools/oci/layer",
+		"tools/oci/registry", "tools/spec/lock", "tools/build/cache", "tools/oci/manifest",
 	},
 	"tools/base/static": {"tools/oci/layer", "tools/spec/lock", "tools/spec/plan"},
 
@@ -97,7 +100,7 @@ var mayImport = map[string][]string{
 	"tools/publish/load": {
 		"tools/arch", "tools/internal/atomicfile", "tools/oci/content", "tools/oci/layout", "tools/spec/suggest",
 	},
-	"tools/publish/push": {"tools/arch", "tools/oci/content", "tools/oci/registry"},
+	"tools/publish/push": {"tools/arch", "tools/oci/content", "tools/oci/registry", "tools/oci/manifest"},
 
 	"tools/examine/diff": {
 		"tools/arch", "tools/internal/memo", "tools/oci/blob", "tools/oci/source", "tools/examine/internal/display",
@@ -116,14 +119,15 @@ var mayImport = map[string][]string{
 
 	"tools/rules/tests/cross/program": {},
 
-	"tools/multiarch": {"tools/internal/fault",
-		"tools/arch", "tools/internal/git", "tools/internal/inputfile", "tools/internal/progress", "tools/oci/image", "tools/oci/join",
-		"tools/oci/reference", "tools/oci/registry", "tools/spec/config", "tools/spec/finding", "tools/spec/lock",
-		"tools/spec/plan", "tools/spec/suggest", "tools/base/debian", "tools/base/pull", "tools/base/static",
-		"tools/build", "tools/build/cache", "tools/build/gobuild", "tools/bazel", "tools/oci/content", "tools/oci/layout",
-		"tools/publish/load", "tools/publish/push", "tools/examine/diff", "tools/examine/inspect",
-		"tools/examine/verify", "tools/oci/source",
-		"tools/run", "tools/run/smoke", "tools/ci",
+	"tools/multiarch": {
+		"tools/internal/fault", "tools/arch", "tools/internal/git", "tools/internal/inputfile", "tools/internal/progress",
+		"tools/oci/image",
+		"tools/oci/join", "tools/oci/reference", "tools/oci/registry", "tools/spec/config", "tools/spec/finding",
+		"tools/spec/lock", "tools/spec/plan", "tools/spec/suggest", "tools/base/debian", "tools/base/pull",
+		"tools/base/static", "tools/build", "tools/build/cache", "tools/build/gobuild", "tools/bazel",
+		"tools/oci/content", "tools/oci/layout", "tools/publish/load", "tools/publish/push", "tools/examine/diff",
+		"tools/examine/inspect", "tools/examine/verify", "tools/oci/source", "tools/run", "tools/run/smoke",
+		"tools/ci", "tools/oci/manifest",
 	},
 
 	"tools/bench": {},

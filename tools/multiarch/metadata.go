@@ -13,6 +13,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/build"
+	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 )
 
 // metadata says what was made, for machines.
@@ -58,11 +59,11 @@ type child struct {
 	descriptor v1.Descriptor
 }
 
-// childrenOf are the images of an index, in its order, without attestations, whose platform is unknown.
-func childrenOf(manifest *v1.IndexManifest) []child {
+// childrenOf returns the images of an index, in its order, without attestations and other artifacts.
+func childrenOf(index *v1.IndexManifest) []child {
 	var all []child
-	for _, d := range manifest.Manifests {
-		if d.Platform == nil || d.Platform.OS == "unknown" {
+	for _, d := range index.Manifests {
+		if d.Platform == nil || !manifest.IsImage(d) {
 			continue
 		}
 		p := arch.Canonical(d.Platform.OS, d.Platform.Architecture, d.Platform.Variant)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/build"
+	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/run"
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
@@ -195,14 +196,14 @@ func (a *app) joinedImage(cmd *cobra.Command, p *project, o buildFlags, platform
 
 // childOf is the image of an index that is asked for, or fits this machine.
 func childOf(ref string, index v1.ImageIndex, platform string) (v1.Image, arch.Platform, error) {
-	manifest, err := index.IndexManifest()
+	list, err := index.IndexManifest()
 	if err != nil {
 		return nil, arch.Platform{}, fmt.Errorf("reading %s: %w", ref, err)
 	}
 	var have []arch.Platform
 	var digests []v1.Hash
-	for _, d := range manifest.Manifests {
-		if d.Platform != nil && d.Platform.OS != "unknown" { // that is what attestations say
+	for _, d := range list.Manifests {
+		if d.Platform != nil && manifest.IsImage(d) {
 			have = append(have, arch.Canonical(d.Platform.OS, d.Platform.Architecture, d.Platform.Variant))
 			digests = append(digests, d.Digest)
 		}

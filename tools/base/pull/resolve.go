@@ -13,12 +13,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/oci/image"
+	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
@@ -126,7 +126,7 @@ func childrenOf(ctx context.Context, puller *remote.Puller, repo name.Repository
 	}
 	var children []child
 	for _, d := range list.Manifests {
-		if !d.MediaType.IsImage() || d.Annotations["vnd.docker.reference.type"] != "" || artifact(d) {
+		if !d.MediaType.IsImage() || !manifest.IsImage(d) {
 			continue
 		}
 		c := child{Descriptor: d}
@@ -137,18 +137,12 @@ func childrenOf(ctx context.Context, puller *remote.Puller, repo name.Repository
 			}
 			d.Platform = config.Platform()
 		}
-		if c.platform = *d.Platform; c.platform.OS == "unknown" {
+		if c.platform = *d.Platform; !manifest.IsImage(d) {
 			continue
 		}
 		children = append(children, c)
 	}
 	return children, nil
-}
-
-// artifact tells whether a manifest is of something that is not an image. Some write the type of an image's config here.
-func artifact(d v1.Descriptor) bool {
-	t := types.MediaType(d.ArtifactType)
-	return t != "" && t != types.OCIConfigJSON && t != types.DockerConfigJSON
 }
 
 // configOf reads the config of an image whose index does not say what platform it is for.

@@ -7,6 +7,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 )
 
 // PlatformError is returned if exactly one image of an index is needed, and none runs on Requirement, or Requirement is zero and the
@@ -51,7 +52,7 @@ func Runnable(image Image) ([]v1.Descriptor, []arch.Platform, error) {
 	var descriptors []v1.Descriptor
 	var platforms []arch.Platform
 	for _, d := range list.Manifests {
-		if d.MediaType.IsImage() && d.Platform != nil && d.Platform.OS != "unknown" {
+		if d.MediaType.IsImage() && d.Platform != nil && manifest.IsImage(d) {
 			descriptors, platforms = append(descriptors, d), append(platforms, PlatformOf(d))
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/multiarch-build/multiarch/tools/oci/indexjson"
+	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 )
 
 // base is the index that images are added to.
@@ -41,7 +42,7 @@ func openBase(o Options) (*base, error) {
 		if e.Err == nil {
 			c.attests = attests(e.Descriptor)
 		}
-		image := e.Err == nil && c.attests == "" && runs(e.Descriptor) && e.Descriptor.MediaType.IsImage()
+		image := e.Err == nil && c.attests == "" && manifest.IsImage(e.Descriptor) && e.Descriptor.MediaType.IsImage()
 		if p := e.Descriptor.Platform; image && (p == nil || p.OS == "") {
 			open := func() (v1.Image, error) { return o.Onto.Index.Image(e.Descriptor.Digest) }
 			found := candidate{Child: c, listed: true, open: open}

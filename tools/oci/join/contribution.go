@@ -11,6 +11,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/oci/indexjson"
+	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 )
 
 // contribution is what a source adds to an index.
@@ -226,7 +227,7 @@ func (w *walk) index(index v1.ImageIndex, depth int) error {
 			c := w.candidate(e, open)
 			c.attests = attests(d)
 			w.attestations = append(w.attestations, c)
-		case e.Err != nil || !runs(d):
+		case e.Err != nil || !manifest.IsImage(d):
 			w.left++
 		case len(w.found) == childLimit:
 			return fmt.Errorf("the index has more than %d images", childLimit)

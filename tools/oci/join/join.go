@@ -13,6 +13,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/oci/indexjson"
+	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 )
 
 // Source is an image, or an index, whose images go into another index. Exactly one of Image and Index is set.
@@ -107,7 +108,7 @@ func (c Child) Platform() arch.Platform {
 // image is the platform of an image, nil for other entries.
 func (c Child) image() *v1.Platform {
 	switch {
-	case c.attests != "" || !runs(c.Descriptor):
+	case c.attests != "" || !manifest.IsImage(c.Descriptor):
 		return nil
 	case c.platform != nil:
 		return c.platform
@@ -164,7 +165,7 @@ func Join(sources []Source, o Options) (*Joined, error) {
 	if err := b.merge(added, o.Replace, j); err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc(b.children, func(c Child) bool { return c.attests == "" && runs(c.Descriptor) }) {
+	if !slices.ContainsFunc(b.children, func(c Child) bool { return c.attests == "" && manifest.IsImage(c.Descriptor) }) {
 		return nil, errNothing
 	}
 	if err := b.annotate(o, j); err != nil {

@@ -11,6 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 )
 
 // configLimit is how many bytes long a config may be, which is read into memory.
@@ -80,7 +81,7 @@ func (c *candidate) absent(err error) bool {
 		return false
 	}
 	e := &MissingError{Source: c.name, Image: c.Descriptor.Digest, Err: err}
-	if c.said != nil && c.said.OS != "unknown" {
+	if c.said != nil && c.said.OS != manifest.UnknownOS {
 		e.Platform = written(*c.said)
 	}
 	c.err = e

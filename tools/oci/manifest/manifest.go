@@ -1,5 +1,6 @@
-// Package manifest holds what every reader of manifests and image indexes has to check before it trusts their
-// descriptors, whether they come from a registry, an OCI layout or an archive.
+// Package manifest holds the rules that apply to every manifest and image index, whether it comes from a registry, an OCI
+// layout or an archive: how long it may be, which descriptors are invalid, and which index entries are images,
+// attestations or other artifacts.
 package manifest
 
 import (

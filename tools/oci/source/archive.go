@@ -19,36 +19,35 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/multiarch-build/multiarch/tools/oci/blob"
+	"github.com/multiarch-build/multiarch/tools/oci/layout"
 )
 
-// archiveLimit is how many files an archive of images may have. Real ones have a few for every layer.
+// archiveLimit bounds the number of files in an archive of images. Real archives have a few files per layer.
 const archiveLimit = 100_000
 
-// archive is a tar file as a read-only file system: fs.FS. Regular files are read where they stand in the tar, so
-// nothing is unpacked and an archive costs no space.
+// archive implements fs.FS on a tar file. Regular files are read in place, so that nothing is unpacked.
 type archive struct {
 	file *os.File
-	name string // of the file that was asked for
-	// where has the place and length in bytes of every regular file, by its name.
-	where map[string]span
-	// links has what symbolic and hard links point to: docker archives of older clients share layers that way.
+	name string // the path of the archive, which file may be a decompressed copy of
+	// spans locates the regular files by name.
+	spans map[string]span
+	// links has the targets of symbolic and hard links: older Docker clients share layers with them.
 	links map[string]string
 }
 
 type span struct{ start, length int64 }
 
-// openArchive lists the images of the archive at file, which may be compressed. It is read as one of the methods below
-// does.
-func openArchive(ctx context.Context, file string, as func(*archive) (*collection, error)) (*collection, error) {
-	f, closeFile, err := openPlain(ctx, file)
+// openArchive lists the images of the archive at file, which may be compressed. read is one of the methods below.
+func openArchive(ctx context.Context, file string, read func(*archive) (*collection, error)) (*collection, error) {
+	f, closeFile, err := openDecompressed(ctx, file)
 	if err != nil {
 		return nil, err
 	}
-	a := &archive{file: f, name: file, where: map[string]span{}, links: map[string]string{}}
+	a := &archive{file: f, name: file, spans: map[string]span{}, links: map[string]string{}}
 	err = a.scan()
 	if err == nil {
 		var c *collection
-		if c, err = as(a); err == nil {
+		if c, err = read(a); err == nil {
 			c.close = closeFile
 			return c, nil
 		}
@@ -68,20 +67,20 @@ func (a *archive) scan() error {
 			return fmt.Errorf("reading %s as a tar archive: %w", a.name, err)
 		}
 		if n == archiveLimit {
-			return fmt.Errorf("%s holds more than %d files: no archive of images", a.name, archiveLimit)
+			return fmt.Errorf("%s has more than %d files and is not an archive of images", a.name, archiveLimit)
 		}
 		name := path.Clean(strings.TrimPrefix(h.Name, "/"))
 		switch h.Typeflag {
 		case tar.TypeReg:
 			if blob.IsSparse(h) {
-				continue // its bytes do not stand together; nobody writes these
+				continue // its content is not contiguous; no tool writes these
 			}
-			// The reader takes whole blocks and no more: the file's content begins where it has stopped.
+			// The reader reads whole blocks only, so the content of the file begins here.
 			start, err := a.file.Seek(0, io.SeekCurrent)
 			if err != nil {
 				return err
 			}
-			a.where[name] = span{start, h.Size}
+			a.spans[name] = span{start, h.Size}
 		case tar.TypeSymlink:
 			a.links[name] = path.Join(path.Dir(name), h.Linkname)
 		case tar.TypeLink:
@@ -90,11 +89,11 @@ func (a *archive) scan() error {
 	}
 }
 
-// Open opens a regular file, or what a link leads to.
+// Open implements fs.FS. It follows links.
 func (a *archive) Open(name string) (fs.File, error) {
 	at := name
 	for hops := 0; hops < 10; hops++ {
-		if s, ok := a.where[at]; ok {
+		if s, ok := a.spans[at]; ok {
 			return &archiveFile{*io.NewSectionReader(a.file, s.start, s.length), path.Base(name)}, nil
 		}
 		next, ok := a.links[at]
@@ -106,7 +105,7 @@ func (a *archive) Open(name string) (fs.File, error) {
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 }
 
-// archiveFile is a file of an archive, with its own description.
+// archiveFile is an fs.File that is also its own fs.FileInfo.
 type archiveFile struct {
 	io.SectionReader
 	name string
@@ -120,33 +119,36 @@ func (f *archiveFile) ModTime() time.Time         { return time.Time{} }
 func (f *archiveFile) IsDir() bool                { return false }
 func (f *archiveFile) Sys() any                   { return nil }
 
-// asLayout lists an OCI archive.
-func (a *archive) asLayout() (*collection, error) {
+// readLayout lists the images of an OCI archive.
+func (a *archive) readLayout() (*collection, error) {
 	c, err := readLayout(a, a.name)
 	if err == nil {
-		c.sparse = a.has("manifest.json") // docker save
+		c.sparse = a.has(dockerManifest) // written by docker save
 	}
 	return c, err
 }
 
-// asDocker lists a docker archive. Its images have no manifests of their own: these are made up, with gzipped layers, so
-// that their digests say nothing about digests in a registry.
-func (a *archive) asDocker() (*collection, error) {
-	raw, err := layout{a}.read("manifest.json")
+// dockerManifest lists the images of a docker archive.
+const dockerManifest = "manifest.json"
+
+// readDocker lists the images of a docker archive. They are stored without manifests. The generated ones have gzipped
+// layers, so their digests differ from those in a registry.
+func (a *archive) readDocker() (*collection, error) {
+	raw, err := layout.Reader{Files: a}.ReadDocument(dockerManifest)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is not a docker archive: it has no file manifest.json", a.name)
+		return nil, fmt.Errorf("%s is not a docker archive: it has no file %s", a.name, dockerManifest)
 	}
 	if err != nil {
 		return nil, err
 	}
 	var images tarball.Manifest
 	if err := json.Unmarshal(raw, &images); err != nil {
-		return nil, fmt.Errorf("reading manifest.json: %w", err)
+		return nil, fmt.Errorf("reading %s: %w", dockerManifest, err)
 	}
 	c := &collection{place: a.name}
 	for _, image := range images {
 		id := "sha256:" + strings.TrimPrefix(strings.TrimSuffix(path.Base(image.Config), ".json"), "sha256:")
-		c.entries = append(c.entries, item{
+		c.entries = append(c.entries, entry{
 			names: image.RepoTags,
 			id:    id,
 			matches: func(name string) bool {
@@ -161,18 +163,18 @@ func (a *archive) asDocker() (*collection, error) {
 // dockerImage opens one image of a docker archive.
 func (a *archive) dockerImage(image tarball.Descriptor) (*Source, error) {
 	if len(image.Layers) > layerLimit {
-		return nil, fmt.Errorf("the image has %d layers, and no runtime takes more than %d", len(image.Layers), layerLimit)
+		return nil, fmt.Errorf("the image has %d layers, more than the %d that runtimes accept", len(image.Layers), layerLimit)
 	}
-	// go-containerregistry reads the config into memory whatever its size.
-	if _, err := (layout{a}).read(path.Clean(image.Config)); err != nil {
+	// go-containerregistry reads the config into memory without a limit.
+	if _, err := (layout.Reader{Files: a}).ReadDocument(path.Clean(image.Config)); err != nil {
 		return nil, fmt.Errorf("reading the config: %w", err)
 	}
 	info, err := a.file.Stat()
 	if err != nil {
 		return nil, err
 	}
-	// It chooses images by their tags only, and they need not have any: it is shown a manifest.json with this one alone.
-	only, err := onlyManifest(image)
+	// tarball selects images by tag, and images may have none: give it a manifest.json with only this image.
+	only, err := manifestWithOnly(image)
 	if err != nil {
 		return nil, err
 	}
@@ -182,18 +184,18 @@ func (a *archive) dockerImage(image tarball.Descriptor) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return of(img)
+	return newImage(img)
 }
 
-// onlyManifest is a tar without an end, of a manifest.json that lists one image.
-func onlyManifest(image tarball.Descriptor) ([]byte, error) {
+// manifestWithOnly returns the beginning of a tar with a manifest.json that lists one image.
+func manifestWithOnly(image tarball.Descriptor) ([]byte, error) {
 	raw, err := json.Marshal(tarball.Manifest{image})
 	if err != nil {
 		return nil, err
 	}
 	var start bytes.Buffer
 	w := tar.NewWriter(&start)
-	if err := w.WriteHeader(&tar.Header{Name: "manifest.json", Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(raw))}); err != nil {
+	if err := w.WriteHeader(&tar.Header{Name: dockerManifest, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(raw))}); err != nil {
 		return nil, err
 	}
 	if _, err := w.Write(raw); err != nil {
@@ -203,26 +205,26 @@ func onlyManifest(image tarball.Descriptor) ([]byte, error) {
 	return start.Bytes(), err
 }
 
-// sameTag compares tags as docker does: with docker.io and :latest where they are left out.
+// sameTag compares tags as Docker does: docker.io and :latest are the defaults.
 func sameTag(a, b string) bool {
 	x, err1 := name.NewTag(a)
 	y, err2 := name.NewTag(b)
 	return err1 == nil && err2 == nil && x.Name() == y.Name()
 }
 
-// byContent opens an archive of either kind. What docker save writes today is both; as an OCI layout it has the
-// digests of the registry.
-func (a *archive) byContent() (*collection, error) {
+// readAny lists the images of an archive of either kind. docker save writes both; the OCI layout has the digests of the
+// registry.
+func (a *archive) readAny() (*collection, error) {
 	switch {
-	case a.has("oci-layout"):
-		return a.asLayout()
-	case a.has("manifest.json"):
-		return a.asDocker()
+	case a.has(layout.MarkerFile):
+		return a.readLayout()
+	case a.has(dockerManifest):
+		return a.readDocker()
 	}
-	return nil, fmt.Errorf("%s is no archive of images: it has neither oci-layout nor manifest.json", a.name)
+	return nil, fmt.Errorf("%s is not an archive of images: it has neither %s nor %s", a.name, layout.MarkerFile, dockerManifest)
 }
 
 func (a *archive) has(name string) bool {
-	_, ok := a.where[name]
+	_, ok := a.spans[name]
 	return ok
 }

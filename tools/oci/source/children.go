@@ -2,49 +2,36 @@ package source
 
 import (
 	"bytes"
-	"context"
+	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"net"
-	"net/http"
-	"net/url"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 )
 
-// Nothing real is near these; they bound what somebody else's index can make us do.
+// These limits are far above real images. They bound the work that a hostile index can cause.
 const (
 	childLimit = 1000
 	layerLimit = 1000
 )
 
-// listed is an entry of an index, or a plain image as the one entry there is.
+// Child is an entry of an index. An image outside an index is its own only child.
 type Child struct {
 	Descriptor v1.Descriptor
-	// platform is what the descriptor says, in canonical form, and zero where it says nothing.
+	// Platform is the canonical platform of the descriptor, zero if it has none.
 	Platform arch.Platform
-	// attests is the digest of the image that this entry is an attestation for, "" for an image.
+	// AttestationOf is the digest of the image that this entry is an attestation of, "" for an image. If the attestation
+	// names no image, it is "attestation-manifest".
 	AttestationOf string
-	// listed is that an index lists it.
+	// Listed reports whether an index lists the child.
 	Listed bool
 	open   func() (v1.Image, error)
 }
 
-// The annotations by which BuildKit marks the entries that are no images:
-// https://docs.docker.com/build/metadata/attestations/attestation-storage/
-const (
-	referenceType   = "vnd.docker.reference.type"
-	referenceDigest = "vnd.docker.reference.digest"
-)
-
-// parts lists what s consists of, in index order. Nothing but the index itself is read.
+// Children lists the children of s in the order of the index. It reads nothing but the index.
 func (s *Source) Children() ([]Child, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
@@ -63,58 +50,49 @@ func (s *Source) Children() ([]Child, error) {
 	if len(index.Manifests) > childLimit {
 		return nil, fmt.Errorf("the index has %d entries, more than %d", len(index.Manifests), childLimit)
 	}
-	var all []Child
+	var children []Child
 	for _, d := range index.Manifests {
-		entry := newChild(d, func() (v1.Image, error) {
+		c := newChild(d, func() (v1.Image, error) {
 			if !d.MediaType.IsImage() {
 				return nil, &KindError{d.MediaType}
 			}
 			return s.Index.Image(d.Digest)
 		})
-		entry.Listed = true
-		all = append(all, entry)
+		c.Listed = true
+		children = append(children, c)
 	}
-	return all, nil
+	return children, nil
 }
 
 func newChild(d v1.Descriptor, open func() (v1.Image, error)) Child {
-	l := Child{Descriptor: d, open: open}
+	c := Child{Descriptor: d, open: open}
 	if d.Platform != nil {
-		l.Platform = canonical(*d.Platform)
+		c.Platform = arch.Canonical(d.Platform.OS, d.Platform.Architecture, d.Platform.Variant)
 	}
-	// An entry that a runtime could choose is an image, whatever its annotations say.
-	if d.Annotations[referenceType] != "" && (d.Platform == nil || l.Platform == unknownPlatform) {
-		l.AttestationOf = d.Annotations[referenceDigest]
-		if l.AttestationOf == "" {
-			l.AttestationOf = d.Annotations[referenceType]
-		}
+	if subject, ok := manifest.Attestation(d); ok {
+		c.AttestationOf = cmp.Or(subject, "attestation-manifest")
 	}
-	return l
+	return c
 }
 
-// unknownPlatform is what BuildKit writes for entries that are no images.
-var unknownPlatform = arch.Platform{OS: "unknown", Architecture: "unknown"}
-
-func canonical(p v1.Platform) arch.Platform { return arch.Canonical(p.OS, p.Architecture, p.Variant) }
-
-// call is how messages call entry i of all.
-func Label(all []Child, i int) string {
-	l := all[i]
+// Label returns the name of children[i] for messages: its platform, "attestation of PLATFORM", or its digest.
+func Label(children []Child, i int) string {
+	c := children[i]
 	switch {
-	case l.AttestationOf != "":
-		for j, other := range all {
-			if other.Descriptor.Digest.String() == l.AttestationOf && other.AttestationOf == "" {
-				return "attestation of " + Label(all, j)
+	case c.AttestationOf != "":
+		for j, other := range children {
+			if other.Descriptor.Digest.String() == c.AttestationOf && other.AttestationOf == "" {
+				return "attestation of " + Label(children, j)
 			}
 		}
-		return "attestation of " + l.AttestationOf
-	case l.Platform != arch.Platform{}:
-		return l.Platform.String()
+		return "attestation of " + c.AttestationOf
+	case c.Platform != arch.Platform{}:
+		return c.Platform.String()
 	}
-	return l.Descriptor.Digest.String()
+	return c.Descriptor.Digest.String()
 }
 
-// opened is an entry with its manifest and config.
+// Manifest is a child whose manifest has been read.
 type Manifest struct {
 	Child
 	Image  v1.Image
@@ -122,22 +100,22 @@ type Manifest struct {
 	Parsed v1.Manifest
 }
 
-// intact reads the manifest of l, which must be the one that its descriptor means: what damage makes of a manifest can
-// still look like one.
-func (l Child) ReadIntact() (*Manifest, error) {
-	o, err := l.Read()
+// ReadIntact reads the manifest of c and compares it with the digest in its descriptor: a damaged manifest can still be
+// valid JSON.
+func (c Child) ReadIntact() (*Manifest, error) {
+	m, err := c.Read()
 	if err != nil {
 		return nil, err
 	}
-	if got, _, _ := v1.SHA256(bytes.NewReader(o.Raw)); got != l.Descriptor.Digest {
-		return nil, &DecodeError{"manifest", fmt.Errorf("it is %s, not %s", got, l.Descriptor.Digest)}
+	if got, _, _ := v1.SHA256(bytes.NewReader(m.Raw)); got != c.Descriptor.Digest {
+		return nil, &DecodeError{"manifest", fmt.Errorf("its digest is %s, not %s", got, c.Descriptor.Digest)}
 	}
-	return o, nil
+	return m, nil
 }
 
-// read reads the manifest of l.
-func (l Child) Read() (*Manifest, error) {
-	img, err := l.open()
+// Read reads the manifest of c without comparing it with its descriptor.
+func (c Child) Read() (*Manifest, error) {
+	img, err := c.open()
 	if err != nil {
 		return nil, err
 	}
@@ -145,74 +123,26 @@ func (l Child) Read() (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Manifest{Child: l, Image: img, Raw: raw}
-	if err := json.Unmarshal(raw, &o.Parsed); err != nil {
+	m := &Manifest{Child: c, Image: img, Raw: raw}
+	if err := json.Unmarshal(raw, &m.Parsed); err != nil {
 		return nil, &DecodeError{"manifest", err}
 	}
-	if n := len(o.Parsed.Layers); n > layerLimit {
-		return nil, &DecodeError{"manifest", fmt.Errorf("%d layers, and no runtime takes more than %d", n, layerLimit)}
+	if n := len(m.Parsed.Layers); n > layerLimit {
+		return nil, &DecodeError{"manifest", fmt.Errorf("%d layers, more than the %d that runtimes accept", n, layerLimit)}
 	}
-	return o, nil
+	return m, nil
 }
 
-// config reads the config of an image as it is stored, and as far as it can be understood.
-func (o *Manifest) ReadConfig() (raw []byte, parsed *v1.ConfigFile, err error) {
-	if size := o.Parsed.Config.Size; size < 0 || size > manifest.Limit {
-		return nil, nil, &DecodeError{"config", fmt.Errorf("%d bytes long by the manifest", size)}
+// ReadConfig reads the config of an image. If only decoding fails, raw is set along with the error.
+func (m *Manifest) ReadConfig() (raw []byte, parsed *v1.ConfigFile, err error) {
+	if size := m.Parsed.Config.Size; size < 0 || size > manifest.Limit {
+		return nil, nil, &DecodeError{"config", fmt.Errorf("its descriptor has a size of %d bytes", size)}
 	}
-	if raw, err = o.Image.RawConfigFile(); err != nil {
+	if raw, err = m.Image.RawConfigFile(); err != nil {
 		return nil, nil, err
 	}
 	if parsed, err = v1.ParseConfigFile(bytes.NewReader(raw)); err != nil {
 		return raw, nil, &DecodeError{"config", err}
 	}
 	return raw, parsed, nil
-}
-
-// DecodeError reports a manifest or config that cannot be decoded, or whose values are out of range.
-type DecodeError struct {
-	Document string // "manifest" or "config"
-	Err      error
-}
-
-func (e *DecodeError) Error() string {
-	return fmt.Sprintf("the %s cannot be read: %v", e.Document, e.Err)
-}
-
-// Unwrap returns the cause.
-func (e *DecodeError) Unwrap() error { return e.Err }
-
-// missing tells whether err says that something is not where it should be.
-func missing(err error) bool {
-	var answer *transport.Error
-	return errors.Is(err, fs.ErrNotExist) || errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
-}
-
-// IsMissing reports whether an error says that what was to be opened or read does not exist: a registry, a layout or an
-// archive does not have it. A registry that does not say so because of missing permissions is another matter.
-func IsMissing(err error) bool {
-	var entry *EntryError
-	var place *PlaceError
-	return missing(err) || errors.As(err, &entry) && entry.Name != "" || errors.As(err, &place) && place.absent
-}
-
-// atFault tells whether err is something that is wrong with s, as opposed to the way to it: a network, a disk, a
-// user who has lost patience.
-func (s *Source) IsDefect(ctx context.Context, err error) bool {
-	if ctx.Err() != nil {
-		return false
-	}
-	if missing(err) {
-		return true
-	}
-	var (
-		answer  *transport.Error
-		address *url.Error
-		network net.Error
-		file    *fs.PathError
-	)
-	if errors.As(err, &answer) || errors.As(err, &address) || errors.As(err, &network) || errors.As(err, &file) {
-		return false
-	}
-	return !s.remote || !errors.Is(err, io.ErrUnexpectedEOF)
 }

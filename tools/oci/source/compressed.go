@@ -12,9 +12,9 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/blob"
 )
 
-// openPlain opens a file for reading at any place, decompressed, and returns what closes it. A compressed file is
-// decompressed into a temporary one.
-func openPlain(ctx context.Context, file string) (*os.File, func() error, error) {
+// openDecompressed opens a file for random access and returns a function that closes it. It decompresses a compressed
+// file into a temporary one.
+func openDecompressed(ctx context.Context, file string) (*os.File, func() error, error) {
 	f, err := inputfile.Open(file)
 	if err != nil {
 		return nil, nil, err
@@ -35,7 +35,7 @@ func openPlain(ctx context.Context, file string) (*os.File, func() error, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	// Where a file can be removed while it is open, nothing is left behind even if this process is killed.
+	// Remove the file while it is open, if the system allows that, so that nothing is left if this process is killed.
 	removed := os.Remove(spool.Name()) == nil
 	remove := func() error {
 		err := spool.Close()
@@ -46,7 +46,7 @@ func openPlain(ctx context.Context, file string) (*os.File, func() error, error)
 	}
 	n, err := io.Copy(spool, io.LimitReader(interruptible{ctx, content}, blob.MaxSize+1))
 	if err == nil && n > blob.MaxSize {
-		err = fmt.Errorf("it has more than %d bytes", int64(blob.MaxSize))
+		err = fmt.Errorf("the content is longer than %d bytes", int64(blob.MaxSize))
 	}
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("decompressing %s: %w", file, err), remove())
@@ -57,7 +57,7 @@ func openPlain(ctx context.Context, file string) (*os.File, func() error, error)
 	return spool, remove, nil
 }
 
-// interruptible is a reader that fails when ctx has ended.
+// interruptible is a reader that fails once ctx is done.
 type interruptible struct {
 	ctx context.Context
 	io.Reader

@@ -9,16 +9,15 @@ import (
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 )
 
-// rooted is a directory whose symbolic links are followed within it only: nothing else of the machine becomes part of an
-// image because a layout of someone else has a link to it.
+// rooted is a directory whose symbolic links cannot leave it: a link in an untrusted layout must not add other files of
+// this machine to an image.
 type rooted struct{ root *os.Root }
 
-// openRooted opens a directory. It stays open for as long as files of it may be read; the runtime closes it with the last
-// reference.
+// openRooted opens a directory. It remains open while files of it may be read; the garbage collector closes it.
 func openRooted(dir string) (fs.FS, error) {
 	root, err := inputfile.OpenRoot(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &PlaceError{what: dir + " is not an OCI layout: it does not exist", absent: true}
+		return nil, &PathError{message: dir + " is not an OCI layout: it does not exist", missing: true}
 	}
 	if err != nil {
 		return nil, err
@@ -26,7 +25,7 @@ func openRooted(dir string) (fs.FS, error) {
 	return rooted{root}, nil
 }
 
-var errLeadsOut = errors.New("a symbolic link leads out of the layout")
+var errEscapes = errors.New("a symbolic link leaves the layout")
 
 func (r rooted) Open(name string) (fs.File, error) {
 	f, err := r.root.Open(name)
@@ -36,22 +35,22 @@ func (r rooted) Open(name string) (fs.File, error) {
 	return f, nil
 }
 
-// Stat describes what Open would open.
+// Stat implements fs.StatFS.
 func (r rooted) Stat(name string) (fs.FileInfo, error) {
 	info, err := r.root.Stat(name)
 	return info, explainEscape("stat", name, err)
 }
 
-// explainEscape replaces the error of a link that leads out, which has no name in package os.
+// explainEscape replaces the error for a link that leaves the root, which package os does not export.
 func explainEscape(op, name string, err error) error {
 	if err != nil && strings.Contains(err.Error(), "path escapes") {
-		return &fs.PathError{Op: op, Path: name, Err: errLeadsOut}
+		return &fs.PathError{Op: op, Path: name, Err: errEscapes}
 	}
 	return err
 }
 
-// readRooted lists the OCI layout in a directory.
-func readRooted(dir string) (*collection, error) {
+// openLayout lists the OCI layout in a directory.
+func openLayout(dir string) (*collection, error) {
 	files, err := openRooted(dir)
 	if err != nil {
 		return nil, err

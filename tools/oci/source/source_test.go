@@ -99,16 +99,16 @@ func TestOpenSaysWhatThereIs(t *testing.T) {
 	path, err := layout.Write(dir, empty.Index)
 	require.NoError(t, err)
 	_, err = source.Open(t.Context(), registry.Client{}, "oci:"+dir)
-	require.ErrorContains(t, err, "holds no image")
+	require.ErrorContains(t, err, "has no images")
 	for i, n := range []string{"hello", "world"} {
 		img := mutate.Annotations(empty.Image, map[string]string{"n": string(rune('a' + i))}).(v1.Image)
 		require.NoError(t, path.AppendImage(img, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": n})))
 	}
 
 	for ref, want := range map[string]struct{ message, hint string }{
-		"oci:" + dir:           {"holds 2 images, and the reference names none of them", "known: hello, world"},
-		"oci:" + dir + ":helo": {`holds no image "helo"`, `did you mean "hello"? known: hello, world`},
-		"oci-archive:" + sourcetest.TarDir(t, dir) + ":wo": {`holds no image "wo"`, "known: hello, world"},
+		"oci:" + dir:           {"has 2 images, and the reference does not select one", "known: hello, world"},
+		"oci:" + dir + ":helo": {`has no image "helo"`, `did you mean "hello"? known: hello, world`},
+		"oci-archive:" + sourcetest.TarDir(t, dir) + ":wo": {`has no image "wo"`, "known: hello, world"},
 	} {
 		_, err := source.Open(t.Context(), registry.Client{}, ref)
 		var entry *source.EntryError
@@ -209,7 +209,7 @@ func TestOpenFollowsNoLinkOutOfALayout(t *testing.T) {
 			require.NoError(t, os.Remove(filepath.Join(other, name)))
 			require.NoError(t, os.Symlink(filepath.Join(dir, name), filepath.Join(other, name)))
 			_, err := source.Open(t.Context(), registry.Client{}, "oci:"+other)
-			require.ErrorContains(t, err, "a symbolic link leads out of the layout")
+			require.ErrorContains(t, err, "a symbolic link leaves the layout")
 			s, err := source.Open(t.Context(), registry.Client{}, "oci-linked:"+other)
 			require.NoError(t, err)
 			require.NoError(t, s.Close())

@@ -4,18 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/multiarch-build/multiarch/tools/oci/layout"
 )
 
-// Stored is an image or image index of an OCI archive, with everything it is called there.
+// Stored is an image or index of an OCI archive with all of its names.
 type Stored struct {
 	*Source
 	Names []string
 }
 
-// OpenStored opens all that has a name in the OCI archive at file, each digest once, in the order in which the archive
-// has them. A name is the full reference in io.containerd.image.name, or else org.opencontainers.image.ref.name, which may
-// be a mere tag. An archive in which nothing has a name is an error: there is nothing to call it elsewhere. The caller
-// closes all of them.
+// OpenStored opens all named images of the OCI archive at file, each digest once, in the order of the archive. A name is
+// the full reference in io.containerd.image.name or else org.opencontainers.image.ref.name, which may be only a tag. An
+// archive without names is an error, because the images cannot be pushed or loaded. The caller closes the sources.
 func OpenStored(ctx context.Context, file string) ([]Stored, error) {
 	all, err := openStored(ctx, file)
 	if err != nil {
@@ -25,11 +26,11 @@ func OpenStored(ctx context.Context, file string) ([]Stored, error) {
 }
 
 func openStored(ctx context.Context, file string) ([]Stored, error) {
-	c, err := openArchive(ctx, file, (*archive).asLayout)
+	c, err := openArchive(ctx, file, (*archive).readLayout)
 	if err != nil {
 		return nil, err
 	}
-	var named []item
+	var named []entry
 	names := map[string][]string{}
 	for _, e := range c.entries {
 		if len(e.names) == 0 {
@@ -38,10 +39,10 @@ func openStored(ctx context.Context, file string) ([]Stored, error) {
 		if _, known := names[e.id]; !known {
 			named = append(named, e)
 		}
-		names[e.id] = append(names[e.id], e.names[len(e.names)-1]) // the full reference comes last
+		names[e.id] = append(names[e.id], e.names[len(e.names)-1]) // the full reference is last
 	}
 	if len(named) == 0 {
-		return nil, errors.Join(errors.New("no image in it has a name (org.opencontainers.image.ref.name)"), c.release())
+		return nil, errors.Join(fmt.Errorf("it has no named image (annotation %s)", layout.NameAnnotation), c.release())
 	}
 	sources, err := c.open(named)
 	if err != nil {

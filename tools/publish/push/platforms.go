@@ -13,6 +13,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/oci/content"
+	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
@@ -99,7 +100,7 @@ func indexPlatforms(old *remote.Descriptor) ([]arch.Platform, error) {
 	}
 	var all []arch.Platform
 	for _, d := range list.Manifests {
-		if p := content.PlatformOf(d); p != (arch.Platform{}) && p.OS != "unknown" && !slices.Contains(all, p) {
+		if p := content.PlatformOf(d); p != (arch.Platform{}) && manifest.IsImage(d) && !slices.Contains(all, p) {
 			all = append(all, p)
 		}
 	}

@@ -27,7 +27,7 @@ func TestImmutableTags(t *testing.T) {
 	assert.Len(t, refused.Tags, 6, "all that exist")
 	assert.Equal(t, push.TagChange{
 		Artifact: push.Artifact{Name: "hello", Reference: a.host + "/hello:latest", Digest: contenttest.DigestOf(t, r.images[0].Index)},
-		Before: contenttest.DigestOf(t, r.older.Index), Immutable: true,
+		Before:   contenttest.DigestOf(t, r.older.Index), Immutable: true,
 	}, refused.Tags[0])
 	assert.ErrorContains(t, err, "hello: the tag "+a.host+"/hello:latest is immutable and stands for "+contenttest.DigestOf(t, r.older.Index).String())
 	var partial *push.Error
@@ -128,7 +128,7 @@ func TestPreview(t *testing.T) {
 	require.Len(t, preview.Tags, 2*tagsEach)
 	assert.Equal(t, push.TagChange{
 		Artifact: push.Artifact{Name: "hello", Reference: a.host + "/hello:latest", Digest: contenttest.DigestOf(t, r.images[0].Index)},
-		Before: contenttest.DigestOf(t, r.older.Index),
+		Before:   contenttest.DigestOf(t, r.older.Index),
 	}, preview.Tags[0])
 	assert.Zero(t, preview.Tags[1].Before, "v1 is new")
 
