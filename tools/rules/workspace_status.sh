@@ -1,11 +1,11 @@
 #!/bin/sh
-# Prints what tags, templates and `created = "commit"` may say about the checkout:
+# Prints the git information for tags, templates and `created = "commit"`:
 #   build --workspace_status_command=tools/rules/workspace_status.sh
-# The keys are those of multiarch.yaml's {{.Git}}. What cannot be found out is left out, and only what asks for it fails.
-# The answers are those of multiarch itself (tools/internal/git).
+# The keys correspond to {{.Git}} in multiarch.yaml. Unknown values are left out; targets that use them fail.
+# The values are the same as those of the embedded engine (tools/internal/git).
 commit=$(git rev-parse --verify --quiet 'HEAD^{commit}') || exit 0
 
-# The branch, or the one that GitLab, GitHub or Jenkins say they are building if they checked out the commit itself.
+# The branch. If GitLab, GitHub or Jenkins checked out a commit without a branch, the branch that they report.
 if ! branch=$(git symbolic-ref --quiet --short HEAD); then
   branch=
   if [ "$CI_COMMIT_SHA" = "$commit" ]; then
@@ -17,9 +17,8 @@ if ! branch=$(git symbolic-ref --quiet --short HEAD); then
   fi
 fi
 
-# choose PREFIX COMMIT [BUILT...]: of the tags that a commit has itself and that begin with a prefix, the one that is being
-# built, or else the highest semantic version, without the prefix. A whole version is above a part of one (v3), and that
-# above any other tag.
+# choose PREFIX COMMIT [BUILT...]: prints the tag of a commit with the given prefix, without the prefix: the tag that is
+# being built, or the highest semantic version. Full versions precede partial ones (v3), which precede other tags.
 choose() {
   git for-each-ref --points-at="$2" --format='%(refname:strip=2)' refs/tags | LC_ALL=C awk -v prefix="$1" -v built="$3" '
     function kind(t) {
@@ -67,7 +66,7 @@ choose() {
       }
       return m < n ? -1 : m > n
     }
-    # natural compares runs of digits as numbers.
+    # natural compares digits as numbers.
     function natural(a, b, x, y, r) {
       while (a != "" && b != "") {
         x = run(a); y = run(b)
@@ -109,7 +108,7 @@ if status=$(git --no-optional-locks status --porcelain --untracked-files=no); th
 fi
 shallow=$(git rev-parse --is-shallow-repository)
 
-# describe PREFIX TAG: the tag of the commit, or the nearest one before and the distance to it, or the short commit.
+# describe PREFIX TAG: prints the tag of the commit, the nearest earlier tag and its distance, or the short commit.
 describe() {
   version=$2
   if [ -z "$version" ]; then
@@ -121,7 +120,7 @@ describe() {
     nearest=$(echo "$described" | sed 's/-[0-9]*-g[0-9a-f]*$//')
     version=$described
     if [ "$nearest" != "$described" ]; then
-      # The commit of that tag may have others, of which git takes any.
+      # That commit may have several tags, of which git picks any.
       version=$(choose "$1" "refs/tags/$nearest^{commit}")${described#"$nearest"}
     fi
   fi
@@ -129,7 +128,7 @@ describe() {
   echo "$version"
 }
 
-# suffix PREFIX: what the keys of a prefix end with, _SERVER_2F for server/.
+# suffix PREFIX: prints the suffix of keys for a prefix, such as _SERVER_2F for server/.
 suffix() {
   [ -z "$1" ] || printf '%s' "$1" | LC_ALL=C awk '
     BEGIN { for (i = 1; i < 128; i++) code[sprintf("%c", i)] = i }
@@ -150,7 +149,7 @@ echo "STABLE_GIT_BRANCH $branch"
 echo "STABLE_GIT_COMMIT_TIME $(TZ=UTC0 git -c log.showSignature=false show --no-patch --no-notes --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd HEAD)"
 [ -z "$dirty" ] || echo "STABLE_GIT_DIRTY $dirty"
 
-# The prefixes are those that tag_prefix: in multiarch.yaml and tag_prefix = in build files name.
+# Prefixes are set by tag_prefix: in multiarch.yaml and tag_prefix = in BUILD files.
 prefixes=$(git grep -h -o -E "tag_prefix( *=|:) *[\"']?[A-Za-z0-9_@+./-]+" -- ':/*multiarch.yaml' ':/*BUILD.bazel' ':/*BUILD' |
   sed "s/.*[=: \"']//" | sort -u)
 for prefix in '' $prefixes; do

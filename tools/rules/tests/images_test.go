@@ -1,4 +1,4 @@
-// Package tests_test looks at the images of this package's BUILD file, which Bazel has built.
+// Package tests_test checks the images that Bazel builds from this package's BUILD file.
 package tests_test
 
 import (
@@ -30,11 +30,11 @@ import (
 func needBazel(t *testing.T) {
 	t.Helper()
 	if os.Getenv("TEST_SRCDIR") == "" {
-		t.Skip("bazel test //tools/rules/tests/... builds the images that this looks at")
+		t.Skip("run by bazel test //tools/rules/tests/..., which builds the images")
 	}
 }
 
-// resolve copies a file or directory: Bazel gives links to it, or to what is in it.
+// resolve copies a file or directory, following the symbolic links that Bazel creates.
 func resolve(t *testing.T, from, to string) {
 	t.Helper()
 	from, err := filepath.EvalSymlinks(from)
@@ -53,7 +53,7 @@ func resolve(t *testing.T, from, to string) {
 	}))
 }
 
-// open returns what a layout calls name, after go-containerregistry has validated it.
+// open validates a layout with go-containerregistry and returns the descriptor of the image name.
 func open(t *testing.T, dir, name string) (v1.ImageIndex, v1.Descriptor) {
 	t.Helper()
 	copied := filepath.Join(t.TempDir(), "layout") // go-containerregistry refuses blobs that are links
@@ -106,7 +106,7 @@ func child(t *testing.T, i v1.ImageIndex, n int) (v1.Image, *v1.ConfigFile, []v1
 	return one, config, layers
 }
 
-// list says what is in a layer, an entry a line: mode, owner, path.
+// list returns the entries of a layer as lines with mode, owner and path, and the contents of files.
 func list(t *testing.T, l v1.Layer) (lines []string, contents map[string][]byte) {
 	t.Helper()
 	mediaType, err := l.MediaType()
@@ -137,7 +137,7 @@ func list(t *testing.T, l v1.Layer) (lines []string, contents map[string][]byte)
 	}
 }
 
-func TestOnAnImage(t *testing.T) {
+func TestBaseImage(t *testing.T) {
 	needBazel(t)
 	under, above := index(t, "plain"), index(t, "above")
 	assert.Equal(t, platforms(t, under), platforms(t, above))
@@ -161,7 +161,7 @@ func TestOnAnImage(t *testing.T) {
 	}
 }
 
-// TestDirectoriesAndLinksOfTheBase lays files and a program over a base with directories that are not as others.
+// TestDirectoriesAndLinksOfTheBase adds files and a program on a base with unusual directories and links.
 func TestDirectoriesAndLinksOfTheBase(t *testing.T) {
 	needBazel(t)
 	_, _, layers := child(t, index(t, "laid"), 0)
@@ -198,7 +198,7 @@ func TestDirectoriesAndLinksOfTheBase(t *testing.T) {
 func TestCompiledPrograms(t *testing.T) {
 	needBazel(t)
 	i := index(t, "compiled")
-	require.Equal(t, []string{"linux/amd64", "linux/arm64"}, platforms(t, i), "in the table's order, and not in the rule's")
+	require.Equal(t, []string{"linux/amd64", "linux/arm64"}, platforms(t, i), "in the order of the table, not of the rule")
 	for n, name := range platforms(t, i) {
 		_, config, layers := child(t, i, n)
 		assert.Equal(t, []string{"/app/compiled"}, config.Config.Entrypoint)
@@ -227,7 +227,7 @@ func TestRunfiles(t *testing.T) {
 	assert.Equal(t, "beside the program\n", string(contents[runfiles+"words.txt"]))
 	assert.Contains(t, contents, "app/reader.runfiles/_repo_mapping")
 	for name := range contents {
-		assert.False(t, strings.HasSuffix(name, "program/reader_/reader"), "the program is there once")
+		assert.False(t, strings.HasSuffix(name, "program/reader_/reader"), "the program must not be in its runfiles too")
 	}
 }
 
@@ -262,7 +262,7 @@ func TestPlainFileAsProgram(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, script, contents["app/plain"])
 
-	// The override is the other platform's alone.
+	// The override applies only to the other platform.
 	assert.NotContains(t, first.Config.Env, "A=1")
 	assert.Contains(t, second.Config.Env, "A=1")
 	for one, want := range map[v1.Image]map[string]string{amd64: {"n": "m"}, arm64: {"n": "m", "o": "p"}} {
@@ -274,7 +274,7 @@ func TestPlainFileAsProgram(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, map[string]string{"n": "m"}, m.Annotations)
 
-	// The layout of one image is of the same image.
+	// The layout of a single image contains the same image.
 	_, d := open(t, "plain_linux_arm64.layout", "plain")
 	assert.Equal(t, types.OCIManifestSchema1, d.MediaType)
 	assert.Equal(t, m.Manifests[1].Digest, d.Digest)
@@ -301,7 +301,7 @@ func TestCompressionsAndWindows(t *testing.T) {
 	}
 }
 
-func TestDirectoriesThatRulesMake(t *testing.T) {
+func TestDirectoriesBuiltByRules(t *testing.T) {
 	needBazel(t)
 	_, _, layers := child(t, index(t, "nested"), 0)
 	require.Len(t, layers, 1)
@@ -328,10 +328,10 @@ func TestTags(t *testing.T) {
 	}
 }
 
-// TestTheEmbeddedEngineWritesTheSame gives the same files to the embedded engine.
-func TestTheEmbeddedEngineWritesTheSame(t *testing.T) {
+// TestMatchesEmbeddedEngine builds images of the same files with the embedded engine.
+func TestMatchesEmbeddedEngine(t *testing.T) {
 	needBazel(t)
-	// Bazel's tree of links is no tree for the embedded engine, which carries links as such.
+	// Resolve Bazel's symbolic links, which the embedded engine would add as links.
 	dir := t.TempDir()
 	resolve(t, "etc", filepath.Join(dir, "etc"))
 	resolve(t, "script", filepath.Join(dir, "script"))
@@ -350,16 +350,16 @@ func TestTheEmbeddedEngineWritesTheSame(t *testing.T) {
 		t.Run(r.Name, func(t *testing.T) {
 			want, err := r.Index.Digest()
 			require.NoError(t, err)
-			said, err := os.ReadFile(r.Name + ".digest")
+			digest, err := os.ReadFile(r.Name + ".digest")
 			require.NoError(t, err)
 			i := index(t, r.Name)
 			got, err := i.Digest()
 			require.NoError(t, err)
-			assert.Equal(t, got.String()+"\n", string(said))
+			assert.Equal(t, got.String()+"\n", string(digest))
 			if assert.Equal(t, want, got) {
 				return
 			}
-			// What is not the same, from the top down.
+			// Show differences from the top down.
 			raw, err := r.Index.RawManifest()
 			require.NoError(t, err)
 			other, err := i.RawManifest()
