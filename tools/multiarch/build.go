@@ -61,7 +61,7 @@ image: skopeo inspect oci:dist:hello. Prints a line an image: its name and the d
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, images []string) error {
 			if push && cmd.Flags().Changed("output") {
-				return usagef("build twice for both: what has not changed is not compiled again", "--push writes no layout, and excludes --output")
+				return usagef("run build twice to do both; the second run uses the cache", "--push and --output cannot be combined: --push writes no layout")
 			}
 			if push {
 				return a.push(cmd, s, o, p, images)
@@ -108,7 +108,7 @@ image: skopeo inspect oci:dist:hello. Prints a line an image: its name and the d
 	return cmd
 }
 
-// carryOut builds a plan and verifies what came of it.
+// carryOut builds a plan and verifies the images.
 func (a *app) carryOut(cmd *cobra.Command, p *project, o buildFlags) ([]build.Result, error) {
 	if err := build.Check(p.config, p.plan, p.top, p.output); err != nil {
 		return nil, err
@@ -156,7 +156,7 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o buildFlags) ([]build.Re
 	return results, progress.during("images", "verify", func() error { return checks.verify(cmd.Context(), results) })
 }
 
-// placed finds the place in the configuration of a value that does not suit the base of its image.
+// placed adds the position in the configuration to an error about a value that does not fit the image's base.
 func placed(c *config.Config, err error) error {
 	var (
 		of  *build.SettingsError
@@ -168,7 +168,7 @@ func placed(c *config.Config, err error) error {
 	return config.Errors{c.Errorf(c.ValuePath(of.Image, &of.Platform, "env", env.Name), env.Hint(), "%s: %s", of.Platform, env.What)}
 }
 
-// tables shows a person what was built.
+// tables prints a summary of each image to stderr.
 func (a *app) tables(ctx context.Context, results []build.Result) error {
 	for _, r := range results {
 		if a.terminal.quiet {
@@ -199,7 +199,7 @@ func published(results []build.Result) []content.Image {
 	return images
 }
 
-// report prints what was made: a line an image, or JSON. pushed holds the references of each image, where there are any.
+// report prints a line per image, or JSON. pushed holds the references of images that were pushed.
 func (a *app) report(o buildFlags, results []build.Result, pushed map[string][]string) error {
 	all := map[string]metadata{}
 	for _, r := range results {
@@ -210,7 +210,7 @@ func (a *app) report(o buildFlags, results []build.Result, pushed map[string][]s
 		m.Pushed = pushed[r.Name]
 		all[r.Name] = m
 	}
-	written := o.writeMetadata(all) // whatever comes of it, what was made is said
+	written := o.writeMetadata(all) // on failure, the images are still printed
 	if o.json {
 		return errors.Join(a.terminal.json(all), written)
 	}
@@ -225,7 +225,7 @@ func (a *app) report(o buildFlags, results []build.Result, pushed map[string][]s
 	return written
 }
 
-// replaceable refuses to replace a device, a pipe or a folder by a file.
+// replaceable returns an error for a device, a pipe or a directory, which a file must not replace.
 func replaceable(name string) error {
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
 		return &inputfile.KindError{Path: name, Mode: info.Mode()}
@@ -233,7 +233,7 @@ func replaceable(name string) error {
 	return nil
 }
 
-// writeFile replaces a file whole, or leaves it as it was.
+// writeFile replaces a file atomically.
 func writeFile(name string, content []byte) error {
 	if err := replaceable(name); err != nil {
 		return err

@@ -51,14 +51,14 @@ it, and exits with 4 if there was one. Builds check what they use by themselves;
 				a.terminal.result("%s", d.Path)
 			}
 			if len(damaged) == 0 {
-				a.terminal.note("the cache %s is sound", s.Dir())
+				a.terminal.note("no damaged entries in the cache %s", s.Dir())
 				return nil
 			}
 			entries := "a damaged entry"
 			if n := len(damaged); n > 1 {
 				entries = fmt.Sprintf("%d damaged entries", n)
 			}
-			a.terminal.note("removed %s from the cache %s; builds make them again", entries, s.Dir())
+			a.terminal.note("removed %s from the cache %s; builds will recreate what they need", entries, s.Dir())
 			return errDiffers
 		},
 	}

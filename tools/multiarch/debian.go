@@ -14,7 +14,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
-// The environment variables that say where Debian packages come from. Lists are separated by spaces.
+// Environment variables that select the sources of Debian packages. Lists are separated by spaces.
 const (
 	mirrorEnv   = "MULTIARCH_DEBIAN_MIRROR"
 	securityEnv = "MULTIARCH_DEBIAN_SECURITY_MIRROR"
@@ -22,7 +22,7 @@ const (
 	keyringEnv  = "MULTIARCH_DEBIAN_KEYRING"
 )
 
-// mirrors returns where Debian packages come from on this machine.
+// mirrors returns the sources of Debian packages on this machine.
 func mirrors() (debian.Mirrors, error) {
 	keyring, err := readKeyring(os.Getenv(keyringEnv))
 	if err != nil {
@@ -35,7 +35,7 @@ func mirrors() (debian.Mirrors, error) {
 	m = m.With(strings.Fields(os.Getenv(mirrorEnv)), strings.Fields(os.Getenv(securityEnv)))
 	snapshot, given := os.LookupEnv(snapshotEnv)
 	if given || len(keyring) > 0 {
-		m.Snapshot = snapshot // an empty one is not asked
+		m.Snapshot = snapshot // an empty one is not used
 	}
 	return m, nil
 }
@@ -49,12 +49,12 @@ func readKeyring(file string) ([]byte, error) {
 		err = fmt.Errorf("%s is empty", file)
 	}
 	if err != nil {
-		return nil, usagef("name a file of OpenPGP public keys: keyring: of the base, or "+keyringEnv, "reading the keyring: %w", err)
+		return nil, usagef("set keyring: of the base, or "+keyringEnv+", to a file with OpenPGP public keys", "reading the keyring: %w", err)
 	}
 	return content, nil
 }
 
-// lockPackages finds out what the packages of a base are right now. top is the top of the tree.
+// lockPackages resolves the packages of a base. top is the root of the tree.
 func lockPackages(ctx context.Context, w lock.Requirement, top string, p *tracker) (*lock.Debian, error) {
 	m, err := mirrors()
 	if err != nil {
@@ -77,7 +77,7 @@ func lockPackages(ctx context.Context, w lock.Requirement, top string, p *tracke
 	return l.Lock(ctx, w)
 }
 
-// noteWithoutSecurity reports bases that an earlier version of multiarch has locked, from their suites alone.
+// noteWithoutSecurity reports bases that an earlier version of multiarch locked without security updates.
 func (a *app) noteWithoutSecurity(p *project) {
 	noted := map[string]bool{}
 	for _, i := range p.plan.Images {

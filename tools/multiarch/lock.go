@@ -21,12 +21,12 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
-// lockOf is the lock of a configuration.
+// lockOf returns the lock file of a configuration.
 func lockOf(file string) string { return filepath.Join(filepath.Dir(file), lock.Name) }
 
-// locking is what lock and outdated share.
+// locking is shared by the commands lock and outdated.
 type locking struct {
-	top   string // of the tree
+	top   string // root of the tree
 	file  string // multiarch.lock
 	old   *lock.File
 	wants []lock.Requirement
@@ -51,10 +51,10 @@ func (a *app) locking() (*locking, error) {
 	return l, err
 }
 
-// noWants is why there may be nothing to lock.
-const noWants = "no image has a base, other than scratch"
+// noWants explains why there is nothing to lock.
+const noWants = "no image has a base other than scratch"
 
-// named returns the wants of some bases, or all.
+// named returns the requirements of the named bases, or of all.
 func (l *locking) named(names []string) ([]lock.Requirement, error) {
 	if len(names) == 0 {
 		return l.wants, nil
@@ -65,7 +65,7 @@ func (l *locking) named(names []string) ([]lock.Requirement, error) {
 	}
 	for _, n := range names {
 		if !slices.Contains(known, n) {
-			return nil, usagef(hintOf(n, known), "no image stands on a base %s that is locked", n)
+			return nil, usagef(hintOf(n, known), "no image has a locked base called %q", n)
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(l.wants), func(w lock.Requirement) bool { return !slices.Contains(names, w.Name) }), nil
@@ -91,9 +91,9 @@ that a change by an upgrade is noticed. Prints a line for everything that has ch
 			case err != nil:
 				return err
 			case check && update:
-				return usagef("--check only looks", "--check and --update exclude each other")
+				return usagef("--check only compares", "--check and --update cannot be combined")
 			case len(names) > 0 && !update:
-				return usagef("what is missing is always locked; write --update to ask again", "BASE is for --update")
+				return usagef("lock always adds missing bases; to resolve this one again, use --update", "BASE requires --update")
 			case check:
 				return a.checkLock(l)
 			}
@@ -101,14 +101,14 @@ that a change by an upgrade is noticed. Prints a line for everything that has ch
 			if err != nil {
 				return err
 			}
-			var ask []lock.Requirement
+			var refresh []lock.Requirement
 			for _, w := range l.wants {
-				asked := update && slices.ContainsFunc(again, func(a lock.Requirement) bool { return a.Name == w.Name })
-				if asked || l.old.StaleBase(w) != nil || w.Static != nil && !l.old.Records(w.Name) {
-					ask = append(ask, w)
+				named := update && slices.ContainsFunc(again, func(a lock.Requirement) bool { return a.Name == w.Name })
+				if named || l.old.StaleBase(w) != nil || w.Static != nil && !l.old.Records(w.Name) {
+					refresh = append(refresh, w)
 				}
 			}
-			found, err := a.resolve(cmd.Context(), o, l, ask)
+			found, err := a.resolve(cmd.Context(), o, l, refresh)
 			if err != nil {
 				return err
 			}
@@ -137,16 +137,16 @@ func (a *app) checkLock(l *locking) error {
 	return errDiffers
 }
 
-// noteUnrecorded reports static bases that the lock says nothing about, as those of earlier versions do.
+// noteUnrecorded reports static bases that are missing from the lock file, which earlier versions did not record.
 func (a *app) noteUnrecorded(old *lock.File, wants []lock.Requirement) {
 	for _, w := range wants {
 		if w.Static != nil && !old.Records(w.Name) {
-			a.terminal.note("base %s is not recorded in %s, so its changes go unnoticed; to record it, run: multiarch lock", w.Name, lock.Name)
+			a.terminal.note("base %s is not recorded in %s, so changes to it go unnoticed; run: multiarch lock", w.Name, lock.Name)
 		}
 	}
 }
 
-// resolve finds out what bases are right now, all at once. Everything that fails is in the error.
+// resolve looks up the current state of bases in parallel. The error holds all failures.
 func (a *app) resolve(ctx context.Context, o buildFlags, l *locking, wants []lock.Requirement) (map[string]lock.Base, error) {
 	progress := a.terminal.progress()
 	defer progress.finish()
@@ -180,7 +180,7 @@ func (a *app) resolve(ctx context.Context, o buildFlags, l *locking, wants []loc
 	return all, nil
 }
 
-// writeLock replaces the lock where it differs: with what was found, and with what stays of the old one.
+// writeLock writes the bases that were found and those of the old lock file, unless nothing changed.
 func (a *app) writeLock(l *locking, found map[string]lock.Base) error {
 	next := &lock.File{Bases: map[string]lock.Base{}}
 	for _, w := range l.wants {
@@ -225,24 +225,24 @@ line a package. Security updates are marked. Nothing is written. Exits with 4 wh
 			if err != nil {
 				return err
 			}
-			ask, err := l.named(names)
+			refresh, err := l.named(names)
 			if err != nil {
 				return err
 			}
-			if len(ask) == 0 {
+			if len(refresh) == 0 {
 				a.terminal.note("nothing is locked: %s", noWants)
 				return nil
 			}
-			a.noteUnrecorded(l.old, ask)
-			ask = slices.DeleteFunc(slices.Clone(ask), func(w lock.Requirement) bool {
+			a.noteUnrecorded(l.old, refresh)
+			refresh = slices.DeleteFunc(slices.Clone(refresh), func(w lock.Requirement) bool {
 				return w.Static != nil && !l.old.Records(w.Name)
 			})
-			for _, w := range ask {
+			for _, w := range refresh {
 				if err := l.old.Covers(w); err != nil {
 					return usagef(err.Hint(), "%w", err)
 				}
 			}
-			found, err := a.resolve(cmd.Context(), o, l, ask)
+			found, err := a.resolve(cmd.Context(), o, l, refresh)
 			if err != nil {
 				return err
 			}

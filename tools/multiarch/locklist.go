@@ -14,8 +14,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
-// list lists the directories of bases that were just locked, so that no build has to read their layers for that. The
-// lists go to the cache; a build that does not find them there reads the layers itself.
+// list caches the directory trees of bases that were just locked, so that builds need not read their layers. A build that
+// finds no cached tree reads the layers itself.
 func (a *app) list(ctx context.Context, o buildFlags, hosts map[string]registry.Host, found map[string]lock.Base) error {
 	var images []string
 	for _, name := range slices.Sorted(maps.Keys(found)) {
@@ -41,7 +41,7 @@ func (a *app) list(ctx context.Context, o buildFlags, hosts map[string]registry.
 		image := found[name].Image
 		for platform, child := range image.Platforms {
 			if strings.HasPrefix(platform, "windows/") {
-				continue // builds do not need the list
+				continue // builds do not need the tree
 			}
 			group.Go(func() error {
 				task := progress.start(platform+" "+name, string(build.Download))

@@ -99,12 +99,12 @@ which it can open any port, but reaches nothing else.`,
 			value, set := os.LookupEnv(pair)
 			switch {
 			case pair == "" || pair[0] == '=':
-				return usagef("write it as NAME=value", "%q is no environment variable", pair)
+				return usagef("write it as NAME=value", "--env: invalid variable %q", pair)
 			case strings.Contains(pair, "="):
 			case set:
 				env[i] = pair + "=" + value
 			default:
-				return usagef("write it as NAME=value, or set it", "%s is not set", pair)
+				return usagef("set it, or write --env "+pair+"=VALUE", "--env: %s is not set in the environment", pair)
 			}
 		}
 		return nil
@@ -112,15 +112,15 @@ which it can open any port, but reaches nothing else.`,
 	return cmd
 }
 
-// finder returns what finds the image that run is to start. The name of an image in multiarch.yaml is built. Another
-// single word is an error if there is a multiarch.yaml: a misspelt name must not start what Docker Hub has under it.
+// finder returns the function that finds the image to run. Images of multiarch.yaml are built. If there is a
+// multiarch.yaml, any other single word is an error: a misspelt name must not start an image from Docker Hub.
 func (a *app) finder(ref string) (func(*cobra.Command, buildFlags, string, string) (v1.Image, arch.Platform, error), error) {
 	file, _, err := a.projectImage(ref)
 	switch {
 	case err != nil:
 		return nil, err
 	case file != "":
-		a.terminal.note("multiarch: %s is the image of %s, which is built first (for the one in Docker Hub, write %s)", ref, file, registry.HubName(ref))
+		a.terminal.note("multiarch: building %s of %s (to run the image from Docker Hub, write %s)", ref, file, registry.HubName(ref))
 		return a.builtImage, nil
 	case !maybeImage(ref):
 		return a.finishedImage, nil
@@ -128,7 +128,7 @@ func (a *app) finder(ref string) (func(*cobra.Command, buildFlags, string, strin
 	if _, err := a.find(); errors.Is(err, errNoConfig) {
 		return a.finishedImage, nil
 	}
-	return a.builtImage, nil // which says which images there are
+	return a.builtImage, nil // its error lists the known images
 }
 
 // builtImage builds one image of the configuration for one platform.
@@ -137,7 +137,7 @@ func (a *app) builtImage(cmd *cobra.Command, o buildFlags, name, platform string
 	if platform != "" {
 		s.platforms = []string{platform}
 	}
-	o.noVerify = true // an image that cannot be started says so by itself
+	o.noVerify = true // starting the image fails by itself if it is unusable
 	project, err := a.load(cmd, s, []string{name})
 	if err != nil {
 		return nil, arch.Platform{}, err
@@ -163,7 +163,7 @@ func (a *app) builtImage(cmd *cobra.Command, o buildFlags, name, platform string
 	return img, have[i], err
 }
 
-// finishedImage takes an image from where it is. Nothing is built.
+// finishedImage opens an image that was built before.
 func (a *app) finishedImage(cmd *cobra.Command, o buildFlags, ref, platform string) (v1.Image, arch.Platform, error) {
 	source, err := a.open(cmd.Context(), o.insecure, ref)
 	if err != nil {
@@ -171,7 +171,7 @@ func (a *app) finishedImage(cmd *cobra.Command, o buildFlags, ref, platform stri
 	}
 	// It stays open for as long as the program may be read from it: until this process ends.
 	if !source.Intact() {
-		return nil, arch.Platform{}, &hinted{fmt.Errorf("%s: its bytes are not those of %s", ref, source.Root.Digest), "build, copy or pull it again"}
+		return nil, arch.Platform{}, &hinted{fmt.Errorf("reading %s: content does not match digest %s", ref, source.Root.Digest), "build, copy or pull it again"}
 	}
 	if source.Image != nil {
 		config, err := source.Image.ConfigFile()
@@ -185,7 +185,7 @@ func (a *app) finishedImage(cmd *cobra.Command, o buildFlags, ref, platform stri
 	return childOf(ref, source.Index, platform)
 }
 
-// joinedImage takes an image that consists of existing ones from where they are.
+// joinedImage returns an image that joins existing ones.
 func (a *app) joinedImage(cmd *cobra.Command, p *project, o buildFlags, platform string) (v1.Image, arch.Platform, error) {
 	results, err := a.carryOut(cmd, p, o)
 	if err != nil {
@@ -194,7 +194,7 @@ func (a *app) joinedImage(cmd *cobra.Command, p *project, o buildFlags, platform
 	return childOf(results[0].Name, results[0].Index, platform)
 }
 
-// childOf is the image of an index that is asked for, or fits this machine.
+// childOf returns the image of an index for a platform, or for this machine if platform is empty.
 func childOf(ref string, index v1.ImageIndex, platform string) (v1.Image, arch.Platform, error) {
 	list, err := index.IndexManifest()
 	if err != nil {
@@ -221,12 +221,12 @@ func childOf(ref string, index v1.ImageIndex, platform string) (v1.Image, arch.P
 		return nil, arch.Platform{}, fmt.Errorf("reading %s: %w", ref, err)
 	}
 	if got, _, _ := v1.SHA256(bytes.NewReader(raw)); got != digests[i] {
-		return nil, arch.Platform{}, &hinted{fmt.Errorf("%s: the digest of the manifest is %s, the index says %s", ref, got, digests[i]), "build, copy or pull it again"}
+		return nil, arch.Platform{}, &hinted{fmt.Errorf("reading %s: manifest has digest %s, but the index lists %s", ref, got, digests[i]), "build, copy or pull it again"}
 	}
 	return img, have[i], nil
 }
 
-// choose returns which of the platforms of an image is asked for, or fits this machine where none is.
+// choose returns the position of a platform in have, or of the best one for this machine if platform is empty.
 func choose(name, platform string, have []arch.Platform) (int, error) {
 	var names []string
 	for _, p := range have {
@@ -236,7 +236,7 @@ func choose(name, platform string, have []arch.Platform) (int, error) {
 	if platform == "" {
 		i := arch.BestMatch(arch.Canonical("linux", runtime.GOARCH, ""), have)
 		if i < 0 {
-			return 0, usagef(has, "image %s has nothing for this machine: give --platform", name)
+			return 0, usagef(has, "image %s has no platform that this machine runs; name one with --platform", name)
 		}
 		return i, nil
 	}
@@ -257,14 +257,14 @@ func onlyChild(r build.Result) (v1.Image, error) {
 		return nil, err
 	}
 	if len(manifest.Manifests) != 1 {
-		return nil, errors.New("one platform was to be built")
+		return nil, errors.New("internal error: expected one platform")
 	}
 	return r.Index.Image(manifest.Manifests[0].Digest)
 }
 
-// programExit carries a started program's exit code to the end.
+// programExit is returned if a started program fails. multiarch exits with its code.
 type programExit struct{ code int }
 
 func (e *programExit) Error() string {
-	return fmt.Sprintf("the program ended with exit code %d", e.code)
+	return fmt.Sprintf("program exited with code %d", e.code)
 }

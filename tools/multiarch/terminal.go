@@ -60,7 +60,7 @@ func (t *terminal) result(format string, args ...any) {
 	fmt.Fprintf(t.out, format+"\n", args...)
 }
 
-// json prints a value as output.
+// json prints a value as a result.
 func (t *terminal) json(v any) error {
 	e := json.NewEncoder(t.out)
 	e.SetEscapeHTML(false)

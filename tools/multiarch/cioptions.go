@@ -21,10 +21,10 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
-// plainPath is a path that needs no quotes in a shell.
+// plainPath matches paths that a shell reads without quotes.
 var plainPath = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
 
-// pipeline collects what is to be known about the project.
+// pipeline collects the options of the pipeline from the project and the flags.
 func (p *project) pipeline(a *app, f ciFlags, system ci.System, root string) (ci.Options, error) {
 	o := ci.Options{
 		Engine: ci.Engine(f.engine), Split: f.split, Runners: f.runners, Bazelisk: f.bazelisk,
@@ -46,7 +46,7 @@ func (p *project) pipeline(a *app, f ciFlags, system ci.System, root string) (ci
 	}
 	if mod.Go != nil && (goversion.Compare("go"+mod.Go.Version, "go"+ownGo) >= 0 || f.multiarch != "") {
 		if o.GoVersion = shortVersion(mod.Go.Version); system == ci.GitHub {
-			o.GoVersion = "" // the action reads it in go.mod
+			o.GoVersion = "" // the action reads it from go.mod
 		}
 	}
 	if o.Multiarch == "" {
@@ -70,7 +70,7 @@ func (p *project) pipeline(a *app, f ciFlags, system ci.System, root string) (ci
 				err = reference.Check(r)
 			}
 			if err != nil {
-				return o, usagef("see: multiarch plan", "image %s cannot go to %q: %w", i.Name, repository, err)
+				return o, usagef("see: multiarch plan", "image %s: repository %q: %w", i.Name, repository, err)
 			}
 			if host := loginHost(r); host != "" && !slices.Contains(o.Registries, host) {
 				o.Registries = append(o.Registries, host)
@@ -81,7 +81,7 @@ func (p *project) pipeline(a *app, f ciFlags, system ci.System, root string) (ci
 	return o, err
 }
 
-// nearRoot returns the path of the configuration from the top of the repository.
+// nearRoot returns the path of the configuration relative to the root of the repository.
 func (a *app) nearRoot(root string) (string, error) {
 	file, err := a.find()
 	if err != nil {
@@ -95,12 +95,12 @@ func (a *app) nearRoot(root string) (string, error) {
 	}
 	near, err := filepath.Rel(root, file)
 	if near = filepath.ToSlash(near); err != nil || !plainPath.MatchString(near) || near[0] == '-' {
-		return "", usagef("use letters, digits and ._/- in its path", "a pipeline cannot name %q", file)
+		return "", usagef("use only letters, digits and ._/- in its path", "a pipeline cannot refer to %q without quoting it", file)
 	}
 	return near, nil
 }
 
-// packageOf is the Bazel package of a configuration.
+// packageOf returns the Bazel package of a configuration.
 func packageOf(near string) string {
 	if dir := path.Dir(near); dir != "." {
 		return dir
@@ -108,7 +108,7 @@ func packageOf(near string) string {
 	return ""
 }
 
-// registries are where to log in: those of the images and of --login, without those of --no-login.
+// registries returns where to log in: the registries of images and --login, except those of --no-login.
 func (f ciFlags) registries(images []string) ([]string, error) {
 	more, err := hostsGiven("--login", f.logins)
 	if err != nil {
@@ -121,9 +121,9 @@ func (f ciFlags) registries(images []string) ([]string, error) {
 	for _, host := range open {
 		switch {
 		case slices.Contains(more, host):
-			return nil, usagef("leave one of them out", "--login and --no-login both name %s", host)
+			return nil, usagef("remove it from one of them", "--login and --no-login both name %s", host)
 		case !slices.Contains(images, host):
-			return nil, usagef(hintOf(host, images), "--no-login: no image goes to %s", host)
+			return nil, usagef(hintOf(host, images), "--no-login: no image is pushed to %s", host)
 		}
 	}
 	all := slices.DeleteFunc(slices.Concat(images, more), func(host string) bool { return slices.Contains(open, host) })
@@ -131,7 +131,7 @@ func (f ciFlags) registries(images []string) ([]string, error) {
 	return slices.Compact(all), nil
 }
 
-// hostsGiven are the registries that a flag names.
+// hostsGiven parses the registries of a flag.
 func hostsGiven(flag string, given []string) (hosts []string, err error) {
 	for _, g := range given {
 		r, err := parseHost(g)
@@ -143,7 +143,7 @@ func hostsGiven(flag string, given []string) (hosts []string, err error) {
 	return hosts, nil
 }
 
-// loginHost is where to log in for a repository, "" where nobody is asked who they are.
+// loginHost returns where to log in for a repository, or "" for a registry on this machine, which needs no login.
 func loginHost(r name.Repository) string {
 	if host := r.RegistryStr(); strings.HasPrefix(host, "localhost") || strings.HasPrefix(host, "127.") {
 		return ""
@@ -151,7 +151,7 @@ func loginHost(r name.Repository) string {
 	return hostOf(r.Registry)
 }
 
-// hostOf is what people call a registry.
+// hostOf returns the usual name of a registry.
 func hostOf(r name.Registry) string {
 	if r.RegistryStr() == name.DefaultRegistry {
 		return "docker.io"
@@ -159,12 +159,12 @@ func hostOf(r name.Registry) string {
 	return r.RegistryStr()
 }
 
-// ownGo is the version of Go that compiles multiarch itself. The systems' Go fetches no newer one by itself: neither that of
-// GitHub's action nor that of the image golang (GOTOOLCHAIN=local).
+// ownGo is the version of Go that compiles multiarch itself. Neither GitHub's action nor the golang image downloads a newer
+// one (GOTOOLCHAIN=local).
 const ownGo = "1.26"
 
-// ourselves is the command that is multiarch in a module, always in one version: what writes a release does not change
-// between two runs.
+// ourselves returns the command that runs multiarch in a module. It pins a version, so that releases do not change between
+// two runs.
 func ourselves(mod *modfile.File) (string, error) {
 	const top, command = "github.com/multiarch-build/multiarch", "github.com/multiarch-build/multiarch/tools/multiarch"
 	if mod.Module != nil && mod.Module.Mod.Path == top {
@@ -176,17 +176,17 @@ func ourselves(mod *modfile.File) (string, error) {
 	if v, ok := fetchable(); ok {
 		return "go run " + command + "@" + v, nil
 	}
-	return "", usagef("pin one with: go get -tool "+command+", or name the command that is multiarch there with --multiarch",
-		"this program does not know of a version of itself that a pipeline could fetch")
+	return "", usagef("pin one with: go get -tool "+command+", or set the command that runs multiarch with --multiarch",
+		"this build of multiarch has no version that a pipeline could download")
 }
 
-// shortVersion is a version of Go without what comes after its second number.
+// shortVersion returns a version of Go without its patch release.
 func shortVersion(v string) string {
 	parts := strings.SplitN(v, ".", 3)
 	return strings.Join(parts[:min(2, len(parts))], ".")
 }
 
-// repository is the top of the git checkout that a folder is in, or else the folder.
+// repository returns the root of the git checkout that contains dir, or dir itself.
 func repository(dir string) string {
 	if top, ok := above(dir, ".git"); ok {
 		return top
@@ -194,7 +194,7 @@ func repository(dir string) string {
 	return dir
 }
 
-// above is the nearest folder, dir or one that it is in, that has something of a name.
+// above returns the nearest directory, dir or one of its parents, that contains name.
 func above(dir, name string) (string, bool) {
 	for at := dir; ; at = filepath.Dir(at) {
 		if exists(filepath.Join(at, name)) {
