@@ -49,7 +49,7 @@ func (a *app) newChecks(c *config.Config, store *cache.Store, whole bool) *check
 
 // downloaded leaves out the layers that are in a registry and not in the store, as far as checks do not depend on them.
 func (c *checks) downloaded(store *cache.Store, sources map[v1.Hash]name.Repository) {
-	c.Away = func(d v1.Descriptor) bool {
+	c.IsRemote = func(d v1.Descriptor) bool {
 		_, remote := sources[d.Digest]
 		return remote && !store.Has(d.Digest, d.Size)
 	}

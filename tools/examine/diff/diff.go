@@ -29,18 +29,18 @@ func Compare(ctx context.Context, a, b *source.Source) (*Result, error) {
 	if d.Empty() {
 		return d, nil
 	}
-	if err := d.find(ctx, a, b); err != nil {
+	if err := d.compare(ctx, a, b); err != nil {
 		return nil, fmt.Errorf("comparing %s with %s: %w", a.Name, b.Name, err)
 	}
 	return d, nil
 }
 
-func (d *Result) find(ctx context.Context, a, b *source.Source) error {
-	left, err := namedParts(a)
+func (d *Result) compare(ctx context.Context, a, b *source.Source) error {
+	left, err := namedChildren(a)
 	if err != nil {
 		return fmt.Errorf("%s: %w", a.Name, err)
 	}
-	right, err := namedParts(b)
+	right, err := namedChildren(b)
 	if err != nil {
 		return fmt.Errorf("%s: %w", b.Name, err)
 	}
@@ -49,26 +49,26 @@ func (d *Result) find(ctx context.Context, a, b *source.Source) error {
 		left[0].name += " and " + right[0].name
 		right[0].name = left[0].name
 	}
-	var pairs [][2]namedPart
+	var pairs [][2]namedChild
 	for _, l := range left {
-		if i := slices.IndexFunc(right, func(r namedPart) bool { return r.name == l.name }); i >= 0 {
-			pairs = append(pairs, [2]namedPart{l, right[i]})
+		if i := slices.IndexFunc(right, func(r namedChild) bool { return r.name == l.name }); i >= 0 {
+			pairs = append(pairs, [2]namedChild{l, right[i]})
 		} else {
 			d.OnlyA = append(d.OnlyA, l.name)
 		}
 	}
 	for _, r := range right {
-		if !slices.ContainsFunc(left, func(l namedPart) bool { return r.name == l.name }) {
+		if !slices.ContainsFunc(left, func(l namedChild) bool { return r.name == l.name }) {
 			d.OnlyB = append(d.OnlyB, r.name)
 		}
 	}
-	children := make([]ChildDifference, len(pairs))
+	children := make([]Child, len(pairs))
 	c := comparison{a: a, b: b}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelReads)
 	for i, p := range pairs {
 		group.Go(func() (err error) {
-			if children[i], err = c.child(ctx, p[0], p[1]); err != nil {
+			if children[i], err = c.compareChild(ctx, p[0], p[1]); err != nil {
 				return fmt.Errorf("%s: %w", p[0].name, err)
 			}
 			return nil
@@ -82,24 +82,24 @@ func (d *Result) find(ctx context.Context, a, b *source.Source) error {
 			d.Children = append(d.Children, child)
 		}
 	}
-	return d.root(a, b, left, right)
+	return d.compareIndexes(a, b, left, right)
 }
 
 // namedPart is an entry with a name that pairs it with one of the other side.
-type namedPart struct {
+type namedChild struct {
 	source.Child
 	name string
 }
 
 // named gives each entry its name: the platform, with what else a client chooses by, and a number where that is not
 // enough.
-func namedParts(s *source.Source) ([]namedPart, error) {
+func namedChildren(s *source.Source) ([]namedChild, error) {
 	all, err := s.Children()
 	if err != nil {
 		return nil, err
 	}
 	seen := map[string]int{}
-	var parts []namedPart
+	var parts []namedChild
 	for i, l := range all {
 		name := source.Label(all, i)
 		switch {
@@ -119,7 +119,7 @@ func namedParts(s *source.Source) ([]namedPart, error) {
 		if seen[name]++; seen[name] > 1 {
 			name = fmt.Sprintf("%s (%d)", name, seen[name])
 		}
-		parts = append(parts, namedPart{l, name})
+		parts = append(parts, namedChild{l, name})
 	}
 	return parts, nil
 }
@@ -144,10 +144,10 @@ func configPlatform(l source.Child) (string, error) {
 }
 
 // root compares the indexes themselves.
-func (d *Result) root(a, b *source.Source, left, right []namedPart) error {
+func (d *Result) compareIndexes(a, b *source.Source, left, right []namedChild) error {
 	if a.Index == nil || b.Index == nil {
 		if a.Root.MediaType != b.Root.MediaType {
-			d.Index = append(d.Index, Change{"mediaType", quote(a.Root.MediaType), quote(b.Root.MediaType)})
+			d.Index = append(d.Index, Change{"mediaType", toJSON(a.Root.MediaType), toJSON(b.Root.MediaType)})
 		}
 		return nil
 	}
@@ -159,12 +159,12 @@ func (d *Result) root(a, b *source.Source, left, right []namedPart) error {
 	if err != nil {
 		return fmt.Errorf("%s: reading the index: %w", b.Name, err)
 	}
-	d.Index, err = compare(x, y, "manifests")
+	d.Index, err = compareJSON(x, y, "manifests")
 	if err != nil {
 		return err
 	}
 	if len(d.OnlyA) == 0 && len(d.OnlyB) == 0 &&
-		!slices.EqualFunc(left, right, func(l, r namedPart) bool { return l.name == r.name }) {
+		!slices.EqualFunc(left, right, func(l, r namedChild) bool { return l.name == r.name }) {
 		d.Notes = append(d.Notes, "the children are in another order")
 	}
 	if len(d.Index)+len(d.Notes)+len(d.OnlyA)+len(d.OnlyB)+len(d.Children) == 0 {
@@ -181,8 +181,8 @@ type comparison struct {
 }
 
 // child compares two entries. Entries that are no images differ in their digest and no more.
-func (c *comparison) child(ctx context.Context, a, b namedPart) (ChildDifference, error) {
-	d := ChildDifference{Child: a.name, A: a.Descriptor.Digest, B: b.Descriptor.Digest}
+func (c *comparison) compareChild(ctx context.Context, a, b namedChild) (Child, error) {
+	d := Child{Child: a.name, A: a.Descriptor.Digest, B: b.Descriptor.Digest}
 	if err := ctx.Err(); err != nil {
 		return d, err
 	}
@@ -203,7 +203,7 @@ func (c *comparison) child(ctx context.Context, a, b namedPart) (ChildDifference
 	if err != nil {
 		return d, fmt.Errorf("%s: %w", c.b.Name, err)
 	}
-	if d.Manifest, err = compare(x.Raw, y.Raw, "config", "layers"); err != nil {
+	if d.Manifest, err = compareJSON(x.Raw, y.Raw, "config", "layers"); err != nil {
 		return d, err
 	}
 	more, err := compareDescriptors(x.Parsed.Config, y.Parsed.Config)
@@ -214,7 +214,7 @@ func (c *comparison) child(ctx context.Context, a, b namedPart) (ChildDifference
 		m.Field = "config." + m.Field
 		d.Manifest = append(d.Manifest, m)
 	}
-	if err := c.configs(ctx, &d, x, y); err != nil {
+	if err := c.compareConfigs(ctx, &d, x, y); err != nil {
 		return d, err
 	}
 	if len(d.Manifest)+len(d.Config)+len(d.Layers)+len(d.Notes) == 0 {
@@ -224,17 +224,17 @@ func (c *comparison) child(ctx context.Context, a, b namedPart) (ChildDifference
 }
 
 // configs compares the configs and, by what they say, the layers.
-func (c *comparison) configs(ctx context.Context, d *ChildDifference, x, y *source.Manifest) error {
-	left, err := newSide(x)
+func (c *comparison) compareConfigs(ctx context.Context, d *Child, x, y *source.Manifest) error {
+	left, err := newImageSide(x)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.a.Name, err)
 	}
-	right, err := newSide(y)
+	right, err := newImageSide(y)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.b.Name, err)
 	}
 	if !bytes.Equal(left.config, right.config) {
-		if d.Config, err = compare(left.config, right.config, "rootfs.diff_ids"); err != nil {
+		if d.Config, err = compareJSON(left.config, right.config, "rootfs.diff_ids"); err != nil {
 			return fmt.Errorf("comparing the configs: %w", err)
 		}
 	}
@@ -248,20 +248,20 @@ func (c *comparison) configs(ctx context.Context, d *ChildDifference, x, y *sour
 }
 
 // side is one side of a child.
-type side struct {
+type imageSide struct {
 	*source.Manifest
 	config []byte
-	layers []LayerSide
+	layers []LayerInfo
 }
 
-func newSide(o *source.Manifest) (*side, error) {
+func newImageSide(o *source.Manifest) (*imageSide, error) {
 	raw, parsed, err := o.ReadConfig()
 	if err != nil && raw == nil {
 		return nil, err
 	}
-	one := &side{Manifest: o, config: raw}
+	one := &imageSide{Manifest: o, config: raw}
 	for i, l := range o.Parsed.Layers {
-		layer := LayerSide{Layer: i + 1, MediaType: l.MediaType, Digest: l.Digest, Size: l.Size}
+		layer := LayerInfo{Layer: i + 1, MediaType: l.MediaType, Digest: l.Digest, Size: l.Size}
 		if parsed != nil && len(parsed.RootFS.DiffIDs) == len(o.Parsed.Layers) {
 			layer.DiffID = parsed.RootFS.DiffIDs[i]
 		}

@@ -18,13 +18,13 @@ type layerCache struct {
 	mu     sync.Mutex
 	// users counts the children that a layer is still needed for.
 	users  map[v1.Hash]int
-	layers memo.Map[v1.Hash, *contents]
+	layers memo.Map[v1.Hash, *layerContents]
 }
 
-func newLayerCache(s *source.Source, children []*childState, with Checks) *layerCache {
+func newLayerCache(s *source.Source, children []*childCheck, with Checks) *layerCache {
 	c := &layerCache{source: s, checks: with, users: map[v1.Hash]int{}}
 	for _, child := range children {
-		for h := range child.digests() {
+		for h := range child.layerDigests() {
 			c.users[h]++
 		}
 	}
@@ -32,10 +32,10 @@ func newLayerCache(s *source.Source, children []*childState, with Checks) *layer
 }
 
 // digests are those of the child's layers.
-func (c *childState) digests() map[v1.Hash]bool {
+func (c *childCheck) layerDigests() map[v1.Hash]bool {
 	own := map[v1.Hash]bool{}
-	if c.opened != nil {
-		for _, d := range c.opened.Parsed.Layers {
+	if c.manifest != nil {
+		for _, d := range c.manifest.Parsed.Layers {
 			own[d.Digest] = true
 		}
 	}
@@ -43,16 +43,16 @@ func (c *childState) digests() map[v1.Hash]bool {
 }
 
 // get reads a layer of img, or waits until somebody else has.
-func (c *layerCache) get(ctx context.Context, img v1.Image, d v1.Descriptor) (*contents, error) {
-	content, err := c.layers.Get(d.Digest, func() (*contents, error) {
-		if known, ok := c.recall(d); ok {
+func (c *layerCache) get(ctx context.Context, img v1.Image, d v1.Descriptor) (*layerContents, error) {
+	content, err := c.layers.Get(d.Digest, func() (*layerContents, error) {
+		if known, ok := c.lookup(d); ok {
 			return known, nil
 		}
 		e := &examiner{}
 		defer e.close()
 		content, err := readLayer(ctx, c.source, img, d, e)
 		if err == nil {
-			c.keep(d, content)
+			c.store(d, content)
 		}
 		return content, err
 	})
@@ -63,19 +63,19 @@ func (c *layerCache) get(ctx context.Context, img v1.Image, d v1.Descriptor) (*c
 }
 
 // away tells whether a layer would have to be downloaded to know what it holds.
-func (c *layerCache) away(d v1.Descriptor) bool {
-	if c.checks.Away == nil || !c.checks.Away(d) {
+func (c *layerCache) isRemote(d v1.Descriptor) bool {
+	if c.checks.IsRemote == nil || !c.checks.IsRemote(d) {
 		return false
 	}
-	_, known := c.recall(d)
+	_, known := c.lookup(d)
 	return !known
 }
 
 // done says that child needs its layers no longer.
-func (c *layerCache) done(child *childState) {
+func (c *layerCache) release(child *childCheck) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for h := range child.digests() {
+	for h := range child.layerDigests() {
 		if c.users[h]--; c.users[h] == 0 {
 			c.layers.Forget(h)
 		}

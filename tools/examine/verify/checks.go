@@ -28,7 +28,7 @@ type Checks struct {
 	Memory Memory
 	// Away, unless it is nil, tells whether a layer would have to be downloaded to be read. Such layers are read only if
 	// a check depends on them; the verdict has a note about each one that was not.
-	Away func(v1.Descriptor) bool
+	IsRemote func(v1.Descriptor) bool
 }
 
 // The kinds of what is remembered.
@@ -43,26 +43,26 @@ func (c Checks) Verify(ctx context.Context, s *source.Source) (*Verdict, error) 
 	if err := s.Check(); err != nil {
 		return nil, fmt.Errorf("verifying %s: %w", s.Name, err)
 	}
-	if c.known(s, v) {
+	if c.recallVerdict(s, v) {
 		return v, nil
 	}
 	*v = Verdict{Problems: []Problem{}, Notes: []Problem{}}
 	if err := c.verify(ctx, s, v); err != nil {
 		return nil, fmt.Errorf("verifying %s: %w", s.Name, err)
 	}
-	c.remember(s, v)
+	c.storeVerdict(s, v)
 	return v, nil
 }
 
 // known finds the verdict on an image or index that was verified before.
-func (c Checks) known(s *source.Source, v *Verdict) bool {
+func (c Checks) recallVerdict(s *source.Source, v *Verdict) bool {
 	if c.Memory == nil || !s.Intact() {
 		return false
 	}
 	if c.Memory.Get(verdictKind, c.verdictKey(s, false), v) {
 		return true
 	}
-	return c.Away != nil && c.Memory.Get(verdictKind, c.verdictKey(s, true), v)
+	return c.IsRemote != nil && c.Memory.Get(verdictKind, c.verdictKey(s, true), v)
 }
 
 func (c Checks) verdictKey(s *source.Source, away bool) string {
@@ -74,7 +74,7 @@ func (c Checks) verdictKey(s *source.Source, away bool) string {
 }
 
 // remember keeps a verdict that depends on nothing but the digest: damage can be gone the next time.
-func (c Checks) remember(s *source.Source, v *Verdict) {
+func (c Checks) storeVerdict(s *source.Source, v *Verdict) {
 	if c.Memory == nil || !s.Intact() {
 		return
 	}
@@ -84,5 +84,5 @@ func (c Checks) remember(s *source.Source, v *Verdict) {
 		}
 	}
 	// What cannot be remembered is found out again.
-	_ = c.Memory.Put(verdictKind, c.verdictKey(s, v.Away > 0), v)
+	_ = c.Memory.Put(verdictKind, c.verdictKey(s, v.SkippedLayers > 0), v)
 }

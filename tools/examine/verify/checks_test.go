@@ -308,10 +308,10 @@ func TestChecksReadLayersThatAreAwayOnlyIfNeeded(t *testing.T) {
 					c.config(&f.Config)
 				}
 			}, base, c.top)
-			checks := verify.Checks{Away: func(d v1.Descriptor) bool { return d.Digest == digest }}
+			checks := verify.Checks{IsRemote: func(d v1.Descriptor) bool { return d.Digest == digest }}
 			v, err := checks.Verify(t.Context(), sourceOf(t, img))
 			require.NoError(t, err)
-			assert.Equal(t, c.away, v.Away)
+			assert.Equal(t, c.away, v.SkippedLayers)
 			if c.away > 0 {
 				assert.Empty(t, lines(v.Problems))
 				assert.Equal(t, []string{"linux/amd64: layer 1 (sha256:...): not examined: it is not downloaded, and no check depends on it"}, lines(v.Notes))

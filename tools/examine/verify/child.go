@@ -13,77 +13,77 @@ import (
 )
 
 // verify looks at everything below the descriptor of a child.
-func (c *childState) verify(ctx context.Context, s *source.Source, cache *layerCache) error {
-	if c.opened == nil {
+func (c *childCheck) verify(ctx context.Context, s *source.Source, cache *layerCache) error {
+	if c.manifest == nil {
 		return nil
 	}
-	o := c.opened
-	c.bytes("the manifest", o.Raw, c.Descriptor)
-	c.kind("the manifest", o.Raw, c.Descriptor.MediaType)
+	o := c.manifest
+	c.checkDigest("the manifest", o.Raw, c.Descriptor)
+	c.checkMediaType("the manifest", o.Raw, c.Descriptor.MediaType)
 	raw, config, err := o.ReadConfig()
 	if err != nil && !s.IsDefect(ctx, err) {
 		return err
 	}
 	if raw != nil {
-		c.bytes("the config", raw, o.Parsed.Config)
+		c.checkDigest("the config", raw, o.Parsed.Config)
 	}
 	if err != nil {
-		c.damage(place{}, "%s", complaint("the config", err))
+		c.damage(location{}, "%s", describeDefect("the config", err))
 	}
 	if c.AttestationOf != "" {
-		return c.blobs(ctx, s)
+		return c.checkBlobs(ctx, s)
 	}
 	if err == nil && !o.Parsed.Config.MediaType.IsConfig() {
-		c.damage(place{}, "the media type of the config is %q, which is no image config", o.Parsed.Config.MediaType)
+		c.damage(location{}, "the media type of the config is %q, which is no image config", o.Parsed.Config.MediaType)
 		config = nil
 	}
 	if config == nil {
-		return c.blobs(ctx, s)
+		return c.checkBlobs(ctx, s)
 	}
-	c.platforms(config)
-	root, err := c.layers(ctx, s, cache, config)
+	c.checkPlatform(config)
+	root, err := c.checkLayers(ctx, s, cache, config)
 	if err != nil {
 		return err
 	}
-	c.executables(root, config)
+	c.checkPrograms(root, config)
 	return nil
 }
 
 // platforms compares descriptor and config.
-func (c *childState) platforms(config *v1.ConfigFile) {
+func (c *childCheck) checkPlatform(config *v1.ConfigFile) {
 	said := arch.Canonical(config.OS, config.Architecture, config.Variant)
 	switch {
 	case config.OS == "" || config.Architecture == "":
-		c.damage(place{}, "the config says no platform")
+		c.damage(location{}, "the config says no platform")
 	case c.Descriptor.Platform == nil:
 		c.Platform = said
 		c.child = said.String()
 	case c.Platform != said:
-		c.problem(finding.WrongPlatform, place{}, "its descriptor says %s, its config %s", c.Platform, said)
+		c.problem(finding.WrongPlatform, location{}, "its descriptor says %s, its config %s", c.Platform, said)
 	case c.Descriptor.Platform.OSVersion != "" && config.OSVersion != "" && c.Descriptor.Platform.OSVersion != config.OSVersion:
-		c.problem(finding.WrongPlatform, place{}, "its descriptor says os.version %s, its config %s", c.Descriptor.Platform.OSVersion, config.OSVersion)
+		c.problem(finding.WrongPlatform, location{}, "its descriptor says os.version %s, its config %s", c.Descriptor.Platform.OSVersion, config.OSVersion)
 	}
 }
 
 // blobs checks the blobs of something that is no image, whose content means nothing here.
-func (c *childState) blobs(ctx context.Context, s *source.Source) error {
-	for i, d := range c.opened.Parsed.Layers {
-		content, err := readLayer(ctx, s, c.opened.Image, d, nil)
+func (c *childCheck) checkBlobs(ctx context.Context, s *source.Source) error {
+	for i, d := range c.manifest.Parsed.Layers {
+		content, err := readLayer(ctx, s, c.manifest.Image, d, nil)
 		if err != nil {
 			return err
 		}
-		c.stored(at(i, d), d, content)
+		c.checkStored(layerLocation(i, d), d, content)
 	}
 	return nil
 }
 
-func at(i int, d v1.Descriptor) place { return place{layer: i + 1, digest: d.Digest.String()} }
+func layerLocation(i int, d v1.Descriptor) location { return location{layer: i + 1, digest: d.Digest.String()} }
 
 // layers checks the layers one by one, and puts the file system of the image together.
-func (c *childState) layers(ctx context.Context, s *source.Source, cache *layerCache, config *v1.ConfigFile) (*rootfs, error) {
-	descriptors, diffIDs := c.opened.Parsed.Layers, config.RootFS.DiffIDs
+func (c *childCheck) checkLayers(ctx context.Context, s *source.Source, cache *layerCache, config *v1.ConfigFile) (*rootfs, error) {
+	descriptors, diffIDs := c.manifest.Parsed.Layers, config.RootFS.DiffIDs
 	if len(descriptors) != len(diffIDs) {
-		c.damage(place{}, "the manifest has %d layers, the config %d diffIDs", len(descriptors), len(diffIDs))
+		c.damage(location{}, "the manifest has %d layers, the config %d diffIDs", len(descriptors), len(diffIDs))
 	}
 	read, err := c.readLayers(ctx, cache, config)
 	if err != nil {
@@ -93,13 +93,13 @@ func (c *childState) layers(ctx context.Context, s *source.Source, cache *layerC
 	for i, d := range descriptors {
 		content := read[i]
 		switch {
-		case elsewhere(d):
-			c.note(at(i, d), "comes from outside of the registry: not examined")
+		case isExternal(d):
+			c.note(layerLocation(i, d), "comes from outside of the registry: not examined")
 			root.partial = true
 			continue
 		case content == nil:
-			c.note(at(i, d), "not examined: it is not downloaded, and no check depends on it")
-			c.away++
+			c.note(layerLocation(i, d), "not examined: it is not downloaded, and no check depends on it")
+			c.skipped++
 			root.partial = true
 			continue
 		}
@@ -107,7 +107,7 @@ func (c *childState) layers(ctx context.Context, s *source.Source, cache *layerC
 		if i < len(diffIDs) {
 			diffID = diffIDs[i]
 		}
-		if !c.layer(at(i, d), d, diffID, content) {
+		if !c.checkLayer(layerLocation(i, d), d, diffID, content) {
 			root.partial = true
 			continue
 		}
@@ -117,12 +117,12 @@ func (c *childState) layers(ctx context.Context, s *source.Source, cache *layerC
 }
 
 // stored compares a blob with its descriptor. Where it returns false the content cannot be trusted.
-func (c *childState) stored(at place, d v1.Descriptor, got *contents) bool {
-	if got.fault != nil {
-		if source.IsMissing(got.fault) {
+func (c *childCheck) checkStored(at location, d v1.Descriptor, got *layerContents) bool {
+	if got.readError != nil {
+		if source.IsMissing(got.readError) {
 			c.damage(at, "the blob is missing")
 		} else {
-			c.damage(at, "%v", got.fault)
+			c.damage(at, "%v", got.readError)
 		}
 		return false
 	}
@@ -138,8 +138,8 @@ func (c *childState) stored(at place, d v1.Descriptor, got *contents) bool {
 
 // layer compares a layer with what manifest and config say of it. diffID is zero where the config says nothing. Where
 // layer returns false its files cannot be examined.
-func (c *childState) layer(at place, d v1.Descriptor, diffID v1.Hash, got *contents) bool {
-	if !c.stored(at, d, got) {
+func (c *childCheck) checkLayer(at location, d v1.Descriptor, diffID v1.Hash, got *layerContents) bool {
+	if !c.checkStored(at, d, got) {
 		return false
 	}
 	if got.DecompressError != nil {
@@ -158,7 +158,7 @@ func (c *childState) layer(at place, d v1.Descriptor, diffID v1.Hash, got *conte
 	case diffID != got.DiffID:
 		c.damage(at, "its diffID is %s, the config says %s", got.DiffID, diffID)
 	}
-	if errors.Is(got.TarError, errCrowded) {
+	if errors.Is(got.TarError, errTooManyFiles) {
 		c.problem(finding.NotExamined, at, "its files are not examined: %v", got.TarError)
 		return false
 	}
@@ -170,42 +170,42 @@ func (c *childState) layer(at place, d v1.Descriptor, diffID v1.Hash, got *conte
 }
 
 // executables looks at the programs in the image.
-func (c *childState) executables(root *rootfs, config *v1.ConfigFile) {
-	root.settle()
-	row, known := rowOf(c.Platform)
+func (c *childCheck) checkPrograms(root *rootfs, config *v1.ConfigFile) {
+	root.findRedirects()
+	row, known := findRow(c.Platform)
 	if !known {
-		c.note(place{}, "%s is no platform of the architecture table: its executables are not examined", c.Platform)
+		c.note(location{}, "%s is no platform of the architecture table: its executables are not examined", c.Platform)
 		return
 	}
-	p := programs{
+	p := programChecks{
 		findings: &c.findings, root: root, row: row, platform: c.Platform,
-		config: config.Config, started: map[*program]bool{}, loading: newLibraries(root, row, config.Config),
+		config: config.Config, started: map[*program]bool{}, libraries: newLibraryFinder(root, row, config.Config),
 	}
 	if c.Platform.Architecture == "arm" && c.Platform.Variant == "" {
-		c.problem(finding.WrongPlatform, place{}, "%s has no variant, and means v5, v6 or v7 to different tools", c.Platform)
+		c.problem(finding.WrongPlatform, location{}, "%s has no variant, and means v5, v6 or v7 to different tools", c.Platform)
 	}
-	p.entrypoint(config.Config)
-	p.user(config.Config.User)
-	p.workdir(config.Config.WorkingDir)
+	p.checkEntrypoint(config.Config)
+	p.checkUser(config.Config.User)
+	p.checkWorkdir(config.Config.WorkingDir)
 	for _, l := range root.layers {
 		for _, e := range l.programs {
-			p.check(l, e)
+			p.checkProgram(l, e)
 		}
 	}
 	for _, l := range root.layers {
 		for _, e := range l.libraries {
-			p.plugin(l, e)
+			p.checkLibrary(l, e)
 		}
 	}
-	p.summarise()
-	if root.exhausted() {
-		c.problem(finding.NotExamined, place{}, "its links are too involved to be followed: not all files are examined")
+	p.noteUnproven()
+	if root.overLimit() {
+		c.problem(finding.NotExamined, location{}, "its links are too involved to be followed: not all files are examined")
 	}
 }
 
 // rowOf finds the row of a platform. For a variant that is not in the table, and for none, it is one without a level:
 // what is true for all variants can still be checked.
-func rowOf(p arch.Platform) (arch.Row, bool) {
+func findRow(p arch.Platform) (arch.Row, bool) {
 	if row, ok := arch.Find(p); ok {
 		return row, true
 	}

@@ -66,7 +66,7 @@ func readDynamic(f *elf.File) (*dynamic, error) {
 		}
 	}
 	if len(needed) > neededLimit {
-		return nil, errInvolved
+		return nil, errReadLimit
 	}
 	table := stringTable{f, tags[elf.DT_STRTAB], tags[elf.DT_STRSZ]}
 	d := &dynamic{}

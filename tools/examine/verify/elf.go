@@ -16,7 +16,7 @@ const sectionNamesLimit = 16 << 20
 // withoutTraps returns an ELF file as debug/elf can read it whatever it contains. That package reads the names of the
 // sections first, into memory: from a table that can be compressed, and with names that can all be as long as the
 // table. A file that uses this is shown without its sections, which no kernel needs to run it.
-func withoutTraps(file io.ReaderAt, h arch.Header) (io.ReaderAt, error) {
+func sanitizeELF(file io.ReaderAt, h arch.Header) (io.ReaderAt, error) {
 	var order binary.ByteOrder = binary.LittleEndian
 	if h.Order == arch.Big {
 		order = binary.BigEndian
@@ -27,7 +27,7 @@ func withoutTraps(file io.ReaderAt, h arch.Header) (io.ReaderAt, error) {
 		offset           int64
 		length, n, names uint16
 	}
-	var hidden *elfHead
+	var hidden *maskedFile
 	flags, size := uint64(0), uint64(0)
 	if h.Bits == 64 {
 		var head elf.Header64
@@ -35,14 +35,14 @@ func withoutTraps(file io.ReaderAt, h arch.Header) (io.ReaderAt, error) {
 			return nil, fmt.Errorf("reading its ELF header: %w", err)
 		}
 		table.offset, table.length, table.n, table.names = int64(head.Shoff), head.Shentsize, head.Shnum, head.Shstrndx
-		hidden = &elfHead{file, [][2]int64{{40, 48}, {60, 64}}} // e_shoff, e_shnum and e_shstrndx
+		hidden = &maskedFile{file, [][2]int64{{40, 48}, {60, 64}}} // e_shoff, e_shnum and e_shstrndx
 	} else {
 		var head elf.Header32
 		if err := binary.Read(io.NewSectionReader(file, 0, 52), order, &head); err != nil {
 			return nil, fmt.Errorf("reading its ELF header: %w", err)
 		}
 		table.offset, table.length, table.n, table.names = int64(head.Shoff), head.Shentsize, head.Shnum, head.Shstrndx
-		hidden = &elfHead{file, [][2]int64{{32, 36}, {48, 52}}}
+		hidden = &maskedFile{file, [][2]int64{{32, 36}, {48, 52}}}
 	}
 	if table.n == 0 || table.names >= table.n || table.offset < 0 {
 		return hidden, nil // more than 65279 sections, no names, or nonsense
@@ -71,14 +71,14 @@ func withoutTraps(file io.ReaderAt, h arch.Header) (io.ReaderAt, error) {
 }
 
 // elfHead is a file that reads as zero in some places of its head.
-type elfHead struct {
+type maskedFile struct {
 	inner io.ReaderAt
-	zero  [][2]int64
+	zeroed  [][2]int64
 }
 
-func (e *elfHead) ReadAt(p []byte, off int64) (int, error) {
+func (e *maskedFile) ReadAt(p []byte, off int64) (int, error) {
 	n, err := e.inner.ReadAt(p, off)
-	for _, z := range e.zero {
+	for _, z := range e.zeroed {
 		for at := max(z[0], off); at < min(z[1], off+int64(n)); at++ {
 			p[at-off] = 0
 		}

@@ -15,28 +15,28 @@ import (
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // entrypoint checks that what a container would start is there and can be executed.
-func (p *programs) entrypoint(config v1.Config) {
+func (p *programChecks) checkEntrypoint(config v1.Config) {
 	argv := config.Entrypoint
 	if len(argv) == 0 {
 		argv = config.Cmd
 	}
 	if len(argv) == 0 || argv[0] == "" {
-		p.note(place{}, "has neither an entrypoint nor a command")
+		p.note(location{}, "has neither an entrypoint nor a command")
 		return
 	}
 	name := argv[0]
 	candidates := p.candidates(name, config)
-	var plain located // found, but not executable
+	var plain resolved // found, but not executable
 	for _, candidate := range candidates {
 		found := p.root.resolve(candidate)
 		switch {
 		case !found.found:
 		case found.kind == regular && (found.executable || p.root.windows):
-			p.starts(name, found)
-			p.start(found.program, config)
+			p.checkStarted(name, found)
+			p.markStarted(found.program, config)
 			if len(config.Entrypoint) > 0 && len(config.Cmd) > 0 {
 				// Many entrypoints are scripts and supervisors that start the command.
-				p.start(p.executable(config.Cmd[0]), config)
+				p.markStarted(p.executable(config.Cmd[0]), config)
 			}
 			return
 		case !plain.found:
@@ -46,23 +46,23 @@ func (p *programs) entrypoint(config v1.Config) {
 	at := plain.place
 	at.file = plain.path
 	switch {
-	case p.root.exhausted():
+	case p.root.overLimit():
 	case plain.found && plain.kind == regular:
 		p.problem(finding.InvalidEntrypoint, at, "the entrypoint %s is not executable", name)
 	case plain.found:
 		p.problem(finding.InvalidEntrypoint, at, "the entrypoint %s is not a regular file", name)
 	case p.root.partial: // it may be in a layer that was not read
 	case len(candidates) == 0:
-		p.problem(finding.MissingEntrypoint, place{}, "the entrypoint %s cannot be found: PATH is empty%s", name, p.elsewhere(name))
+		p.problem(finding.MissingEntrypoint, location{}, "the entrypoint %s cannot be found: PATH is empty%s", name, p.similarPrograms(name))
 	case strings.ContainsAny(name, `/\`):
-		p.problem(finding.MissingEntrypoint, place{}, "the entrypoint %s does not exist%s", name, p.elsewhere(name))
+		p.problem(finding.MissingEntrypoint, location{}, "the entrypoint %s does not exist%s", name, p.similarPrograms(name))
 	default:
-		p.problem(finding.MissingEntrypoint, place{}, "the entrypoint %s is in no directory of PATH%s", name, p.elsewhere(name))
+		p.problem(finding.MissingEntrypoint, location{}, "the entrypoint %s is in no directory of PATH%s", name, p.similarPrograms(name))
 	}
 }
 
 // elsewhere names the programs of the image that are called like the last word of name.
-func (p *programs) elsewhere(name string) string {
+func (p *programChecks) similarPrograms(name string) string {
 	word := func(file string) string {
 		base := path.Base(strings.ReplaceAll(file, `\`, "/"))
 		if p.root.windows {
@@ -92,13 +92,13 @@ func (p *programs) elsewhere(name string) string {
 }
 
 // start takes note of a program that a container starts, and of what runs it.
-func (p *programs) start(e *program, config v1.Config) {
+func (p *programChecks) markStarted(e *program, config v1.Config) {
 	for range 4 { // as many interpreters as Linux accepts of interpreters
 		if e == nil || p.started[e] {
 			return
 		}
 		p.started[e] = true
-		if !e.script() || p.root.windows {
+		if !e.isScript() || p.root.windows {
 			return
 		}
 		name := e.interpreter
@@ -115,23 +115,23 @@ func (p *programs) start(e *program, config v1.Config) {
 }
 
 // executable finds the program that a name stands for, nil where there is none.
-func (p *programs) executable(name string) *program {
+func (p *programChecks) executable(name string) *program {
 	found, _ := p.find(name)
 	return found.program
 }
 
 // find finds the executable file that a name stands for.
-func (p *programs) find(name string) (located, bool) {
+func (p *programChecks) find(name string) (resolved, bool) {
 	for _, candidate := range p.candidates(name, p.config) {
 		if found := p.root.resolve(candidate); found.found && found.kind == regular && found.executable {
 			return found, true
 		}
 	}
-	return located{}, false
+	return resolved{}, false
 }
 
 // starts looks at the file that is started.
-func (p *programs) starts(name string, found located) {
+func (p *programChecks) checkStarted(name string, found resolved) {
 	at := found.place
 	at.file = found.path
 	p.main = found.program
@@ -140,7 +140,7 @@ func (p *programs) starts(name string, found located) {
 		// A batch file, which cmd.exe starts.
 	case found.program == nil:
 		p.problem(finding.InvalidEntrypoint, at, "the entrypoint %s is neither %s nor a script with a #! line", name, article(string(p.row.Header.Format)))
-	case found.program.script() && p.root.windows:
+	case found.program.isScript() && p.root.windows:
 		p.problem(finding.InvalidEntrypoint, at, "the entrypoint %s is a script, and Windows ignores #! lines", name)
 	}
 }
@@ -153,7 +153,7 @@ func article(format string) string {
 }
 
 // candidates lists the paths that name can stand for, in the order in which they are tried.
-func (p *programs) candidates(name string, config v1.Config) []string {
+func (p *programChecks) candidates(name string, config v1.Config) []string {
 	if p.root.windows {
 		return windowsCandidates(name, config)
 	}

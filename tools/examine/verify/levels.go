@@ -21,31 +21,31 @@ var levels = map[string][]string{
 }
 
 // fit is how a binary's level compares with that of a platform.
-type fit int
+type levelFit int
 
 const (
-	runs    fit = iota // the platform's level or a lower one
-	tooHigh            // some machines of the platform cannot run it
-	unclear            // a value nobody knows
+	levelSupported    levelFit = iota // the platform's level or a lower one
+	levelTooHigh            // some machines of the platform cannot run it
+	levelUnknown            // a value nobody knows
 )
 
 // compareLevel holds the value that a binary was built with against the level of a platform.
-func compareLevel(level arch.EnvVar, built string) fit {
+func compareLevel(level arch.EnvVar, built string) levelFit {
 	value, options, _ := strings.Cut(built, ",")
 	// GOARM=7,softfloat needs less than GOARM=7; GOARM64=v8.0,lse needs more than v8.0, and all of v8.1 has it.
 	has, needs := slices.Index(levels[level.Name], level.Value), slices.Index(levels[level.Name], value)
 	switch {
 	case has < 0 || needs < 0:
-		return unclear
+		return levelUnknown
 	case needs > has:
-		return tooHigh
+		return levelTooHigh
 	case level.Name != "GOARM64" || options == "":
-		return runs
+		return levelSupported
 	}
 	for option := range strings.SplitSeq(options, ",") {
 		if option != "lse" || has == 0 {
-			return tooHigh
+			return levelTooHigh
 		}
 	}
-	return runs
+	return levelSupported
 }

@@ -12,23 +12,23 @@ import (
 )
 
 // libraries finds the shared libraries that the programs of an image need.
-type libraries struct {
+type libraryFinder struct {
 	root   *rootfs
 	row    arch.Row
 	config v1.Config
 	// loaders are those that programs have asked for, by the interpreter's path.
 	loaders map[string]*loader
 	// named has the libraries of the image by the last word of their path, nil until it is needed.
-	named map[string][]string
+	byName map[string][]string
 	// explained has what explain has said.
 	explained map[string]explanation
 }
 
-func newLibraries(root *rootfs, row arch.Row, config v1.Config) *libraries {
-	return &libraries{root: root, row: row, config: config, loaders: map[string]*loader{}, explained: map[string]explanation{}}
+func newLibraryFinder(root *rootfs, row arch.Row, config v1.Config) *libraryFinder {
+	return &libraryFinder{root: root, row: row, config: config, loaders: map[string]*loader{}, explained: map[string]explanation{}}
 }
 
-func (l *libraries) loader(interpreter string) *loader {
+func (l *libraryFinder) loader(interpreter string) *loader {
 	if _, ok := l.loaders[interpreter]; !ok {
 		l.loaders[interpreter] = newLoader(l.root, l.row, interpreter, l.config.Env)
 	}
@@ -36,21 +36,21 @@ func (l *libraries) loader(interpreter string) *loader {
 }
 
 // lost is a library that is not found, and what needs it: the program itself or one of its libraries.
-type lost struct{ name, by string }
+type missingLibrary struct{ name, by string }
 
 // look finds what is missing of what a program needs, and of what its libraries need in turn if whole is set.
-func (l *libraries) look(from *loader, e *program, whole bool) []lost {
+func (l *libraryFinder) findMissing(from *loader, e *program, whole bool) []missingLibrary {
 	first := &object{path: e.path, links: e.links}
 	loaded := map[string]bool{path.Base(e.interpreter): true} // by the names that they can be asked for with
 	if itself := l.root.resolve(e.interpreter); itself.found && itself.program != nil && itself.program.links != nil {
 		loaded[itself.program.links.soname] = true
 	}
 	seen := map[*program]bool{}
-	var all []lost
+	var all []missingLibrary
 	for todo := []*object{first}; len(todo) > 0; todo = todo[1:] {
 		o := todo[0]
 		for _, name := range o.links.needed {
-			if l.root.exhausted() {
+			if l.root.overLimit() {
 				return nil
 			}
 			if loaded[name] || from.builtIn(name) {
@@ -60,7 +60,7 @@ func (l *libraries) look(from *loader, e *program, whole bool) []lost {
 			at, library := l.find(from, o, name)
 			switch {
 			case at == "":
-				all = append(all, lost{name, o.path})
+				all = append(all, missingLibrary{name, o.path})
 			case whole && library != nil && library.links != nil && !seen[library]:
 				seen[library] = true
 				if library.links.soname != "" {
@@ -74,11 +74,11 @@ func (l *libraries) look(from *loader, e *program, whole bool) []lost {
 }
 
 // find returns the path where the loader finds a library, "" for none, and what is known of it.
-func (l *libraries) find(from *loader, o *object, name string) (string, *program) {
-	candidates := from.places(o, name)
-	l.root.steps += len(candidates) + o.depth
+func (l *libraryFinder) find(from *loader, o *object, name string) (string, *program) {
+	candidates := from.candidates(o, name)
+	l.root.lookups += len(candidates) + o.depth
 	for _, candidate := range candidates {
-		if l.root.exhausted() {
+		if l.root.overLimit() {
 			return "", nil
 		}
 		if !path.IsAbs(candidate) {
@@ -93,7 +93,7 @@ func (l *libraries) find(from *loader, o *object, name string) (string, *program
 
 // usable tells whether a path leads to a library of the right machine; loaders pass over all others. What is called
 // otherwise than libraries are, and not executable, has not been examined: nothing is known of it.
-func (l *libraries) usable(candidate string) (*program, bool) {
+func (l *libraryFinder) usable(candidate string) (*program, bool) {
 	at := l.root.resolve(candidate)
 	switch {
 	case !at.found || at.kind != regular:
@@ -105,41 +105,41 @@ func (l *libraries) usable(candidate string) (*program, bool) {
 }
 
 // elsewhere lists the paths of the image that have a name, wherever they are.
-func (l *libraries) elsewhere(name string) []string {
-	if l.named == nil {
-		l.named = map[string][]string{}
+func (l *libraryFinder) copiesOf(name string) []string {
+	if l.byName == nil {
+		l.byName = map[string][]string{}
 		for _, layer := range l.root.layers {
 			for at, e := range layer.entries {
 				if e.kind != directory && libraryName(at) {
-					l.named[path.Base(at)] = append(l.named[path.Base(at)], at)
+					l.byName[path.Base(at)] = append(l.byName[path.Base(at)], at)
 				}
 			}
 		}
-		for base, all := range l.named {
+		for base, all := range l.byName {
 			slices.Sort(all)
-			l.named[base] = slices.Compact(all)
+			l.byName[base] = slices.Compact(all)
 		}
 	}
-	return l.named[path.Base(name)]
+	return l.byName[path.Base(name)]
 }
 
 // explanation says what is the matter with a library that the loader does not find.
 type explanation struct {
 	text string
 	// there is set where the image has one that could be used.
-	there bool
+	usable bool
 }
 
-func (l *libraries) explain(name string) explanation {
+func (l *libraryFinder) explain(name string) explanation {
 	if e, ok := l.explained[name]; ok {
 		return e
 	}
 	e := explanation{text: "which the image does not have"}
-	for _, at := range l.elsewhere(name) {
+	for _, at := range l.copiesOf(name) {
 		if library, ok := l.usable(at); ok && library != nil {
 			e = explanation{fmt.Sprintf("which the image has as %s, where the loader does not look", at), true}
 			break
-		} else if found := l.root.resolve(at); found.program != nil && !found.program.script() {
+		} else if found := l.root.resolve(at); found.program != nil && !found.program.isScript() {
 			e.text = fmt.Sprintf("which the image has only for another machine: %s is %s", at, found.program.header)
 		}
 	}
@@ -148,18 +148,18 @@ func (l *libraries) explain(name string) explanation {
 }
 
 // libraries checks that the libraries of a program are there.
-func (p *programs) libraries(at place, e *program) {
+func (p *programChecks) checkLibraries(at location, e *program) {
 	if e.links == nil || len(e.links.needed) == 0 || p.root.partial || p.root.windows {
 		return
 	}
 	if e.interpreter == "" {
-		p.needs(at, e)
+		p.noteMissingLibraries(at, e)
 		return
 	}
-	from := p.loading.loader(e.interpreter)
-	if from.unknown != "" {
+	from := p.libraries.loader(e.interpreter)
+	if from.unreadable != "" {
 		if p.started[e] {
-			p.note(at, "the libraries it needs are not looked for: %s cannot be examined", from.unknown)
+			p.note(at, "the libraries it needs are not looked for: %s cannot be examined", from.unreadable)
 		}
 		return
 	}
@@ -168,21 +168,21 @@ func (p *programs) libraries(at place, e *program) {
 	if p.started[e] {
 		report = p.missingLibrary
 	}
-	for _, l := range p.loading.look(from, e, p.started[e]) {
+	for _, l := range p.libraries.findMissing(from, e, p.started[e]) {
 		behalf := ""
 		if l.by != e.path {
 			behalf = " (for " + l.by + ")"
 		}
-		report(at, "it needs the library %s%s, %s", l.name, behalf, p.loading.explain(l.name).text)
+		report(at, "it needs the library %s%s, %s", l.name, behalf, p.libraries.explain(l.name).text)
 	}
 }
 
-func (p *programs) missingLibrary(at place, format string, args ...any) {
+func (p *programChecks) missingLibrary(at location, format string, args ...any) {
 	p.problem(finding.MissingLibrary, at, format, args...)
 }
 
 // plugin looks at a library of layer l that is not executable, if the image shows it.
-func (p *programs) plugin(l stacked, e *program) {
+func (p *programChecks) checkLibrary(l imageLayer, e *program) {
 	seen := p.root.resolve(e.path)
 	if !seen.found || seen.program != e {
 		return
@@ -191,24 +191,24 @@ func (p *programs) plugin(l stacked, e *program) {
 	at.file = e.path
 	switch {
 	case e.header.Format != arch.ELF:
-	case e.cut != "":
-		p.problem(finding.IncompleteProgram, at, "is incomplete: %s", e.cut)
+	case e.truncated != "":
+		p.problem(finding.IncompleteProgram, at, "is incomplete: %s", e.truncated)
 	case e.header != p.row.Header:
 		p.note(at, "is %s, and %s runs %s", e.header, p.platform, p.row.Header)
-	case e.unread == "" && e.links != nil && !p.root.partial:
-		p.needs(at, e)
+	case e.unreadable == "" && e.links != nil && !p.root.partial:
+		p.noteMissingLibraries(at, e)
 	}
 }
 
 // needs takes note of what a library needs and the image has nowhere. Which program loads it, and has loaded what it
 // needs before, is not known.
-func (p *programs) needs(at place, e *program) {
+func (p *programChecks) noteMissingLibraries(at location, e *program) {
 	for _, name := range e.links.needed {
-		p.root.steps++
-		if p.root.exhausted() {
+		p.root.lookups++
+		if p.root.overLimit() {
 			return
 		}
-		if why := p.loading.explain(name); !why.there {
+		if why := p.libraries.explain(name); !why.usable {
 			p.note(at, "it needs the library %s, %s", name, why.text)
 		}
 	}

@@ -38,7 +38,7 @@ type loader struct {
 	// libs are what $LIB can stand for.
 	libs []string
 	// unknown is the file that could not be read, and without which nothing can be said to be missing.
-	unknown string
+	unreadable string
 }
 
 // newLoader describes the loader at the path interpreter. multiarch are the names of Debian's directories.
@@ -63,10 +63,10 @@ func newLoader(root *rootfs, row arch.Row, interpreter string, env []string) *lo
 	if text, found := l.read(root, loaderCache); found {
 		var ok bool
 		if l.cached, ok = parseLoaderCache(text, row.Header.Order); !ok {
-			l.unknown = loaderCache
+			l.unreadable = loaderCache
 		}
 	}
-	for _, name := range multiarch(row) {
+	for _, name := range debianDirectories(row) {
 		l.system = append(l.system, "/lib/"+name, "/usr/lib/"+name)
 		l.libs = append(l.libs, "lib/"+name)
 	}
@@ -77,7 +77,7 @@ func newLoader(root *rootfs, row arch.Row, interpreter string, env []string) *lo
 
 // multiarch lists Debian's directory for the libraries of a row. For one that Debian does not build (Raspbian's arm/v6
 // is in the directory of arm/v7) or whose variant is not known it is those of all rows with the same machine.
-func multiarch(row arch.Row) []string {
+func debianDirectories(row arch.Row) []string {
 	if known, _ := arch.Find(row.Platform); known == row && row.Debian != "" {
 		return []string{row.LibraryDir()}
 	}
@@ -96,7 +96,7 @@ func (l *loader) read(root *rootfs, name string) (text string, found bool) {
 	case !at.found:
 		return "", false
 	case at.text == nil:
-		l.unknown = name
+		l.unreadable = name
 		return "", false
 	default:
 		return *at.text, true
@@ -177,7 +177,7 @@ type object struct {
 
 // places lists the paths that a name that o needs can have, in the order in which they are tried: man ld.so, and musl's
 // ldso/dynlink.c. Relative ones are relative to the working directory.
-func (l *loader) places(o *object, name string) []string {
+func (l *loader) candidates(o *object, name string) []string {
 	if strings.Contains(name, "/") {
 		return l.expand(o, name)
 	}

@@ -14,14 +14,14 @@ import (
 // know what the layer holds and need not decompress it again.
 type Observer struct {
 	memory   Memory
-	contents *contents
+	contents *layerContents
 	examiner examiner
 	// err is why the layer was not examined to its end. Verify reads such a layer and reports what is wrong with it.
 	err error
 }
 
 // NewObserver returns an Observer of one layer, which keeps what it finds in memory. The caller closes it.
-func NewObserver(memory Memory) *Observer { return &Observer{memory: memory, contents: newContents()} }
+func NewObserver(memory Memory) *Observer { return &Observer{memory: memory, contents: newLayerContents()} }
 
 // Close removes what the Observer needed to examine the layer.
 func (o *Observer) Close() { o.examiner.close() }
@@ -47,5 +47,5 @@ func (o *Observer) Keep(d v1.Descriptor, diffID v1.Hash) {
 		return
 	}
 	o.contents.Measurement = blob.Measurement{Digest: d.Digest, Size: d.Size, DiffID: diffID, Compression: compression}
-	remember(o.memory, d, o.contents)
+	storeLayer(o.memory, d, o.contents)
 }

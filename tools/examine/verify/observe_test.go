@@ -94,10 +94,10 @@ func TestObserverNotesWhatReadingFinds(t *testing.T) {
 		}
 		raw, d := observed(t, NewObserver(known), entries, o)
 		cache := layerCache{checks: Checks{Memory: known}}
-		kept, ok := cache.recall(d)
+		kept, ok := cache.lookup(d)
 		require.True(t, ok)
 
-		read := newContents()
+		read := newLayerContents()
 		e := &examiner{}
 		defer e.close()
 		m, err := blob.Measure(t.Context(), bytes.NewReader(raw), d.Digest, func(h *tar.Header, content io.Reader) error {
@@ -107,8 +107,8 @@ func TestObserverNotesWhatReadingFinds(t *testing.T) {
 		read.Measurement = m
 		require.NoError(t, errors.Join(m.DecompressError, m.TarError))
 		again := memory{}
-		remember(again, d, read)
-		want, ok := (&layerCache{checks: Checks{Memory: again}}).recall(d)
+		storeLayer(again, d, read)
+		want, ok := (&layerCache{checks: Checks{Memory: again}}).lookup(d)
 		require.True(t, ok)
 		assert.Equal(t, want, kept, "%+v", o.OS)
 		assert.NotEmpty(t, kept.programs)
@@ -122,7 +122,7 @@ func TestObserverNotesWhatReadingFinds(t *testing.T) {
 func TestObserverKeepsNothingThatItDidNotExamine(t *testing.T) {
 	known := memory{}
 	crowded, failed := NewObserver(known), NewObserver(known)
-	crowded.contents.room = 200
+	crowded.contents.budget = 200
 	failed.err = errors.New("cause")
 	for _, o := range []*Observer{crowded, failed} {
 		observed(t, o, observedEntries(t), layer.Options{})

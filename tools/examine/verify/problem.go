@@ -15,7 +15,7 @@ type Verdict struct {
 	// Children is how many images and attestations were looked at.
 	Children int `json:"children"`
 	// Away counts the layers that were not read because no check depended on them.
-	Away int `json:"away,omitempty"`
+	SkippedLayers int `json:"away,omitempty"`
 	// Problems are what is wrong, in index order; an image without any is what it says it is.
 	Problems []Problem `json:"problems"`
 	// Notes are what could not be proved, and is not known to be wrong either.
@@ -75,47 +75,47 @@ type findings struct {
 	child           string
 	problems, notes []Problem
 	// kinds counts the problems of each kind, with those that are not kept; noted counts the notes.
-	kinds map[finding.Kind]int
-	noted int
+	problemCounts map[finding.Kind]int
+	noteCount int
 }
 
 // place is where in a child something is wrong. The zero place is the child itself.
-type place struct {
+type location struct {
 	layer  int
 	digest string
 	file   string
 }
 
 // damage records a problem that no configuration can allow.
-func (f *findings) damage(at place, format string, args ...any) {
+func (f *findings) damage(at location, format string, args ...any) {
 	f.problem("", at, format, args...)
 }
 
-func (f *findings) problem(kind finding.Kind, at place, format string, args ...any) {
-	if f.kinds == nil {
-		f.kinds = map[finding.Kind]int{}
+func (f *findings) problem(kind finding.Kind, at location, format string, args ...any) {
+	if f.problemCounts == nil {
+		f.problemCounts = map[finding.Kind]int{}
 	}
-	if f.kinds[kind]++; f.kinds[kind] <= problemLimit {
+	if f.problemCounts[kind]++; f.problemCounts[kind] <= problemLimit {
 		f.problems = append(f.problems, Problem{f.child, at.layer, at.digest, at.file, kind, fmt.Sprintf(format, args...)})
 	}
 }
 
-func (f *findings) note(at place, format string, args ...any) {
-	if f.noted++; f.noted <= problemLimit {
+func (f *findings) note(at location, format string, args ...any) {
+	if f.noteCount++; f.noteCount <= problemLimit {
 		f.notes = append(f.notes, Problem{f.child, at.layer, at.digest, at.file, "", fmt.Sprintf(format, args...)})
 	}
 }
 
 // into adds f to v.
-func (f *findings) into(v *Verdict) {
+func (f *findings) addTo(v *Verdict) {
 	v.Problems = append(v.Problems, f.problems...)
 	v.Notes = append(v.Notes, f.notes...)
-	for _, kind := range slices.Sorted(maps.Keys(f.kinds)) {
-		if more := f.kinds[kind] - problemLimit; more > 0 {
+	for _, kind := range slices.Sorted(maps.Keys(f.problemCounts)) {
+		if more := f.problemCounts[kind] - problemLimit; more > 0 {
 			v.Problems = append(v.Problems, Problem{Child: f.child, Kind: kind, Text: fmt.Sprintf("and %d more of its kind", more)})
 		}
 	}
-	if more := f.noted - problemLimit; more > 0 {
+	if more := f.noteCount - problemLimit; more > 0 {
 		v.Notes = append(v.Notes, Problem{Child: f.child, Text: fmt.Sprintf("and %d more notes", more)})
 	}
 }

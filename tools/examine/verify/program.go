@@ -31,12 +31,12 @@ type program struct {
 	// settings are what the Go build information says about the target, nil where there is none.
 	settings map[string]string
 	// cut says how it is known that the end of a binary is missing, "" for a whole one.
-	cut string
+	truncated string
 	// unread is why the inside of a binary could not be examined, "" where it was.
-	unread string
+	unreadable string
 }
 
-func (p *program) script() bool { return p.header == arch.Header{} }
+func (p *program) isScript() bool { return p.header == arch.Header{} }
 
 // strings are those that p keeps in memory.
 func (p *program) strings() []string {
@@ -54,7 +54,7 @@ const (
 	spoolLimit = 512 << 20
 	// insideLimit is how many bytes of a binary are looked at to find what is needed of it: damaged or hostile headers
 	// can point to anything, as often as they like.
-	insideLimit = 48 << 20
+	readLimit = 48 << 20
 	// scriptLine is how much of a script the kernel looks at: BINPRM_BUF_SIZE of Linux.
 	scriptLine = 256
 	// pathLimit is PATH_MAX of Linux.
@@ -67,15 +67,15 @@ type examiner struct {
 	spool  *os.File
 	// named is set where the system lets no open file be removed, which is otherwise done at once: then nothing is left
 	// behind, however the process ends.
-	named bool
+	removeOnClose bool
 	// failed is why that could not be done.
-	failed error
+	spoolError error
 }
 
 func (e *examiner) close() {
 	if e.spool != nil {
 		_ = e.spool.Close()
-		if e.named {
+		if e.removeOnClose {
 			_ = os.Remove(e.spool.Name())
 		}
 	}
@@ -100,20 +100,20 @@ func (e *examiner) examine(name string, h *tar.Header, content io.Reader, execut
 	p := &program{path: name, header: header}
 	switch {
 	case h.Size > spoolLimit:
-		p.unread = fmt.Sprintf("it has more than %d bytes", spoolLimit)
+		p.unreadable = fmt.Sprintf("it has more than %d bytes", spoolLimit)
 		return p, nil
 	case blob.IsSparse(h):
 		// A few bytes of the archive can be any length of file.
-		p.unread = "it is stored as a sparse file"
+		p.unreadable = "it is stored as a sparse file"
 		return p, nil
 	}
 	inside, err := e.store(io.MultiReader(bytes.NewReader(head), content), h.Size)
 	if err != nil {
 		return nil, err
 	}
-	p.cut = incomplete(inside, header, h.Size)
-	if err := p.look(inside, executable); err != nil {
-		p.unread = err.Error()
+	p.truncated = describeTruncation(inside, header, h.Size)
+	if err := p.readMetadata(inside, executable); err != nil {
+		p.unreadable = err.Error()
 	}
 	return p, nil
 }
@@ -145,14 +145,14 @@ func (e *examiner) store(content io.Reader, size int64) (io.ReaderAt, error) {
 		if _, err := e.memory.ReadFrom(content); err != nil {
 			return nil, err
 		}
-		return &limitedReaderAt{bytes.NewReader(e.memory.Bytes()), insideLimit}, nil
+		return &limitedReaderAt{bytes.NewReader(e.memory.Bytes()), readLimit}, nil
 	}
 	err := func() (err error) {
 		if e.spool == nil {
 			if e.spool, err = os.CreateTemp("", "multiarch-inspect-*"); err != nil {
 				return err
 			}
-			e.named = os.Remove(e.spool.Name()) != nil
+			e.removeOnClose = os.Remove(e.spool.Name()) != nil
 		}
 		if err := e.spool.Truncate(0); err != nil {
 			return err
@@ -161,27 +161,27 @@ func (e *examiner) store(content io.Reader, size int64) (io.ReaderAt, error) {
 		return err
 	}()
 	if err != nil {
-		e.failed = fmt.Errorf("preparing a temporary file: %w", err)
-		return nil, e.failed
+		e.spoolError = fmt.Errorf("preparing a temporary file: %w", err)
+		return nil, e.spoolError
 	}
-	source := &failing{inner: content}
+	source := &errorRecorder{inner: content}
 	n, err := io.Copy(e.spool, source)
 	if err != nil {
 		if source.err == nil {
-			e.failed = fmt.Errorf("writing a temporary file: %w", err)
+			e.spoolError = fmt.Errorf("writing a temporary file: %w", err)
 		}
 		return nil, err
 	}
-	return &limitedReaderAt{io.NewSectionReader(e.spool, 0, n), insideLimit}, nil
+	return &limitedReaderAt{io.NewSectionReader(e.spool, 0, n), readLimit}, nil
 }
 
 // failing keeps the error of a reader, to tell it from that of the writer.
-type failing struct {
+type errorRecorder struct {
 	inner io.Reader
 	err   error
 }
 
-func (f *failing) Read(p []byte) (int, error) {
+func (f *errorRecorder) Read(p []byte) (int, error) {
 	n, err := f.inner.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		f.err = err
@@ -195,25 +195,25 @@ type limitedReaderAt struct {
 	left  int64
 }
 
-var errInvolved = errors.New("its headers are too involved")
+var errReadLimit = errors.New("its headers are too involved")
 
 func (m *limitedReaderAt) ReadAt(p []byte, off int64) (int, error) {
 	if m.left -= int64(len(p)) + 1; m.left < 0 {
-		return 0, errInvolved
+		return 0, errReadLimit
 	}
 	return m.inner.ReadAt(p, off)
 }
 
 // look finds the interpreter, the libraries and, of an executable file, the build settings. The packages of the standard library that do so are not made for
 // files that mean harm.
-func (p *program) look(file io.ReaderAt, executable bool) (err error) {
+func (p *program) readMetadata(file io.ReaderAt, executable bool) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("examining it failed: %v", r)
 		}
 	}()
 	if p.header.Format == arch.ELF {
-		plain, err := withoutTraps(file, p.header)
+		plain, err := sanitizeELF(file, p.header)
 		if err != nil {
 			return err
 		}

@@ -11,7 +11,7 @@ import (
 )
 
 // programs checks the executables of a child.
-type programs struct {
+type programChecks struct {
 	*findings
 	root     *rootfs
 	row      arch.Row
@@ -22,58 +22,58 @@ type programs struct {
 	// started are the programs that a container starts: main, what interprets it, and what the command is.
 	started map[*program]bool
 	// loading finds the libraries of programs.
-	loading *libraries
+	libraries *libraryFinder
 	// unproved has, for every layer, the binaries whose variant nothing is known about.
-	unproved []unproved
+	unproven []unprovenProgram
 }
 
 // unproved is a binary without build settings, and how many others its layer has.
-type unproved struct {
-	place  place
+type unprovenProgram struct {
+	place  location
 	why    string
 	others int
 }
 
 // check looks at a program of layer l, if the image shows it.
-func (p *programs) check(l stacked, e *program) {
+func (p *programChecks) checkProgram(l imageLayer, e *program) {
 	seen := p.root.resolve(e.path)
 	if !seen.found || seen.program != e {
 		return
 	}
 	at := l.place
 	at.file = e.path
-	if e.script() {
+	if e.isScript() {
 		// Packages bring scripts for whoever may have the interpreter: examples, parts of libraries, and commands, as in
 		// images of Debian packages without a shell. What the image is there to start has to work.
 		report := p.note
 		if p.started[e] {
 			report = p.missingInterpreter
 		}
-		p.interpreter(report, at, e, "its #! line asks for")
+		p.checkInterpreter(report, at, e, "its #! line asks for")
 		return
 	}
 	if e.header != p.row.Header {
-		p.foreign(at, e)
+		p.checkMachine(at, e)
 		return
 	}
 	switch {
-	case e.cut != "":
-		p.problem(finding.IncompleteProgram, at, "is incomplete: %s", e.cut)
+	case e.truncated != "":
+		p.problem(finding.IncompleteProgram, at, "is incomplete: %s", e.truncated)
 		return
-	case e.unread != "" && p.started[e]:
-		p.problem(finding.NotExamined, at, "cannot be examined inside: %s", e.unread)
+	case e.unreadable != "" && p.started[e]:
+		p.problem(finding.NotExamined, at, "cannot be examined inside: %s", e.unreadable)
 		return
-	case e.unread != "":
-		p.note(at, "cannot be examined inside: %s", e.unread)
+	case e.unreadable != "":
+		p.note(at, "cannot be examined inside: %s", e.unreadable)
 		return
 	}
-	p.interpreter(p.missingInterpreter, at, e, "its interpreter is")
-	p.libraries(at, e)
-	p.settings(at, e)
+	p.checkInterpreter(p.missingInterpreter, at, e, "its interpreter is")
+	p.checkLibraries(at, e)
+	p.checkBuildSettings(at, e)
 }
 
 // foreign reports a binary that is not of the platform's machine.
-func (p *programs) foreign(at place, e *program) {
+func (p *programChecks) checkMachine(at location, e *program) {
 	text := fmt.Sprintf("is %s, and %s runs %s", e.header, p.platform, p.row.Header)
 	switch {
 	case p.started[e]:
@@ -88,14 +88,14 @@ func (p *programs) foreign(at place, e *program) {
 	}
 }
 
-func (p *programs) missingInterpreter(at place, format string, args ...any) {
+func (p *programChecks) missingInterpreter(at location, format string, args ...any) {
 	p.problem(finding.MissingInterpreter, at, format, args...)
 }
 
 var i386, _ = arch.Find(arch.Platform{OS: "linux", Architecture: "386"})
 
 // interpreter checks that what runs the program is there.
-func (p *programs) interpreter(report func(place, string, ...any), at place, e *program, says string) {
+func (p *programChecks) checkInterpreter(report func(location, string, ...any), at location, e *program, says string) {
 	if e.interpreter == "" || p.root.partial || p.root.windows {
 		return
 	}
@@ -104,7 +104,7 @@ func (p *programs) interpreter(report func(place, string, ...any), at place, e *
 		name = path.Join("/", p.config.WorkingDir, name)
 	}
 	switch found := p.root.resolve(name); {
-	case p.root.exhausted():
+	case p.root.overLimit():
 	case !found.found:
 		report(at, "%s %s, which the image does not have", says, e.interpreter)
 	case found.kind != regular:
@@ -113,8 +113,8 @@ func (p *programs) interpreter(report func(place, string, ...any), at place, e *
 		report(at, "%s %s, which is not executable", says, e.interpreter)
 	case found.program == nil:
 		report(at, "%s %s, which is neither %s nor a script", says, e.interpreter, article(string(p.row.Header.Format)))
-	case e.script() && path.Base(name) == env && e.argument != "":
-		if _, ok := p.find(e.argument); !ok && !p.root.exhausted() {
+	case e.isScript() && path.Base(name) == env && e.argument != "":
+		if _, ok := p.find(e.argument); !ok && !p.root.overLimit() {
 			report(at, "%s %s %s, which is in no directory of PATH", says, e.interpreter, e.argument)
 		}
 	}
@@ -124,7 +124,7 @@ func (p *programs) interpreter(report func(place, string, ...any), at place, e *
 const env = "env"
 
 // settings holds what the Go build information says against the platform.
-func (p *programs) settings(at place, e *program) {
+func (p *programChecks) checkBuildSettings(at location, e *program) {
 	goos, goarch := e.settings["GOOS"], e.settings["GOARCH"]
 	if goos != "" && goos != p.row.Go.OS || goarch != "" && goarch != p.row.Go.Arch {
 		p.problem(finding.WrongPlatform, at, "built for %s/%s, which is not %s", goos, goarch, p.platform)
@@ -137,33 +137,33 @@ func (p *programs) settings(at place, e *program) {
 	built, ok := e.settings[level.Name]
 	switch {
 	case e.settings == nil || len(e.settings) == 0:
-		p.unknown(at, "carries no build settings")
+		p.addUnproven(at, "carries no build settings")
 	case !ok:
-		p.unknown(at, "carries no setting "+level.Name)
+		p.addUnproven(at, "carries no setting "+level.Name)
 	default:
 		switch compareLevel(level, built) {
-		case tooHigh:
+		case levelTooHigh:
 			p.problem(finding.WrongPlatform, at, "built for %s=%s, which %s cannot run", level.Name, built, p.platform)
-		case unclear:
+		case levelUnknown:
 			p.note(at, "built for %s=%s, which is not known here: variant not proved", level.Name, built)
 		}
 	}
 }
 
 // unknown takes note of a binary whose variant is not proved. There can be thousands in a layer.
-func (p *programs) unknown(at place, why string) {
-	for i, u := range p.unproved {
+func (p *programChecks) addUnproven(at location, why string) {
+	for i, u := range p.unproven {
 		if u.place.layer == at.layer && u.why == why {
-			p.unproved[i].others++
+			p.unproven[i].others++
 			return
 		}
 	}
-	p.unproved = append(p.unproved, unproved{at, why, 0})
+	p.unproven = append(p.unproven, unprovenProgram{at, why, 0})
 }
 
 // summarise reports what was collected.
-func (p *programs) summarise() {
-	for _, u := range p.unproved {
+func (p *programChecks) noteUnproven() {
+	for _, u := range p.unproven {
 		switch u.others {
 		case 0:
 			p.note(u.place, "%s: variant not proved", u.why)

@@ -49,16 +49,16 @@ type programRecord struct {
 func layerKey(d v1.Descriptor) string { return checksVersion + " " + d.Digest.String() }
 
 // keep remembers a layer whose bytes are those of its digest.
-func (c *layerCache) keep(d v1.Descriptor, content *contents) {
-	if c.checks.Memory == nil || content.fault != nil || content.DecompressError != nil || content.TarError != nil ||
+func (c *layerCache) store(d v1.Descriptor, content *layerContents) {
+	if c.checks.Memory == nil || content.readError != nil || content.DecompressError != nil || content.TarError != nil ||
 		content.Digest != d.Digest {
 		return
 	}
-	remember(c.checks.Memory, d, content)
+	storeLayer(c.checks.Memory, d, content)
 }
 
 // remember puts a layer into a memory. What cannot be remembered is read again.
-func remember(memory Memory, d v1.Descriptor, content *contents) {
+func storeLayer(memory Memory, d v1.Descriptor, content *layerContents) {
 	var raw bytes.Buffer
 	if gob.NewEncoder(&raw).Encode(content.record()) == nil {
 		_ = memory.Put(layerKind, layerKey(d), raw.Bytes())
@@ -66,7 +66,7 @@ func remember(memory Memory, d v1.Descriptor, content *contents) {
 }
 
 // recall finds what is remembered of a layer.
-func (c *layerCache) recall(d v1.Descriptor) (*contents, bool) {
+func (c *layerCache) lookup(d v1.Descriptor) (*layerContents, bool) {
 	var raw []byte
 	if c.checks.Memory == nil || !c.checks.Memory.Get(layerKind, layerKey(d), &raw) {
 		return nil, false
@@ -78,17 +78,17 @@ func (c *layerCache) recall(d v1.Descriptor) (*contents, bool) {
 	return r.contents(d.Digest)
 }
 
-func (c *contents) record() layerRecord {
+func (c *layerContents) record() layerRecord {
 	r := layerRecord{
 		Size: c.Size, Compression: string(c.Compression), DiffID: c.DiffID, Entries: map[string]entryRecord{},
-		Plain: c.plain, Folding: c.folding, Gone: c.gone, Opaque: c.opaque, Executables: len(c.programs),
+		Plain: c.plain, Folding: c.foldedPlain, Gone: c.whiteouts, Opaque: c.opaque, Executables: len(c.programs),
 	}
 	number := map[*program]int{}
 	for _, list := range [][]*program{c.programs, c.libraries} {
 		for _, p := range list {
 			one := programRecord{
 				Path: p.path, Header: p.header, Interpreter: p.interpreter, Argument: p.argument,
-				Built: p.settings != nil, Settings: p.settings, Cut: p.cut, Unread: p.unread,
+				Built: p.settings != nil, Settings: p.settings, Cut: p.truncated, Unread: p.unreadable,
 			}
 			if l := p.links; l != nil {
 				one.Dynamic, one.Needed, one.Soname, one.Rpath, one.Runpath = true, l.needed, l.soname, l.rpath, l.runpath
@@ -111,9 +111,9 @@ func (c *contents) record() layerRecord {
 }
 
 // contents are those of a record; false for one that makes no sense.
-func (r layerRecord) contents(digest v1.Hash) (*contents, bool) {
-	c := &contents{
-		entries: make(map[string]entry, len(r.Entries)), plain: r.Plain, folding: r.Folding, gone: r.Gone, opaque: r.Opaque,
+func (r layerRecord) contents(digest v1.Hash) (*layerContents, bool) {
+	c := &layerContents{
+		entries: make(map[string]entry, len(r.Entries)), plain: r.Plain, foldedPlain: r.Folding, whiteouts: r.Gone, opaque: r.Opaque,
 	}
 	c.Digest, c.Size, c.Compression, c.DiffID = digest, r.Size, blob.Compression(r.Compression), r.DiffID
 	if r.Executables > len(r.Programs) {
@@ -122,8 +122,8 @@ func (r layerRecord) contents(digest v1.Hash) (*contents, bool) {
 	all := make([]*program, len(r.Programs))
 	for i, one := range r.Programs {
 		p := &program{
-			path: one.Path, header: one.Header, interpreter: one.Interpreter, argument: one.Argument, cut: one.Cut,
-			unread: one.Unread, settings: one.Settings,
+			path: one.Path, header: one.Header, interpreter: one.Interpreter, argument: one.Argument, truncated: one.Cut,
+			unreadable: one.Unread, settings: one.Settings,
 		}
 		if one.Built && p.settings == nil {
 			p.settings = map[string]string{}

@@ -10,32 +10,32 @@ import (
 // rootfs is the file system of an image: its layers, one over the other. Nothing is merged; each look-up goes through
 // the layers from the top, so it costs no memory of its own.
 type rootfs struct {
-	layers []stacked
+	layers []imageLayer
 	// windows file names differ in more than case.
 	windows bool
 	// partial is set where the files of a layer are not known, so that nothing can be said to be missing.
 	partial bool
 	// steps counts the look-ups.
-	steps int
-	known map[string]located
+	lookups int
+	cache map[string]resolved
 }
 
 // stacked is a layer at its place in an image.
-type stacked struct {
-	*contents
-	place place
+type imageLayer struct {
+	*layerContents
+	place location
 	// through are directories that a lower layer has as a symbolic link, and that this layer puts files into without
 	// saying that they are directories. A runtime that unpacks one layer over the other follows the link.
-	through []detour
+	redirects []redirect
 }
 
-type detour struct{ link, target string }
+type redirect struct{ link, target string }
 
 // located is where a path leads to.
-type located struct {
+type resolved struct {
 	entry
 	path  string
-	place place
+	place location
 	found bool
 }
 
@@ -43,24 +43,24 @@ const (
 	linkLimit = 40   // Linux follows as many
 	stepLimit = 5000 // names on the way of a single path
 	// totalLimit is the look-ups for an image. Each is a map access or a few.
-	totalLimit = 20_000_000
+	lookupLimit = 20_000_000
 	// detourLimit is how many detours a layer may have. Those of a merged /usr are six.
-	detourLimit = 32
+	redirectLimit = 32
 )
 
 // add puts layer i, counted from zero, on top.
-func (r *rootfs) add(i int, d v1.Descriptor, c *contents) {
+func (r *rootfs) add(i int, d v1.Descriptor, c *layerContents) {
 	if r.windows {
-		c = c.folded()
+		c = c.foldNames()
 	}
-	r.layers = append(r.layers, stacked{contents: c, place: at(i, d)})
+	r.layers = append(r.layers, imageLayer{layerContents: c, place: layerLocation(i, d)})
 }
 
 // folded is c with the names as Windows compares them, near enough. Its programs are those of c.
-func (c *contents) folded() *contents {
+func (c *layerContents) foldNames() *layerContents {
 	f := *c
-	f.entries, f.gone, f.opaque = fold(c.entries), fold(c.gone), fold(c.opaque)
-	f.plain = c.folding
+	f.entries, f.whiteouts, f.opaque = fold(c.entries), fold(c.whiteouts), fold(c.opaque)
+	f.plain = c.foldedPlain
 	return &f
 }
 
@@ -73,18 +73,18 @@ func fold[V any](m map[string]V) map[string]V {
 }
 
 // settle is called when all layers are there.
-func (r *rootfs) settle() {
-	r.known = map[string]located{}
+func (r *rootfs) findRedirects() {
+	r.cache = map[string]resolved{}
 	all := r.layers
 	links := map[string]bool{}
 	for i := range all {
 		r.layers = all[:i]
 		for link := range links {
-			if !all[i].entries[link].implied || len(all[i].through) == detourLimit {
+			if !all[i].entries[link].implied || len(all[i].redirects) == redirectLimit {
 				continue
 			}
 			if below := r.follow(link); below.found && below.kind == directory && below.path != link {
-				all[i].through = append(all[i].through, detour{link, below.path})
+				all[i].redirects = append(all[i].redirects, redirect{link, below.path})
 			}
 		}
 		for name, e := range all[i].entries {
@@ -96,29 +96,29 @@ func (r *rootfs) settle() {
 	r.layers = all
 }
 
-func (r *rootfs) exhausted() bool { return r.steps > totalLimit }
+func (r *rootfs) overLimit() bool { return r.lookups > lookupLimit }
 
 // resolve follows an absolute path through all symbolic links, as the kernel does in a container.
-func (r *rootfs) resolve(name string) located {
+func (r *rootfs) resolve(name string) resolved {
 	if r.windows {
 		name = strings.ToLower(name)
 	}
-	if l, ok := r.known[name]; ok {
+	if l, ok := r.cache[name]; ok {
 		return l
 	}
 	l := r.follow(name)
-	if len(r.known) < 10_000 {
-		r.known[name] = l
+	if len(r.cache) < 10_000 {
+		r.cache[name] = l
 	}
 	return l
 }
 
-func (r *rootfs) follow(name string) located {
+func (r *rootfs) follow(name string) resolved {
 	if len(name) > pathLimit {
-		return located{}
+		return resolved{}
 	}
 	rest := strings.Split(name, "/")
-	here := located{entry: entry{kind: directory}, path: "/", found: true}
+	here := resolved{entry: entry{kind: directory}, path: "/", found: true}
 	// floors are, for every directory on the way, the lowest layer whose files are seen there.
 	floors := []int{0}
 	for hops, steps := 0, 0; len(rest) > 0; {
@@ -128,7 +128,7 @@ func (r *rootfs) follow(name string) located {
 			continue
 		}
 		if here.kind != directory {
-			return located{}
+			return resolved{}
 		}
 		if word == ".." {
 			if here.path != "/" {
@@ -137,23 +137,23 @@ func (r *rootfs) follow(name string) located {
 			here.path, here.entry = path.Dir(here.path), entry{kind: directory}
 			continue
 		}
-		if steps++; steps > stepLimit || r.exhausted() {
-			return located{}
+		if steps++; steps > stepLimit || r.overLimit() {
+			return resolved{}
 		}
 		next, floor := r.lookup(strings.TrimSuffix(here.path, "/")+"/"+word, floors[len(floors)-1])
 		if !next.found {
-			return located{}
+			return resolved{}
 		}
 		if next.kind == symlink {
 			if hops++; hops > linkLimit || len(next.target) > pathLimit {
-				return located{}
+				return resolved{}
 			}
 			target := next.target
 			if r.windows {
 				target = strings.ToLower(target)
 			}
 			if strings.HasPrefix(target, "/") {
-				here, floors = located{entry: entry{kind: directory}, path: "/", found: true}, []int{0}
+				here, floors = resolved{entry: entry{kind: directory}, path: "/", found: true}, []int{0}
 			}
 			rest = append(strings.Split(target, "/"), rest...)
 			continue
@@ -166,13 +166,13 @@ func (r *rootfs) follow(name string) located {
 
 // lookup finds a path whose parent has been resolved, in the layers from floor up. The floor it returns is the one of
 // a directory that it has found.
-func (r *rootfs) lookup(name string, floor int) (located, int) {
-	var best located
+func (r *rootfs) lookup(name string, floor int) (resolved, int) {
+	var best resolved
 	for i := len(r.layers) - 1; i >= floor; i-- {
-		r.steps += 1 + len(name)/128 // long names take longer to look up
+		r.lookups += 1 + len(name)/128 // long names take longer to look up
 		l := &r.layers[i]
 		e, ok := l.at(name)
-		for _, d := range l.through {
+		for _, d := range l.redirects {
 			if ok {
 				break
 			}
@@ -181,7 +181,7 @@ func (r *rootfs) lookup(name string, floor int) (located, int) {
 			}
 		}
 		if ok && e.kind == hardlink {
-			e = r.linked(e.target, i)
+			e = r.resolveHardLink(e.target, i)
 			ok = e.kind != 0
 		}
 		switch {
@@ -192,11 +192,11 @@ func (r *rootfs) lookup(name string, floor int) (located, int) {
 			if best.found && !best.implied {
 				return best, i + 1
 			}
-			return located{e, name, l.place, true}, i
+			return resolved{e, name, l.place, true}, i
 		case ok && (!best.found || best.implied):
-			best = located{e, name, l.place, true}
+			best = resolved{e, name, l.place, true}
 		}
-		if l.gone[name] || l.opaque[name] {
+		if l.whiteouts[name] || l.opaque[name] {
 			return best, i
 		}
 	}
@@ -204,12 +204,12 @@ func (r *rootfs) lookup(name string, floor int) (located, int) {
 }
 
 // linked finds the file of a lower layer that a hard link in layer i is for.
-func (r *rootfs) linked(target string, i int) entry {
+func (r *rootfs) resolveHardLink(target string, i int) entry {
 	if r.windows {
 		target = strings.ToLower(target)
 	}
 	for j := i - 1; j >= 0; j-- {
-		r.steps++
+		r.lookups++
 		if e, ok := r.layers[j].at(target); ok && e.kind != directory && e.kind != hardlink {
 			return e
 		}

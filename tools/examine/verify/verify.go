@@ -36,15 +36,15 @@ func Source(ctx context.Context, s *source.Source) (*Verdict, error) { return Ch
 
 func (c Checks) verify(ctx context.Context, s *source.Source, v *Verdict) error {
 	root := &findings{}
-	all, err := verifyRoot(s, root)
+	all, err := checkIndex(s, root)
 	if err != nil {
 		if !s.IsDefect(ctx, err) {
 			return err
 		}
-		root.damage(place{}, "%s", complaint("the index", err))
+		root.damage(location{}, "%s", describeDefect("the index", err))
 	}
-	root.into(v)
-	children, err := openChildren(ctx, s, all)
+	root.addTo(v)
+	children, err := readManifests(ctx, s, all)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (c Checks) verify(ctx context.Context, s *source.Source, v *Verdict) error 
 	group.SetLimit(parallelReads)
 	for _, child := range children {
 		group.Go(func() error {
-			defer cache.done(child)
+			defer cache.release(child)
 			if err := child.verify(groupCtx, s, cache); err != nil {
 				return fmt.Errorf("%s: %w", child.child, err)
 			}
@@ -64,15 +64,15 @@ func (c Checks) verify(ctx context.Context, s *source.Source, v *Verdict) error 
 		return err
 	}
 	for _, child := range children {
-		child.into(v)
-		v.Away += child.away
+		child.addTo(v)
+		v.SkippedLayers += child.skipped
 	}
 	v.Children = len(all)
 	return nil
 }
 
 // complaint puts a fault of the image into words.
-func complaint(what string, err error) string {
+func describeDefect(what string, err error) string {
 	if source.IsMissing(err) {
 		return what + " is missing"
 	}
@@ -80,7 +80,7 @@ func complaint(what string, err error) string {
 }
 
 // verifyRoot looks at the index itself, and lists its children. A plain image has none, and is its own only child.
-func verifyRoot(s *source.Source, f *findings) ([]source.Child, error) {
+func checkIndex(s *source.Source, f *findings) ([]source.Child, error) {
 	if s.Index == nil {
 		return s.Children()
 	}
@@ -88,26 +88,26 @@ func verifyRoot(s *source.Source, f *findings) ([]source.Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.bytes("the index", raw, s.Root)
+	f.checkDigest("the index", raw, s.Root)
 	all, err := s.Children()
 	if err != nil {
 		return nil, err
 	}
-	f.kind("the index", raw, s.Root.MediaType)
+	f.checkMediaType("the index", raw, s.Root.MediaType)
 	first := map[string]int{}
 	for i, l := range all {
 		at := &findings{child: source.Label(all, i)}
 		switch {
 		case l.Descriptor.MediaType.IsIndex():
-			at.damage(place{}, "is an index within the index, where clients look for an image")
+			at.damage(location{}, "is an index within the index, where clients look for an image")
 		case !l.Descriptor.MediaType.IsImage():
-			at.damage(place{}, "the index says its media type is %q, which is no image", l.Descriptor.MediaType)
+			at.damage(location{}, "the index says its media type is %q, which is no image", l.Descriptor.MediaType)
 		}
 		if l.AttestationOf == "" {
 			if l.Descriptor.Platform == nil {
-				at.damage(place{}, "the index says no platform for it")
+				at.damage(location{}, "the index says no platform for it")
 			} else if j, ok := first[platformKey(l)]; ok {
-				at.damage(place{}, "is there twice: entries %d (%s) and %d (%s) of the index are for the same platform",
+				at.damage(location{}, "is there twice: entries %d (%s) and %d (%s) of the index are for the same platform",
 					j+1, all[j].Descriptor.Digest, i+1, l.Descriptor.Digest)
 			} else {
 				first[platformKey(l)] = i
@@ -126,23 +126,23 @@ func platformKey(l source.Child) string {
 }
 
 // bytes compares what was read with the descriptor it was read by.
-func (f *findings) bytes(what string, raw []byte, d v1.Descriptor) {
+func (f *findings) checkDigest(what string, raw []byte, d v1.Descriptor) {
 	if int64(len(raw)) != d.Size {
-		f.damage(place{}, "%s has %d bytes, its descriptor says %d", what, len(raw), d.Size)
+		f.damage(location{}, "%s has %d bytes, its descriptor says %d", what, len(raw), d.Size)
 	}
 	hasher, err := v1.Hasher(d.Digest.Algorithm)
 	if err != nil {
-		f.damage(place{}, "%s: %v", what, err)
+		f.damage(location{}, "%s: %v", what, err)
 		return
 	}
 	hasher.Write(raw)
 	if got := blob.Sum(d.Digest.Algorithm, hasher); got != d.Digest {
-		f.damage(place{}, "the digest of %s is %s, its descriptor says %s", what, got, d.Digest)
+		f.damage(location{}, "the digest of %s is %s, its descriptor says %s", what, got, d.Digest)
 	}
 }
 
 // kind compares what a manifest or index says of itself with its descriptor.
-func (f *findings) kind(what string, raw []byte, want types.MediaType) {
+func (f *findings) checkMediaType(what string, raw []byte, want types.MediaType) {
 	var self struct {
 		SchemaVersion int             `json:"schemaVersion"`
 		MediaType     types.MediaType `json:"mediaType"`
@@ -151,32 +151,32 @@ func (f *findings) kind(what string, raw []byte, want types.MediaType) {
 		return // said elsewhere
 	}
 	if self.SchemaVersion != 2 {
-		f.damage(place{}, "%s is of schema version %d instead of 2", what, self.SchemaVersion)
+		f.damage(location{}, "%s is of schema version %d instead of 2", what, self.SchemaVersion)
 	}
 	// OCI manifests need not say what they are; docker's must.
 	docker := want == types.DockerManifestSchema2 || want == types.DockerManifestList
 	if self.MediaType != want && (self.MediaType != "" || docker) {
-		f.damage(place{}, "%s calls itself %q, its descriptor %q", what, self.MediaType, want)
+		f.damage(location{}, "%s calls itself %q, its descriptor %q", what, self.MediaType, want)
 	}
 }
 
 // childState is a child that is being verified.
-type childState struct {
+type childCheck struct {
 	findings
 	source.Child
 	// opened is nil where the manifest could not be read.
-	opened *source.Manifest
+	manifest *source.Manifest
 	// away counts the layers that were not read because no check depends on them.
-	away int
+	skipped int
 }
 
 // openAll reads the manifests of all children.
-func openChildren(ctx context.Context, s *source.Source, all []source.Child) ([]*childState, error) {
-	children := make([]*childState, len(all))
+func readManifests(ctx context.Context, s *source.Source, all []source.Child) ([]*childCheck, error) {
+	children := make([]*childCheck, len(all))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelReads)
 	for i, l := range all {
-		c := &childState{findings: findings{child: source.Label(all, i)}, Child: l}
+		c := &childCheck{findings: findings{child: source.Label(all, i)}, Child: l}
 		children[i] = c
 		if !l.Descriptor.MediaType.IsImage() {
 			continue // said by verifyRoot
@@ -190,9 +190,9 @@ func openChildren(ctx context.Context, s *source.Source, all []source.Child) ([]
 				return fmt.Errorf("%s: %w", c.child, err)
 			}
 			if err != nil {
-				c.damage(place{}, "%s", complaint("the manifest", err))
+				c.damage(location{}, "%s", describeDefect("the manifest", err))
 			}
-			c.opened = o
+			c.manifest = o
 			return nil
 		})
 	}

@@ -14,7 +14,7 @@ import (
 // compare finds the fields in which two JSON documents differ, sorted by name: of objects those within them
 // (config.User), of lists of objects those of each (history[2].comment), of the list of environment variables each
 // variable (config.Env[PATH]). Fields called as in without, and all within them, are left out.
-func compare(a, b []byte, without ...string) ([]Change, error) {
+func compareJSON(a, b []byte, without ...string) ([]Change, error) {
 	x, err := flatten(a, without)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func compareDescriptors(a, b v1.Descriptor) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return compare(x, y, "digest", "size")
+	return compareJSON(x, y, "digest", "size")
 }
 
 func flatten(raw []byte, without []string) (map[string]string, error) {
@@ -54,17 +54,17 @@ func flatten(raw []byte, without []string) (map[string]string, error) {
 	if err := decoder.Decode(&document); err != nil {
 		return nil, err
 	}
-	f := fields{found: map[string]string{}, without: without}
+	f := flattener{found: map[string]string{}, without: without}
 	f.add("", document)
 	return f.found, nil
 }
 
-type fields struct {
+type flattener struct {
 	found   map[string]string
 	without []string
 }
 
-func (f *fields) add(name string, value any) {
+func (f *flattener) add(name string, value any) {
 	if slices.Contains(f.without, name) {
 		return
 	}
@@ -91,11 +91,11 @@ func (f *fields) add(name string, value any) {
 			return
 		}
 	}
-	f.found[name] = quote(value)
+	f.found[name] = toJSON(value)
 }
 
 // addVariables adds an environment, unless something in it is no variable.
-func (f *fields) addVariables(list []any) bool {
+func (f *flattener) addVariables(list []any) bool {
 	for _, e := range list {
 		if s, ok := e.(string); !ok || !strings.Contains(s, "=") {
 			return false
@@ -103,13 +103,13 @@ func (f *fields) addVariables(list []any) bool {
 	}
 	for _, e := range list {
 		name, value, _ := strings.Cut(e.(string), "=")
-		f.found["config.Env["+name+"]"] = quote(value)
+		f.found["config.Env["+name+"]"] = toJSON(value)
 	}
 	return true
 }
 
 // quote is a value as JSON, the way people would write it.
-func quote(v any) string {
+func toJSON(v any) string {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)

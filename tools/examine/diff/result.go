@@ -24,7 +24,7 @@ type Result struct {
 	OnlyA []string `json:"onlyA,omitempty"`
 	OnlyB []string `json:"onlyB,omitempty"`
 	// Children are the common ones that differ, in the order of A.
-	Children []ChildDifference `json:"children,omitempty"`
+	Children []Child `json:"children,omitempty"`
 }
 
 // Side is one of the two that were compared.
@@ -42,7 +42,7 @@ type Change struct {
 }
 
 // ChildDifference is what differs for a platform.
-type ChildDifference struct {
+type Child struct {
 	// Child is the platform, or says what the child is instead.
 	Child string  `json:"child"`
 	A     v1.Hash `json:"a"`
@@ -51,7 +51,7 @@ type ChildDifference struct {
 	Descriptor []Change          `json:"descriptor,omitempty"`
 	Manifest   []Change          `json:"manifest,omitempty"`
 	Config     []Change          `json:"config,omitempty"`
-	Layers     []LayerDifference `json:"layers,omitempty"`
+	Layers     []Layer `json:"layers,omitempty"`
 	Notes      []string          `json:"notes,omitempty"`
 }
 
@@ -70,19 +70,19 @@ const (
 )
 
 // LayerDifference is a layer that differs.
-type LayerDifference struct {
+type Layer struct {
 	Kind Kind `json:"kind"`
 	// A and B describe the layer on either side, nil where there is none.
-	A *LayerSide `json:"a,omitempty"`
-	B *LayerSide `json:"b,omitempty"`
+	A *LayerInfo `json:"a,omitempty"`
+	B *LayerInfo `json:"b,omitempty"`
 	// Files are the files that differ, sorted by path, of a layer that is Changed.
-	Files []FileDifference `json:"files,omitempty"`
+	Files []File `json:"files,omitempty"`
 	// Note says why a Changed layer without such files differs.
 	Note string `json:"note,omitempty"`
 }
 
 // LayerSide is a layer of an image. Layer counts from one.
-type LayerSide struct {
+type LayerInfo struct {
 	Layer     int             `json:"layer"`
 	MediaType types.MediaType `json:"mediaType"`
 	Digest    v1.Hash         `json:"digest"`
@@ -92,7 +92,7 @@ type LayerSide struct {
 
 // FileDifference is a file that differs. Fields are type, size, mode, owner, content (its SHA-256), mtime, link, device
 // and extended.
-type FileDifference struct {
+type File struct {
 	Path   string   `json:"path"`
 	Kind   Kind     `json:"kind"`
 	Fields []Change `json:"fields,omitempty"`
@@ -113,7 +113,7 @@ func (d *Result) WriteTo(w io.Writer) (int64, error) {
 	if d.Empty() {
 		return 0, nil
 	}
-	t := &text{}
+	t := &textWriter{}
 	t.line(0, "--- %s %s", d.A.Name, d.A.Digest)
 	t.line(0, "+++ %s %s", d.B.Name, d.B.Digest)
 	t.changes(0, "index", d.Index)
@@ -143,19 +143,19 @@ func (d *Result) WriteTo(w io.Writer) (int64, error) {
 }
 
 // text is lines with indentation.
-type text struct{ strings.Builder }
+type textWriter struct{ strings.Builder }
 
-func (t *text) line(depth int, format string, args ...any) {
+func (t *textWriter) line(depth int, format string, args ...any) {
 	t.WriteString(strings.Repeat("  ", depth) + display.OneLine(fmt.Sprintf(format, args...)) + "\n")
 }
 
-func (t *text) notes(depth int, notes []string) {
+func (t *textWriter) notes(depth int, notes []string) {
 	for _, n := range notes {
 		t.line(depth, "%s", n)
 	}
 }
 
-func (t *text) changes(depth int, title string, changes []Change) {
+func (t *textWriter) changes(depth int, title string, changes []Change) {
 	if len(changes) == 0 {
 		return
 	}
@@ -176,7 +176,7 @@ func (c Change) String() string {
 	return fmt.Sprintf("~ %s: %s -> %s", c.Field, c.A, c.B)
 }
 
-func (t *text) layer(l LayerDifference) {
+func (t *textWriter) layer(l Layer) {
 	switch {
 	case l.A == nil:
 		t.line(1, "layer %d added: %s", l.B.Layer, l.B)
@@ -212,7 +212,7 @@ func orNone(value string) string {
 }
 
 // String is l in a few words.
-func (l *LayerSide) String() string {
+func (l *LayerInfo) String() string {
 	c, _ := blob.CompressionOf(l.MediaType)
 	return fmt.Sprintf("%s (%s, %s)", l.Digest, display.Size(l.Size), c)
 }

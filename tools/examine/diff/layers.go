@@ -9,12 +9,12 @@ import (
 )
 
 // compareLayers lines up the layers of both sides by their content.
-func (c *comparison) compareLayers(ctx context.Context, d *ChildDifference, a, b *side) error {
-	var gapA, gapB []LayerSide
-	var found []LayerDifference
+func (c *comparison) compareLayers(ctx context.Context, d *Child, a, b *imageSide) error {
+	var gapA, gapB []LayerInfo
+	var found []Layer
 	flush := func() {
 		for i := range max(len(gapA), len(gapB)) {
-			l := LayerDifference{Kind: Changed}
+			l := Layer{Kind: Changed}
 			if i < len(gapA) {
 				l.A = &gapA[i]
 			} else {
@@ -36,7 +36,7 @@ func (c *comparison) compareLayers(ctx context.Context, d *ChildDifference, a, b
 		case x != nil && y != nil:
 			flush()
 			if x.Digest != y.Digest {
-				found = append(found, LayerDifference{Kind: Recompressed, A: x, B: y})
+				found = append(found, Layer{Kind: Recompressed, A: x, B: y})
 			}
 			more, err := compareDescriptors(a.Parsed.Layers[x.Layer-1], b.Parsed.Layers[y.Layer-1])
 			if err != nil {
@@ -48,11 +48,11 @@ func (c *comparison) compareLayers(ctx context.Context, d *ChildDifference, a, b
 			}
 		case x != nil:
 			if to := moved[x.Layer]; to != nil {
-				found = append(found, LayerDifference{Kind: Moved, A: x, B: to})
+				found = append(found, Layer{Kind: Moved, A: x, B: to})
 			} else {
 				gapA = append(gapA, *x)
 			}
-		case !slices.ContainsFunc(a.layers, func(l LayerSide) bool { return moved[l.Layer] != nil && moved[l.Layer].Layer == y.Layer }):
+		case !slices.ContainsFunc(a.layers, func(l LayerInfo) bool { return moved[l.Layer] != nil && moved[l.Layer].Layer == y.Layer }):
 			gapB = append(gapB, *y)
 		}
 	}
@@ -61,7 +61,7 @@ func (c *comparison) compareLayers(ctx context.Context, d *ChildDifference, a, b
 		if l.Kind != Changed {
 			continue
 		}
-		files, err := c.files(ctx, a, b, *l.A, *l.B)
+		files, err := c.compareFiles(ctx, a, b, *l.A, *l.B)
 		if err != nil {
 			return fmt.Errorf("comparing layer %d with layer %d: %w", l.A.Layer, l.B.Layer, err)
 		}
@@ -72,7 +72,7 @@ func (c *comparison) compareLayers(ctx context.Context, d *ChildDifference, a, b
 }
 
 // content identifies a layer's content, or its bytes where the config does not say.
-func (l LayerSide) content() v1.Hash {
+func (l LayerInfo) content() v1.Hash {
 	if l.DiffID != (v1.Hash{}) {
 		return l.DiffID
 	}
@@ -80,7 +80,7 @@ func (l LayerSide) content() v1.Hash {
 }
 
 // align returns the layers of both sides in order, those in pairs that belong to the longest common sequence.
-func align(a, b []LayerSide) [][2]*LayerSide {
+func align(a, b []LayerInfo) [][2]*LayerInfo {
 	// longest[i][j] is the length of the longest common sequence of a[i:] and b[j:].
 	longest := make([][]int, len(a)+1)
 	for i := range longest {
@@ -95,18 +95,18 @@ func align(a, b []LayerSide) [][2]*LayerSide {
 			}
 		}
 	}
-	var steps [][2]*LayerSide
+	var steps [][2]*LayerInfo
 	i, j := 0, 0
 	for i < len(a) || j < len(b) {
 		switch {
 		case i < len(a) && j < len(b) && a[i].content() == b[j].content():
-			steps = append(steps, [2]*LayerSide{&a[i], &b[j]})
+			steps = append(steps, [2]*LayerInfo{&a[i], &b[j]})
 			i, j = i+1, j+1
 		case j == len(b) || i < len(a) && longest[i+1][j] >= longest[i][j+1]:
-			steps = append(steps, [2]*LayerSide{&a[i], nil})
+			steps = append(steps, [2]*LayerInfo{&a[i], nil})
 			i++
 		default:
-			steps = append(steps, [2]*LayerSide{nil, &b[j]})
+			steps = append(steps, [2]*LayerInfo{nil, &b[j]})
 			j++
 		}
 	}
@@ -115,8 +115,8 @@ func align(a, b []LayerSide) [][2]*LayerSide {
 
 // movedLayers finds the layers that both sides have, but not in the same order: by their number in a, what they are in
 // b.
-func movedLayers(a, b []LayerSide) map[int]*LayerSide {
-	left, right := map[v1.Hash][]*LayerSide{}, map[v1.Hash][]*LayerSide{}
+func movedLayers(a, b []LayerInfo) map[int]*LayerInfo {
+	left, right := map[v1.Hash][]*LayerInfo{}, map[v1.Hash][]*LayerInfo{}
 	for _, step := range align(a, b) {
 		switch x, y := step[0], step[1]; {
 		case y == nil:
@@ -125,7 +125,7 @@ func movedLayers(a, b []LayerSide) map[int]*LayerSide {
 			right[y.content()] = append(right[y.content()], y)
 		}
 	}
-	moved := map[int]*LayerSide{}
+	moved := map[int]*LayerInfo{}
 	for h, from := range left {
 		for i := range min(len(from), len(right[h])) {
 			moved[from[i].Layer] = right[h][i]
@@ -135,7 +135,7 @@ func movedLayers(a, b []LayerSide) map[int]*LayerSide {
 }
 
 // files compares the files of two layers, once for all children that have both.
-func (c *comparison) files(ctx context.Context, a, b *side, x, y LayerSide) (fileDifferences, error) {
+func (c *comparison) compareFiles(ctx context.Context, a, b *imageSide, x, y LayerInfo) (fileDifferences, error) {
 	key := [2]v1.Hash{x.Digest, y.Digest}
 	return c.layers.Get(key, func() (fileDifferences, error) {
 		left, err := listFiles(ctx, a.Image, x.Digest)

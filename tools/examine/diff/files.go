@@ -22,7 +22,7 @@ import (
 
 // fileDifferences are the files in which two layers differ.
 type fileDifferences struct {
-	list []FileDifference
+	list []File
 	note string
 }
 
@@ -86,7 +86,7 @@ func (l *fileList) visit(h *tar.Header, content io.Reader) error {
 	name := path.Clean("/" + h.Name)
 	f := file{
 		kind: h.Typeflag, mode: h.Mode, uid: h.Uid, gid: h.Gid, size: h.Size, mtime: h.ModTime.UTC(), link: h.Linkname,
-		extension: extensions(h),
+		extension: paxRecords(h),
 	}
 	if h.Uname != "" || h.Gname != "" {
 		f.user = h.Uname + ":" + h.Gname
@@ -111,7 +111,7 @@ func (l *fileList) visit(h *tar.Header, content io.Reader) error {
 }
 
 // extensions are the extended attributes and whatever else only PAX headers can say.
-func extensions(h *tar.Header) string {
+func paxRecords(h *tar.Header) string {
 	var all []string
 	for key, value := range h.PAXRecords {
 		switch key {
@@ -139,12 +139,12 @@ func (l *fileList) compare(other *fileList) fileDifferences {
 		y, inB := other.files[name]
 		switch {
 		case !inB:
-			d.list = append(d.list, FileDifference{Path: name, Kind: Removed})
+			d.list = append(d.list, File{Path: name, Kind: Removed})
 		case !inA:
-			d.list = append(d.list, FileDifference{Path: name, Kind: Added})
+			d.list = append(d.list, File{Path: name, Kind: Added})
 		default:
 			if fields := x.compare(y); len(fields) > 0 {
-				d.list = append(d.list, FileDifference{name, Changed, fields})
+				d.list = append(d.list, File{name, Changed, fields})
 			}
 		}
 	}
@@ -165,7 +165,7 @@ func (f file) compare(g file) []Change {
 			changes = append(changes, Change{name, a, b})
 		}
 	}
-	field("type", kindName(f.kind), kindName(g.kind))
+	field("type", typeName(f.kind), typeName(g.kind))
 	field("size", fmt.Sprint(f.size), fmt.Sprint(g.size))
 	field("mode", fmt.Sprintf("%04o", f.mode), fmt.Sprintf("%04o", g.mode))
 	field("owner", fmt.Sprintf("%d:%d", f.uid, f.gid), fmt.Sprintf("%d:%d", g.uid, g.gid))
@@ -185,7 +185,7 @@ func (f file) digest() string {
 	return "sha256:" + hex.EncodeToString(f.content[:])
 }
 
-func kindName(flag byte) string {
+func typeName(flag byte) string {
 	names := map[byte]string{
 		tar.TypeReg: "file", tar.TypeDir: "directory", tar.TypeSymlink: "symbolic link", tar.TypeLink: "hard link",
 		tar.TypeChar: "character device", tar.TypeBlock: "block device", tar.TypeFifo: "pipe",

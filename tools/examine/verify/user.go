@@ -16,65 +16,65 @@ const (
 )
 
 // user checks that a runtime finds the user and the group of the config. Image spec, "Image JSON Field Descriptions".
-func (p *programs) user(user string) {
+func (p *programChecks) checkUser(user string) {
 	if user == "" || p.root.windows {
 		return
 	}
 	name, group, _ := strings.Cut(user, ":")
-	p.account(name, passwdFile, "user")
+	p.checkAccount(name, passwdFile, "user")
 	if group != "" {
-		p.account(group, groupFile, "group")
+		p.checkAccount(group, groupFile, "group")
 	}
 }
 
 // account checks that a name is in a file. Numbers need no entry.
-func (p *programs) account(name, file, what string) {
-	if numeric(name) {
+func (p *programChecks) checkAccount(name, file, what string) {
+	if isNumeric(name) {
 		return
 	}
 	at := p.root.resolve(file)
 	switch {
-	case p.root.exhausted(), !at.found && p.root.partial:
+	case p.root.overLimit(), !at.found && p.root.partial:
 	case name == "":
-		p.problem(finding.UnknownUser, place{}, "the config has an empty %s name", what)
+		p.problem(finding.UnknownUser, location{}, "the config has an empty %s name", what)
 	case !at.found || at.kind != regular:
-		p.problem(finding.UnknownUser, place{}, "the %s %s cannot be looked up: the image has no %s", what, name, file)
+		p.problem(finding.UnknownUser, location{}, "the %s %s cannot be looked up: the image has no %s", what, name, file)
 	case at.text == nil:
-		p.problem(finding.NotExamined, place{}, "the %s %s is not looked up: %s is a link, or too long", what, name, file)
+		p.problem(finding.NotExamined, location{}, "the %s %s is not looked up: %s is a link, or too long", what, name, file)
 	case !slices.ContainsFunc(strings.Split(*at.text, "\n"), func(line string) bool {
 		first, _, entry := strings.Cut(line, ":")
 		return entry && strings.TrimSpace(first) == name
 	}):
-		p.problem(finding.UnknownUser, place{}, "the %s %s is not in %s", what, name, file)
+		p.problem(finding.UnknownUser, location{}, "the %s %s is not in %s", what, name, file)
 	}
 }
 
 // numericUser tells whether a runtime needs no file of the image to know who a user is.
-func numericUser(user string) bool {
+func isNumericUser(user string) bool {
 	name, group, both := strings.Cut(user, ":")
-	return user == "" || numeric(name) && (!both || numeric(group))
+	return user == "" || isNumeric(name) && (!both || isNumeric(group))
 }
 
-func numeric(id string) bool {
+func isNumeric(id string) bool {
 	_, err := strconv.ParseUint(id, 10, 32)
 	return err == nil
 }
 
 // workdir checks that the working directory exists.
-func (p *programs) workdir(dir string) {
+func (p *programChecks) checkWorkdir(dir string) {
 	if dir == "" || p.root.windows {
 		return
 	}
 	if !path.IsAbs(dir) {
-		p.problem(finding.MissingWorkdir, place{}, "the working directory %s is not an absolute path", dir)
+		p.problem(finding.MissingWorkdir, location{}, "the working directory %s is not an absolute path", dir)
 		return
 	}
 	switch at := p.root.resolve(dir); {
-	case p.root.exhausted():
+	case p.root.overLimit():
 	case at.found && at.kind == directory:
 	case at.found:
-		p.problem(finding.MissingWorkdir, place{}, "the working directory %s is not a directory", dir)
+		p.problem(finding.MissingWorkdir, location{}, "the working directory %s is not a directory", dir)
 	case !p.root.partial:
-		p.problem(finding.MissingWorkdir, place{}, "the working directory %s does not exist", dir)
+		p.problem(finding.MissingWorkdir, location{}, "the working directory %s does not exist", dir)
 	}
 }

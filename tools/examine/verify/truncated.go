@@ -13,7 +13,7 @@ import (
 
 // incomplete compares the length of a binary with what its headers promise. It returns "" unless the end is missing:
 // headers that make no sense are another matter.
-func incomplete(file io.ReaderAt, h arch.Header, size int64) string {
+func describeTruncation(file io.ReaderAt, h arch.Header, size int64) string {
 	var end uint64
 	var err error
 	switch h.Format {
@@ -32,7 +32,7 @@ func incomplete(file io.ReaderAt, h arch.Header, size int64) string {
 }
 
 // read reads a header at an offset of a file of size bytes.
-func read(file io.ReaderAt, order binary.ByteOrder, offset, size int64, header any) error {
+func readHeader(file io.ReaderAt, order binary.ByteOrder, offset, size int64, header any) error {
 	n := int64(binary.Size(header))
 	if offset < 0 || offset > size-n {
 		return io.ErrUnexpectedEOF
@@ -51,12 +51,12 @@ func elfEnd(file io.ReaderAt, h arch.Header, size int64) (uint64, error) {
 	}
 	var head elf.Header64
 	if h.Bits == 64 {
-		if err := read(file, order, 0, size, &head); err != nil {
+		if err := readHeader(file, order, 0, size, &head); err != nil {
 			return 0, err
 		}
 	} else {
 		var short elf.Header32
-		if err := read(file, order, 0, size, &short); err != nil {
+		if err := readHeader(file, order, 0, size, &short); err != nil {
 			return 0, err
 		}
 		head = elf.Header64{
@@ -83,12 +83,12 @@ func elfEnd(file io.ReaderAt, h arch.Header, size int64) (uint64, error) {
 		var segment elf.Prog64
 		at := int64(head.Phoff + i*uint64(head.Phentsize))
 		if h.Bits == 64 {
-			if err := read(file, order, at, size, &segment); err != nil {
+			if err := readHeader(file, order, at, size, &segment); err != nil {
 				return 0, err
 			}
 		} else {
 			var short elf.Prog32
-			if err := read(file, order, at, size, &short); err != nil {
+			if err := readHeader(file, order, at, size, &short); err != nil {
 				return 0, err
 			}
 			segment.Off, segment.Filesz = uint64(short.Off), uint64(short.Filesz)
@@ -101,12 +101,12 @@ func elfEnd(file io.ReaderAt, h arch.Header, size int64) (uint64, error) {
 		var section elf.Section64
 		at := int64(head.Shoff + i*uint64(head.Shentsize))
 		if h.Bits == 64 {
-			if err := read(file, order, at, size, &section); err != nil {
+			if err := readHeader(file, order, at, size, &section); err != nil {
 				return 0, err
 			}
 		} else {
 			var short elf.Section32
-			if err := read(file, order, at, size, &short); err != nil {
+			if err := readHeader(file, order, at, size, &short); err != nil {
 				return 0, err
 			}
 			section.Type, section.Off, section.Size = short.Type, uint64(short.Off), uint64(short.Size)
@@ -122,19 +122,19 @@ func elfEnd(file io.ReaderAt, h arch.Header, size int64) (uint64, error) {
 func peEnd(file io.ReaderAt, size int64) (uint64, error) {
 	const offsetAt, signature = 0x3c, 4
 	var start uint32
-	if err := read(file, binary.LittleEndian, offsetAt, size, &start); err != nil {
+	if err := readHeader(file, binary.LittleEndian, offsetAt, size, &start); err != nil {
 		return 0, err
 	}
 	var head pe.FileHeader
 	at := int64(start) + signature
-	if err := read(file, binary.LittleEndian, at, size, &head); err != nil {
+	if err := readHeader(file, binary.LittleEndian, at, size, &head); err != nil {
 		return 0, err
 	}
 	at += int64(binary.Size(head)) + int64(head.SizeOfOptionalHeader)
 	var end uint64
 	for range min(int(head.NumberOfSections), tableLimit) {
 		var section pe.SectionHeader32
-		if err := read(file, binary.LittleEndian, at, size, &section); err != nil {
+		if err := readHeader(file, binary.LittleEndian, at, size, &section); err != nil {
 			return 0, err
 		}
 		at += int64(binary.Size(section))

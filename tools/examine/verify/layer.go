@@ -15,21 +15,21 @@ import (
 )
 
 // contents is what a layer holds, as far as the image's file system and its programs are concerned.
-type contents struct {
+type layerContents struct {
 	blob.Measurement
 	// fault is why the blob could not be read, where that is the image's fault. There is nothing else then.
-	fault error
+	readError error
 	// entries has files by their absolute paths: all but those in plain.
 	entries map[string]entry
 	plain   plainFiles
 	// folding has the plain files of a Windows file system by their names in lower case.
-	folding plainFiles
+	foldedPlain plainFiles
 	// gone has the paths that the layer removes from the layers below it, opaque the directories of which it shows
 	// nothing from below. Image spec, "Whiteouts".
-	gone, opaque map[string]bool
+	whiteouts, opaque map[string]bool
 	// programs are the executable files, libraries the shared libraries that are not executable.
 	programs, libraries []*program
-	room                int
+	budget                int
 }
 
 // fileKind is what a file is.
@@ -62,23 +62,23 @@ type entry struct {
 // listLimit is how much memory, in bytes and roughly, the list of a layer's files may take: 700,000 directories, links and
 // programs with names of ordinary length, or 4 million other files. entryCost is what an entry takes besides its name.
 const (
-	listLimit = 96 << 20
+	entryBudget = 96 << 20
 	entryCost = 96
 )
 
-var errCrowded = errors.New("it has more than 4,000,000 files, or 700,000 directories, links and programs")
+var errTooManyFiles = errors.New("it has more than 4,000,000 files, or 700,000 directories, links and programs")
 
-func newContents() *contents {
-	return &contents{
-		entries: map[string]entry{}, plain: plainFiles{}, folding: plainFiles{}, gone: map[string]bool{},
-		opaque: map[string]bool{}, room: listLimit,
+func newLayerContents() *layerContents {
+	return &layerContents{
+		entries: map[string]entry{}, plain: plainFiles{}, foldedPlain: plainFiles{}, whiteouts: map[string]bool{},
+		opaque: map[string]bool{}, budget: entryBudget,
 	}
 }
 
 // readLayer reads a layer. Without an examiner only its bytes are measured. An error means that the
 // layer could not be got hold of, and that this is not the image's fault.
-func readLayer(ctx context.Context, s *source.Source, img v1.Image, d v1.Descriptor, e *examiner) (*contents, error) {
-	c := newContents()
+func readLayer(ctx context.Context, s *source.Source, img v1.Image, d v1.Descriptor, e *examiner) (*layerContents, error) {
+	c := newLayerContents()
 	err := func() error {
 		layer, err := img.LayerByDigest(d.Digest)
 		if err != nil {
@@ -100,10 +100,10 @@ func readLayer(ctx context.Context, s *source.Source, img v1.Image, d v1.Descrip
 		if !s.IsDefect(ctx, err) {
 			return nil, err
 		}
-		return &contents{fault: err}, nil
+		return &layerContents{readError: err}, nil
 	}
-	if e != nil && e.failed != nil {
-		return nil, e.failed
+	if e != nil && e.spoolError != nil {
+		return nil, e.spoolError
 	}
 	return c, nil
 }
@@ -115,21 +115,21 @@ const (
 )
 
 // visit takes note of a file.
-func (c *contents) visit(h *tar.Header, content io.Reader, e *examiner) error {
+func (c *layerContents) visit(h *tar.Header, content io.Reader, e *examiner) error {
 	name := path.Clean("/" + h.Name)
 	dir, base := path.Split(name)
 	dir = path.Clean(dir)
 	switch {
 	case base == opaqueName:
 		c.opaque[dir] = true
-		return c.pay(dir)
+		return c.spend(dir)
 	case strings.HasPrefix(base, whiteoutPrefix+whiteoutPrefix):
 		return nil // what AUFS kept for itself
 	case strings.HasPrefix(base, whiteoutPrefix):
 		if hidden := strings.TrimPrefix(base, whiteoutPrefix); hidden != "" && hidden != "." && hidden != ".." {
-			c.gone[path.Join(dir, hidden)] = true
+			c.whiteouts[path.Join(dir, hidden)] = true
 		}
-		return c.pay(name)
+		return c.spend(name)
 	}
 	made := entry{executable: h.Mode&0o111 != 0}
 	switch h.Typeflag {
@@ -137,7 +137,7 @@ func (c *contents) visit(h *tar.Header, content io.Reader, e *examiner) error {
 		made.kind = directory
 	case tar.TypeReg, tar.TypeGNUSparse:
 		made.kind, made.library = regular, libraryName(name)
-		if err := c.regular(&made, name, h, content, e); err != nil {
+		if err := c.readRegular(&made, name, h, content, e); err != nil {
 			return err
 		}
 	case tar.TypeSymlink:
@@ -167,23 +167,23 @@ func (c *contents) visit(h *tar.Header, content io.Reader, e *examiner) error {
 }
 
 // put takes note of an entry in place of an earlier one of the same name.
-func (c *contents) put(name string, e entry) error {
+func (c *layerContents) put(name string, e entry) error {
 	if e.plain() {
 		delete(c.entries, name)
 		c.plain.add(name, e.executable)
 		if strings.HasPrefix(name, windowsFiles) {
-			c.folding.add(strings.ToLower(name), e.executable)
+			c.foldedPlain.add(strings.ToLower(name), e.executable)
 		}
-		return c.pay()
+		return c.spend()
 	}
 	c.plain.remove(name)
-	c.folding.remove(strings.ToLower(name))
+	c.foldedPlain.remove(strings.ToLower(name))
 	c.entries[name] = e
-	return c.pay(name, e.target)
+	return c.spend(name, e.target)
 }
 
 // at finds an entry by its path.
-func (c *contents) at(name string) (entry, bool) {
+func (c *layerContents) at(name string) (entry, bool) {
 	if e, ok := c.entries[name]; ok {
 		return e, true
 	}
@@ -194,7 +194,7 @@ func (c *contents) at(name string) (entry, bool) {
 }
 
 // regular looks into a regular file, if it may be a program or has to do with what programs need.
-func (c *contents) regular(made *entry, name string, h *tar.Header, content io.Reader, e *examiner) error {
+func (c *layerContents) readRegular(made *entry, name string, h *tar.Header, content io.Reader, e *examiner) error {
 	switch runs := made.executable || windowsProgram(name); {
 	case textFile(name):
 		if h.Size > textLimit || blob.IsSparse(h) {
@@ -206,13 +206,13 @@ func (c *contents) regular(made *entry, name string, h *tar.Header, content io.R
 		}
 		text := string(raw)
 		made.text = &text
-		return c.pay(text)
+		return c.spend(text)
 	case runs || libraryName(name):
 		p, err := e.examine(name, h, content, runs)
-		if err != nil || p == nil || !runs && p.script() {
+		if err != nil || p == nil || !runs && p.isScript() {
 			return err
 		}
-		if err := c.pay(p.strings()...); err != nil {
+		if err := c.spend(p.strings()...); err != nil {
 			return err
 		}
 		made.program = p
@@ -226,15 +226,15 @@ func (c *contents) regular(made *entry, name string, h *tar.Header, content io.R
 }
 
 // pay takes what an entry costs from the room there is: little for a plain file, which keeps no string.
-func (c *contents) pay(strings ...string) error {
-	c.room -= plainCost
+func (c *layerContents) spend(strings ...string) error {
+	c.budget -= plainCost
 	for _, s := range strings {
 		if s != "" {
-			c.room -= entryCost + len(s)
+			c.budget -= entryCost + len(s)
 		}
 	}
-	if c.room < 0 {
-		return errCrowded
+	if c.budget < 0 {
+		return errTooManyFiles
 	}
 	return nil
 }

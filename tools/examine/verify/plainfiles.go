@@ -18,19 +18,19 @@ func (e entry) plain() bool {
 }
 
 // nameKey hashes a name. By accident no two names of an image have one key.
-func nameKey(name string) uint64 {
+func hashName(name string) uint64 {
 	sum := sha256.Sum256([]byte(name))
 	return binary.BigEndian.Uint64(sum[:])
 }
 
-func (p plainFiles) add(name string, executable bool) { p[nameKey(name)] = executable }
+func (p plainFiles) add(name string, executable bool) { p[hashName(name)] = executable }
 
 // windowsFiles is the directory of a Windows layer that holds its file system.
 const windowsFiles = "/Files/"
 
 func (p plainFiles) remove(name string) {
 	if len(p) > 0 {
-		delete(p, nameKey(name))
+		delete(p, hashName(name))
 	}
 }
 
@@ -38,6 +38,6 @@ func (p plainFiles) find(name string) (executable, ok bool) {
 	if len(p) == 0 {
 		return false, false
 	}
-	executable, ok = p[nameKey(name)]
+	executable, ok = p[hashName(name)]
 	return executable, ok
 }
