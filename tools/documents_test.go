@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -136,4 +137,22 @@ func TestMapListsEveryPackage(t *testing.T) {
 		}
 	}
 	assert.ElementsMatch(t, want, got, "list the package in the table of tools/README.md")
+}
+
+// TestWorkflowIsValid lets actionlint check this repository's own workflow.
+func TestWorkflowIsValid(t *testing.T) {
+	lint, err := exec.LookPath("actionlint")
+	if err != nil {
+		if os.Getenv("MULTIARCH_TEST_TOOLS") == "all" {
+			t.Fatal(err)
+		}
+		t.Skip("actionlint is not installed")
+	}
+	cmd := exec.Command(lint, "-no-color", ".github/workflows/ci.yml")
+	cmd.Dir = ".."
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+	workflow, err := os.ReadFile("../.github/workflows/ci.yml")
+	require.NoError(t, err)
+	assert.Contains(t, string(workflow), "run: .ci/run\n")
 }

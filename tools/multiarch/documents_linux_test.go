@@ -19,7 +19,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/module"
+	"golang.org/x/mod/zip"
 
+	"github.com/multiarch-build/multiarch/tools/oci/registry/registrytest"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
@@ -78,16 +81,16 @@ func TestDocumentedConfigurationsAreValid(t *testing.T) {
 // TestDocumentedBazelModuleIsBuilt compares what tools/rules/README.md tells users to write with the module in
 // tools/rules/e2e, which .ci/bazel-checks builds.
 func TestDocumentedBazelModuleIsBuilt(t *testing.T) {
-	module := map[string]string{}
+	written := map[string]string{}
 	for _, name := range []string{"MODULE.bazel", "BUILD.bazel", ".bazelrc"} {
 		content, err := os.ReadFile(filepath.Join("../rules/e2e", name))
 		require.NoError(t, err)
-		module[name] = string(content)
+		written[name] = string(content)
 	}
 	// This module itself uses Debian packages, with slightly different labels.
 	content, err := os.ReadFile(filepath.Join(topDir, "MODULE.bazel"))
 	require.NoError(t, err)
-	module["MODULE.bazel of this module"] = strings.NewReplacer(`"//tools/rules`, `"@multiarch//tools/rules`, ", dev_dependency = True", "").Replace(string(content))
+	written["MODULE.bazel of this module"] = strings.NewReplacer(`"//tools/rules`, `"@multiarch//tools/rules`, ", dev_dependency = True", "").Replace(string(content))
 	for _, b := range blocks(t, "starlark", "bazelrc") {
 		file := "BUILD.bazel"
 		switch {
@@ -101,7 +104,7 @@ func TestDocumentedBazelModuleIsBuilt(t *testing.T) {
 			file = "MODULE.bazel of this module"
 		}
 		for _, part := range strings.Split(strings.TrimSpace(b.text), "\n\n") {
-			assert.Contains(t, module[file], part, "%s: %s", b.document, file)
+			assert.Contains(t, written[file], part, "%s: %s", b.document, file)
 		}
 	}
 	ours, err := os.ReadFile("../rules/workspace_status.sh")
@@ -119,7 +122,7 @@ var executedElsewhere = map[string]string{
 	".ci/run":                                "runs this test",
 	"go install github.com/multiarch-build/": "TestInstallFromModuleProxy runs it",
 	"go get -tool github.com/multiarch-build/": "TestInstallFromModuleProxy runs it",
-	`echo "$PASSWORD" | multiarch login `:      "TestLogin runs it against a registry that requires credentials",
+	`echo "$PASSWORD" | multiarch login `:      "testdata/script/login.txtar runs it",
 }
 
 // TestDocumentedShellBlocksAreAccountedFor requires a reason for every command that is not in a console block.
@@ -178,6 +181,9 @@ func main() { fmt.Printf("Hello from %s/%s\n", runtime.GOOS, runtime.GOARCH) }
 // among what they print, in this order. Those of a document that begin with the go command share a copy of this
 // repository. The others of a document share a directory with a Go program, as in a user's repository.
 func TestDocumentedSessions(all *testing.T) {
+	if testing.Short() {
+		all.Skip("compiles multiarch and images for eight platforms")
+	}
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	defer server.Close()
 	dirs := map[string]string{}
@@ -255,4 +261,46 @@ func runScript(t *testing.T, dir, script string) string {
 	require.NoError(t, readErr)
 	require.NoError(t, err, string(printed))
 	return string(printed)
+}
+
+// TestInstallFromModuleProxy runs the commands of the README that install a published version, with a module proxy that
+// has this source as v0.1.0. It compiles all dependencies in another module cache, so only the full matrix has it.
+func TestInstallFromModuleProxy(t *testing.T) {
+	if !registrytest.Full() {
+		t.Skip("compiles all dependencies; set MULTIARCH_TEST_MATRIX=full to run it")
+	}
+	var commands []string
+	for _, b := range blocks(t, "sh") {
+		for _, line := range strings.Split(b.text, "\n") {
+			if strings.HasPrefix(line, "go install github.com/multiarch-build/") || strings.HasPrefix(line, "go get -tool github.com/multiarch-build/") {
+				commands = append(commands, line)
+			}
+		}
+	}
+	require.NotEmpty(t, commands)
+
+	source := t.TempDir()
+	for _, part := range []string{"app", "images", "tools", "go.mod", "go.sum", "LICENSE"} {
+		command(t, "cp", "-r", filepath.Join(topDir, part), source)
+	}
+	proxy := t.TempDir()
+	published := module.Version{Path: "github.com/multiarch-build/multiarch", Version: "v0.1.0"}
+	versions := services{filepath.Join(proxy, published.Path, "@v"), ""}
+	versions.write(t, "list", "v0.1.0\n")
+	versions.write(t, "v0.1.0.info", `{"Version": "v0.1.0"}`)
+	versions.write(t, "v0.1.0.mod", command(t, "cat", filepath.Join(source, "go.mod")))
+	archive, err := os.Create(filepath.Join(versions.dir, "v0.1.0.zip"))
+	require.NoError(t, err)
+	require.NoError(t, zip.CreateFromDir(archive, published, source))
+	require.NoError(t, archive.Close())
+
+	downloaded := filepath.Join(strings.TrimSpace(command(t, "go", "env", "GOMODCACHE")), "cache", "download")
+	t.Setenv("GOPROXY", "file://"+proxy+",file://"+downloaded+","+strings.TrimSpace(command(t, "go", "env", "GOPROXY")))
+	t.Setenv("GOSUMDB", "off")
+	t.Setenv("GOFLAGS", "-modcacherw")
+	t.Setenv("GOMODCACHE", t.TempDir())
+	project := services{t.TempDir(), ""}
+	project.write(t, "go.mod", "module example.com/hello\n\ngo 1.24\n")
+	printed := runScript(t, project.dir, strings.Join(commands, "\n")+"\n$GOBIN/multiarch version\ngo tool multiarch version")
+	assert.Equal(t, 2, strings.Count(printed, "multiarch v0.1.0 go"), printed)
 }
