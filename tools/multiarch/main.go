@@ -1,4 +1,6 @@
-// Command multiarch builds container images for many architectures from one multiarch.yaml.
+// Command multiarch builds container images for many architectures from one multiarch.yaml, publishes them as image
+// indexes and examines the result. This package holds the command line only: flags, streams, messages and exit codes,
+// with one file per command. The work is done by the packages that it imports.
 package main
 
 import (

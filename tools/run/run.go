@@ -1,9 +1,9 @@
-// Package run starts the program of a built image on this machine, for trying an image out and for smoke tests of a
-// release: natively where the processor can, else under qemu-user, in a root file system and Linux namespaces of its
-// own, with the network of the host, without a daemon and without needing to be root.
+// Package run starts the program of a built image on this machine, for trials and for smoke tests of a release. It runs
+// the program natively if the processor can, else under qemu-user, in Linux namespaces with a root file system of their
+// own. It needs neither a daemon nor root. The program shares the network of the host unless ports are published.
 //
-// It keeps the image's files and the machine's apart, and takes care that nothing stays behind. It is no sandbox for
-// code that nobody trusts: there is no seccomp filter, no resource limit and no network of its own.
+// The image's files stay separate from the machine's, and nothing is left behind when the program ends. Run is not a
+// sandbox for untrusted code: it sets no seccomp filter and no resource limits.
 package run
 
 import (

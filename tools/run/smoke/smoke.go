@@ -1,5 +1,6 @@
-// Package smoke tries out a built image before it is released: it starts the image's program, natively or under
-// qemu-user as package run does, and compares what it does with what is expected of it.
+// Package smoke tests built images before they are released. It starts an image's program with package run, natively or
+// under qemu-user, and compares its exit code, its output or its answer to an HTTP request with what multiarch.yaml
+// expects.
 package smoke
 
 import (
