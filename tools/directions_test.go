@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 
 	"tools/internal/atomicfile": {},
 	"tools/internal/fault":      {},
+	"tools/internal/format":     {},
 	"tools/internal/git":        {"tools/spec/config"},
 	"tools/internal/httplimit":  {},
 	"tools/internal/inputfile":  {},
@@ -38,7 +39,8 @@ var mayImport = map[string][]string{
 	"tools/oci/image":               {"tools/arch", "tools/oci/layer", "tools/spec/suggest"},
 	"tools/oci/indexjson":           {},
 	"tools/oci/join": {
-		"tools/internal/fault", "tools/arch", "tools/oci/indexjson", "tools/spec/suggest", "tools/oci/manifest",
+		"tools/internal/fault", "tools/arch", "tools/oci/indexjson", "tools/spec/suggest",
+		"tools/oci/manifest", "tools/internal/format",
 	},
 	"tools/oci/layer": {"tools/oci/filecap", "tools/oci/rootfs"},
 	"tools/oci/layout": {
@@ -100,7 +102,10 @@ var mayImport = map[string][]string{
 	"tools/publish/load": {
 		"tools/arch", "tools/internal/atomicfile", "tools/oci/content", "tools/oci/layout", "tools/spec/suggest",
 	},
-	"tools/publish/push": {"tools/arch", "tools/oci/content", "tools/oci/registry", "tools/oci/manifest"},
+	"tools/publish/push": {
+		"tools/arch", "tools/oci/content", "tools/oci/registry", "tools/oci/manifest", "tools/internal/format",
+		"tools/oci/reference",
+	},
 
 	"tools/examine/diff": {
 		"tools/arch", "tools/internal/memo", "tools/oci/blob", "tools/oci/source", "tools/examine/internal/display",
@@ -120,14 +125,14 @@ var mayImport = map[string][]string{
 	"tools/rules/tests/cross/program": {},
 
 	"tools/multiarch": {
-		"tools/internal/fault", "tools/arch", "tools/internal/git", "tools/internal/inputfile", "tools/internal/progress",
-		"tools/oci/image",
-		"tools/oci/join", "tools/oci/reference", "tools/oci/registry", "tools/spec/config", "tools/spec/finding",
-		"tools/spec/lock", "tools/spec/plan", "tools/spec/suggest", "tools/base/debian", "tools/base/pull",
-		"tools/base/static", "tools/build", "tools/build/cache", "tools/build/gobuild", "tools/bazel",
-		"tools/oci/content", "tools/oci/layout", "tools/publish/load", "tools/publish/push", "tools/examine/diff",
-		"tools/examine/inspect", "tools/examine/verify", "tools/oci/source", "tools/run", "tools/run/smoke",
-		"tools/ci", "tools/oci/manifest",
+		"tools/internal/fault", "tools/arch", "tools/internal/git", "tools/internal/inputfile",
+		"tools/internal/progress", "tools/oci/image", "tools/oci/join", "tools/oci/reference",
+		"tools/oci/registry", "tools/spec/config", "tools/spec/finding", "tools/spec/lock", "tools/spec/plan",
+		"tools/spec/suggest", "tools/base/debian", "tools/base/pull", "tools/base/static", "tools/build",
+		"tools/build/cache", "tools/build/gobuild", "tools/bazel", "tools/oci/content", "tools/oci/layout",
+		"tools/publish/load", "tools/publish/push", "tools/examine/diff", "tools/examine/inspect",
+		"tools/examine/verify", "tools/oci/source", "tools/run", "tools/run/smoke", "tools/ci",
+		"tools/oci/manifest", "tools/internal/format",
 	},
 
 	"tools/bench": {},

@@ -17,6 +17,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/base/static"
 	"github.com/multiarch-build/multiarch/tools/build/cache"
+	"github.com/multiarch-build/multiarch/tools/internal/format"
 	"github.com/multiarch-build/multiarch/tools/internal/git"
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
@@ -117,7 +118,7 @@ func checkUsage(cmd *cobra.Command) {
 		case cmd.HasSubCommands():
 			return unknownCommand(cmd, args[0])
 		}
-		return usagef("usage: "+cmd.UseLine(), "%s cannot be run with %s", below(cmd), count(len(args), "argument"))
+		return usagef("usage: "+cmd.UseLine(), "%s cannot be run with %s", below(cmd), format.Count(len(args), "argument"))
 	}
 }
 

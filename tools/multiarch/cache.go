@@ -7,6 +7,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/build/cache"
 	"github.com/multiarch-build/multiarch/tools/build/gobuild"
+	"github.com/multiarch-build/multiarch/tools/internal/format"
 )
 
 func (a *app) cacheCommand() *cobra.Command {
@@ -91,7 +92,7 @@ func (a *app) cacheSizeCommand() *cobra.Command {
 				total.Bytes += u.Bytes
 			}
 			for _, u := range append(all, total) {
-				a.terminal.result("%-9s  %5d files  %9s", u.Area, u.Files, size(u.Bytes))
+				a.terminal.result("%-9s  %5d files  %9s", u.Area, u.Files, format.Bytes(u.Bytes))
 			}
 			return nil
 		},

@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/multiarch-build/multiarch/tools/publish/push"
+	"github.com/multiarch-build/multiarch/tools/oci/reference"
 )
 
 func (a *app) indexCommand() *cobra.Command {
@@ -64,7 +64,7 @@ in a layout); manifest[linux/arm64]: and manifest-descriptor[linux/arm64]: are f
 	}
 	f.flags(cmd)
 	cmd.Flags().StringSliceVarP(&f.tags, "tag", "t", nil, "tags in TARGET's repository instead of TARGET's own")
-	checkFlag(cmd.Flags(), "tag", push.CheckTag)
+	checkFlag(cmd.Flags(), "tag", reference.CheckTag)
 	cmd.Flags().BoolVar(&f.append, "append", false, "add to the index that TARGET is now")
 	cmd.Flags().BoolVar(&f.create, "create", false, "with --append, create TARGET if it does not exist")
 	cmd.Flags().BoolVar(&f.replace, "replace", false, "with --append, take the place of images for the same platforms")

@@ -47,7 +47,7 @@ func (p pushFlags) keepPlatforms() bool { return !p.fewer && p.tags == nil && p.
 
 func (p *pushFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVarP(&p.tags, "tag", "t", nil, "tags instead of the configuration's")
-	checkFlag(cmd.Flags(), "tag", push.CheckTag)
+	checkFlag(cmd.Flags(), "tag", reference.CheckTag)
 }
 
 func (a *app) client(insecure bool, jobs int) registry.Client {

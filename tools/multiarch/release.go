@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/multiarch-build/multiarch/tools/oci/reference"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
@@ -102,8 +103,8 @@ architecture builds.`,
 	cmd.Flags().StringVar(&p.part, "part", "", "release under this tag, to each image's first repository and nowhere else, for a later --join")
 	cmd.Flags().StringSliceVar(&p.join, "join", nil, "build nothing; join the parts under these tags")
 	cmd.Flags().StringVar(&p.layouts, "layouts", "", "with --part: build nothing; take the layouts that Bazel has built in this folder, such as bazel-bin/images")
-	checkFlag(cmd.Flags(), "part", push.CheckTag)
-	checkFlag(cmd.Flags(), "join", push.CheckTag)
+	checkFlag(cmd.Flags(), "part", reference.CheckTag)
+	checkFlag(cmd.Flags(), "join", reference.CheckTag)
 	cmd.Flags().StringVar(&p.prebuilt, "prebuilt", "", "publish what this file names and build nothing; //tools/rules writes it for bazel run")
 	_ = cmd.Flags().MarkHidden("prebuilt")
 	return cmd

@@ -5,10 +5,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/docker/go-units"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
+	"github.com/multiarch-build/multiarch/tools/internal/format"
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
@@ -89,10 +89,10 @@ func previewLines(p *push.Preview) []string {
 		at(repository).manifests++
 	}
 	slices.Sort(repositories)
-	lines := []string{fmt.Sprintf("to upload: %s of %s; to mount: %s; to put: %s", count(len(p.Uploads), "blob"), size(total), count(len(p.Mounts), "blob"), count(len(p.Manifests), "manifest"))}
+	lines := []string{fmt.Sprintf("to upload: %s of %s; to mount: %s; to put: %s", format.Count(len(p.Uploads), "blob"), format.Bytes(total), format.Count(len(p.Mounts), "blob"), format.Count(len(p.Manifests), "manifest"))}
 	for _, r := range repositories {
 		t := to[r]
-		lines = append(lines, fmt.Sprintf("  %s: upload %s of %s, mount %d, put %s", r, count(t.uploads, "blob"), size(t.bytes), t.mounts, count(t.manifests, "manifest")))
+		lines = append(lines, fmt.Sprintf("  %s: upload %s of %s, mount %d, put %s", r, format.Count(t.uploads, "blob"), format.Bytes(t.bytes), t.mounts, format.Count(t.manifests, "manifest")))
 	}
 	if len(p.Tags) == 0 {
 		return append(lines, "tags: none")
@@ -121,17 +121,4 @@ func previewLines(p *push.Preview) []string {
 		lines = append(lines, "  "+t.Reference+" "+what)
 	}
 	return lines
-}
-
-// count is a number of things.
-func count(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}
-
-// size is a number of bytes as the errors of a push have it.
-func size(n int64) string {
-	return units.CustomSize("%.3g %s", float64(n), 1000, []string{"B", "kB", "MB", "GB", "TB"})
 }

@@ -9,6 +9,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/multiarch-build/multiarch/tools/internal/format"
 	"github.com/multiarch-build/multiarch/tools/oci/indexjson"
 )
 
@@ -38,7 +39,7 @@ func (b *base) annotate(o Options, j *Joined) error {
 	b.children = slices.DeleteFunc(b.children, func(c Child) bool { return changed[c.attests] })
 	if n -= len(b.children); n > 0 {
 		j.Notes = append(j.Notes, fmt.Sprintf("left out %s of images whose annotations changed, and so their digests",
-			plural(n, "attestation")))
+			format.Count(n, "attestation")))
 	}
 	return nil
 }

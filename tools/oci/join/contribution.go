@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/internal/format"
 	"github.com/multiarch-build/multiarch/tools/oci/indexjson"
 	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 )
@@ -148,16 +149,9 @@ func (w *walk) attest(c *contribution) error {
 		}
 	}
 	if left > 0 {
-		c.notes = append(c.notes, fmt.Sprintf("%s: left out %s", w.source.Name, plural(left, "attestation")))
+		c.notes = append(c.notes, fmt.Sprintf("%s: left out %s", w.source.Name, format.Count(left, "attestation")))
 	}
 	return nil
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // mayBeWanted reports whether an image with this platform in its index can turn out to be for the one that is given, or

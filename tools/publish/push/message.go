@@ -5,8 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/docker/go-units"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multiarch-build/multiarch/tools/internal/format"
 )
 
 // few is how many things of a kind a message names one by one. A release may have hundreds.
@@ -25,12 +26,12 @@ func (e *Error) Error() string {
 	case len(e.Stored) == 0:
 		parts = append(parts, "no manifest was stored")
 	case len(e.Stored) <= few:
-		parts = append(parts, "stored by digest: "+enumerate(e.Stored, reference))
+		parts = append(parts, "stored by digest: "+enumerate(e.Stored, referenceOf))
 	default:
 		parts = append(parts, "stored by digest: "+enumerate(tallies(e.Stored, Artifact.tally), tally.manifests))
 	}
 	if len(e.Moved) > 0 {
-		parts = append(parts, "tags moved: "+enumerate(e.Moved, reference))
+		parts = append(parts, "tags moved: "+enumerate(e.Moved, referenceOf))
 	}
 	if len(e.Unmoved) > 0 {
 		parts = append(parts, "tags not moved: "+someOf(e.Unmoved))
@@ -39,7 +40,7 @@ func (e *Error) Error() string {
 		parts = append(parts, "tags that were right before: "+someOf(e.UpToDate))
 	}
 	if len(e.Unknown) > 0 {
-		parts = append(parts, "tags in doubt: "+enumerate(e.Unknown, reference))
+		parts = append(parts, "tags in doubt: "+enumerate(e.Unknown, referenceOf))
 	}
 	for _, s := range e.RollbackFailures {
 		before := "it did not exist"
@@ -96,10 +97,10 @@ func add(list *[]tally, t tally) bool {
 }
 
 func (t tally) blobs() string {
-	return t.in(fmt.Sprintf("%s of %s", plural(t.n, "blob"), units.CustomSize("%.3g %s", float64(t.bytes), 1000, []string{"B", "kB", "MB", "GB", "TB"})))
+	return t.in(fmt.Sprintf("%s of %s", format.Count(t.n, "blob"), format.Bytes(t.bytes)))
 }
 
-func (t tally) manifests() string { return t.in(plural(t.n, "manifest")) }
+func (t tally) manifests() string { return t.in(format.Count(t.n, "manifest")) }
 
 // in says where what there is, is.
 func (t tally) in(what string) string {
@@ -113,22 +114,15 @@ func (t tally) in(what string) string {
 	return fmt.Sprintf("%s (%s)", t.place, what)
 }
 
-func plural(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}
-
 // someOf names a few of many.
 func someOf(tags []Artifact) string {
 	if n := len(tags); n > few {
-		return fmt.Sprintf("%s and %d others", enumerate(tags[:few-1], reference), n-few+1)
+		return fmt.Sprintf("%s and %d others", enumerate(tags[:few-1], referenceOf), n-few+1)
 	}
-	return enumerate(tags, reference)
+	return enumerate(tags, referenceOf)
 }
 
-func reference(p Artifact) string { return p.Reference }
+func referenceOf(p Artifact) string { return p.Reference }
 
 func enumerate[T any](list []T, say func(T) string) string {
 	words := make([]string, len(list))

@@ -21,6 +21,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/oci/content"
 	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
+	"github.com/multiarch-build/multiarch/tools/oci/reference"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 )
@@ -250,7 +251,7 @@ func TestPushChecksBeforeItSends(t *testing.T) {
 			assert.Empty(t, l.Requests())
 		})
 	}
-	var tag *push.TagError
+	var tag *reference.TagError
 	_, err := publish(t, quick, with(func(b *push.Target) { b.Tags = []string{"a b"} })...)
 	require.ErrorAs(t, err, &tag)
 	assert.Contains(t, tag.Hint(), "128")

@@ -3,7 +3,6 @@ package push
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"sync"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/oci/content"
+	"github.com/multiarch-build/multiarch/tools/oci/reference"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
@@ -168,7 +168,7 @@ func (t Target) deliveries(client registry.Client, owner int) ([]delivery, error
 	index.Artifact = Artifact{Name: t.Name, Digest: index.top().Digest}
 	index.Reference = t.Repository + "@" + index.Digest.String()
 	for _, tag := range t.Tags {
-		if err := CheckTag(tag); err != nil {
+		if err := reference.CheckTag(tag); err != nil {
 			return nil, fmt.Errorf("%s: %w", t.Name, err)
 		}
 		if err := index.tag(client, t.Repository+":"+tag); err != nil {
@@ -216,48 +216,27 @@ func (t Target) intermediate(client registry.Client, owner int, p PlatformTag) (
 }
 
 // tag adds a tag to d unless it has it already.
-func (d *delivery) tag(client registry.Client, reference string) error {
-	ref, err := client.Parse(reference)
+func (d *delivery) tag(client registry.Client, ref string) error {
+	parsed, err := client.Parse(ref)
 	if err != nil {
 		return err
 	}
-	tag, ok := ref.(name.Tag)
+	tag, ok := parsed.(name.Tag)
 	if !ok {
-		return fmt.Errorf("reference %q: a tag is needed, not a digest", reference)
+		return fmt.Errorf("reference %q: a tag is needed, not a digest", ref)
 	}
-	if err := CheckTag(tag.TagStr()); err != nil {
+	if err := reference.CheckTag(tag.TagStr()); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(d.tags, func(p *pointer) bool { return p.ref.Name() == tag.Name() }) {
 		return nil
 	}
 	pushed := d.Artifact
-	pushed.Reference = reference
+	pushed.Reference = ref
 	matches := func(pattern string) bool {
 		ok, err := path.Match(pattern, tag.TagStr())
 		return ok || err != nil // what cannot be read is not a permission
 	}
 	d.tags = append(d.tags, &pointer{Artifact: pushed, ref: tag, immutable: slices.ContainsFunc(d.immutable, matches)})
 	return nil
-}
-
-// validTag is the form of a tag in the OCI distribution specification ("Pulling manifests").
-var validTag = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
-
-// CheckTag returns a *TagError for a tag that no registry accepts.
-func CheckTag(tag string) error {
-	if !validTag.MatchString(tag) {
-		return &TagError{tag}
-	}
-	return nil
-}
-
-// TagError is returned for a tag that no registry accepts.
-type TagError struct{ Tag string }
-
-func (e *TagError) Error() string { return fmt.Sprintf("invalid tag %q", e.Tag) }
-
-// Hint says what a tag looks like.
-func (e *TagError) Hint() string {
-	return `a tag has up to 128 of the characters a-z A-Z 0-9 _ . - and does not begin with "." or "-"`
 }

@@ -180,7 +180,6 @@ func byTable(a, b arch.Platform) int {
 var (
 	userPattern   = lazy(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?$`)
 	signalPattern = lazy(`^(SIG[A-Z0-9]+([+-][0-9]+)?|[0-9]{1,2})$`)
-	tagPattern    = lazy(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 	// See git check-ref-format. Characters with a meaning in the patterns of git describe are left out.
 	tagPrefixPattern = lazy(`^[A-Za-z0-9_@+-]+([./][A-Za-z0-9_@+-]+)*[./]?$`)
 	placeholder      = lazy(`\{[^}]*\}`)
@@ -287,9 +286,11 @@ func (r *reader) checkPush(at Path, p Push) {
 	}
 	seen := map[Template]bool{}
 	for i, t := range p.Tags {
-		if !strings.Contains(string(t), "{{") && !tagPattern().MatchString(string(t)) {
-			r.fail(at.to("tags", i), "use up to 128 letters, digits and . _ -, and do not start with . or -",
-				"invalid tag %q", t)
+		if !strings.Contains(string(t), "{{") {
+			var invalid *reference.TagError
+			if errors.As(reference.CheckTag(string(t)), &invalid) {
+				r.fail(at.to("tags", i), invalid.Hint(), "%v", invalid)
+			}
 		}
 		if seen[t] {
 			r.fail(at.to("tags", i), "", "duplicate tag %q", t)

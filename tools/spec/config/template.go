@@ -12,6 +12,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/internal/fault"
+	"github.com/multiarch-build/multiarch/tools/oci/reference"
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
@@ -77,10 +78,14 @@ func (t Template) Tag(v Vars) (string, error) { return PlatformTemplate(t).Tag(v
 // Tag expands the template of a tag, as Template.Tag does.
 func (t PlatformTemplate) Tag(v Vars) (string, error) {
 	tag, err := t.Expand(v)
-	if err == nil && tag != "" && !tagPattern().MatchString(tag) {
+	if err != nil || tag == "" {
+		return tag, err
+	}
+	var invalid *reference.TagError
+	if errors.As(reference.CheckTag(tag), &invalid) {
 		err = hinted(
-			fmt.Errorf("template %q: invalid tag %q", t, tag),
-			"use up to 128 letters, digits and . _ -, and do not start with . or -; "+
+			fmt.Errorf("template %q: %w", t, invalid),
+			invalid.Hint()+"; "+
 				"{{with .Git.Tag}}{{.}}-alpine{{end}} omits the tag if HEAD has none",
 		)
 	}
