@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	"tools/internal/httplimit":  {},
 	"tools/internal/inputfile":  {},
 	"tools/internal/memo":       {},
-	"tools/internal/progress":   {},
+	"tools/internal/progress":   {"tools/internal/format"},
 
 	"tools/oci/blob":                {},
 	"tools/oci/content":             {"tools/arch", "tools/oci/indexjson", "tools/oci/manifest"},

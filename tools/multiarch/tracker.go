@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/multiarch-build/multiarch/tools/build"
+	"github.com/multiarch-build/multiarch/tools/internal/format"
 	"github.com/multiarch-build/multiarch/tools/internal/progress"
 	"github.com/multiarch-build/multiarch/tools/oci/reference"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
@@ -55,7 +56,7 @@ func (p *tracker) expect(n int) {
 }
 
 func (p *tracker) summarize() {
-	p.display.Summary(fmt.Sprintf("%d of %s built", p.done, count(p.total, "image")))
+	p.display.Summary(fmt.Sprintf("%d of %s built", p.done, format.Count(p.total, "image")))
 }
 
 // step shows a step of the engine.
@@ -87,7 +88,7 @@ func (p *tracker) event(e build.Event) {
 	p.summarize()
 	if e.Done == e.Total && p.built[e.Image] {
 		took := time.Since(p.began).Round(100 * time.Millisecond)
-		p.display.Print(fmt.Sprintf("%s: built for %s in %s", e.Image, count(e.Total, "platform"), took))
+		p.display.Print(fmt.Sprintf("%s: built for %s in %s", e.Image, format.Count(e.Total, "platform"), took))
 	}
 }
 

@@ -7,9 +7,9 @@ import (
 	"github.com/docker/go-units"
 )
 
-// Bytes returns a size with three significant digits and a decimal unit, as in "1.37 MB".
+// Bytes returns a size with three significant digits and a decimal unit, as in "1.37MB".
 func Bytes(n int64) string {
-	return units.CustomSize("%.3g %s", float64(n), 1000, []string{"B", "kB", "MB", "GB", "TB"})
+	return units.HumanSizeWithPrecision(float64(n), 3)
 }
 
 // Count returns n with a noun that takes an s in the plural, as in "1 blob" and "2 blobs".

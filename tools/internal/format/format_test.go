@@ -9,7 +9,7 @@ import (
 )
 
 func TestBytes(t *testing.T) {
-	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1 kB", 1_374_999: "1.37 MB", 3_000_000_000: "3 GB"} {
+	for n, want := range map[int64]string{0: "0B", 999: "999B", 1000: "1kB", 1_374_999: "1.37MB", 3_000_000_000: "3GB"} {
 		assert.Equal(t, want, format.Bytes(n))
 	}
 }

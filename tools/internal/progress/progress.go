@@ -12,8 +12,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/docker/go-units"
 	"github.com/vbauerster/cupwriter"
+
+	"github.com/multiarch-build/multiarch/tools/internal/format"
 )
 
 const (
@@ -107,10 +108,10 @@ func (t *Task) Detail(text string) {
 // Bytes shows how many bytes of a task are done. The total is 0 if it is unknown.
 func (t *Task) Bytes(done, total int64) {
 	if total <= 0 {
-		t.Detail(units.BytesSize(float64(done)))
+		t.Detail(format.Bytes(done))
 		return
 	}
-	t.Detail(fmt.Sprintf("%s of %s", units.BytesSize(float64(done)), units.BytesSize(float64(total))))
+	t.Detail(fmt.Sprintf("%s of %s", format.Bytes(done), format.Bytes(total)))
 }
 
 // Done ends a task.

@@ -111,7 +111,7 @@ func TestLiveRedrawsInPlace(t *testing.T) {
 		compile.Detail("212 packages: net/http")
 		wait(5 * time.Second)
 		assert.Equal(t, "⠋ linux/arm64 hello, clock  compile   1m10s  212 packages: net/http\n"+
-			"⠋ linux/arm64 python        download     5s  3MiB of 12MiB\n"+
+			"⠋ linux/arm64 python        download     5s  3.15MB of 12.6MB\n"+
 			"  1 of 4 images built, 1m10s\n", out.String())
 		wait(100 * time.Millisecond)
 		assert.Contains(t, out.String(), "⠙", "the spinner moves")
@@ -119,7 +119,7 @@ func TestLiveRedrawsInPlace(t *testing.T) {
 		assert.Equal(t, "hello: note\n", out.String(), "erased before anything else is written")
 		compile.Done()
 		wait(100 * time.Millisecond)
-		assert.Equal(t, "hello: note\n⠹ linux/arm64 python  download     5s  3MiB of 12MiB\n"+
+		assert.Equal(t, "hello: note\n⠹ linux/arm64 python  download     5s  3.15MB of 12.6MB\n"+
 			"  1 of 4 images built, 1m10s\n", out.String())
 		d.Suspend(func() { _, _ = io.WriteString(&out, "hello sha256:…\n") })
 		wait(100 * time.Millisecond)

@@ -33,7 +33,7 @@ func TestPushErrorSaysWhatWasUploaded(t *testing.T) {
 	require.ErrorAs(t, err, &partial)
 	require.Len(t, partial.Uploaded, 1)
 	assert.Equal(t, push.Uploaded{Repository: l.host + "/hello", Blobs: 2, Bytes: partial.Uploaded[0].Bytes}, partial.Uploaded[0])
-	assert.ErrorContains(t, err, "; uploaded by then: "+l.host+"/hello (2 blobs of 1.01 MB); no manifest was stored; tags not moved: "+l.host+"/hello:latest")
+	assert.ErrorContains(t, err, "; uploaded by then: "+l.host+"/hello (2 blobs of 1.01MB); no manifest was stored; tags not moved: "+l.host+"/hello:latest")
 	l.Choose(nil)
 	_, err = publish(t, quick, target(l, hello, "latest"))
 	require.NoError(t, err)
@@ -58,9 +58,9 @@ func TestPushErrorIsShort(t *testing.T) {
 		want string
 	}{
 		{push.Error{}, "wrong; no manifest was stored"},
-		{push.Error{Uploaded: uploaded(1)}, "wrong; uploaded by then: example.com/0 (2 blobs of 600 MB), example.org/team/x (1 blob of 999 B); no manifest was stored"},
+		{push.Error{Uploaded: uploaded(1)}, "wrong; uploaded by then: example.com/0 (2 blobs of 600MB), example.org/team/x (1 blob of 999B); no manifest was stored"},
 		{push.Error{Uploaded: uploaded(8), Stored: pushed(0, 1, "a/b@sha256:%d")},
-			"wrong; uploaded by then: example.com (16 blobs of 4.8 GB in 8 repositories), example.org (1 blob of 999 B in one repository); stored by digest: a/b@sha256:0"},
+			"wrong; uploaded by then: example.com (16 blobs of 4.8GB in 8 repositories), example.org (1 blob of 999B in one repository); stored by digest: a/b@sha256:0"},
 		{push.Error{Stored: append(pushed(0, 8, "example.com/a@sha256:%d"), pushed(0, 1, "example.com/b@sha256:%d")...)},
 			"wrong; stored by digest: example.com/a (8 manifests), example.com/b (1 manifest)"},
 		{push.Error{Stored: pushed(0, 300, "example.com/%d@sha256:0")}, "wrong; stored by digest: example.com (300 manifests in 300 repositories)"},

@@ -165,7 +165,7 @@ func TestPushErrorMessage(t *testing.T) {
 	amd, arm, index := contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.AMD64)), contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.ARM64)), contenttest.DigestOf(t, hello.Index)
 	require.EqualError(t, err, strings.ReplaceAll(fmt.Sprintf("hello: moving the tag HOST/hello:latest: "+
 		"PUT http://HOST/v2/hello/manifests/latest: unexpected status code 500 Internal Server Error: Internal Server Error; "+
-		"uploaded by then: HOST/hello (5 blobs of 49.2 kB); "+
+		"uploaded by then: HOST/hello (5 blobs of 49.2kB); "+
 		"stored by digest: HOST/hello@%s, HOST/hello-arm64v8@%s, HOST/hello@%s, HOST/hello@%s; "+
 		"tags not moved: HOST/hello:latest, HOST/hello-arm64v8:v1", amd, arm, arm, index), "HOST", l.host))
 	var partial *push.Error

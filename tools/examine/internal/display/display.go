@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/docker/go-units"
+	"github.com/multiarch-build/multiarch/tools/internal/format"
 )
 
 // printable keeps what somebody else has written on one line and harmless to a terminal.
@@ -17,5 +17,5 @@ func OneLine(s string) string {
 	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(quoted[1 : len(quoted)-1])
 }
 
-// bytesOf is a size in powers of ten, as docker writes it.
-func Size(n int64) string { return units.HumanSizeWithPrecision(float64(n), 3) }
+// Size returns a size with its unit.
+func Size(n int64) string { return format.Bytes(n) }
