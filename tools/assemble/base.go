@@ -103,7 +103,7 @@ func readBase(name, dir string) (*openedBase, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, layers, err := image.Under(name, config, m.Layers)
+	file, layers, err := image.BaseLayers(name, config, m.Layers)
 	if err != nil {
 		return nil, err
 	}

@@ -152,7 +152,7 @@ func (s subject) entry(text string) (layer.Entry, error) {
 		}
 	}
 	if e.Dir {
-		return layer.TreeDir(e.Path, e.Mode, e.UID, e.GID), nil
+		return layer.ImplicitDir(e.Path, e.Mode, e.UID, e.GID), nil
 	}
 	attribute, err := layer.Capabilities(e.Capabilities)
 	if err != nil {
@@ -193,7 +193,7 @@ func attributes(from string, capabilities []byte) (map[string][]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return layer.Capable(f, from, capabilities)
+	return layer.CapabilityXattrs(f, from, capabilities)
 }
 
 // machO are the magic numbers of macOS programs, which compilers on a Mac build by default.

@@ -41,7 +41,7 @@ func (g *treeFlags) stack(entries []layer.Entry) ([]layer.Entry, *rootfs.Tree, e
 		}
 		entries = append(entries, layer.ExplicitLink(path.Clean(l.Path), l.To))
 	}
-	needs := layer.Needs{User: g.user}
+	needs := layer.RequiredDirs{User: g.user}
 	for _, p := range g.needed {
 		needs.Paths = append(needs.Paths, path.Clean(p))
 	}

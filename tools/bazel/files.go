@@ -203,7 +203,7 @@ func (found *tree) problem(root, to string, globs patterns, filtered bool) error
 		if !filtered {
 			return withHint(fmt.Sprintf("add a file, or create the directory in the image: directories: [{path: %s}]", to), "%s is an empty directory", root)
 		}
-		return withHint("write patterns relative to from:", "no file below %s matches the patterns", root)
+		return withHint("write patterns relative to from:", "no file in %s matches the patterns", root)
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func TestFilesMatchEmbeddedEngine(t *testing.T) {
 		require.NoError(t, err)
 		entries, err := layer.Collect(tree, layer.Source{From: "top", To: to, Glob: globs})
 		if err != nil {
-			assert.Contains(t, got["error"], "no file below top matches", "seed %d: %v", seed, err)
+			assert.Contains(t, got["error"], "no file in top matches", "seed %d: %v", seed, err)
 			continue
 		}
 		require.NotContains(t, got, "error", "seed %d", seed)

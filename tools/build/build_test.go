@@ -272,8 +272,8 @@ images:
 		"multiarch.yaml:4:22: images.z.files[0].from: nowhere does not exist",
 		"multiarch.yaml:7:20: images.y.files[0].from: bin-amd64 does not exist",
 		"multiarch.yaml:7:20: images.y.files[0].from: bin-arm64 does not exist",
-		"multiarch.yaml:7:50: images.y.files[1].from: no file below shared matches *.rb",
-		"multiarch.yaml:9:36: images.y.overrides.linux/arm64.files[0].from: link is a link to gone, which does not exist",
+		"multiarch.yaml:7:50: images.y.files[1].from: no file in shared matches *.rb",
+		"multiarch.yaml:9:36: images.y.overrides.linux/arm64.files[0].from: link is a symbolic link to gone, which does not exist",
 		"multiarch.yaml:10:22: images.a.files[0].from: . holds out, where the images are written to",
 	}, got)
 

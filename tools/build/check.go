@@ -52,7 +52,7 @@ func Check(c *config.Config, p *plan.Plan, dir, output string) error {
 }
 
 func check(tree *os.Root, s layer.Source, output string) error {
-	if output != "" && slices.ContainsFunc(layout.Files(output), s.Takes) {
+	if output != "" && slices.ContainsFunc(layout.Files(output), s.Matches) {
 		return &layout.SourceError{From: s.From, Dir: output, Output: true}
 	}
 	return layer.Check(tree, s)

@@ -22,7 +22,7 @@ type ground struct {
 	base  Base
 	files []layer.Entry // above the base, where they really go; none if hasFiles is false
 	tree  *rootfs.Tree  // with the files; nil if the base's files are not known
-	needs layer.Needs   // directories that the layer of the program creates
+	needs layer.RequiredDirs   // directories that the layer of the program creates
 	// hasFiles is whether the image has a layer of files.
 	hasFiles bool
 }
@@ -54,7 +54,7 @@ func (l *layers) ground(tree *os.Root, name string, c plan.Child, under Base) (g
 	if err != nil {
 		return g, err
 	}
-	needs := layer.Needs{Paths: c.Needed, User: c.Config.User}
+	needs := layer.RequiredDirs{Paths: c.Needed, User: c.Config.User}
 	if needs.User == "" && under.Config != nil {
 		needs.User = under.Config.Config.User
 	}

@@ -213,12 +213,12 @@ func TestWhatABaseDoesNotAllow(t *testing.T) {
 	for yaml, want := range map[string]string{
 		"files: [{from: README, to: /file/x}]":           "image x, linux/amd64: README: /file: /file is a file in the base",
 		"files: [{from: README, to: /loop/x}]":           "too many levels of symbolic links",
-		"files: [{from: README, to: /dir}]":              "README: /dir would hide a directory of the base",
+		"files: [{from: README, to: /dir}]":              "README: /dir would replace a directory of the base",
 		"files: [{from: shared, to: /file}]":             "/file is a file in the base",
 		"go: {package: ./two}":                           "/file is a file in the base",
 		"{workdir: /file/w, links: [{path: /l, to: x}]}": "/file is a file in the base",
 		"directories: [{path: /loop}]":                   "too many levels of symbolic links",
-		"links: [{path: /dir, to: x}]":                   "/dir would hide a directory of the base",
+		"links: [{path: /dir, to: x}]":                   "/dir would replace a directory of the base",
 	} {
 		if yaml[0] != '{' {
 			yaml = "{" + yaml + "}"

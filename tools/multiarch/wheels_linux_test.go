@@ -71,7 +71,7 @@ images:
 	require.ErrorAs(t, err, &exit)
 	assert.Equal(t, exitConfig, exit.ExitCode())
 	assert.Contains(t, string(out), "images.service.files[0].from: wheels/linux-armv5 does not exist\n"+
-		"hint: wheels has linux-amd64, linux-arm64, linux-armv7, linux-s390x; from: is a path below the directory that images are built from")
+		"hint: wheels has linux-amd64, linux-arm64, linux-armv7, linux-s390x; from: is relative to the source tree")
 	assert.NoDirExists(t, filepath.Join(s.dir, "dist"))
 }
 

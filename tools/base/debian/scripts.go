@@ -23,9 +23,9 @@ const caBundle = "/etc/ssl/certs/ca-certificates.crt"
 // status lists a package for scanners: distroless images have a file for each, as nothing in them updates a single one.
 func (m *merger) status(p Package, c *control) {
 	stanza := append(bytes.TrimSpace(c.stanza), '\n')
-	m.make(p, layer.Content("/var/lib/dpkg/status.d/"+p.Name, 0o644, stanza))
+	m.make(p, layer.NewFile("/var/lib/dpkg/status.d/"+p.Name, 0o644, stanza))
 	if len(c.md5sums) > 0 {
-		m.make(p, layer.Content("/var/lib/dpkg/status.d/"+p.Name+".md5sums", 0o644, c.md5sums))
+		m.make(p, layer.NewFile("/var/lib/dpkg/status.d/"+p.Name+".md5sums", 0o644, c.md5sums))
 	}
 }
 
@@ -68,7 +68,7 @@ func (m *merger) certificates() error {
 			bundle.WriteByte('\n')
 		}
 	}
-	m.make(p, layer.Content(caBundle, 0o644, bundle.Bytes()))
+	m.make(p, layer.NewFile(caBundle, 0o644, bundle.Bytes()))
 	m.make(p, layer.Entry{Path: "/usr/lib/ssl/cert.pem", Kind: layer.Symlink, Mode: 0o777, Link: caBundle})
 	return nil
 }
@@ -94,7 +94,7 @@ func (m *merger) users() error {
 		if len(content) > 0 && !bytes.HasSuffix(content, []byte("\n")) {
 			content = append(content, '\n')
 		}
-		m.make(p, layer.Content("/etc/"+name, 0o644, append(content, line...)))
+		m.make(p, layer.NewFile("/etc/"+name, 0o644, append(content, line...)))
 	}
 	m.make(p, layer.Entry{Path: nonrootHome, Kind: layer.Dir, Mode: 0o700, UID: nonrootID, GID: nonrootID})
 	return nil
@@ -107,7 +107,7 @@ func (m *merger) osRelease() error {
 		if _, ok := m.items[etc]; ok {
 			return nil
 		}
-		m.items[usr] = item{Entry: layer.Content(usr, 0o644, []byte("PRETTY_NAME=\"Debian GNU/Linux\"\nNAME=\"Debian GNU/Linux\"\nID=debian\n"))}
+		m.items[usr] = item{Entry: layer.NewFile(usr, 0o644, []byte("PRETTY_NAME=\"Debian GNU/Linux\"\nNAME=\"Debian GNU/Linux\"\nID=debian\n"))}
 	}
 	if _, ok := m.items[etc]; !ok {
 		m.items[etc] = item{Entry: layer.Entry{Path: etc, Kind: layer.Symlink, Mode: 0o777, Link: "../usr/lib/os-release"}}

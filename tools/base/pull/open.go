@@ -81,7 +81,7 @@ func (p *Puller) Open(ctx context.Context, base, reference string, c lock.Child)
 		layers[n] = v1.Descriptor{MediaType: l.MediaType, Digest: l.Digest, Size: l.Size}
 	}
 	out := &Image{Repository: repo}
-	if out.Config, out.Layers, err = image.Under(base, content, layers); err != nil {
+	if out.Config, out.Layers, err = image.BaseLayers(base, content, layers); err != nil {
 		return nil, fail(err)
 	}
 	out.Config.OSVersion = cmp.Or(out.Config.OSVersion, c.OSVersion)

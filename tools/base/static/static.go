@@ -46,10 +46,10 @@ func Entries() ([]layer.Entry, error) {
 		fmt.Fprintf(&group, "%s:x:%d:\n", u.Name, u.ID)
 	}
 	entries := []layer.Entry{
-		layer.Content("/etc/passwd", 0o644, []byte(passwd.String())),
-		layer.Content("/etc/group", 0o644, []byte(group.String())),
-		layer.Content("/etc/nsswitch.conf", 0o644, []byte(nsswitch)),
-		layer.Content(Roots, 0o644, roots),
+		layer.NewFile("/etc/passwd", 0o644, []byte(passwd.String())),
+		layer.NewFile("/etc/group", 0o644, []byte(group.String())),
+		layer.NewFile("/etc/nsswitch.conf", 0o644, []byte(nsswitch)),
+		layer.NewFile(Roots, 0o644, roots),
 		{Path: "/etc/ssl/cert.pem", Kind: layer.Symlink, Mode: 0o777, Link: "certs/ca-certificates.crt"},
 		{Path: "/tmp", Kind: layer.Dir, Mode: 0o1777},
 		{Path: "/var/tmp", Kind: layer.Dir, Mode: 0o1777},
@@ -94,7 +94,7 @@ func timeZones() ([]layer.Entry, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading time zone %s: %w", f.Name, err)
 		}
-		entries = append(entries, layer.Content("/usr/share/zoneinfo/"+f.Name, 0o644, content))
+		entries = append(entries, layer.NewFile("/usr/share/zoneinfo/"+f.Name, 0o644, content))
 	}
 	return entries, nil
 }

@@ -64,17 +64,17 @@ func observedEntries(t *testing.T) []layer.Entry {
 	program := testHead(t)
 	pe := append([]byte("MZ"), make([]byte, 300)...)
 	entries := []layer.Entry{
-		layer.Content("/app/program", 0o755, program),
-		layer.Content("/app/truncated", 0o755, program[:len(program)/2]),
-		layer.Content("/app/headers", 0o755, program[:70]),
-		layer.Content("/app/script", 0o755, []byte("#!/usr/bin/env -S python3 -u\n")),
-		layer.Content("/app/tool.exe", 0o644, pe),
-		layer.Content("/app/empty", 0o755, nil),
-		layer.Content("/usr/lib/libx.so.1", 0o644, program[:4096]),
-		layer.Content("/etc/passwd", 0o644, []byte("root:x:0:0::/:\n")),
-		layer.Content("/etc/passwd-", 0o644, []byte("old")),
-		layer.Content("/data/"+strings.Repeat("long/", 60)+"name", 0o600, []byte("x")),
-		layer.Content("/data/\xff", 0o644, []byte("not UTF-8")),
+		layer.NewFile("/app/program", 0o755, program),
+		layer.NewFile("/app/truncated", 0o755, program[:len(program)/2]),
+		layer.NewFile("/app/headers", 0o755, program[:70]),
+		layer.NewFile("/app/script", 0o755, []byte("#!/usr/bin/env -S python3 -u\n")),
+		layer.NewFile("/app/tool.exe", 0o644, pe),
+		layer.NewFile("/app/empty", 0o755, nil),
+		layer.NewFile("/usr/lib/libx.so.1", 0o644, program[:4096]),
+		layer.NewFile("/etc/passwd", 0o644, []byte("root:x:0:0::/:\n")),
+		layer.NewFile("/etc/passwd-", 0o644, []byte("old")),
+		layer.NewFile("/data/"+strings.Repeat("long/", 60)+"name", 0o600, []byte("x")),
+		layer.NewFile("/data/\xff", 0o644, []byte("not UTF-8")),
 		{Path: "/state", Kind: layer.Dir, Mode: 0o700, UID: 7},
 		{Path: "/bin", Kind: layer.Symlink, Link: "usr/bin"},
 	}
@@ -90,7 +90,7 @@ func TestObserverNotesWhatReadingFinds(t *testing.T) {
 		entries := observedEntries(t)
 		if i == 0 { // once is enough for what takes long to compress
 			long := append(testHead(t), make([]byte, memoryLimit)...)
-			entries = append(entries, layer.Content("/app/long", 0o755, long))
+			entries = append(entries, layer.NewFile("/app/long", 0o755, long))
 		}
 		raw, d := observed(t, NewObserver(known), entries, o)
 		cache := layerCache{checks: Checks{Memory: known}}

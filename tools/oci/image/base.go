@@ -10,10 +10,12 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
-// on returns the config that s makes of the one of its base: what s sets, and what it does not set from the base, as
-// `docker build` does it. A new entrypoint drops the base's arguments, which were for another program. defaults are the
-// environment of a base that is no image. The second result are the fields that v1.Config does not have.
-func (s Settings) on(p arch.Platform, base *BaseConfig, defaults []string) (v1.Config, map[string]json.RawMessage, error) {
+// on returns the config of an image with these settings on a base. Fields that s does not set are
+// inherited, as in `docker build`. Setting the entrypoint discards the base's cmd, which belongs to
+// another program. defaults is the environment of a base that is not an image. The second result
+// holds the fields that v1.Config does not have.
+func (s Settings) on(p arch.Platform, base *BaseConfig, defaults []string) (v1.Config, map[string]json.RawMessage,
+	error) {
 	var c v1.Config
 	others := map[string]json.RawMessage{}
 	if base != nil {
@@ -26,7 +28,7 @@ func (s Settings) on(p arch.Platform, base *BaseConfig, defaults []string) (v1.C
 		c.Cmd = s.Cmd
 	}
 	if s.Entrypoint != nil || s.Cmd != nil {
-		c.ArgsEscaped = false // it is about the base's command line, which was one for Windows already
+		c.ArgsEscaped = false // applies to the base's command line, which was already in Windows form
 	}
 	var err error
 	under := environment{slices.Concat(defaults, c.Env), p.OS == windows}
@@ -48,25 +50,25 @@ func (s Settings) on(p arch.Platform, base *BaseConfig, defaults []string) (v1.C
 	c.ExposedPorts = merged(c.ExposedPorts, set(s.Ports))
 	c.Volumes = merged(c.Volumes, set(volumes))
 	c.Labels = merged(c.Labels, s.Labels)
-	c.Healthcheck = nil // it is among the others
+	c.Healthcheck = nil // written with the other fields
 	if s.Healthcheck != nil {
 		if others[healthcheckField], err = s.Healthcheck.on(others[healthcheckField]); err != nil {
 			return c, nil, err
 		}
 	}
-	// Build instructions of a Dockerfile are not for us, and neither is what depends on the machine.
+	// Build instructions of a Dockerfile and machine-specific fields are not inherited.
 	c.OnBuild, c.Image, c.Hostname, c.Domainname = nil, "", "", ""
 	return c, others, nil
 }
 
-// Check tells whether an image with these settings can be assembled on a base, before its layers are made. env is the
-// environment of a base that is no image.
+// Check validates settings against a base before any layer is built. env is the environment of a
+// base that is not an image.
 func (s Settings) Check(p arch.Platform, base *BaseConfig, env []string) error {
 	_, _, err := s.on(p, base, env)
 	return err
 }
 
-// windows is the operating system on which names have no case and paths have drives.
+// windows is the operating system with case-insensitive variable names and drive letters.
 const windows = "windows"
 
 func replace(field *string, by string) {
@@ -84,14 +86,16 @@ func merged[V any](under, over map[string]V) map[string]V {
 	return all
 }
 
-// history is the history of an image: the base's own, then an entry for each layer above. A base whose history does not
-// speak of each of its layers gets an entry a layer as well, since tools match the two by counting.
+// history returns the history of an image: that of the base, then one entry per layer. If the
+// base's history does not cover each of its layers, every base layer gets an entry instead, since
+// tools match history and layers by counting.
 func history(base *BaseConfig, layers []Layer, created v1.Time) []v1.History {
 	var all []v1.History
 	under := 0
 	if base != nil {
 		under = len(base.RootFS.DiffIDs)
-		full := len(slices.DeleteFunc(slices.Clone(base.History), func(h v1.History) bool { return h.EmptyLayer })) == under
+		full := len(slices.DeleteFunc(slices.Clone(base.History),
+			func(h v1.History) bool { return h.EmptyLayer })) == under
 		if full {
 			all = append(all, base.History...)
 		} else {

@@ -19,10 +19,10 @@ var (
 	windows = arch.Platform{OS: "windows", Architecture: "amd64"}
 )
 
-// configOn returns the "config" of an image on a base whose "config" is given in JSON.
+// configOn returns the "config" of an image on a base whose "config" is given as JSON.
 func configOn(t *testing.T, p arch.Platform, s image.Settings, base string) (string, error) {
 	t.Helper()
-	under, _, err := image.Under("b", []byte(`{"rootfs":{"type":"layers","diff_ids":[]},"config":`+base+`}`), nil)
+	under, _, err := image.BaseLayers("b", []byte(`{"rootfs":{"type":"layers","diff_ids":[]},"config":`+base+`}`), nil)
 	require.NoError(t, err)
 	raw, err := image.Config(p, s, under, nil)
 	if err != nil {
@@ -72,15 +72,23 @@ func TestEnvRefersToTheBase(t *testing.T) {
 		assert.Equal(t, append(append([]string{}, base...), "X="+c.want), config.Env, c.value)
 	}
 	for value, want := range map[string][2]string{
-		"/x:$PAHT":       {"env: X: the base does not set $PAHT", "did you mean $PATH? write $$PAHT for a dollar sign, or ${PAHT:-} for what may be empty"},
-		"pa$word":        {"env: X: the base does not set $word", "write $$word for a dollar sign, or ${word:-} for what may be empty"},
-		"$path":          {"env: X: the base does not set $path", "did you mean $PATH? write $$path for a dollar sign, or ${path:-} for what may be empty"},
-		"$X":             {"env: X: the base does not set $X", "write $$X for a dollar sign, or ${X:-} for what may be empty"},
-		"${HOME":         {`env: X: "${HOME" has no closing brace`, "close it, or write $$ for a dollar sign"},
-		"${}":            {`env: X: cannot expand "${}"`, "write ${NAME}, ${NAME:-default} or ${NAME:+alternative}, and $$ for a dollar sign"},
-		"${1}":           {`env: X: cannot expand "${1}"`, "write ${NAME}, ${NAME:-default} or ${NAME:+alternative}, and $$ for a dollar sign"},
-		"${HOME%/*}":     {`env: X: cannot expand "${HOME%/*}"`, "write ${NAME}, ${NAME:-default} or ${NAME:+alternative}, and $$ for a dollar sign"},
-		"${NONE:-$NONE}": {"env: X: the base does not set $NONE", "write $$NONE for a dollar sign, or ${NONE:-} for what may be empty"},
+		"/x:$PAHT": {"env: X: the base does not define $PAHT",
+			"did you mean $PATH? write $$PAHT for a literal dollar sign, or ${PAHT:-} if it may be undefined"},
+		"pa$word": {"env: X: the base does not define $word",
+			"write $$word for a literal dollar sign, or ${word:-} if it may be undefined"},
+		"$path": {"env: X: the base does not define $path",
+			"did you mean $PATH? write $$path for a literal dollar sign, or ${path:-} if it may be undefined"},
+		"$X": {"env: X: the base does not define $X",
+			"write $$X for a literal dollar sign, or ${X:-} if it may be undefined"},
+		"${HOME": {`env: X: "${HOME" has no closing brace`, "add }, or write $$ for a literal dollar sign"},
+		"${}": {`env: X: cannot expand "${}"`,
+			"write ${NAME}, ${NAME:-default} or ${NAME:+alternative}, or $$ for a literal dollar sign"},
+		"${1}": {`env: X: cannot expand "${1}"`,
+			"write ${NAME}, ${NAME:-default} or ${NAME:+alternative}, or $$ for a literal dollar sign"},
+		"${HOME%/*}": {`env: X: cannot expand "${HOME%/*}"`,
+			"write ${NAME}, ${NAME:-default} or ${NAME:+alternative}, or $$ for a literal dollar sign"},
+		"${NONE:-$NONE}": {"env: X: the base does not define $NONE",
+			"write $$NONE for a literal dollar sign, or ${NONE:-} if it may be undefined"},
 	} {
 		_, err := configOn(t, linux, image.Settings{Env: []string{"X=" + value}}, `{"Env":`+asJSON(t, base)+`}`)
 		require.EqualError(t, err, want[0], value)
@@ -102,14 +110,14 @@ func TestEnvOverridesTheBase(t *testing.T) {
 	_, err = configOn(t, windows, image.Settings{Env: []string{"PATH=a", "Path=b"}}, `{}`)
 	assert.EqualError(t, err, "env: Path: is set twice")
 
-	// A base that is no image brings its environment along with its layer.
+	// The environment of a base that is not an image comes with its layer.
 	static := layerOf(t, "static")
 	static.Env = []string{"PATH=/usr/bin"}
 	raw, err := image.Config(linux, own, nil, []image.Layer{static})
 	require.NoError(t, err)
 	assert.Contains(t, string(raw), `"Env":["B=2","PATH=/x:/usr/bin"]`)
 	_, err = image.Config(linux, own, nil, nil)
-	assert.EqualError(t, err, "env: PATH: the base does not set $PATH")
+	assert.EqualError(t, err, "env: PATH: the base does not define $PATH")
 }
 
 func TestConfigsInheritWhatTheyDoNotSet(t *testing.T) {
@@ -120,14 +128,17 @@ func TestConfigsInheritWhatTheyDoNotSet(t *testing.T) {
 	require.NoError(t, err)
 	assert.JSONEq(t, base, got, "all of it")
 
-	got, err = configOn(t, linux, image.Settings{Entrypoint: []string{"/x"}, Healthcheck: &image.Healthcheck{Test: []string{"CMD", "/x"}, Retries: 2}}, base)
+	got, err = configOn(t, linux, image.Settings{Entrypoint: []string{"/x"},
+		Healthcheck: &image.Healthcheck{Test: []string{"CMD", "/x"}, Retries: 2}}, base)
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"AttachStdin":true,"Entrypoint":["/x"],"Healthcheck":{"Test":["CMD","/x"],"Retries":2},"Env":["A=1"],"Labels":{"l":"b"},"Tty":true,`+
-		`"User":"7","WorkingDir":"/b","NetworkDisabled":true,"MacAddress":"aa","StopSignal":"SIGINT","Shell":["/bin/ash","-c"],"StopTimeout":9,`+
-		`"Vendor":{"b":[1,2],"a":"<x>"}}`, got, "ArgsEscaped was about the base's command line")
+	assert.JSONEq(t,
+		`{"AttachStdin":true,"Entrypoint":["/x"],"Healthcheck":{"Test":["CMD","/x"],"Retries":2},"Env":["A=1"],"Labels":{"l":"b"},"Tty":true,`+
+			`"User":"7","WorkingDir":"/b","NetworkDisabled":true,"MacAddress":"aa","StopSignal":"SIGINT","Shell":["/bin/ash","-c"],"StopTimeout":9,`+
+			`"Vendor":{"b":[1,2],"a":"<x>"}}`, got, "ArgsEscaped applies to the base's command line")
 
-	// A base in Bazel is written to a file and read back.
-	under, _, err := image.Under("b", []byte(`{"os":"linux","os.version":"1","rootfs":{"type":"layers","diff_ids":[]},"config":`+base+`}`), nil)
+	// In Bazel, a base is written to a file and read back.
+	under, _, err := image.BaseLayers("b",
+		[]byte(`{"os":"linux","os.version":"1","rootfs":{"type":"layers","diff_ids":[]},"config":`+base+`}`), nil)
 	require.NoError(t, err)
 	written, err := json.Marshal(under)
 	require.NoError(t, err)
@@ -142,26 +153,32 @@ func TestHealthcheck(t *testing.T) {
 		base, want string
 	}{
 		"of its own": {
-			image.Healthcheck{Test: []string{"CMD-SHELL", "x || exit 1"}, Interval: time.Minute, Timeout: time.Second, StartPeriod: 2 * time.Second, StartInterval: time.Millisecond, Retries: 5},
+			image.Healthcheck{Test: []string{"CMD-SHELL", "x || exit 1"}, Interval: time.Minute,
+				Timeout: time.Second, StartPeriod: 2 * time.Second, StartInterval: time.Millisecond, Retries: 5},
 			`{"Healthcheck":{"Test":["CMD","/b"],"Retries":9}}`,
 			`{"Test":["CMD-SHELL","x || exit 1"],"Interval":60000000000,"Timeout":1000000000,"StartPeriod":2000000000,"StartInterval":1000000,"Retries":5}`,
 		},
-		"none":                       {image.Healthcheck{Test: []string{"NONE"}}, `{"Healthcheck":{"Test":["CMD","/b"]}}`, `{"Test":["NONE"]}`},
-		"the base's at another pace": {image.Healthcheck{Interval: time.Minute}, `{"Healthcheck":{"Test":["CMD","/b"],"Interval":1,"Retries":9}}`, `{"Test":["CMD","/b"],"Interval":60000000000,"Retries":9}`},
-		"on a base without a check":  {image.Healthcheck{Test: []string{"CMD", "/x"}}, `{}`, `{"Test":["CMD","/x"]}`},
-		"on a base that says null":   {image.Healthcheck{Test: []string{"CMD", "/x"}}, `{"Healthcheck":null}`, `{"Test":["CMD","/x"]}`},
+		"none": {image.Healthcheck{Test: []string{"NONE"}},
+			`{"Healthcheck":{"Test":["CMD","/b"]}}`, `{"Test":["NONE"]}`},
+		"the base's at another pace": {image.Healthcheck{Interval: time.Minute},
+			`{"Healthcheck":{"Test":["CMD","/b"],"Interval":1,"Retries":9}}`,
+			`{"Test":["CMD","/b"],"Interval":60000000000,"Retries":9}`},
+		"on a base without a check": {image.Healthcheck{Test: []string{"CMD", "/x"}}, `{}`, `{"Test":["CMD","/x"]}`},
+		"on a base with null": {image.Healthcheck{Test: []string{"CMD", "/x"}}, `{"Healthcheck":null}`,
+			`{"Test":["CMD","/x"]}`},
 	} {
 		got, err := configOn(t, linux, image.Settings{Healthcheck: &c.own}, c.base)
 		require.NoError(t, err, name)
 		assert.JSONEq(t, `{"Healthcheck":`+c.want+`}`, got, name)
 	}
 	_, err := configOn(t, linux, image.Settings{Healthcheck: &image.Healthcheck{Retries: 1}}, `{}`)
-	assert.EqualError(t, err, "healthcheck: has no test, and neither has the base")
+	assert.EqualError(t, err, "healthcheck: no test given, and the base has none")
 }
 
 func TestWindowsPaths(t *testing.T) {
 	for in, want := range map[string]string{
-		"/app": `C:\app`, "/": `C:\`, "/a/b/": `C:\a\b`, `C:\app`: `C:\app`, `c:/app/x`: `C:\app\x`, `D:\data`: `D:\data`, "C:": `C:\`,
+		"/app": `C:\app`, "/": `C:\`, "/a/b/": `C:\a\b`, `C:\app`: `C:\app`, `c:/app/x`: `C:\app\x`,
+		`D:\data`: `D:\data`, "C:": `C:\`,
 	} {
 		got, err := configOn(t, windows, image.Settings{Workdir: in, Volumes: []string{in}}, `{}`)
 		require.NoError(t, err)
@@ -172,7 +189,7 @@ func TestWindowsPaths(t *testing.T) {
 	assert.Equal(t, `{"Volumes":{"/data":{}},"WorkingDir":"/app"}`, got)
 	got, err = configOn(t, windows, image.Settings{}, `{"WorkingDir":"/odd"}`)
 	require.NoError(t, err)
-	assert.Equal(t, `{"WorkingDir":"/odd"}`, got, "what is the base's stays")
+	assert.Equal(t, `{"WorkingDir":"/odd"}`, got, "paths of the base are unchanged")
 	for _, s := range []image.Settings{{Entrypoint: []string{"x"}}, {Cmd: []string{"x"}}, {Entrypoint: []string{}}} {
 		got, err := configOn(t, windows, s, `{"Entrypoint":["cmd /c b"],"Cmd":["y"],"ArgsEscaped":true}`)
 		require.NoError(t, err)

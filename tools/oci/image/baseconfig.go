@@ -12,18 +12,20 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// BaseConfig is the config of a base image. Unlike v1.ConfigFile it keeps the fields of "config" that the library does
-// not know, such as StartInterval of a health check: images inherit them.
+// BaseConfig is the config of a base image. Unlike v1.ConfigFile it keeps fields of "config" that
+// go-containerregistry does not know, such as StartInterval of a health check, because images
+// inherit them.
 type BaseConfig struct {
 	v1.ConfigFile
-	// others are fields of "config" in JSON: unknown ones, and Healthcheck, which has unknown fields itself.
+	// others holds fields of "config" as JSON: unknown ones, and Healthcheck, which contains
+	// unknown fields itself.
 	others map[string]json.RawMessage
 }
 
-// healthcheckField is the name of that field of "config".
+// healthcheckField is the name of a field of "config".
 const healthcheckField = "Healthcheck"
 
-// UnmarshalJSON reads a config file.
+// UnmarshalJSON parses a config file.
 func (b *BaseConfig) UnmarshalJSON(content []byte) error {
 	*b = BaseConfig{}
 	if err := json.Unmarshal(content, &b.ConfigFile); err != nil {
@@ -44,7 +46,7 @@ func (b *BaseConfig) UnmarshalJSON(content []byte) error {
 		delete(raw.Config, healthcheckField)
 	}
 	for name, value := range raw.Config {
-		// One form for both engines: Bazel's is written to a file and read back.
+		// Normalise the JSON for both engines: Bazel writes it to a file and reads it back.
 		var compact, escaped bytes.Buffer
 		if err := json.Compact(&compact, value); err != nil {
 			return err
@@ -56,21 +58,21 @@ func (b *BaseConfig) UnmarshalJSON(content []byte) error {
 	return nil
 }
 
-// MarshalJSON writes what UnmarshalJSON reads.
+// MarshalJSON returns the config file as JSON.
 func (b *BaseConfig) MarshalJSON() ([]byte, error) { return marshalConfig(b.ConfigFile, b.more()) }
 
-// more returns the fields of "config" that v1.Config does not have, and Healthcheck. The map is the caller's own.
+// more returns a copy of the fields of "config" that v1.Config does not have, and Healthcheck.
 func (b *BaseConfig) more() map[string]json.RawMessage {
 	all := map[string]json.RawMessage{}
 	maps.Copy(all, b.others)
 	if h := b.Config.Healthcheck; h != nil && all[healthcheckField] == nil {
-		all[healthcheckField], _ = json.Marshal(h) // which has strings and numbers only
+		all[healthcheckField], _ = json.Marshal(h) // contains only strings and numbers
 	}
 	return all
 }
 
-// marshalConfig writes a config file with others, in the order of their names, at the end of its "config", which is the
-// last field that every file has.
+// marshalConfig returns a config file with the other fields, sorted by name, appended to its
+// "config", which is the last field of every file.
 func marshalConfig(file v1.ConfigFile, others map[string]json.RawMessage) ([]byte, error) {
 	if len(others) == 0 {
 		return json.Marshal(file)
@@ -95,13 +97,13 @@ func marshalConfig(file v1.ConfigFile, others map[string]json.RawMessage) ([]byt
 	extended.WriteByte('}')
 	at := bytes.LastIndex(out, append([]byte(`"config":`), config...))
 	if at < 0 {
-		return nil, fmt.Errorf("the config has no field config")
+		return nil, fmt.Errorf("the image config has no field \"config\"")
 	}
 	at += len(`"config":`)
 	return slices.Concat(out[:at], extended.Bytes(), out[at+len(config):]), nil
 }
 
 func quoted(s string) []byte {
-	out, _ := json.Marshal(s) // strings can always be written
+	out, _ := json.Marshal(s) // marshalling a string cannot fail
 	return out
 }

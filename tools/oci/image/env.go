@@ -8,26 +8,26 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// environment is the environment of a base image: NAME=value, as image configs have it.
+// environment is the environment of a base image: NAME=value entries as in image configs.
 type environment struct {
 	entries []string
-	fold    bool // names are equal regardless of case, as on Windows
+	fold    bool // names are case-insensitive, as on Windows
 }
 
-// EnvError is returned for a value that cannot be expanded.
+// EnvError is returned for the value of a variable that cannot be expanded.
 type EnvError struct {
-	Name string // of the variable that is set
+	Name string // of the variable
 	What string
 	hint string
 }
 
 func (e *EnvError) Error() string { return fmt.Sprintf("env: %s: %s", e.Name, e.What) }
 
-// Hint says how to write the value.
+// Hint returns how to write the value.
 func (e *EnvError) Hint() string { return e.hint }
 
-// with returns the environment of an image on this base: the base's entries that own does not set, then own, whose values
-// are expanded.
+// with returns the environment of an image: the base's entries that own does not set, then own with
+// its values expanded.
 func (e environment) with(own []string) ([]string, error) {
 	var all []string
 	for _, entry := range e.entries {
@@ -38,7 +38,7 @@ func (e environment) with(own []string) ([]string, error) {
 	for n, entry := range own {
 		name, value, _ := strings.Cut(entry, "=")
 		if slices.ContainsFunc(own[:n], func(o string) bool { return e.same(nameOf(o), name) }) {
-			return nil, &EnvError{name, "is set twice", "keep one of them: on Windows names are equal regardless of case"}
+			return nil, &EnvError{name, "is set twice", "keep one of them; on Windows names are case-insensitive"}
 		}
 		value, err := e.expand(value)
 		if err != nil {
@@ -57,7 +57,7 @@ func nameOf(entry string) string {
 
 func (e environment) same(a, b string) bool { return a == b || e.fold && strings.EqualFold(a, b) }
 
-// lookup returns a variable's value; of several entries the last one counts.
+// lookup returns a variable's value. The last of several entries applies.
 func (e environment) lookup(name string) (value string, ok bool) {
 	for _, entry := range slices.Backward(e.entries) {
 		if n, v, _ := strings.Cut(entry, "="); e.same(n, name) {
@@ -67,9 +67,9 @@ func (e environment) lookup(name string) (value string, ok bool) {
 	return "", false
 }
 
-// expand replaces $NAME, ${NAME}, ${NAME:-default} and ${NAME:+alternative} as Dockerfiles do, and $$ by a dollar sign. A
-// dollar sign before anything else stays. A name that is not set is an error: a misspelt $PAHT would leave an image
-// without its PATH.
+// expand replaces $NAME, ${NAME}, ${NAME:-default} and ${NAME:+alternative} as in Dockerfiles, and
+// $$ by a dollar sign. A dollar sign before anything else is literal. An undefined name is an
+// error: a misspelled $PAHT would leave an image without its PATH.
 func (e environment) expand(s string) (string, *EnvError) {
 	var out strings.Builder
 	for {
@@ -88,7 +88,8 @@ func (e environment) expand(s string) (string, *EnvError) {
 		case strings.HasPrefix(rest, "{"):
 			end := closing(rest)
 			if end < 0 {
-				return "", &EnvError{What: fmt.Sprintf("%q has no closing brace", "$"+rest), hint: "close it, or write $$ for a dollar sign"}
+				return "", &EnvError{What: fmt.Sprintf("%q has no closing brace", "$"+rest),
+					hint: "add }, or write $$ for a literal dollar sign"}
 			}
 			value, err = e.braced(rest[1:end])
 			s = rest[end+1:]
@@ -108,7 +109,7 @@ func (e environment) expand(s string) (string, *EnvError) {
 	}
 }
 
-// braced expands what is between braces.
+// braced expands the text between braces.
 func (e environment) braced(s string) (string, *EnvError) {
 	name := leadingName(s)
 	operator := s[len(name):]
@@ -129,7 +130,7 @@ func (e environment) braced(s string) (string, *EnvError) {
 		return "", nil
 	}
 	return "", &EnvError{What: fmt.Sprintf("cannot expand %q", "${"+s+"}"),
-		hint: "write ${NAME}, ${NAME:-default} or ${NAME:+alternative}, and $$ for a dollar sign"}
+		hint: "write ${NAME}, ${NAME:-default} or ${NAME:+alternative}, or $$ for a literal dollar sign"}
 }
 
 func (e environment) value(name string) (string, *EnvError) {
@@ -140,23 +141,24 @@ func (e environment) value(name string) (string, *EnvError) {
 	for _, entry := range e.entries {
 		known = append(known, nameOf(entry))
 	}
-	hint := fmt.Sprintf("write $$%s for a dollar sign, or ${%s:-} for what may be empty", name, name)
+	hint := fmt.Sprintf("write $$%s for a literal dollar sign, or ${%s:-} if it may be undefined", name, name)
 	if near := suggest.Of(name, known); near != "" {
 		hint = "did you mean $" + near + "? " + hint
 	}
-	return "", &EnvError{What: fmt.Sprintf("the base does not set $%s", name), hint: hint}
+	return "", &EnvError{What: fmt.Sprintf("the base does not define $%s", name), hint: hint}
 }
 
-// leadingName returns the name that s begins with.
+// leadingName returns the name at the start of s.
 func leadingName(s string) string {
 	n := 0
-	for n < len(s) && (s[n] == '_' || s[n] >= 'A' && s[n] <= 'Z' || s[n] >= 'a' && s[n] <= 'z' || n > 0 && s[n] >= '0' && s[n] <= '9') {
+	for n < len(s) && (s[n] == '_' || s[n] >= 'A' && s[n] <= 'Z' || s[n] >= 'a' && s[n] <= 'z' || n > 0 &&
+		s[n] >= '0' && s[n] <= '9') {
 		n++
 	}
 	return s[:n]
 }
 
-// closing returns the index of the brace that closes the one that s begins with, or -1.
+// closing returns the index of the brace that matches the one at the start of s, or -1.
 func closing(s string) int {
 	depth := 0
 	for n, c := range s {

@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// Healthcheck is how a container runtime finds out whether a container works. The fields, and their names in JSON, are
-// those of Docker's image config: durations are nanoseconds, and what is zero is the runtime's default.
+// Healthcheck is a health check with the fields and JSON names of Docker's image config: durations
+// are nanoseconds, and zero means the runtime's default.
 type Healthcheck struct {
-	// Test is NONE, or CMD and arguments, or CMD-SHELL and a command for the image's shell. Without one the base's is run.
+	// Test is NONE, or CMD with arguments, or CMD-SHELL with a command for the image's shell. If it
+	// is empty, that of the base is used.
 	Test          []string      `json:"Test,omitempty"`
 	Interval      time.Duration `json:"Interval,omitempty"`
 	Timeout       time.Duration `json:"Timeout,omitempty"`
@@ -19,19 +20,21 @@ type Healthcheck struct {
 	Retries       int           `json:"Retries,omitempty"`
 }
 
-// errNoTest is returned for a health check that changes only how often a base's is run, on a base that has none.
-var errNoTest = errors.New("healthcheck: has no test, and neither has the base")
+// errNoTest is returned for a health check that only changes the timing of the base's if the base
+// has none.
+var errNoTest = errors.New("healthcheck: no test given, and the base has none")
 
-// on returns the health check in JSON, with what it leaves open from the base's if it has no test of its own.
+// on returns the health check as JSON. Without a test of its own, unset fields are taken from the
+// base.
 func (h Healthcheck) on(base json.RawMessage) (json.RawMessage, error) {
 	if len(h.Test) == 0 {
 		own, err := json.Marshal(h)
 		if err != nil {
-			return nil, fmt.Errorf("writing the healthcheck: %w", err)
+			return nil, fmt.Errorf("encoding the health check: %w", err)
 		}
 		under := map[string]json.RawMessage{}
 		if err := errors.Join(unmarshalIf(base, &under), unmarshalIf(own, &under)); err != nil {
-			return nil, fmt.Errorf("reading the healthcheck of the base: %w", err)
+			return nil, fmt.Errorf("parsing the health check of the base: %w", err)
 		}
 		if len(under["Test"]) == 0 || string(under["Test"]) == "null" {
 			return nil, errNoTest

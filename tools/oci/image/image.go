@@ -1,5 +1,7 @@
-// Package image assembles: layers and settings become an image, images become an image index. It is pure: the bytes of
-// a manifest follow from descriptors alone, no layer is read, and both engines get the same bytes from it.
+// Package image builds images from layers and settings, and image indexes from images. Config,
+// Manifest and IndexManifest compute the bytes from descriptors alone; New and Index wrap them for
+// go-containerregistry. No layer is read and nothing is downloaded, so both engines produce the
+// same bytes. Settings are merged with the config of the base image as `docker build` does.
 package image
 
 import (
@@ -16,22 +18,23 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
-// Layer is a layer of an image to be assembled.
+// Layer is a layer of an image to be built.
 type Layer struct {
 	layer.Descriptor
-	// CreatedBy is the layer's entry in the image's history.
+	// CreatedBy is the layer's entry in the history of the image.
 	CreatedBy string
-	// Env is the environment that a layer of a base brings along; values of the image may refer to it.
+	// Env is the environment that comes with a layer of a base that is not an image. Values of the
+	// image may refer to it.
 	Env []string
-	// Blob opens the compressed bytes. It may be nil where an image is assembled but never read.
+	// Blob opens the compressed bytes. It may be nil if the image's layers are never read.
 	Blob layer.Opener
-	// Stream calls read with the compressed bytes, which nobody keeps; it may call read again if reading fails. If it is
-	// nil, Blob is all there is.
+	// Stream calls read with the compressed bytes without storing them. It may call read again if
+	// reading fails. It may be nil.
 	Stream func(read func(io.Reader) error) error
 }
 
-// Config returns the config file of an image. The platform is written in canonical form. base is the config of the image
-// that the lowest layers are from, nil where they are from none.
+// Config returns the config file of an image. p must be canonical. base is the config of the image
+// that the lowest layers are from, or nil.
 func Config(p arch.Platform, s Settings, base *BaseConfig, layers []Layer) ([]byte, error) {
 	file := v1.ConfigFile{
 		OS: p.OS, Architecture: p.Architecture, Variant: p.Variant,
@@ -56,12 +59,12 @@ func Config(p arch.Platform, s Settings, base *BaseConfig, layers []Layer) ([]by
 	}
 	out, err := marshalConfig(file, others)
 	if err != nil {
-		return nil, fmt.Errorf("writing the image config: %w", err)
+		return nil, fmt.Errorf("encoding the image config: %w", err)
 	}
 	return out, nil
 }
 
-// Manifest returns the manifest that joins a config and its layers.
+// Manifest returns the manifest of a config and its layers.
 func Manifest(config []byte, layers []Layer, annotations map[string]string) ([]byte, error) {
 	m := v1.Manifest{
 		SchemaVersion: 2,
@@ -76,8 +79,9 @@ func Manifest(config []byte, layers []Layer, annotations map[string]string) ([]b
 	return marshal("manifest", m)
 }
 
-// New assembles an image. base is as for Config.
-func New(p arch.Platform, s Settings, base *BaseConfig, layers []Layer, annotations map[string]string) (v1.Image, error) {
+// New returns the image of a config and layers. base is as for Config.
+func New(p arch.Platform, s Settings, base *BaseConfig, layers []Layer, annotations map[string]string) (v1.Image,
+	error) {
 	config, err := Config(p, s, base, layers)
 	if err != nil {
 		return nil, err
@@ -89,7 +93,7 @@ func New(p arch.Platform, s Settings, base *BaseConfig, layers []Layer, annotati
 	return partial.CompressedToImage(&core{config, manifest, layers})
 }
 
-// core is what go-containerregistry makes a v1.Image of.
+// core implements partial.CompressedImageCore.
 type core struct {
 	config, manifest []byte
 	layers           []Layer
@@ -101,19 +105,20 @@ func (c *core) MediaType() (types.MediaType, error) { return types.OCIManifestSc
 func (c *core) configDescriptor() v1.Descriptor     { return describe(types.OCIConfigJSON, c.config) }
 func (c *core) LayerByDigest(h v1.Hash) (partial.CompressedLayer, error) {
 	if d := c.configDescriptor(); d.Digest == h {
-		return blob{layer.Descriptor{MediaType: d.MediaType, Digest: h, Size: d.Size, DiffID: h}, func() (io.ReadCloser, error) {
-			return io.NopCloser(bytes.NewReader(c.config)), nil
-		}}, nil
+		return blob{layer.Descriptor{MediaType: d.MediaType, Digest: h, Size: d.Size, DiffID: h},
+			func() (io.ReadCloser, error) {
+				return io.NopCloser(bytes.NewReader(c.config)), nil
+			}}, nil
 	}
 	for _, l := range c.layers {
 		if l.Descriptor.Digest == h {
 			return blob{l.Descriptor, l.Blob}, nil
 		}
 	}
-	return nil, fmt.Errorf("the image has no layer %s", h)
+	return nil, fmt.Errorf("layer %s is not part of the image", h)
 }
 
-// blob is a layer as go-containerregistry sees it. Its diffID is known, so nothing is decompressed to find it out.
+// blob implements v1.Layer. Its diffID is known, so that nothing is decompressed to compute it.
 type blob struct {
 	layer.Descriptor
 	open layer.Opener
@@ -125,21 +130,22 @@ func (b blob) Size() (int64, error)                { return b.Descriptor.Size, n
 func (b blob) MediaType() (types.MediaType, error) { return b.Descriptor.MediaType, nil }
 func (b blob) Compressed() (io.ReadCloser, error) {
 	if b.open == nil {
-		return nil, fmt.Errorf("the bytes of layer %s are not at hand", b.Descriptor.Digest)
+		return nil, fmt.Errorf("the content of layer %s is not available", b.Descriptor.Digest)
 	}
 	return b.open()
 }
 
 func describe(t types.MediaType, content []byte) v1.Descriptor {
-	h, size, _ := v1.SHA256(bytes.NewReader(content)) // reading memory does not fail
+	h, size, _ := v1.SHA256(bytes.NewReader(content)) // reading from memory cannot fail
 	return v1.Descriptor{MediaType: t, Digest: h, Size: size}
 }
 
-// marshal writes JSON as go-containerregistry and the specs' examples do: compact, keys in the order of the structs.
+// marshal returns compact JSON with keys in struct order, like go-containerregistry and the
+// examples in the specifications.
 func marshal(what string, v any) ([]byte, error) {
 	out, err := json.Marshal(v)
 	if err != nil {
-		return nil, fmt.Errorf("writing the %s: %w", what, err)
+		return nil, fmt.Errorf("encoding the %s: %w", what, err)
 	}
 	return out, nil
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// windowsPath writes an absolute path of an image as Windows does: C:\app for /app.
+// windowsPath converts an absolute path to Windows notation: C:\app for /app.
 func windowsPath(p string) string {
 	p = strings.ReplaceAll(p, `\`, "/")
 	if len(p) >= 2 && p[1] == ':' {

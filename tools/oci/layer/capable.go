@@ -7,21 +7,23 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/filecap"
 )
 
-// CapabilityError is returned for a source file with file capabilities, which would be lost.
+// CapabilityError is returned for a source file with file capabilities, which are not copied.
 type CapabilityError struct{ From string }
 
 func (e *CapabilityError) Error() string {
-	return fmt.Sprintf("%s has file capabilities (%s), which are not copied", e.From, filecap.Attribute)
+	return fmt.Sprintf("%s has file capabilities (%s), which are not copied into images", e.From, filecap.Attribute)
 }
 
-// Hint says how to give the file capabilities in the image.
+// Hint returns how to set the capabilities in the image.
 func (e *CapabilityError) Hint() string {
-	return "give them to the file in the image, such as capabilities: cap_net_bind_service=+ep, or remove them: setcap -r " + e.From
+	return "set capabilities: in multiarch.yaml, such as cap_net_bind_service=+ep, or remove them with setcap -r " +
+		e.From
 }
 
-// Capable returns the extended attributes of a file of an image that has the given capabilities. Those of the source are
-// not copied, since they do not survive version control: without given ones they are an error.
-func Capable(source *os.File, from string, capabilities []byte) (map[string][]byte, error) {
+// CapabilityXattrs returns the extended attributes of a file in an image that has the given
+// capabilities. Capabilities of source files are not copied, since they do not survive version
+// control: without given capabilities they are an error.
+func CapabilityXattrs(source *os.File, from string, capabilities []byte) (map[string][]byte, error) {
 	if capabilities != nil {
 		return map[string][]byte{filecap.Attribute: capabilities}, nil
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
-// TestCapabilitiesOfSourcesAreReported sets the attribute, as setcap does.
+// TestCapabilitiesOfSourcesAreReported sets the attribute as setcap does.
 func TestCapabilitiesOfSourcesAreReported(t *testing.T) {
 	set, err := filecap.Parse("cap_net_raw=ep")
 	require.NoError(t, err)
@@ -22,7 +22,7 @@ func TestCapabilitiesOfSourcesAreReported(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Dir(file), 0o755))
 	require.NoError(t, os.WriteFile(file, nil, 0o755))
 	if err := unix.Setxattr(file, filecap.Attribute, set.Encode(), 0); err != nil {
-		t.Skipf("this system lets nobody here set file capabilities: %v", err)
+		t.Skipf("this system does not allow setting file capabilities: %v", err)
 	}
 	tree, err := os.OpenRoot(dir)
 	require.NoError(t, err)

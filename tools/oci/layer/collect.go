@@ -15,54 +15,54 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// Source is what Collect takes: From, in a tree, goes to To in the image.
+// Source selects files for an image: From, in a source tree, is copied to To in the image.
 type Source struct {
-	From string   // below the top of the tree, with slashes
-	To   string   // absolute; a file goes into it where it ends in a slash, a directory's content always does
-	Glob []string // only files whose path below From matches one; a leading ! excludes; none means all
-	Mode uint32   // of files, and of directories with search permission added; 0 keeps whether a file is executable
+	From string   // relative to the tree, slash-separated
+	To   string   // absolute; a directory if it ends in a slash or if From is a directory
+	Glob []string // patterns for paths relative to From; a leading ! excludes; empty means all files
+	Mode uint32   // of files, and of directories with search permission added; 0 keeps the executable bit of files
 	UID  int
 	GID  int
-	// Capabilities is the attribute security.capability of each file; nil for none.
+	// Capabilities is the value of security.capability for each file; nil for none.
 	Capabilities []byte
-	// Refuse, if not nil, is called with every file below the directory From that is wanted. An error ends Collect and
-	// Check, which return it.
+	// Refuse, if not nil, is called for every selected file in the directory From. Its error ends
+	// Collect and Check.
 	Refuse func(tree *os.Root, file string) error
 }
 
-// MissingError is returned for a source that is not there, or that its patterns leave empty.
+// MissingError is returned for a source that does not exist, or whose patterns match nothing.
 type MissingError struct {
 	From string
 	Glob []string
-	// Folder is the nearest directory above From that is there, and Has some of what it holds.
+	// Folder is the closest existing directory above From, and Has some of its entries.
 	Folder string
 	Has    []string
 }
 
 func (e *MissingError) Error() string {
 	if e.Glob != nil {
-		return fmt.Sprintf("no file below %s matches %s", e.From, strings.Join(e.Glob, ", "))
+		return fmt.Sprintf("no file in %s matches %s", e.From, strings.Join(e.Glob, ", "))
 	}
 	return e.From + " does not exist"
 }
 
-// Hint says what there is instead, and what from is relative to.
+// Hint lists existing files and explains what from is relative to.
 func (e *MissingError) Hint() string {
-	if slices.ContainsFunc(e.Glob, func(g string) bool { return slices.Contains(strings.Split(g, "/"), repository) }) {
-		return "what is in " + repository + " is left out, unless from: leads there"
+	if slices.ContainsFunc(e.Glob, func(g string) bool { return slices.Contains(strings.Split(g, "/"), gitDir) }) {
+		return gitDir + " directories are left out, unless from: is inside one"
 	}
 	has := ""
 	if len(e.Has) > 0 {
 		has = e.Folder + " has " + strings.Join(e.Has, ", ") + "; "
 	}
-	return has + "from: is a path below the directory that images are built from, see: multiarch plan"
+	return has + "from: is relative to the source tree; to see it, run: multiarch plan"
 }
 
-// repository is what git keeps in a checkout: a folder at its top, or a file that says where the folder is. It changes
-// with every command of git, and may hold passwords.
-const repository = ".git"
+// gitDir is the git metadata of a checkout: a directory, or a file that points to it. It
+// changes with every git command and may contain passwords.
+const gitDir = ".git"
 
-// below returns a path in dir as it is seen from there.
+// below returns the path of p relative to dir.
 func below(dir, p string) string {
 	if dir == "." {
 		return p
@@ -70,27 +70,27 @@ func below(dir, p string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(p, dir), "/")
 }
 
-// EmptyError is returned for a directory that puts nothing into an image.
+// EmptyError is returned for a directory that adds nothing to an image.
 type EmptyError struct{ From, To string }
 
 func (e *EmptyError) Error() string { return e.From + " is an empty directory" }
 
-// Hint says how to create an empty directory.
+// Hint returns how to create an empty directory.
 func (e *EmptyError) Hint() string {
-	return fmt.Sprintf("put something into it, or create a directory in the image: directories: [{path: %s}]", path.Clean(e.To))
+	return fmt.Sprintf("add a file, or create the directory with directories: [{path: %s}]", path.Clean(e.To))
 }
 
-// nothing is the error for a directory of which nothing is taken.
-func (s Source) nothing() error {
+// noFilesError returns the error for a directory from which no file is selected.
+func (s Source) noFilesError() error {
 	if len(s.Glob) > 0 {
 		return &MissingError{From: s.From, Glob: s.Glob}
 	}
 	return &EmptyError{s.From, s.To}
 }
 
-// missing is the error for a path that is not there.
-func missing(tree *os.Root, from string) error {
-	const most = 8 // of a long list, the first few show what names look like
+// missingError returns the error for a path that does not exist.
+func missingError(tree *os.Root, from string) error {
+	const most = 8 // enough to show what the names look like
 	e := &MissingError{From: from}
 	for e.Folder = path.Dir(path.Clean(from)); ; e.Folder = path.Dir(e.Folder) {
 		entries, err := fs.ReadDir(tree.FS(), e.Folder)
@@ -107,9 +107,9 @@ func missing(tree *os.Root, from string) error {
 	}
 }
 
-// Collect lists what s puts into an image, each file with the digest of its content. Nothing outside the tree is read,
-// whatever symbolic links say; links themselves are kept as links. Devices, sockets and pipes are refused. Of a directory
-// every .git below is left out, as if it were not there.
+// Collect returns the entries that s adds to an image, each file with the digest of its content. It
+// never reads outside the tree, and keeps symbolic links as links. Devices, sockets and pipes are
+// errors. In a directory, every .git is left out.
 func Collect(tree *os.Root, s Source) ([]Entry, error) {
 	from := path.Clean(s.From)
 	info, err := s.stat(tree)
@@ -125,7 +125,7 @@ func Collect(tree *os.Root, s Source) ([]Entry, error) {
 		return []Entry{e}, err
 	}
 	found, entries := false, s.destination()
-	led := map[string]bool{} // directories that lead to a file, if only some files are wanted
+	led := map[string]bool{} // parents of selected files, if only some files are selected
 	err = s.walk(tree, func(p, below string, d fs.DirEntry) error {
 		to := path.Join(s.To, below)
 		if d.IsDir() {
@@ -143,7 +143,8 @@ func Collect(tree *os.Root, s Source) ([]Entry, error) {
 		switch {
 		case d.Type() == fs.ModeSymlink:
 			target, err := tree.Readlink(p)
-			entries = append(entries, Entry{Path: to, Kind: Symlink, Mode: 0o777, UID: s.UID, GID: s.GID, Link: target, From: p})
+			entries = append(entries, Entry{Path: to, Kind: Symlink, Mode: 0o777, UID: s.UID, GID: s.GID,
+				Link: target, From: p})
 			return err
 		}
 		info, err := d.Info()
@@ -158,12 +159,12 @@ func Collect(tree *os.Root, s Source) ([]Entry, error) {
 		return nil, err
 	}
 	if !found {
-		return nil, s.nothing()
+		return nil, s.noFilesError()
 	}
 	return entries, nil
 }
 
-// Check tells whether there is what Collect would list, without reading any file.
+// Check reports the errors that Collect would return without reading any file.
 func Check(tree *os.Root, s Source) error {
 	info, err := s.stat(tree)
 	if err != nil || !info.IsDir() {
@@ -175,18 +176,18 @@ func Check(tree *os.Root, s Source) error {
 		return nil
 	})
 	if err == nil && !found {
-		err = s.nothing()
+		err = s.noFilesError()
 	}
 	return err
 }
 
-// Takes reports whether Collect would take a file, a path in the tree, if it existed.
-func (s Source) Takes(file string) bool {
+// Matches reports whether Collect would select a file, a path in the tree, if it existed.
+func (s Source) Matches(file string) bool {
 	from := path.Clean(s.From)
 	if from != "." && !strings.HasPrefix(file, from+"/") {
 		return false
 	}
-	return s.wants(below(from, file))
+	return s.selects(below(from, file))
 }
 
 func (s Source) stat(tree *os.Root) (fs.FileInfo, error) {
@@ -199,7 +200,7 @@ func (s Source) stat(tree *os.Root) (fs.FileInfo, error) {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, missing(tree, s.From)
+		return nil, missingError(tree, s.From)
 	case err != nil:
 		return nil, fmt.Errorf("reading %s: %w", s.From, err)
 	case !info.IsDir() && !info.Mode().IsRegular():
@@ -208,8 +209,8 @@ func (s Source) stat(tree *os.Root) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// walk visits what is in a directory: every directory, and the files and links that are wanted. below is a path as it is
-// seen from there.
+// walk visits a directory: every directory in it, and the selected files and links. below is the
+// path relative to From.
 func (s Source) walk(tree *os.Root, visit func(p, below string, d fs.DirEntry) error) error {
 	from := path.Clean(s.From)
 	var refused error
@@ -219,9 +220,9 @@ func (s Source) walk(tree *os.Root, visit func(p, below string, d fs.DirEntry) e
 			return err
 		case p == from:
 			return nil
-		case d.Name() == repository && d.IsDir():
+		case d.Name() == gitDir && d.IsDir():
 			return fs.SkipDir
-		case d.Name() == repository:
+		case d.Name() == gitDir:
 			return nil
 		}
 		inside := below(from, p)
@@ -230,7 +231,7 @@ func (s Source) walk(tree *os.Root, visit func(p, below string, d fs.DirEntry) e
 			if len(s.Glob) == 0 && whiteout(d.Name()) {
 				return &WhiteoutError{Path: inside, From: p}
 			}
-		case !s.wants(inside):
+		case !s.selects(inside):
 			return nil
 		case whiteout(inside):
 			return &WhiteoutError{Path: inside, From: p}
@@ -253,8 +254,9 @@ func (s Source) walk(tree *os.Root, visit func(p, below string, d fs.DirEntry) e
 	return err
 }
 
-// wants applies the patterns in order: the last that matches decides, and a list that only excludes starts from all.
-func (s Source) wants(below string) bool {
+// selects applies the patterns in order: the last match decides. A list that only excludes starts
+// with all files.
+func (s Source) selects(below string) bool {
 	if len(s.Glob) == 0 {
 		return true
 	}
@@ -268,10 +270,11 @@ func (s Source) wants(below string) bool {
 	return wanted
 }
 
-// explicit tells whether directories have an owner or a mode of their own.
+// explicit reports whether directories have their own owner or mode.
 func (s Source) explicit() bool { return s.UID != 0 || s.GID != 0 || s.Mode != 0 }
 
-// destination is the entry of the directory that a directory's content goes to, if it has an owner or a mode of its own.
+// destination returns the entry of the directory that the content of a directory is copied to, if
+// it has its own owner or mode.
 func (s Source) destination() []Entry {
 	if to := path.Clean(s.To); s.explicit() && to != "/" {
 		return []Entry{s.directory(s.From, to)}
@@ -279,10 +282,10 @@ func (s Source) destination() []Entry {
 	return nil
 }
 
-// directory is the entry of a directory of the tree. Without an owner and a mode, the bytes are those of the same files
-// given one by one.
+// directory returns the entry of a directory of the tree. Without an owner and a mode, the layer is
+// the same as if the files were given one by one.
 func (s Source) directory(from, to string) Entry {
-	e := TreeDir(to, s.Mode, s.UID, s.GID)
+	e := ImplicitDir(to, s.Mode, s.UID, s.GID)
 	e.From = from
 	return e
 }
@@ -301,7 +304,7 @@ func (s Source) file(tree *os.Root, from, to string, info fs.FileInfo) (Entry, e
 		return e, err
 	}
 	defer f.Close()
-	if e.Xattrs, err = Capable(f, from, s.Capabilities); err != nil {
+	if e.Xattrs, err = CapabilityXattrs(f, from, s.Capabilities); err != nil {
 		return e, err
 	}
 	h := sha256.New()

@@ -6,9 +6,9 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/filecap"
 )
 
-// TreeDir is the entry of a directory that comes with files. Without an owner and a mode, it is what Place makes of
-// missing parents. mode is that of files, 0 for none.
-func TreeDir(p string, mode uint32, uid, gid int) Entry {
+// ImplicitDir returns the entry of a directory that exists because of its files. Without an owner
+// and a mode, it equals the parents that Place adds. mode is that of the files, or 0.
+func ImplicitDir(p string, mode uint32, uid, gid int) Entry {
 	e := newDirectory(p)
 	if mode != 0 || uid != 0 || gid != 0 {
 		e.Mode, e.UID, e.GID = 0o755, uid, gid
@@ -19,8 +19,8 @@ func TreeDir(p string, mode uint32, uid, gid int) Entry {
 	return e
 }
 
-// searchable makes the mode of a directory of that of files: whoever can read it can search it, and bits that mean
-// something else for directories are left out.
+// searchable derives the mode of a directory from that of files: search permission follows read
+// permission, and bits with another meaning for directories are cleared.
 func searchable(mode uint32) uint32 {
 	return (mode | mode>>2&0o111) & 0o777
 }
@@ -28,8 +28,8 @@ func searchable(mode uint32) uint32 {
 // Owner is a user and a group.
 type Owner struct{ UID, GID int }
 
-// ExplicitDir is the entry of a directory that was asked for. A mode of 0 and a nil owner are those of the base, or 0755
-// and root.
+// ExplicitDir returns the entry of a directory that is configured explicitly. If mode is 0 or owner
+// is nil, those of the base are kept, or are 0755 and root.
 func ExplicitDir(p string, mode uint32, owner *Owner) Entry {
 	e := newDirectory(p)
 	e.Mode, e.KeepMode, e.KeepOwner, e.Rank = cmp.Or(mode, e.Mode), mode == 0, owner == nil, RankExplicit
@@ -39,18 +39,18 @@ func ExplicitDir(p string, mode uint32, owner *Owner) Entry {
 	return e
 }
 
-// ExplicitLink is the entry of a symbolic link that was asked for.
+// ExplicitLink returns the entry of a symbolic link that is configured explicitly.
 func ExplicitLink(p, to string) Entry {
 	return Entry{Path: p, Kind: Symlink, Mode: 0o777, Link: to, Rank: RankExplicit}
 }
 
-// needed is the entry of a directory that has to exist. If nothing else creates it and the base does not have it, it
-// belongs to the given owner.
-func needed(p string, uid, gid int) Entry {
+// requiredDir returns the entry of a directory that must exist. If nothing else creates it and the
+// base does not have it, it gets the given owner.
+func requiredDir(p string, uid, gid int) Entry {
 	return Entry{Path: p, Kind: Dir, Mode: 0o755, UID: uid, GID: gid, KeepMode: true, KeepOwner: true, Rank: RankNeeded}
 }
 
-// newDirectory is the entry of a directory that nothing is said about.
+// newDirectory returns the entry of a directory with default owner and mode.
 func newDirectory(p string) Entry {
 	e := conventional[p]
 	e.Path, e.Kind, e.Mode = p, Dir, cmp.Or(e.Mode, 0o755)
@@ -58,7 +58,8 @@ func newDirectory(p string) Entry {
 	return e
 }
 
-// Capabilities returns the value of the attribute security.capability for its textual form; nil for "".
+// Capabilities returns the value of security.capability for capabilities in setcap notation; nil
+// for "".
 func Capabilities(text string) ([]byte, error) {
 	if text == "" {
 		return nil, nil

@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// Kind is what an entry is.
+// Kind is the type of an entry.
 type Kind string
 
-// The kinds of entries.
+// Kinds of entries.
 const (
 	File    Kind = "file"
 	Dir     Kind = "dir"
@@ -26,45 +26,47 @@ const (
 
 // Entry is one file, directory or symbolic link of a layer.
 type Entry struct {
-	Path string `json:"path"` // absolute and clean, with slashes
+	Path string `json:"path"` // absolute, clean and slash-separated
 	Kind Kind   `json:"kind"`
 	Mode uint32 `json:"mode,omitempty"` // permission bits with setuid, setgid and sticky, as in chmod
 	UID  int    `json:"uid,omitempty"`
 	GID  int    `json:"gid,omitempty"`
-	Link string `json:"link,omitempty"` // where a symbolic link points
-	// ModTime is that of a directory of the base; zero is the epoch that the layer is written with.
+	Link string `json:"link,omitempty"` // target of a symbolic link
+	// ModTime is the modification time of a directory of the base. Zero means the epoch of the
+	// layer.
 	ModTime time.Time `json:"modTime,omitzero"`
 	// Xattrs are extended attributes, such as security.capability.
 	Xattrs map[string][]byte `json:"xattrs,omitempty"`
-	// KeepOwner and KeepMode leave a directory of the base its own owner and mode; see Place.
+	// KeepOwner and KeepMode keep the owner and mode of a directory of the base; see Place.
 	KeepOwner bool `json:"-"`
 	KeepMode  bool `json:"-"`
-	// Rank decides between entries of one directory: those of the highest rank count, and they must be alike.
+	// Rank selects between entries of the same directory: those of the highest rank apply and must
+	// be equal.
 	Rank     Rank   `json:"rank,omitempty"`
 	Size     int64  `json:"size,omitempty"`   // of a file, in bytes
-	SHA256   string `json:"sha256,omitempty"` // of a file's content, in hexadecimal; "" where nobody has read it yet
-	From     string `json:"-"`                // where it comes from, for messages; "" where it comes from no file
-	Contents Opener `json:"-"`                // a file's content; unread until the layer is written
+	SHA256   string `json:"sha256,omitempty"` // of a file's content, in hexadecimal; "" if not yet known
+	From     string `json:"-"`                // source file for messages, or ""
+	Contents Opener `json:"-"`                // a file's content; read when the layer is written
 }
 
-// Rank is how much an entry insists on what it says of a directory.
+// Rank orders entries of the same directory by how explicitly it was configured.
 type Rank int
 
-// The ranks of directories, from the lowest. What they are put for decides; files and links all have RankFiles.
+// Ranks of directories, from the lowest. Files and links have RankFiles.
 const (
-	RankNeeded   Rank = iota - 1 // the directory has to exist, such as the working directory
-	RankFiles                    // it came with files
-	RankExplicit                 // its owner and mode were written down
+	RankNeeded   Rank = iota - 1 // must exist, such as the working directory
+	RankFiles                    // exists because of files in it
+	RankExplicit                 // configured explicitly
 )
 
-// Opener opens a file's content. Each call reads from the start.
+// Opener opens a file's content. Each call starts at the beginning.
 type Opener func() (io.ReadCloser, error)
 
 // Open opens the content of a file.
 func (e Entry) Open() (io.ReadCloser, error) { return e.Contents() }
 
-// Content returns an entry for a file whose content is in memory.
-func Content(path string, mode uint32, content []byte) Entry {
+// NewFile returns an entry for a file with the given content.
+func NewFile(path string, mode uint32, content []byte) Entry {
 	sum := sha256.Sum256(content)
 	return Entry{
 		Path: path, Kind: File, Mode: mode, Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:]),
@@ -72,15 +74,16 @@ func Content(path string, mode uint32, content []byte) Entry {
 	}
 }
 
-// same tells whether two entries would be written alike.
-func (e Entry) same(o Entry) bool {
+// equal reports whether two entries would be written identically.
+func (e Entry) equal(o Entry) bool {
 	return e.Path == o.Path && e.Kind == o.Kind && e.Mode == o.Mode && e.UID == o.UID && e.GID == o.GID &&
 		e.Link == o.Link && e.Size == o.Size && e.SHA256 == o.SHA256 && e.ModTime.Equal(o.ModTime) &&
 		maps.EqualFunc(e.Xattrs, o.Xattrs, bytes.Equal)
 }
 
-// read finds out the digest of a file's content where it is not known. Only entries that are compared need it.
-func (e *Entry) read() error {
+// hash reads the content and sets its digest unless it is known. Only entries that are compared
+// need it.
+func (e *Entry) hash() error {
 	if e.Kind != File || e.SHA256 != "" {
 		return nil
 	}
@@ -97,26 +100,27 @@ func (e *Entry) read() error {
 	return nil
 }
 
-// ConflictError is returned for two different entries of one path.
+// ConflictError is returned for two different entries with the same path.
 type ConflictError struct{ A, B Entry }
 
 func (e *ConflictError) Error() string {
 	return fmt.Sprintf("two different entries for %s: %s and %s", e.A.Path, e.A.describe(), e.B.describe())
 }
 
-// Hint says how the conflict can end.
+// Hint returns how to resolve the conflict.
 func (e *ConflictError) Hint() string {
 	if e.A.Kind == Dir && e.B.Kind == Dir {
-		return "give the directory its owner and mode in directories:, or give both the same"
+		return "set owner and mode of the directory in directories:, or use the same for both"
 	}
-	return "give one of them another path (to:), or leave it out (glob:)"
+	return "change the path of one of them (to:), or exclude it (glob:)"
 }
 
 func (e Entry) describe() string {
 	is := fmt.Sprintf("a directory with mode %04o and owner %d:%d", e.Mode, e.UID, e.GID)
 	switch e.Kind {
 	case File:
-		is = fmt.Sprintf("a file of %d bytes with mode %04o and owner %d:%d (sha256 %.12s)", e.Size, e.Mode, e.UID, e.GID, e.SHA256)
+		is = fmt.Sprintf("a file of %d bytes with mode %04o and owner %d:%d (sha256 %.12s)", e.Size, e.Mode, e.UID,
+			e.GID, e.SHA256)
 		if len(e.Xattrs) > 0 {
 			is += " and file capabilities"
 		}
@@ -129,8 +133,8 @@ func (e Entry) describe() string {
 	return e.From + ", " + is
 }
 
-// conventional are the directories whose mode or owner is not that of the others. A layer that has to create them,
-// because something is put below, must not take from them what the base gave.
+// conventional lists directories with a special mode or owner. A layer that has to create them,
+// because it adds something inside, must not change what the base set.
 var conventional = map[string]Entry{
 	"/root":         {Mode: 0o700},
 	"/tmp":          {Mode: 0o1777},
@@ -140,7 +144,7 @@ var conventional = map[string]Entry{
 
 const windows = "windows"
 
-// arrange sorts entries, adds the parents that are missing, and moves them to where the operating system wants them.
+// arrange sorts entries, adds missing parents, and adjusts paths for the operating system.
 func arrange(entries []Entry, os string) ([]Entry, error) {
 	byPath := make(map[string]Entry, len(entries)*2)
 	for _, e := range entries {
@@ -152,10 +156,10 @@ func arrange(entries []Entry, os string) ([]Entry, error) {
 				byPath[e.Path] = decided
 				continue
 			}
-			if err := errors.Join(other.read(), e.read()); err != nil {
+			if err := errors.Join(other.hash(), e.hash()); err != nil {
 				return nil, err
 			}
-			if !other.same(e) {
+			if !other.equal(e) {
 				return nil, &ConflictError{other, e}
 			}
 		}
@@ -180,15 +184,16 @@ func arrange(entries []Entry, os string) ([]Entry, error) {
 		arranged = append(arranged, e)
 	}
 	if os == windows {
-		// The form Windows wants: https://github.com/opencontainers/image-spec/blob/main/layer.md and what ko writes.
-		arranged = append(arranged, Entry{Path: "/Files", Kind: Dir, Mode: 0o555}, Entry{Path: "/Hives", Kind: Dir, Mode: 0o555})
+		// See https://github.com/opencontainers/image-spec/blob/main/layer.md; ko writes the same.
+		arranged = append(arranged, Entry{Path: "/Files", Kind: Dir, Mode: 0o555}, Entry{Path: "/Hives", Kind: Dir,
+			Mode: 0o555})
 	}
 	slices.SortFunc(arranged, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
 	return arranged, nil
 }
 
-// decide returns the one of two entries of a path that outranks the other. A directory that is only needed gives way to a
-// link as well.
+// decide returns the entry that takes precedence. A directory that is only required also gives way
+// to a link.
 func decide(a, b Entry) (Entry, bool) {
 	if a.Rank > b.Rank {
 		a, b = b, a

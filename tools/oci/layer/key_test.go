@@ -12,9 +12,9 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
-// TestKeyCoversEveryField changes one field at a time. A new kind of field needs a value here.
+// TestKeyCoversEveryField changes one field at a time. A new type of field needs a value here.
 func TestKeyCoversEveryField(t *testing.T) {
-	plain := layer.Content("/a", 0o644, []byte("content"))
+	plain := layer.NewFile("/a", 0o644, []byte("content"))
 	want := layer.Key([]layer.Entry{plain}, layer.Options{})
 	irrelevant := map[string]bool{"From": true, "Contents": true}
 	for n := range reflect.TypeFor[layer.Entry]().NumField() {
@@ -52,12 +52,12 @@ func TestKeyCoversEveryField(t *testing.T) {
 	}
 }
 
-// TestKeyKeepsBytesApart takes names, link targets and attributes that JSON would make the same.
-func TestKeyKeepsBytesApart(t *testing.T) {
+// TestKeyDistinguishesBytes uses names, link targets and attributes that are equal in JSON.
+func TestKeyDistinguishesBytes(t *testing.T) {
 	keys := map[string]string{}
 	for _, name := range []string{"\xff", "\xfe", "\ufffd", `\xff`, `\ufffd`, "\xc0\x80", "a\n", "a"} {
 		for what, e := range map[string]layer.Entry{
-			"path": layer.Content("/"+name, 0o644, nil),
+			"path": layer.NewFile("/"+name, 0o644, nil),
 			"link": {Path: "/l", Kind: layer.Symlink, Link: name},
 			"attr": {Path: "/l", Kind: layer.Dir, Xattrs: map[string][]byte{"user." + name: nil}},
 		} {

@@ -1,6 +1,8 @@
-// Package layer turns files into one deterministic compressed tar: entries in, bytes out, with digest, diffID and size
-// from the same single pass. The same entries give the same bytes on every machine; what fixes them is this package
-// and the versions in go.sum.
+// Package layer writes layers: entries for files, directories and links become one deterministic
+// compressed tar, with its digest, diffID and size computed in the same pass. The same entries
+// produce the same bytes on every machine; the bytes depend only on this package and the versions
+// in go.sum. Collect lists the files of a source tree, Place and Stack merge entries with the file
+// system of a base image, and Write writes the layer.
 package layer
 
 import (
@@ -22,7 +24,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Descriptor says what a written layer is.
+// Descriptor describes a written layer.
 type Descriptor struct {
 	MediaType types.MediaType `json:"mediaType"`
 	Digest    v1.Hash         `json:"digest"` // of the compressed bytes
@@ -30,42 +32,43 @@ type Descriptor struct {
 	DiffID    v1.Hash         `json:"diffID"` // of the tar
 }
 
-// Options are what a layer's bytes depend on besides its entries.
+// Options affect a layer's bytes, in addition to its entries.
 type Options struct {
-	// OS is the operating system of the image: windows layers have a form of their own.
+	// OS is the operating system of the image. Windows layers have a different structure.
 	OS string
-	// Zstd compresses with zstd instead of gzip.
+	// Zstd selects zstd instead of gzip.
 	Zstd bool
-	// Epoch is the modification time of every entry. Fractions of a second are dropped.
+	// Epoch is the modification time of every entry, truncated to seconds.
 	Epoch time.Time
-	// Observe, unless it is nil, is called for every entry that is written. It does not change the bytes.
+	// Observe, if not nil, is called for every entry that is written. It does not affect the bytes.
 	Observe Observer `json:"-"`
 }
 
-// gzipLevel is klauspost's third: on Go binaries a tenth smaller than the standard library's fastest (which ko uses),
-// at one and a half times its speed. See BenchmarkWrite.
+// gzipLevel is level 3 of klauspost/compress. On Go binaries its output is a tenth smaller than
+// that of the standard library's fastest level, which ko uses, and it is one and a half times as
+// fast. See BenchmarkWrite.
 const gzipLevel = 3
 
-// Format names the bytes this version of the package writes for given entries and options. It changes whenever they
-// do, so that a cache never takes old bytes for new ones.
+// Format identifies the bytes that this version writes for given entries and options. It changes
+// whenever they do, so that caches never return outdated layers.
 const Format = "multiarch-layer-2"
 
-// Write writes entries as one compressed tar to w and says what was written. It sorts the entries, adds the parent
-// directories that are missing, and refuses two different entries of one path, as well as a file whose content is not
-// what its entry says. On an error, what w has received is not a layer.
+// Write writes entries as one compressed tar to w and returns its descriptor. It sorts the entries
+// and adds missing parent directories. It fails on two different entries with the same path, and on
+// files whose content does not match the entry. After an error, w holds an incomplete layer.
 func Write(ctx context.Context, w io.Writer, entries []Entry, o Options) (Descriptor, error) {
 	entries, err := arrange(entries, o.OS)
 	if err != nil {
 		return Descriptor{}, err
 	}
-	compressed := &meter{w: w, hash: sha256.New()}
-	// Compressors write a few hundred bytes at a time.
+	compressed := &hashWriter{w: w, hash: sha256.New()}
+	// Compressors write in pieces of a few hundred bytes.
 	buffered := bufio.NewWriterSize(compressed, chunk)
 	compressor, mediaType, err := newCompressor(buffered, o.Zstd)
 	if err != nil {
 		return Descriptor{}, err
 	}
-	plain := &meter{w: compressor, hash: sha256.New()}
+	plain := &hashWriter{w: compressor, hash: sha256.New()}
 	tw := tar.NewWriter(plain)
 	copied := make([]byte, chunk)
 	for _, e := range entries {
@@ -84,7 +87,7 @@ func Write(ctx context.Context, w io.Writer, entries []Entry, o Options) (Descri
 
 func newCompressor(w io.Writer, useZstd bool) (io.WriteCloser, types.MediaType, error) {
 	if useZstd {
-		// One goroutine: layers are compressed side by side already, and its output is the same either way.
+		// One goroutine is enough: layers are compressed in parallel, and the output is the same.
 		z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true))
 		return z, types.OCILayerZStd, err
 	}
@@ -92,14 +95,17 @@ func newCompressor(w io.Writer, useZstd bool) (io.WriteCloser, types.MediaType, 
 	return z, types.OCILayer, err
 }
 
-// xattrRecord is how the PAX record of an extended attribute begins, for every container runtime.
+// xattrRecord is the prefix of PAX records for extended attributes, as all container runtimes
+// expect it.
 const xattrRecord = "SCHILY.xattr."
 
-// windowsOwner is the security descriptor of BUILTIN/Users that every file of a windows layer carries, as ko writes it.
+// windowsOwner is the security descriptor of BUILTIN/Users for the files of a Windows layer, as ko
+// writes it.
 const windowsOwner = "AQAAgBQAAAAkAAAAAAAAAAAAAAABAgAAAAAABSAAAAAhAgAAAQIAAAAAAAUgAAAAIQIAAA=="
 
 func writeEntry(tw *tar.Writer, e Entry, o Options, buf []byte) error {
-	h := &tar.Header{Name: e.Path[1:], Mode: int64(e.Mode), Uid: e.UID, Gid: e.GID, ModTime: o.Epoch.Truncate(time.Second)}
+	h := &tar.Header{Name: e.Path[1:], Mode: int64(e.Mode), Uid: e.UID, Gid: e.GID,
+		ModTime: o.Epoch.Truncate(time.Second)}
 	if !e.ModTime.IsZero() {
 		h.ModTime = e.ModTime
 	}
@@ -156,20 +162,20 @@ func writeEntry(tw *tar.Writer, e Entry, o Options, buf []byte) error {
 	return err
 }
 
-// meter hashes and counts what passes through it.
-type meter struct {
+// hashWriter hashes and counts the bytes written to it.
+type hashWriter struct {
 	w    io.Writer
 	hash hash.Hash
 	size int64
 }
 
-func (m *meter) Write(p []byte) (int, error) {
+func (m *hashWriter) Write(p []byte) (int, error) {
 	n, err := m.w.Write(p)
 	m.hash.Write(p[:n])
 	m.size += int64(n)
 	return n, err
 }
 
-func (m *meter) digest() v1.Hash {
+func (m *hashWriter) digest() v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(m.hash.Sum(nil))}
 }

@@ -10,31 +10,32 @@ import (
 	"strings"
 )
 
-// LinkError is returned for a path that leads through a symbolic link which cannot be followed.
+// LinkError is returned for a path through a symbolic link that cannot be followed.
 type LinkError struct {
 	Link, Target string
-	// Outside is that it leads out of the tree, where nothing is read; else there is nothing where it leads.
+	// Outside is set if the link leads out of the tree, where nothing is read. Otherwise its target
+	// does not exist.
 	Outside bool
 }
 
 func (e *LinkError) Error() string {
 	if e.Outside {
-		return fmt.Sprintf("%s is a link out of the project, to %s", e.Link, e.Target)
+		return fmt.Sprintf("%s is a symbolic link to %s, outside the source tree", e.Link, e.Target)
 	}
-	return fmt.Sprintf("%s is a link to %s, which does not exist", e.Link, e.Target)
+	return fmt.Sprintf("%s is a symbolic link to %s, which does not exist", e.Link, e.Target)
 }
 
-// Hint says what to do with the link.
+// Hint returns how to fix the link.
 func (e *LinkError) Hint() string {
 	if e.Outside {
-		return "nothing outside is read: copy it into the project, or make it a relative link to something there"
+		return "copy the target into the source tree, or make it a relative link inside the tree"
 	}
-	return "mend the link, or name something that is there"
+	return "fix the link, or use an existing path"
 }
 
-// broken returns a *LinkError where a link is why nothing can be read at a path.
+// broken returns a *LinkError if a link is the reason that path p cannot be read.
 func broken(tree *os.Root, p string) error {
-	const most = 40 // as many links as Linux follows
+	const most = 40 // the limit of Linux
 	for range most {
 		link, rest := firstLink(tree, p)
 		target, err := tree.Readlink(link)
@@ -53,7 +54,7 @@ func broken(tree *os.Root, p string) error {
 	return nil
 }
 
-// firstLink splits a path after the first link on it, "" where there is none.
+// firstLink splits a path after its first link, which is "" if there is none.
 func firstLink(tree *os.Root, p string) (link, rest string) {
 	steps := strings.Split(p, "/")
 	for n := range steps {

@@ -5,15 +5,16 @@ import (
 	"io"
 )
 
-// Observer is called for every entry of a layer while Write writes it, in the order of the tar. The content of a file is
-// what goes into the tar; an Observer reads as much of it as it needs, before it returns.
+// Observer is called for every entry of a layer while Write writes it, in tar order. content is the
+// content of a file; an Observer reads as much of it as it needs before it returns.
 type Observer func(h *tar.Header, content io.Reader)
 
-// chunk is how many bytes of a file are hashed and compressed at a time, so that they stay in the processor's cache.
+// chunk is the number of bytes that are hashed and compressed at a time, so that they stay in the
+// processor's cache.
 const chunk = 128 << 10
 
-// tee writes what is read from it to another writer, and keeps the first error of either. An observer may ignore that
-// error, but the layer must not.
+// tee copies what is read from it to another writer and keeps the first error. An observer may
+// ignore that error, but Write must not.
 type tee struct {
 	from io.Reader
 	to   io.Writer
@@ -36,7 +37,7 @@ func (t *tee) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// drain reads what the observer has left and returns the first error of reading or writing.
+// drain reads the rest of the content and returns the first error of reading or writing.
 func (t *tee) drain(buf []byte) error {
 	_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, t, buf)
 	return err

@@ -13,7 +13,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
-// observers read nothing, a part, or all of what they are offered.
+// observers read nothing, a part, or all of the content.
 var observers = map[string]layer.Observer{
 	"nothing": func(*tar.Header, io.Reader) {},
 	"a part":  func(_ *tar.Header, content io.Reader) { _, _ = io.CopyN(io.Discard, content, 3) },
@@ -21,14 +21,15 @@ var observers = map[string]layer.Observer{
 }
 
 func TestObserversDoNotChangeTheLayer(t *testing.T) {
-	entries := append(sample(), layer.Content("/large", 0o644, bytes.Repeat([]byte("0123456789"), 50_000)))
+	entries := append(sample(), layer.NewFile("/large", 0o644, bytes.Repeat([]byte("0123456789"), 50_000)))
 	var want bytes.Buffer
 	d, err := layer.Write(t.Context(), &want, entries, layer.Options{})
 	require.NoError(t, err)
 	for name, observe := range observers {
 		var got bytes.Buffer
 		seen := 0
-		again, err := layer.Write(t.Context(), &got, entries, layer.Options{Observe: func(h *tar.Header, content io.Reader) {
+		again, err := layer.Write(t.Context(), &got, entries, layer.Options{Observe: func(h *tar.Header,
+			content io.Reader) {
 			seen++
 			observe(h, content)
 		}})
@@ -39,15 +40,15 @@ func TestObserversDoNotChangeTheLayer(t *testing.T) {
 	}
 }
 
-// TestObserversDoNotHideFaults uses observers that ignore every error they meet.
-func TestObserversDoNotHideFaults(t *testing.T) {
+// TestObserversDoNotHideErrors uses observers that ignore every error.
+func TestObserversDoNotHideErrors(t *testing.T) {
 	cause := errors.New("cause")
-	changed := layer.Content("/a", 0o644, []byte("content"))
-	changed.SHA256 = layer.Content("/a", 0o644, []byte("CONTENT")).SHA256
-	longer, shorter := layer.Content("/a", 0o644, []byte("content")), layer.Content("/a", 0o644, []byte("content"))
+	changed := layer.NewFile("/a", 0o644, []byte("content"))
+	changed.SHA256 = layer.NewFile("/a", 0o644, []byte("CONTENT")).SHA256
+	longer, shorter := layer.NewFile("/a", 0o644, []byte("content")), layer.NewFile("/a", 0o644, []byte("content"))
 	longer.Size--
 	shorter.Size++
-	broken := layer.Content("/a", 0o644, []byte("content"))
+	broken := layer.NewFile("/a", 0o644, []byte("content"))
 	broken.Contents = func() (io.ReadCloser, error) {
 		return io.NopCloser(io.MultiReader(bytes.NewReader([]byte("cont")), failing{cause})), nil
 	}

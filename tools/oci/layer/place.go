@@ -9,10 +9,11 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/rootfs"
 )
 
-// Place returns entries as they have to be written to be laid over a base, as COPY does it: symbolic links on the way to
-// a path are followed, and directories that the base has keep modification time and extended attributes, and owner and
-// mode as well unless the entry gives others. All parents are added, since some runtimes create missing ones unreadable,
-// or hide the base's own with them. If nothing is known of the base (nil), the entries are returned as they are.
+// Place returns entries adjusted for writing on top of a base, as COPY in a Dockerfile does.
+// Symbolic links in paths are followed. Directories of the base keep their modification time and
+// extended attributes, and their owner and mode unless the entry sets others. All parents are
+// added, since some runtimes create missing ones unreadable or hide the base's. If base is nil, the
+// base is unknown, and the entries are returned unchanged.
 func Place(entries []Entry, base *rootfs.Tree) ([]Entry, error) {
 	if base == nil {
 		return entries, nil
@@ -23,7 +24,7 @@ func Place(entries []Entry, base *rootfs.Tree) ([]Entry, error) {
 		if err := e.check(); err != nil {
 			return nil, err
 		}
-		e, err := e.over(base)
+		e, err := e.resolve(base)
 		if err != nil {
 			return nil, err
 		}
@@ -41,33 +42,34 @@ func Place(entries []Entry, base *rootfs.Tree) ([]Entry, error) {
 	return placed, nil
 }
 
-// over returns an entry at the path where it really goes.
-func (e Entry) over(base *rootfs.Tree) (Entry, error) {
+// resolve returns the entry with its path resolved in the base.
+func (e Entry) resolve(base *rootfs.Tree) (Entry, error) {
 	if e.Kind == Dir {
 		resolved, node, err := base.Resolve(e.Path, true)
 		if err != nil {
-			return e, e.from(err)
+			return e, e.withSource(err)
 		}
 		e.Path = resolved
 		return inherited(e, node), nil
 	}
 	at, err := base.Parent(e.Path)
 	if err != nil {
-		return e, e.from(err)
+		return e, e.withSource(err)
 	}
 	there := base.Lstat(at)
 	hidden, node, err := base.Resolve(at, false)
 	switch {
-	case err != nil || node == nil || node.Kind != rootfs.Dir: // a file, or a link that leads to none, is replaced
+	case err != nil || node == nil || node.Kind != rootfs.Dir: // files and dangling links are replaced
 	case e.Kind == Symlink && there.Kind == rootfs.Symlink && (e.Link == there.Link || e.Rank == RankExplicit):
 	default:
-		return e, e.from(&HidesError{Path: e.Path, Dir: hidden, Kind: e.Kind})
+		return e, e.withSource(&HidesError{Path: e.Path, Dir: hidden, Kind: e.Kind})
 	}
 	e.Path = at
 	return e, nil
 }
 
-// inherited returns the entry of a directory with what it keeps of the one in the base, if there is one.
+// inherited returns the entry of a directory with the attributes that it keeps from the base, if
+// the base has it.
 func inherited(e Entry, base *rootfs.Node) Entry {
 	if base == nil {
 		return e
@@ -88,52 +90,53 @@ func inherited(e Entry, base *rootfs.Node) Entry {
 	return e
 }
 
-// from says which source an error is about.
-func (e Entry) from(err error) error {
+// withSource adds the source file to an error.
+func (e Entry) withSource(err error) error {
 	if e.From == "" {
 		return err
 	}
 	return fmt.Errorf("%s: %w", e.From, err)
 }
 
-// HidesError is returned for a file or link that would take the place of a directory of the base.
+// HidesError is returned for a file or link that would replace a directory of the base.
 type HidesError struct {
 	Path string
-	Dir  string // the directory, where links lead to it
-	Kind Kind   // of what takes its place
+	Dir  string // the directory, if a link leads to it
+	Kind Kind   // of the replacement
 }
 
 func (e *HidesError) Error() string {
 	if e.Dir != e.Path {
-		return fmt.Sprintf("%s would hide %s, which it leads to in the base", e.Path, e.Dir)
+		return fmt.Sprintf("%s would replace a link to the directory %s of the base", e.Path, e.Dir)
 	}
-	return fmt.Sprintf("%s would hide a directory of the base", e.Path)
+	return fmt.Sprintf("%s would replace a directory of the base", e.Path)
 }
 
-// Hint says how to put the file into the directory.
+// Hint returns how to copy the file into the directory.
 func (e *HidesError) Hint() string {
 	if e.Kind == File {
-		return fmt.Sprintf("to put the file into the directory, write to: %s/", e.Path)
+		return fmt.Sprintf("to copy the file into the directory, write to: %s/", e.Path)
 	}
-	return "choose another path, or leave the link out (glob:)"
+	return "choose another path, or exclude the link (glob:)"
 }
 
-// WhiteoutError is returned for a file name that container runtimes take for the removal of a file.
+// WhiteoutError is returned for a file name that container runtimes interpret as a deletion.
 type WhiteoutError struct{ Path, From string }
 
 func (e *WhiteoutError) Error() string {
-	return fmt.Sprintf("%s: names that begin with .wh. would remove files of the image", cmp.Or(e.From, e.Path))
+	return fmt.Sprintf("%s: container runtimes interpret names with the prefix .wh. as deletions", cmp.Or(e.From,
+		e.Path))
 }
 
-// Hint says what to do with the file.
-func (e *WhiteoutError) Hint() string { return "rename the file, or leave it out (glob:)" }
+// Hint returns how to avoid the file name.
+func (e *WhiteoutError) Hint() string { return "rename the file, or exclude it (glob:)" }
 
-// whiteout tells whether a name on a path is one of the image spec's "Whiteouts".
+// whiteout reports whether a path contains a name of the image specification's "Whiteouts".
 func whiteout(p string) bool {
 	return strings.HasPrefix(p, ".wh.") || strings.Contains(p, "/.wh.")
 }
 
-// check refuses paths that no layer can hold.
+// check rejects paths that a layer cannot contain.
 func (e Entry) check() error {
 	switch {
 	case !path.IsAbs(e.Path) || path.Clean(e.Path) != e.Path || e.Path == "/":

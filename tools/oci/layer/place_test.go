@@ -17,7 +17,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/rootfs"
 )
 
-// base is a file system with directories that are not as others, and links that lead to some.
+// base returns a file system with special directories and links to some of them.
 func base(t *testing.T) *rootfs.Tree {
 	t.Helper()
 	var out bytes.Buffer
@@ -25,7 +25,8 @@ func base(t *testing.T) *rootfs.Tree {
 	at := time.Unix(981173106, 500)
 	for _, h := range []tar.Header{
 		{Name: "srv/", Typeflag: tar.TypeDir, Mode: 0o755},
-		{Name: "srv/pg/", Typeflag: tar.TypeDir, Mode: 0o700, Uid: 999, Gid: 998, PAXRecords: map[string]string{"SCHILY.xattr.user.x": "y"}},
+		{Name: "srv/pg/", Typeflag: tar.TypeDir, Mode: 0o700, Uid: 999, Gid: 998,
+			PAXRecords: map[string]string{"SCHILY.xattr.user.x": "y"}},
 		{Name: "opt/app/", Typeflag: tar.TypeDir, Mode: 0o2755},
 		{Name: "run/", Typeflag: tar.TypeDir, Mode: 0o755},
 		{Name: "app", Typeflag: tar.TypeSymlink, Linkname: "/opt/app"},
@@ -56,19 +57,21 @@ func TestPlace(t *testing.T) {
 	link := func(path, to string, rank layer.Rank) layer.Entry {
 		return layer.Entry{Path: path, Kind: layer.Symlink, Mode: 0o777, Link: to, Rank: rank}
 	}
-	file := func(path string) layer.Entry { return layer.Content(path, 0o644, nil) }
+	file := func(path string) layer.Entry { return layer.NewFile(path, 0o644, nil) }
 	cases := 0
 	for _, c := range []struct {
 		entry layer.Entry
 		want  []string
 		wrong string
 	}{
-		{entry: file("/srv/pg/conf"), want: []string{"srv/ 755 0:0 old", "srv/pg/ 700 999:998 old user.x", "srv/pg/conf 644 0:0"}},
+		{entry: file("/srv/pg/conf"), want: []string{"srv/ 755 0:0 old", "srv/pg/ 700 999:998 old user.x",
+			"srv/pg/conf 644 0:0"}},
 		{entry: file("/app/hello"), want: []string{"opt/ 755 0:0", "opt/app/ 2755 0:0 old", "opt/app/hello 644 0:0"}},
 		{entry: file("/via/hello"), want: []string{"opt/ 755 0:0", "opt/app/ 2755 0:0 old", "opt/app/hello 644 0:0"}},
 		{entry: file("/var/run/pid"), want: []string{"run/ 755 0:0 old", "run/pid 644 0:0"}},
 		{entry: file("/escape/new/f"), want: []string{"srv/ 755 0:0 old", "srv/new/ 755 0:0", "srv/new/f 644 0:0"}},
-		{entry: file("/dangling/f"), want: []string{"nowhere/ 755 0:0", "nowhere/deep/ 755 0:0", "nowhere/deep/f 644 0:0"}},
+		{entry: file("/dangling/f"), want: []string{"nowhere/ 755 0:0", "nowhere/deep/ 755 0:0",
+			"nowhere/deep/f 644 0:0"}},
 		{entry: file("/tmp/f"), want: []string{"tmp/ 1777 0:0", "tmp/f 644 0:0"}},
 		{entry: file("/loop/f"), wrong: "/loop: too many levels of symbolic links"},
 		{entry: file("/file/f"), wrong: "/file is a file in the base"},
@@ -76,20 +79,23 @@ func TestPlace(t *testing.T) {
 		{entry: file("/file"), want: []string{"file 644 0:0"}},
 		{entry: file("/flink"), want: []string{"flink 644 0:0"}},
 		{entry: file("/loop"), want: []string{"loop 644 0:0"}},
-		{entry: file("/srv"), wrong: "/srv would hide a directory of the base"},
-		{entry: file("/app"), wrong: "/app would hide /opt/app"},
+		{entry: file("/srv"), wrong: "/srv would replace a directory of the base"},
+		{entry: file("/app"), wrong: "/app would replace a link to the directory /opt/app"},
 		{entry: link("/app", "/opt/app", 0), want: []string{"app 777 0:0 -> /opt/app"}},
-		{entry: link("/app", "/elsewhere", 0), wrong: "/app would hide /opt/app"},
-		{entry: link("/app", "/elsewhere", layer.RankExplicit), want: []string{"app 777 0:0 -> /elsewhere"}},
-		{entry: link("/srv", "/elsewhere", layer.RankExplicit), wrong: "/srv would hide a directory of the base"},
+		{entry: link("/app", "/other", 0), wrong: "/app would replace a link to the directory /opt/app"},
+		{entry: link("/app", "/other", layer.RankExplicit), want: []string{"app 777 0:0 -> /other"}},
+		{entry: link("/srv", "/other", layer.RankExplicit), wrong: "/srv would replace a directory of the base"},
 		{entry: link("/flink", "x", 0), want: []string{"flink 777 0:0 -> x"}},
 		{entry: dir("/srv/pg"), want: []string{"srv/ 755 0:0 old", "srv/pg/ 700 999:998 old user.x"}},
 		{entry: dir("/srv/new"), want: []string{"srv/ 755 0:0 old", "srv/new/ 750 7:8"}},
 		{entry: dir("/app"), want: []string{"opt/ 755 0:0", "opt/app/ 2755 0:0 old"}},
 		{entry: dir("/flink"), wrong: "/file is a file in the base"},
-		{entry: layer.ExplicitDir("/srv/pg", 0o711, owner), want: []string{"srv/ 755 0:0 old", "srv/pg/ 711 5:6 old user.x"}},
-		{entry: layer.ExplicitDir("/srv/pg", 0, owner), want: []string{"srv/ 755 0:0 old", "srv/pg/ 700 5:6 old user.x"}},
-		{entry: layer.ExplicitDir("/srv/pg", 0o711, nil), want: []string{"srv/ 755 0:0 old", "srv/pg/ 711 999:998 old user.x"}},
+		{entry: layer.ExplicitDir("/srv/pg", 0o711, owner), want: []string{"srv/ 755 0:0 old",
+			"srv/pg/ 711 5:6 old user.x"}},
+		{entry: layer.ExplicitDir("/srv/pg", 0, owner), want: []string{"srv/ 755 0:0 old",
+			"srv/pg/ 700 5:6 old user.x"}},
+		{entry: layer.ExplicitDir("/srv/pg", 0o711, nil), want: []string{"srv/ 755 0:0 old",
+			"srv/pg/ 711 999:998 old user.x"}},
 	} {
 		cases++
 		placed, err := layer.Place([]layer.Entry{c.entry}, tree)
@@ -118,9 +124,10 @@ func TestPlace(t *testing.T) {
 	t.Logf("%d cases", cases)
 }
 
-// TestPlaceFindsConflictsBehindLinks puts two files to one place by two ways.
+// TestPlaceFindsConflictsBehindLinks copies two files to one path in two ways.
 func TestPlaceFindsConflictsBehindLinks(t *testing.T) {
-	placed, err := layer.Place([]layer.Entry{layer.Content("/app/x", 0o644, []byte("a")), layer.Content("/opt/app/x", 0o644, []byte("b"))}, base(t))
+	placed, err := layer.Place([]layer.Entry{layer.NewFile("/app/x", 0o644, []byte("a")),
+		layer.NewFile("/opt/app/x", 0o644, []byte("b"))}, base(t))
 	require.NoError(t, err)
 	_, err = layer.Write(t.Context(), &bytes.Buffer{}, placed, layer.Options{})
 	assert.ErrorContains(t, err, "two different entries for /opt/app/x")
@@ -130,19 +137,19 @@ func TestRanks(t *testing.T) {
 	files := layer.Entry{Path: "/d", Kind: layer.Dir, Mode: 0o755, UID: 1, GID: 1}
 	explicit := layer.ExplicitDir("/d", 0o700, &layer.Owner{UID: 2, GID: 2})
 	link := layer.Entry{Path: "/d", Kind: layer.Symlink, Mode: 0o777, Link: "e"}
-	needed := layer.Entry{Path: "/d", Kind: layer.Dir, Mode: 0o755, UID: 3, GID: 3, Rank: layer.RankNeeded}
+	requiredDir := layer.Entry{Path: "/d", Kind: layer.Dir, Mode: 0o755, UID: 3, GID: 3, Rank: layer.RankNeeded}
 	for _, c := range []struct {
 		entries []layer.Entry
 		want    string
 	}{
-		{[]layer.Entry{needed, files}, "d/ 755 1"},
-		{[]layer.Entry{files, needed}, "d/ 755 1"},
+		{[]layer.Entry{requiredDir, files}, "d/ 755 1"},
+		{[]layer.Entry{files, requiredDir}, "d/ 755 1"},
 		{[]layer.Entry{files, explicit}, "d/ 700 2"},
-		{[]layer.Entry{explicit, files, needed}, "d/ 700 2"},
-		{[]layer.Entry{needed, link}, "d 777 0"},
-		{[]layer.Entry{link, needed}, "d 777 0"},
+		{[]layer.Entry{explicit, files, requiredDir}, "d/ 700 2"},
+		{[]layer.Entry{requiredDir, link}, "d 777 0"},
+		{[]layer.Entry{link, requiredDir}, "d 777 0"},
 		{[]layer.Entry{explicit, link}, ""},
-		{[]layer.Entry{needed, layer.Content("/d", 0o644, nil)}, ""},
+		{[]layer.Entry{requiredDir, layer.NewFile("/d", 0o644, nil)}, ""},
 	} {
 		var out bytes.Buffer
 		_, err := layer.Write(t.Context(), &out, c.entries, layer.Options{})
@@ -157,16 +164,17 @@ func TestRanks(t *testing.T) {
 	}
 }
 
-// TestStack lays a second layer over a first: owners, links and users of the first count for it.
+// TestStack puts a second layer on top of a first, whose owners, links and users apply to it.
 func TestStack(t *testing.T) {
 	_, over, err := layer.Stack([]layer.Entry{
 		{Path: "/srv/state", Kind: layer.Dir, Mode: 0o700, UID: 5, GID: 5},
 		layer.ExplicitLink("/cmd", "app/cmd"),
-		layer.Content("/etc/passwd", 0o644, []byte("me:x:12:13::/:/bin/sh\n")),
-	}, layer.Needs{Paths: []string{"/cmd", "/var/run/me", "/srv/pg"}, User: "me"}, base(t))
+		layer.NewFile("/etc/passwd", 0o644, []byte("me:x:12:13::/:/bin/sh\n")),
+	}, layer.RequiredDirs{Paths: []string{"/cmd", "/var/run/me", "/srv/pg"}, User: "me"}, base(t))
 	require.NoError(t, err)
-	entries := []layer.Entry{layer.Content("/srv/state/f", 0o644, nil), layer.Content("/cmd/f", 0o644, nil)}
-	placed, _, err := layer.Stack(entries, layer.Needs{Paths: []string{"/work/here", "/run/me"}, User: "me:7"}, over)
+	entries := []layer.Entry{layer.NewFile("/srv/state/f", 0o644, nil), layer.NewFile("/cmd/f", 0o644, nil)}
+	placed, _, err := layer.Stack(entries, layer.RequiredDirs{Paths: []string{"/work/here", "/run/me"},
+		User: "me:7"}, over)
 	require.NoError(t, err)
 	got := map[string]string{}
 	for _, e := range placed {
@@ -175,18 +183,18 @@ func TestStack(t *testing.T) {
 	assert.Equal(t, "700 5:5", got["/srv/state"])
 	assert.Equal(t, "755 0:0", got["/work"])
 	assert.Equal(t, "755 12:7", got["/work/here"])
-	assert.Equal(t, "755 12:13", got["/run/me"], "as the first layer has it")
+	assert.Equal(t, "755 12:13", got["/run/me"], "as in the first layer")
 	assert.Contains(t, got, "/opt/app/cmd/f")
 	assert.Equal(t, uint32(0o700), over.Lstat("/srv/pg").Mode)
 	assert.Equal(t, rootfs.Symlink, over.Lstat("/cmd").Kind)
 
-	placed, nothing, err := layer.Stack(entries, layer.Needs{Paths: []string{"/work"}}, nil)
+	placed, nothing, err := layer.Stack(entries, layer.RequiredDirs{Paths: []string{"/work"}}, nil)
 	assert.NoError(t, err)
 	assert.Nil(t, nothing)
-	assert.Equal(t, len(entries), len(placed), "nothing is known of the base")
-	placed, _, err = layer.Stack(nil, layer.Needs{Paths: []string{"/file/x"}}, base(t))
+	assert.Equal(t, len(entries), len(placed), "the base is unknown")
+	placed, _, err = layer.Stack(nil, layer.RequiredDirs{Paths: []string{"/file/x"}}, base(t))
 	assert.ErrorContains(t, err, "/file is a file in the base", placed)
-	placed, _, err = layer.Stack(nil, layer.Needs{Paths: []string{"/work"}, User: "nobody-knows"}, base(t))
+	placed, _, err = layer.Stack(nil, layer.RequiredDirs{Paths: []string{"/work"}, User: "unknown"}, base(t))
 	require.NoError(t, err)
 	assert.Zero(t, placed[0].UID)
 }

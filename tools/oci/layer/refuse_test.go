@@ -21,9 +21,9 @@ func TestCollectReturnsTheErrorOfRefuse(t *testing.T) {
 	tree, err := os.OpenRoot(dir)
 	require.NoError(t, err)
 	refused := errors.New("not this one")
-	var asked []string
+	var got []string
 	source := layer.Source{From: "a", To: "/", Refuse: func(_ *os.Root, file string) error {
-		asked = append(asked, file)
+		got = append(got, file)
 		if file == "a/x" {
 			return refused
 		}
@@ -32,7 +32,7 @@ func TestCollectReturnsTheErrorOfRefuse(t *testing.T) {
 	_, err = layer.Collect(tree, source)
 	assert.Equal(t, refused, err)
 	assert.Equal(t, refused, layer.Check(tree, source))
-	assert.Equal(t, []string{"a/b/y", "a/x", "a/b/y", "a/x"}, asked)
+	assert.Equal(t, []string{"a/b/y", "a/x", "a/b/y", "a/x"}, got)
 
 	source.Glob = []string{"b/**"}
 	_, err = layer.Collect(tree, source)

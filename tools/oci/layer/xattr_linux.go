@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hasAttribute tells whether a file has an extended attribute.
+// hasAttribute reports whether a file has an extended attribute.
 func hasAttribute(f *os.File, name string) bool {
 	size, err := unix.Fgetxattr(int(f.Fd()), name, nil)
 	return err == nil && size > 0

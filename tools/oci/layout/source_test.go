@@ -67,7 +67,7 @@ func TestFilesOfALayoutAreTaken(t *testing.T) {
 		{from: ".", glob: []string{"*.json"}},
 		{from: ".", glob: []string{"dist/blobs/**"}, want: true},
 	} {
-		takes := layer.Source{From: c.from, Glob: c.glob}.Takes
+		takes := layer.Source{From: c.from, Glob: c.glob}.Matches
 		assert.Equal(t, c.want, slices.ContainsFunc(layout.Files("dist"), takes), c)
 	}
 }

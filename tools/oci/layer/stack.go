@@ -10,20 +10,22 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/rootfs"
 )
 
-// Needs are directories that have to exist, such as the working directory.
-type Needs struct {
+// RequiredDirs are directories that must exist, such as the working directory.
+type RequiredDirs struct {
 	Paths []string
-	// User owns those that are created, as an image config names it. If nobody knows the user, root does.
+	// User is the owner of directories that are created, in the notation of an image config. If the
+	// user is unknown, root owns them.
 	User string
 }
 
-// Stack lays entries over a base: it returns them as Place does, with the directories that are needed, and the file system
-// that results. If nothing is known of the base (nil), needed directories are not created: they may be there already.
-func Stack(entries []Entry, needs Needs, base *rootfs.Tree) (placed []Entry, over *rootfs.Tree, err error) {
+// Stack merges entries with a base. It returns the entries as Place does, including the required
+// directories, and the resulting file system. If base is nil, the base is unknown, and required
+// directories are not created since they may exist.
+func Stack(entries []Entry, needs RequiredDirs, base *rootfs.Tree) (placed []Entry, over *rootfs.Tree, err error) {
 	if placed, err = Place(entries, base); err != nil || base == nil {
 		return placed, nil, err
 	}
-	if over, err = lay(base, placed); err != nil || len(needs.Paths) == 0 {
+	if over, err = apply(base, placed); err != nil || len(needs.Paths) == 0 {
 		return placed, over, err
 	}
 	uid, gid, ok := over.Owner(needs.User)
@@ -32,27 +34,30 @@ func Stack(entries []Entry, needs Needs, base *rootfs.Tree) (placed []Entry, ove
 	}
 	all := slices.Clone(entries)
 	for _, p := range needs.Paths {
-		all = append(all, needed(p, uid, gid))
+		all = append(all, requiredDir(p, uid, gid))
 	}
 	if placed, err = Place(all, base); err != nil {
 		return nil, nil, err
 	}
-	over, err = lay(base, placed)
+	over, err = apply(base, placed)
 	return placed, over, err
 }
 
 // Tree returns the file system of a single layer.
 func Tree(entries []Entry) (*rootfs.Tree, error) {
-	_, tree, err := Stack(entries, Needs{}, rootfs.New())
+	_, tree, err := Stack(entries, RequiredDirs{}, rootfs.New())
 	return tree, err
 }
 
-// lay returns the file system of a base with placed entries over it.
-func lay(base *rootfs.Tree, placed []Entry) (*rootfs.Tree, error) {
+// apply returns the file system of a base with placed entries on top.
+func apply(base *rootfs.Tree, placed []Entry) (*rootfs.Tree, error) {
 	t := base.Clone()
 	sorted := slices.Clone(placed)
-	// Of two entries of a directory, the one that counts comes last.
-	slices.SortStableFunc(sorted, func(a, b Entry) int { return cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.Rank, b.Rank)) })
+	// Of several entries for a directory, the one that applies comes last.
+	slices.SortStableFunc(sorted, func(a, b Entry) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path),
+			cmp.Compare(a.Rank, b.Rank))
+	})
 	for _, e := range sorted {
 		n := rootfs.Node{Mode: e.Mode, UID: e.UID, GID: e.GID, ModTime: e.ModTime}
 		switch e.Kind {
