@@ -17,8 +17,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// serveBase serves an image index for ko to build on: it has no base of its own, and takes none but from a registry. Each
-// image has one tiny layer, which is less than our own base has. stop ends the service.
+// serveBase serves a base image index for ko, which can read bases only from a registry. Each image has a single tiny
+// layer, which is smaller than the base static of multiarch. stop ends the server.
 func serveBase(platforms []platform) (reference string, stop func(), err error) {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	defer func() {
@@ -30,11 +30,11 @@ func serveBase(platforms []platform) (reference string, stop func(), err error) 
 	for _, p := range platforms {
 		parsed, err := v1.ParsePlatform(p.Name)
 		if err != nil {
-			return "", nil, fmt.Errorf("making a base for %s: %w", p.Name, err)
+			return "", nil, fmt.Errorf("building a base for %s: %w", p.Name, err)
 		}
 		image, err := baseImage(*parsed)
 		if err != nil {
-			return "", nil, fmt.Errorf("making a base for %s: %w", p.Name, err)
+			return "", nil, fmt.Errorf("building a base for %s: %w", p.Name, err)
 		}
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: parsed}})
 	}

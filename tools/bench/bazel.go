@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// bazelRun is Bazel in a workspace of the bench.
+// bazelRun runs Bazel in a workspace of the benchmark.
 type bazelRun struct {
 	w    *workshop
 	dir  string
@@ -28,23 +28,23 @@ func (b bazelRun) command(verb string, args ...string) command {
 		line = append(line, "--bazelrc="+rc)
 	}
 	line = append(line, "--output_user_root="+b.outs, "--max_idle_secs=60", verb)
-	return command{args: append(line, args...), dir: b.dir, gentle: true} // what builds is a server
+	return command{args: append(line, args...), dir: b.dir, gentle: true} // the server must be stopped too
 }
 
-// bazelCost is what a build took: as a whole, and by the kind of action.
+// bazelCost is the cost of a build, in total and by kind of action.
 type bazelCost struct {
-	wall, cpu         time.Duration // cpu is that of Bazel and of all that it started; 0 where it is not known
-	layers, manifests time.Duration // summed over actions; those of indexes count as manifests
-	output            int64         // bytes that manifests and indexes are made of, with what stands in their folders
+	wall, cpu         time.Duration // cpu includes Bazel's children; 0 if unknown
+	layers, manifests time.Duration // summed over actions; indexes count as manifests
+	output            int64         // bytes of manifests, indexes and the files in their directories
 }
 
-// prepare builds for the first time, with everything that this takes: tools, and what rc files say of caches.
+// prepare builds for the first time, including tools, with the caches in rc files.
 func (b bazelRun) prepare(ctx context.Context, s subject) error {
 	_, err := b.w.output(ctx, b.command("build", "--color=no", "--curses=no", "--noshow_progress", s.target()))
 	return err
 }
 
-// build makes all indexes of a subject. What its actions did is there where it is logged, and nil elsewhere.
+// build builds all indexes of a subject. It returns the actions only if logged is set.
 func (b bazelRun) build(ctx context.Context, s subject, logged bool) (bazelCost, actions, error) {
 	log := b.w.path("actions.json")
 	if err := os.RemoveAll(log); err != nil {
@@ -52,7 +52,7 @@ func (b bazelRun) build(ctx context.Context, s subject, logged bool) (bazelCost,
 	}
 	args := []string{"--disk_cache=", "--color=no", "--curses=no", "--noshow_progress", s.target()}
 	if logged {
-		args = append(args, "--execution_log_json_file="+log) // writing it takes its time
+		args = append(args, "--execution_log_json_file="+log) // writing it takes time
 	}
 	server, err := b.server(ctx)
 	if err != nil {
@@ -70,7 +70,7 @@ func (b bazelRun) build(ctx context.Context, s subject, logged bool) (bazelCost,
 	if !logged {
 		return took, nil, nil
 	}
-	did := actions{} // nothing was run where there is no log
+	did := actions{} // without a log, no actions were run
 	if f, err := os.Open(log); err == nil {
 		defer f.Close()
 		if did, err = readActions(f); err != nil {
@@ -84,7 +84,7 @@ func (b bazelRun) build(ctx context.Context, s subject, logged bool) (bazelCost,
 	return took, did, nil
 }
 
-// server is the process that builds, which outlives the bazel that is started.
+// server returns the process ID of Bazel's server.
 func (b bazelRun) server(ctx context.Context) (pid int, err error) {
 	out, err := b.w.output(ctx, b.command("info", "server_pid"))
 	if err != nil {
@@ -93,14 +93,14 @@ func (b bazelRun) server(ctx context.Context) (pid int, err error) {
 	return strconv.Atoi(strings.TrimSpace(out))
 }
 
-// bazelPhases are what happens between two builds.
+// bazelPhases are the changes between two builds.
 var bazelPhases = []string{"every program changed", "one service changed", "nothing changed"}
 
-// compareBazel measures our rules beside others, in turn, in one workspace of one Bazel, and prints a table. The
-// programs are there already, and so are the tools: what is measured is what becomes of the programs.
+// compareBazel measures the rules of multiarch and others in turn, in the same workspace, and prints a table. Programs and
+// tools are built already, so that it measures only the images.
 func compareBazel(ctx context.Context, w *workshop, s settings, stdout io.Writer) (err error) {
 	if _, err := exec.LookPath("bazel"); err != nil {
-		return usagef("-bazel: there is no bazel on PATH; see https://github.com/bazelbuild/bazelisk")
+		return usagef("-bazel: bazel is not on PATH; see https://github.com/bazelbuild/bazelisk")
 	}
 	checkout, err := w.output(ctx, command{args: []string{"go", "list", "-m", "-f", "{{.Dir}}", "github.com/multiarch-build/multiarch"}})
 	if err != nil {
@@ -137,7 +137,7 @@ func compareBazel(ctx context.Context, w *workshop, s settings, stdout io.Writer
 				return fmt.Errorf("changing programs: %w", err)
 			}
 			for turn := range all {
-				sub := all[(round+turn)%len(all)] // who goes first pays for what all share
+				sub := all[(round+turn)%len(all)] // rotate the order, because the first one pays for shared work
 				took, did, err := b.build(ctx, sub, n == 0)
 				if err != nil {
 					return err
@@ -162,14 +162,14 @@ func compareBazel(ctx context.Context, w *workshop, s settings, stdout io.Writer
 	return err
 }
 
-// contestants builds everything once, tools included, and returns the subjects that can be built here: we are always
-// the first of them. A rival that is not to be had is left out, and that is said.
+// contestants builds everything once, including tools, and returns the available subjects, starting with multiarch. It
+// prints a message for each subject that is not available.
 func (b bazelRun) contestants(ctx context.Context, data *bazelTree) ([]subject, error) {
 	all := subjects()
 	b.w.say("building with %s for the first time", all[0].name)
 	err := b.prepare(ctx, all[0])
 	for _, rival := range subjects()[1:] {
-		// A module that does not resolve stops everybody.
+		// A module that does not resolve fails all builds.
 		if err == nil || ctx.Err() != nil || rival.dep == "" {
 			continue
 		}
@@ -179,25 +179,25 @@ func (b bazelRun) contestants(ctx context.Context, data *bazelTree) ([]subject, 
 		}
 		reason := err
 		if err = b.prepare(ctx, all[0]); err == nil {
-			b.w.say("%s is left out: %s", rival.name, bazelReason(reason))
+			b.w.say("skipping %s: %s", rival.name, bazelReason(reason))
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w\nmodules have to resolve: by a registry, or by overrides in a file given with -bazelrc", err)
+		return nil, fmt.Errorf("%w\nhint: make a module registry reachable, or override modules in a file for -bazelrc", err)
 	}
 	for _, rival := range slices.Clone(all[1:]) {
 		b.w.say("building with %s for the first time", rival.name)
 		if err := b.prepare(ctx, rival); ctx.Err() != nil {
 			return nil, err
 		} else if err != nil {
-			b.w.say("%s is left out: %s", rival.name, bazelReason(err))
+			b.w.say("skipping %s: %s", rival.name, bazelReason(err))
 			all = without(all, rival.name)
 		}
 	}
 	return all, nil
 }
 
-// bazelReason is the first error in what Bazel printed, on one line. A traceback of Starlark says it at its end.
+// bazelReason returns the first error in Bazel's output. A Starlark traceback has it in the last line.
 func bazelReason(err error) string {
 	for line := range strings.Lines(err.Error()) {
 		reason, found := strings.CutPrefix(line, "ERROR: ")
@@ -212,15 +212,15 @@ func bazelReason(err error) string {
 	return line
 }
 
-// close ends Bazel, also after an interrupt: it must not live longer than the folder.
+// close shuts Bazel down, even after an interrupt, because the server must not outlive its directory.
 func (b bazelRun) close(ctx context.Context) error {
 	if _, err := os.Stat(b.outs); errors.Is(err, os.ErrNotExist) {
-		return nil // it was never started
+		return nil // not started
 	}
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer stop()
 	_, stopErr := b.w.output(ctx, b.command("shutdown"))
-	// What Bazel leaves is not writable as it stands.
+	// Bazel's outputs are read-only.
 	return errors.Join(stopErr, exec.Command("chmod", "-R", "u+w", b.outs).Run())
 }
 

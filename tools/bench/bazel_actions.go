@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// action is one line of Bazel's execution log: spawn.proto, SpawnExec, as JSON.
+// action is an entry of Bazel's execution log: SpawnExec in spawn.proto, as JSON.
 type action struct {
 	Mnemonic string `json:"mnemonic"`
 	Metrics  struct {
@@ -24,7 +24,7 @@ type action struct {
 	} `json:"actualOutputs"`
 }
 
-// actions are what a build ran, by mnemonic.
+// actions are the actions of a build, by mnemonic.
 type actions map[string][]ran
 
 type ran struct {
@@ -32,7 +32,7 @@ type ran struct {
 	output int64 // bytes
 }
 
-// readActions reads an execution log: JSON objects, one after the other.
+// readActions reads an execution log, a sequence of JSON objects.
 func readActions(r io.Reader) (actions, error) {
 	all := actions{}
 	for d := json.NewDecoder(r); ; {
@@ -60,14 +60,14 @@ func readActions(r io.Reader) (actions, error) {
 	}
 }
 
-// check finds out whether a subject made all that it was to make, and nothing was left from before.
+// check returns an error unless a subject ran all expected actions.
 func (a actions) check(s subject, services, platforms int) error {
 	for _, kind := range []struct {
 		mnemonic string
 		want     int
 	}{{s.layers, services * platforms}, {s.manifests, services * platforms}, {s.indexes, services}} {
 		if got := len(a[kind.mnemonic]); got != kind.want && kind.mnemonic != "" {
-			return fmt.Errorf("%s ran %d actions %s, and not %d", s.name, got, kind.mnemonic, kind.want)
+			return fmt.Errorf("%s: expected %d actions %s, got %d", s.name, kind.want, kind.mnemonic, got)
 		}
 	}
 	return nil
@@ -87,7 +87,7 @@ func (a actions) bytes(mnemonic string) (sum int64) {
 	return sum
 }
 
-// ofBazel takes one quantity out of costs.
+// ofBazel returns the sorted series of a quantity.
 func ofBazel[T ~int64](costs []bazelCost, quantity func(bazelCost) T) series[T] {
 	var s series[T]
 	for _, c := range costs {

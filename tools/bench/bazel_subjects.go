@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// subject are rules that make the same indexes of the same programs.
+// subject is a set of rules that builds the same indexes from the same programs.
 type subject struct {
 	name string
-	// Mnemonics of the actions: those that make layers, or say what finished ones are; and those that make manifests
-	// and indexes. Manifests have none where the actions of indexes make them as well.
+	// Mnemonics of the actions that write or describe layers, and of those that write manifests and indexes. manifests is
+	// empty if the actions of indexes write manifests too.
 	layers, manifests, indexes string
 	build                      func(t *bazelTree, platforms []string) string // its BUILD file, with a target "indexes"
-	dep                        string                                        // what MODULE.bazel needs for it alone
+	dep                        string                                        // additional line in MODULE.bazel
 }
 
-// subjects are we, first, and our rivals. What the rivals get are finished layers, as a rule of somebody else would
-// make them. rules_oci needs no dep of its own: our module has it.
+// subjects returns multiarch and its competitors. The competitors get finished layers, as other rules would build them.
+// rules_oci needs no dep, because the module multiarch depends on it.
 func subjects() []subject {
 	return []subject{
 		{"multiarch", "MultiarchLayer", "", "MultiarchIndex", (*bazelTree).ours, ""},
@@ -26,21 +26,21 @@ func subjects() []subject {
 	}
 }
 
-// target makes all of its indexes.
+// target returns the label that builds all indexes.
 func (s subject) target() string { return "//" + s.name + ":indexes" }
 
-// layerFile is where a rival's layer of a service lies, under data. Each rival has its own, for Bazel remembers what it
-// has hashed: whoever came second would read less.
+// layerFile returns the path of a competitor's layer below data. Each one has its own file, because Bazel caches digests,
+// and the second one would benefit.
 func (s subject) layerFile(service, platform string) string {
 	return service + "/" + slugOf(platform) + "/" + s.name + ".tar.gz"
 }
 
 func slugOf(platform string) string { return strings.ReplaceAll(platform, "/", "_") }
 
-// partsOf are operating system, architecture, and variant or "".
+// partsOf returns operating system, architecture, and variant or "".
 func partsOf(platform string) []string { return append(strings.Split(platform, "/"), "")[:3] }
 
-// starlarkList writes words that need no escaping.
+// starlarkList formats words that need no escaping.
 func starlarkList(words []string) string { return `["` + strings.Join(words, `", "`) + `"]` }
 
 const bazelModule = `module(name = "bench")
@@ -89,8 +89,8 @@ func (t *bazelTree) rulesOCI(platforms []string) string {
 	return b.String()
 }
 
-// rulesImg has platforms that are ours, with the constraint by which rules_img tells a variant. It wants layers from
-// targets, not from files.
+// rulesImg extends the platforms of multiarch with the constraint that rules_img uses for variants. rules_img requires
+// layers to be targets.
 func (t *bazelTree) rulesImg(platforms []string) string {
 	var b strings.Builder
 	b.WriteString("load(\"@rules_img//img:image.bzl\", \"image_index\", \"image_manifest\")\n")
@@ -124,7 +124,7 @@ func (t *bazelTree) module(of []subject) error {
 	return t.write("MODULE.bazel", fmt.Sprintf(bazelModule, strings.Join(deps, ""), t.checkout))
 }
 
-// without are the subjects but one.
+// without returns all subjects except one.
 func without(all []subject, name string) []subject {
 	return slices.DeleteFunc(slices.Clone(all), func(s subject) bool { return s.name == name })
 }

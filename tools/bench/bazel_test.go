@@ -14,7 +14,7 @@ import (
 )
 
 func TestReadActions(t *testing.T) {
-	// Two of the objects that Bazel 7 writes, without what is not read.
+	// Two objects of Bazel 7, reduced to the fields that are read.
 	const log = `{
   "commandArgs": ["assemble"],
   "mnemonic": "MultiarchImage",
@@ -43,14 +43,14 @@ func TestActionsCheck(t *testing.T) {
 	all := actions{us.layers: make([]ran, 6), us.indexes: make([]ran, 3)}
 	require.NoError(t, all.check(us, 3, 2))
 	all[us.indexes] = all[us.indexes][1:]
-	assert.EqualError(t, all.check(us, 3, 2), "multiarch ran 2 actions MultiarchIndex, and not 3")
+	assert.EqualError(t, all.check(us, 3, 2), "multiarch: expected 3 actions MultiarchIndex, got 2")
 }
 
 func TestBazelFlags(t *testing.T) {
 	for args, want := range map[string]string{
-		"-bazel -scale 10x4": "exclude each other",
-		"-packages -bazel":   "exclude each other",
-		"-bazel -release":    "exclude each other",
+		"-bazel -scale 10x4": "cannot be combined",
+		"-packages -bazel":   "cannot be combined",
+		"-bazel -release":    "cannot be combined",
 		"-bazelrc x":         "-bazelrc is for -bazel",
 	} {
 		_, err := parse(strings.Fields(args), nil)
@@ -70,10 +70,10 @@ func TestPadded(t *testing.T) {
 	assert.True(t, strings.HasPrefix(string(one), string(program)))
 	layer, err := layerOf(one)
 	require.NoError(t, err)
-	assert.InDelta(t, programSize/2, len(layer), programSize/10, "it compresses as programs do")
+	assert.InDelta(t, programSize/2, len(layer), programSize/10, "must compress like programs")
 }
 
-func TestRulesImgKnowsVariants(t *testing.T) {
+func TestRulesImgSetsVariants(t *testing.T) {
 	tree := &bazelTree{services: []string{"a"}}
 	got := tree.rulesImg([]string{"linux/arm/v7", "linux/s390x"})
 	assert.Contains(t, got, `platform(name = "linux_arm_v7", parents = ["@multiarch//platforms:linux_arm_v7"], constraint_values = ["@rules_img//img/constraints/arm:v7"])`)
@@ -87,8 +87,8 @@ func TestBazelReason(t *testing.T) {
 	assert.Equal(t, "running bazel: exit status 1", bazelReason(errors.New("running bazel: exit status 1\nkilled")))
 }
 
-// TestRivalsThatAreNotToBeHad has a program in the place of Bazel that knows some modules only.
-func TestRivalsThatAreNotToBeHad(t *testing.T) {
+// TestUnavailableCompetitorsAreSkipped replaces Bazel with a script that resolves only some modules.
+func TestUnavailableCompetitorsAreSkipped(t *testing.T) {
 	const stub = `#!/bin/sh
 case "$*" in *" info "*) echo 999999999; exit;; esac
 if [ -e ours-broken ] || { [ -e no-module ] && grep -q rules_img MODULE.bazel; }; then echo "ERROR: no such module" >&2; exit 1; fi
@@ -102,9 +102,9 @@ case "$*" in *//rules_oci:*) [ ! -e no-oci ] || { echo "ERROR: no such rule" >&2
 		says        string
 	}{
 		{nil, []string{"multiarch", "rules_oci", "rules_img"}, ""},
-		{[]string{"no-module"}, []string{"multiarch", "rules_oci"}, "rules_img is left out: no such module\n"},
-		{[]string{"no-oci"}, []string{"multiarch", "rules_img"}, "rules_oci is left out: no such rule\n"},
-		{[]string{"no-module", "no-oci"}, []string{"multiarch"}, "rules_img is left out: no such module\n"},
+		{[]string{"no-module"}, []string{"multiarch", "rules_oci"}, "skipping rules_img: no such module\n"},
+		{[]string{"no-oci"}, []string{"multiarch", "rules_img"}, "skipping rules_oci: no such rule\n"},
+		{[]string{"no-module", "no-oci"}, []string{"multiarch"}, "skipping rules_img: no such module\n"},
 		{[]string{"ours-broken"}, nil, ""},
 	} {
 		var said strings.Builder
@@ -124,13 +124,13 @@ case "$*" in *//rules_oci:*) [ ! -e no-oci ] || { echo "ERROR: no such rule" >&2
 		assert.Contains(t, said.String(), c.says)
 		if c.want == nil {
 			assert.ErrorContains(t, err, "-bazelrc")
-			assert.NotContains(t, said.String(), "left out", "who is not to blame is not blamed")
+			assert.NotContains(t, said.String(), "skipping", "other subjects must not be blamed")
 		}
 		require.NoError(t, w.close())
 	}
 }
 
-// TestBazelTable has ours alone, and ours with a rival.
+// TestBazelTable covers tables with and without competitors.
 func TestBazelTable(t *testing.T) {
 	all := subjects()[:2]
 	measured := map[string][]bazelCost{}
@@ -142,16 +142,16 @@ func TestBazelTable(t *testing.T) {
 	assert.Equal(t, []string{"", "multiarch", "rules_oci", "rules_oci / multiarch"}, got.header)
 	assert.Equal(t, []string{"every program changed", "1.00 s (1.00..1.00)", "4.00 s (4.00..4.00)", "4.00"}, got.rows[0])
 	assert.Equal(t, []string{"- actions of manifests and indexes, summed", "40.0 ms (40.0..40.0)", "640 ms (640..640)", "16.0"}, got.rows[1])
-	assert.NotContains(t, got.String(), "CPU time", "it was not measured")
+	assert.NotContains(t, got.String(), "CPU time", "CPU time was not measured")
 	assert.Equal(t, []string{"", "multiarch"}, bazelTable(all[:1], measured).header)
 }
 
-// TestBazelBench runs the whole with the Bazel on PATH, whose registries or rc files have to know rules_go and gazelle.
-// It compiles our assembler: that takes minutes.
+// TestBazelBench runs the comparison with the bazel on PATH, which must be able to resolve rules_go and gazelle. It takes
+// minutes, because it compiles tools/assemble.
 func TestBazelBench(t *testing.T) {
 	rc, asked := os.LookupEnv("MULTIARCH_BENCH_BAZELRC")
 	if !asked {
-		t.Skip("MULTIARCH_BENCH_BAZELRC is not set: files for -bazelrc, or nothing")
+		t.Skip("MULTIARCH_BENCH_BAZELRC, the value of -bazelrc, is not set")
 	}
 	if _, err := exec.LookPath("bazel"); err != nil {
 		if os.Getenv("MULTIARCH_TEST_TOOLS") == "all" {

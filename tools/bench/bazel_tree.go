@@ -12,18 +12,18 @@ import (
 	"slices"
 )
 
-// programSize is how large the programs are, in bytes: as a Go service is.
+// programSize is the size of the programs in bytes, typical for a Go service.
 const programSize = 4_300_000
 
-// bazelTree is a workspace with programs, and with a package a subject that makes the same images of them.
+// bazelTree is a workspace with programs and one package per subject that builds the same images from them.
 type bazelTree struct {
 	dir      string
-	checkout string // where our rules are
+	checkout string // checkout of multiarch
 	services []string
-	programs map[string][]byte // by platform: what every service's program begins with
+	programs map[string][]byte // by platform: the start of every service's program
 }
 
-// newBazelTree writes a workspace that takes our rules from a checkout.
+// newBazelTree writes a workspace that uses the rules in a checkout.
 func newBazelTree(ctx context.Context, w *workshop, s settings, checkout string) (*bazelTree, error) {
 	t := &bazelTree{dir: w.path("workspace"), checkout: checkout, programs: map[string][]byte{}}
 	for n := range s.services {
@@ -81,7 +81,7 @@ func (t *bazelTree) write(name, content string) error {
 	return os.WriteFile(file, []byte(content), 0o644)
 }
 
-// change gives services new programs, and the layers of them that our rivals get. The same seed gives the same bytes.
+// change writes new programs for services, and the layers for competitors. The same seed gives the same bytes.
 func (t *bazelTree) change(seed string, services ...string) error {
 	for _, s := range services {
 		for platform, program := range t.programs {
@@ -107,7 +107,7 @@ func (t *bazelTree) change(seed string, services ...string) error {
 	return nil
 }
 
-// padded makes a program as large as a service: behind its end stands what compresses to about half.
+// padded pads a program to programSize with bytes that compress to about half their size.
 func padded(program []byte, seed string) []byte {
 	var key [32]byte
 	copy(key[:], seed)

@@ -81,7 +81,7 @@ func TestFlags(t *testing.T) {
 		"-rounds -1":                         "-rounds -1",
 		"-rounds many":                       "many",
 		"-ko latest":                         "-ko",
-		"-platforms linux/386,linux/386":     "linux/386 stands there twice",
+		"-platforms linux/386,linux/386":     "duplicate platform linux/386",
 		"-scale 1000":                        "-scale",
 		"-scale 0x10":                        "-scale",
 		"-scale 10x10x10":                    "-scale",
@@ -96,8 +96,8 @@ func TestFlags(t *testing.T) {
 	}
 }
 
-// TestServicesAreGo checks types; the bench itself compiles them.
-func TestServicesAreGo(t *testing.T) {
+// TestServicesAreValidGo runs go vet on the generated services.
+func TestServicesAreValidGo(t *testing.T) {
 	one, err := newTree(t.TempDir(), 3, []platform{{Name: "linux/arm64"}, {Name: "linux/s390x"}})
 	require.NoError(t, err)
 	require.NoError(t, one.edit(1, "second"))

@@ -7,22 +7,22 @@ import (
 	"strings"
 )
 
-// scenario is something that happens between two builds.
+// scenario is a change between two builds.
 type scenario struct {
 	name   string
 	edited bool // one service was edited
-	forget bool // all caches and outputs are gone, but the Go build cache
+	forget bool // all caches and outputs except the Go build cache were deleted
 }
 
 func scenarios() []scenario {
 	return []scenario{
 		{name: "nothing changed"},
 		{name: "one service edited", edited: true},
-		{name: "caches emptied, Go's own warm", forget: true},
+		{name: "empty caches, warm Go build cache", forget: true},
 	}
 }
 
-// compare measures us and the peers, in turn, and prints a table.
+// compare measures multiarch and its peers in turn and prints a table.
 func compare(ctx context.Context, w *workshop, s settings, stdout io.Writer) error {
 	program, err := w.multiarch(ctx)
 	if err != nil {
@@ -58,7 +58,7 @@ func compare(ctx context.Context, w *workshop, s settings, stdout io.Writer) err
 	for _, p := range peers {
 		results.header = append(results.header, p.name)
 	}
-	results.header = append(results.header, "ko / us", "ko with KOCACHE / us", "us / bare go build")
+	results.header = append(results.header, "ko / multiarch", "ko with KOCACHE / multiarch", "multiarch / bare go build")
 	for _, sc := range scenarios() {
 		costs := make([][]cost, len(peers))
 		for round := range s.rounds {
@@ -85,7 +85,7 @@ func compare(ctx context.Context, w *workshop, s settings, stdout io.Writer) err
 			}
 		}
 		results.scenario(sc.name, costs)
-		w.say("%s", strings.Join(results.rows[len(results.rows)-3], " | ")) // the whole table comes minutes later
+		w.say("%s", strings.Join(results.rows[len(results.rows)-3], " | ")) // the table is printed minutes later
 	}
 	about, err := circumstances(ctx, w, s)
 	if err != nil {
@@ -95,7 +95,7 @@ func compare(ctx context.Context, w *workshop, s settings, stdout io.Writer) err
 	return err
 }
 
-// contestants prepares us and the peers, each with a warm Go build cache. stop ends what they need to run.
+// contestants prepares multiarch and its peers, each with a warm Go build cache. stop ends the servers that they need.
 func contestants(ctx context.Context, w *workshop, s settings, program string, t *tree) (peers []*peer, stop func(), err error) {
 	ko, err := w.ko(ctx, s.ko)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Command bench measures multiarch against its peers: a bare go build for every platform, which makes no images at all,
-// and ko, with and without its cache. It makes some small services, lets everybody build them in turn, and prints
-// medians as a Markdown table. With -release it measures releases against crane.
+// Command bench compares multiarch with other tools: a plain go build per platform, which builds no images, and ko, with
+// and without its cache. It generates small services, builds them with each tool in turn, and prints medians as a Markdown
+// table. Flags select other comparisons: Bazel rules, Debian packages, releases, and growth.
 //
 //	go run ./tools/bench
 //	go run ./tools/bench -scale 1000x10
@@ -8,8 +8,8 @@
 //	go run ./tools/bench -packages -rounds 3
 //	go run ./tools/bench -release -rounds 3
 //
-// Everything is made in a temporary folder (some gigabytes of Go build caches), which is gone at the end. Only ko
-// itself, and what it is made of, comes from elsewhere: through the Go module proxy.
+// It works in a temporary directory, which needs some gigabytes for Go build caches and is removed at the end. It downloads
+// only ko and its dependencies, from the Go module proxy.
 package main
 
 import (
@@ -47,14 +47,14 @@ func start() int {
 	return 1
 }
 
-// settings are the flags.
+// settings are the values of flags.
 type settings struct {
 	services  int
 	platforms []string
 	rounds    int
 	ko        string
-	scale     *size // nil: compare with the peers
-	bazel     bool  // compare our rules with rules_oci and rules_img
+	scale     *size // measure growth up to this size; nil compares with peers
+	bazel     bool  // compare the Bazel rules with rules_oci and rules_img
 	bazelrcs  []string
 	packages  bool // compare an image of Debian packages with mmdebstrap and buildah
 	mirror    string
@@ -66,7 +66,7 @@ type size struct{ services, platforms int }
 
 func (s size) String() string { return fmt.Sprintf("%d x %d", s.services, s.platforms) }
 
-// usageError is returned for flags that make no sense.
+// usageError reports invalid flags.
 type usageError struct{ reason string }
 
 func (e *usageError) Error() string { return e.reason }
@@ -78,16 +78,16 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	var platforms, scale, bazelrcs string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // errors are printed once, by start
-	flags.IntVar(&s.services, "services", 5, "how many services are built")
-	flags.StringVar(&platforms, "platforms", "linux/amd64,linux/arm64,linux/arm/v7,linux/s390x", "the Linux `platforms` each of them is built for")
-	flags.IntVar(&s.rounds, "rounds", 5, "how many times each measurement is repeated")
-	flags.StringVar(&s.ko, "ko", "v0.19.1", "the `version` of ko to compare with")
-	flags.StringVar(&scale, "scale", "", "measure how multiarch alone grows instead: plans up to `SERVICESxPLATFORMS`, such as 1000x10, and builds of 5, 10 and 20 services")
-	flags.BoolVar(&s.bazel, "bazel", false, "compare the Bazel rules with rules_oci and rules_img instead, with the bazel on PATH; -services 20 -rounds 5 is what the README quotes")
-	flags.StringVar(&bazelrcs, "bazelrc", "", "`files` of options for Bazel, with commas between them: where modules come from, where no registry can be asked")
+	flags.IntVar(&s.services, "services", 5, "number of services to build")
+	flags.StringVar(&platforms, "platforms", "linux/amd64,linux/arm64,linux/arm/v7,linux/s390x", "Linux `platforms` to build for")
+	flags.IntVar(&s.rounds, "rounds", 5, "number of times to repeat each measurement")
+	flags.StringVar(&s.ko, "ko", "v0.19.1", "`version` of ko to compare with")
+	flags.StringVar(&scale, "scale", "", "measure how multiarch scales instead: plans up to `SERVICESxPLATFORMS`, such as 1000x10, and builds of 5, 10 and 20 services")
+	flags.BoolVar(&s.bazel, "bazel", false, "compare the Bazel rules with rules_oci and rules_img instead, with the bazel on PATH (the README uses -services 20 -rounds 5)")
+	flags.StringVar(&bazelrcs, "bazelrc", "", "comma-separated rc `files` for Bazel, for example to override modules if no registry is reachable")
 	flags.BoolVar(&s.packages, "packages", false, "compare the Python service of images/multiarch.yaml with mmdebstrap and buildah instead, as root")
-	flags.StringVar(&s.mirror, "mirror", "http://deb.debian.org/debian", "the Debian mirror that everybody takes packages from, for -packages")
-	flags.BoolVar(&s.release, "release", false, "compare releases of 10 and 100 images to a registry that is 20 ms away with crane push instead; -rounds 3 is what the README quotes")
+	flags.StringVar(&s.mirror, "mirror", "http://deb.debian.org/debian", "Debian mirror for -packages")
+	flags.BoolVar(&s.release, "release", false, "compare releases of 10 and 100 images with crane push instead, to a registry with 20 ms latency (the README uses -rounds 3)")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(stderr, "usage: go run ./tools/bench [flags]")
 		flags.SetOutput(stderr)
@@ -98,13 +98,13 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	}
 	switch {
 	case flags.NArg() > 0:
-		return s, usagef("%q is no flag, and there are no arguments", flags.Arg(0))
+		return s, usagef("unexpected argument %q", flags.Arg(0))
 	case s.services < 1:
-		return s, usagef("-services %d: at least one is needed", s.services)
+		return s, usagef("-services %d: must be at least 1", s.services)
 	case s.rounds < 1:
-		return s, usagef("-rounds %d: at least one is needed", s.rounds)
+		return s, usagef("-rounds %d: must be at least 1", s.rounds)
 	case !strings.HasPrefix(s.ko, "v"):
-		return s, usagef("-ko %q: a version such as v0.19.1 is needed, so that results can be compared", s.ko)
+		return s, usagef("-ko %q: must be a fixed version such as v0.19.1, so that results are comparable", s.ko)
 	}
 	for rc := range strings.SplitSeq(bazelrcs, ",") {
 		if rc != "" {
@@ -122,14 +122,14 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	}
 	switch {
 	case len(comparisons) > 1:
-		return s, usagef("%s exclude each other", strings.Join(comparisons, " and "))
+		return s, usagef("%s cannot be combined", strings.Join(comparisons, " and "))
 	case !s.bazel && bazelrcs != "":
-		return s, usagef("-bazelrc is for -bazel")
+		return s, usagef("-bazelrc requires -bazel")
 	}
 	for name := range strings.SplitSeq(platforms, ",") {
 		name = strings.TrimSpace(name)
 		if slices.Contains(s.platforms, name) {
-			return s, usagef("-platforms: %s stands there twice", name)
+			return s, usagef("-platforms: duplicate platform %s", name)
 		}
 		s.platforms = append(s.platforms, name)
 	}
@@ -138,12 +138,12 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	}
 	s.scale = &size{}
 	if n, err := fmt.Sscanf(scale+"\n", "%dx%d\n", &s.scale.services, &s.scale.platforms); n != 2 || err != nil || s.scale.services < 1 || s.scale.platforms < 1 {
-		return s, usagef("-scale %q: services x platforms are needed, such as 1000x10", scale)
+		return s, usagef("-scale %q: must be SERVICESxPLATFORMS, such as 1000x10", scale)
 	}
 	return s, nil
 }
 
-// execute is the whole program: arguments in, tables out. Progress goes to stderr.
+// execute runs the comparison that args select. It writes tables to stdout and progress to stderr.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	s, err := parse(args, stderr)
 	if err != nil {
@@ -169,13 +169,13 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) (err 
 	return compare(ctx, w, s, stdout)
 }
 
-// circumstances say what the numbers depend on.
+// circumstances describes the conditions of the measurements.
 func circumstances(ctx context.Context, w *workshop, s settings) (string, error) {
 	version, err := w.output(ctx, command{args: []string{"go", "env", "GOVERSION"}})
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s on %s/%s, %d CPUs, %d rounds: medians, and the smallest and largest in parentheses.\n"+
+	return fmt.Sprintf("%s on %s/%s, %d CPUs, %d rounds: medians, with minimum and maximum in parentheses.\n"+
 		"Peak memory is that of the program's own process, without the compilers it starts: %s.",
 		strings.TrimSpace(version), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), s.rounds, memorySource), nil
 }

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// cost is what some commands took together.
+// cost is the total cost of some commands.
 type cost struct {
 	wall time.Duration
-	cpu  time.Duration // user and system time of the commands and of all that they started
-	peak int64         // bytes: the largest resident set of the commands themselves; 0 where it is not known
+	cpu  time.Duration // user and system time of the commands and their children
+	peak int64         // peak resident set of the commands without children, in bytes; 0 if unknown
 }
 
 // measure runs commands one after another.
@@ -36,10 +36,10 @@ func (w *workshop) measure(ctx context.Context, commands []command) (cost, error
 	return total, nil
 }
 
-// series is one quantity, measured several times.
+// series holds several measurements of a quantity.
 type series[T ~int64] []T
 
-// of takes one quantity out of costs.
+// of returns the sorted series of a quantity.
 func of[T ~int64](costs []cost, quantity func(cost) T) series[T] {
 	var s series[T]
 	for _, c := range costs {
@@ -49,7 +49,7 @@ func of[T ~int64](costs []cost, quantity func(cost) T) series[T] {
 	return s
 }
 
-// median returns the middle of a sorted series, and between the two in the middle where their number is even; 0 for none.
+// median returns the median of a sorted series, or 0 for an empty one.
 func (s series[T]) median() T {
 	n := len(s)
 	switch {

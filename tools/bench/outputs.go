@@ -15,15 +15,15 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 )
 
-// outputs are what a peer has made, one a service and platform.
+// outputs are the results of a peer, one per service and platform.
 type outputs interface {
-	// digests tell one thing from another.
+	// digests returns the digests of all results.
 	digests() (map[string]bool, error)
-	// programs are the digests of the executables, whatever they are wrapped in.
+	// programs returns the digests of the executables in the results.
 	programs() (map[string]bool, error)
 }
 
-// folders is a folder with a folder of executables for each platform.
+// folders is a directory with a subdirectory of executables per platform.
 type folders string
 
 func (f folders) digests() (map[string]bool, error) { return f.programs() }
@@ -48,7 +48,7 @@ func (f folders) programs() (map[string]bool, error) {
 	return all, nil
 }
 
-// images is a folder with an OCI image layout of indexes.
+// images is a directory with an OCI image layout of indexes.
 type images string
 
 func (i images) digests() (map[string]bool, error) {
@@ -60,7 +60,7 @@ func (i images) digests() (map[string]bool, error) {
 	return all, err
 }
 
-// programs expects them in the last layers, alone.
+// programs expects one file in the last layer of each image.
 func (i images) programs() (map[string]bool, error) {
 	all := map[string]bool{}
 	err := i.each(func(index v1.ImageIndex, d v1.Descriptor) error {
@@ -121,14 +121,14 @@ func fileIn(layer v1.Layer) (digest string, err error) {
 		header, err := r.Next()
 		switch {
 		case errors.Is(err, io.EOF) && digest == "":
-			return "", errors.New("a last layer holds no file")
+			return "", errors.New("the last layer has no file")
 		case errors.Is(err, io.EOF):
 			return digest, nil
 		case err != nil:
 			return "", err
 		case header.Typeflag != tar.TypeReg:
 		case digest != "":
-			return "", fmt.Errorf("a last layer holds more than one file: %s", header.Name)
+			return "", fmt.Errorf("the last layer has more than one file: %s", header.Name)
 		default:
 			if digest, err = digestOf(r); err != nil {
 				return "", err
@@ -143,18 +143,18 @@ func digestOf(r io.Reader) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), err
 }
 
-// sameWork tells whether all peers compiled the same programs, bit for bit: only then do their times compare.
+// sameWork returns an error unless all peers compiled identical programs. Otherwise their times are not comparable.
 func sameWork(peers []*peer) error {
 	var first map[string]bool
 	for _, p := range peers {
 		compiled, err := p.outputs.programs()
 		if err != nil {
-			return fmt.Errorf("reading what %s made: %w", p.name, err)
+			return fmt.Errorf("reading the outputs of %s: %w", p.name, err)
 		}
 		if first == nil {
 			first = compiled
 		} else if !maps.Equal(first, compiled) {
-			return fmt.Errorf("%s and %s compile different programs from the same sources: their times do not compare", peers[0].name, p.name)
+			return fmt.Errorf("%s and %s compile different programs from the same sources, so their times are not comparable", peers[0].name, p.name)
 		}
 	}
 	return nil

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// made stands for what somebody has made.
+// made is a fake of outputs.
 type made []string
 
 func (m made) digests() (map[string]bool, error) {
@@ -30,8 +30,8 @@ func (m made) digests() (map[string]bool, error) {
 
 func (m made) programs() (map[string]bool, error) { return m.digests() }
 
-// TestRefereeNotices holds a peer that makes too little, or nothing new, to what is measured.
-func TestRefereeNotices(t *testing.T) {
+// TestRefereeReportsMissingWork covers peers that build too little or nothing new.
+func TestRefereeReportsMissingWork(t *testing.T) {
 	one := &tree{services: 2, platforms: make([]platform, 2)}
 	p := &peer{name: "somebody"}
 	var r referee
@@ -41,7 +41,7 @@ func TestRefereeNotices(t *testing.T) {
 	}
 	assert.ErrorContains(t, check(false, "a", "b", "c"), "3 different things")
 	assert.ErrorContains(t, check(false, "a", "b", "c", "c"), "3 different things")
-	require.NoError(t, check(true, "a", "b", "c", "d"), "the first time, all is new")
+	require.NoError(t, check(true, "a", "b", "c", "d"), "all outputs are new the first time")
 	require.NoError(t, check(false, "d", "c", "b", "a"))
 	assert.ErrorContains(t, check(true, "a", "b", "c", "d"), "0 outputs are new, not 2")
 	assert.ErrorContains(t, check(false, "A", "B", "c", "d"), "2 outputs are new, not 0")
@@ -55,7 +55,7 @@ func TestSameWork(t *testing.T) {
 	assert.ErrorContains(t, sameWork([]*peer{us, other}), "us and other compile different programs")
 }
 
-// TestProgramsInImages finds the same programs in a folder and in a layout.
+// TestProgramsInImages expects the same programs in a directory and in a layout.
 func TestProgramsInImages(t *testing.T) {
 	top := t.TempDir()
 	write := func(name, content string) {

@@ -8,21 +8,23 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
 
-// service is the Python service of the checkout, as multiarch plans it.
+// service is the Python service in images/multiarch.yaml, as planned by multiarch.
 type service struct {
 	name          string
 	suite         string
-	architectures []string // Debian's words
-	packages      []string // asked for, without what they depend on
+	architectures []string // Debian architectures
+	packages      []string // requested packages, without dependencies
 }
 
-// comparePackages measures an image of Debian packages for many architectures: by us, and by mmdebstrap, which unpacks the
-// same packages without running their scripts, and buildah, which makes an image index of that. Who has what it needs in
-// a cache is said: mmdebstrap keeps nothing, so that only what is fetched anew can be compared.
+// comparePackages compares an image index of Debian packages built by multiarch with one built by mmdebstrap, which unpacks
+// the same packages without running maintainer scripts, and buildah. mmdebstrap resolves dependencies in every run and has
+// no cache, so it is comparable only with `multiarch lock` and `multiarch build` together, with an empty cache. Ratios are
+// relative to that row.
 func comparePackages(ctx context.Context, w *workshop, s settings, stdout io.Writer) error {
 	program, err := w.multiarch(ctx)
 	if err != nil {
@@ -46,13 +48,14 @@ func comparePackages(ctx context.Context, w *workshop, s settings, stdout io.Wri
 		title    string
 		commands []command
 		forget   []string
-		layout   string // where there is a result, whose platforms are counted
+		layout   string // result whose platforms are counted, or ""
 	}{
-		{"multiarch, nothing in the cache", build, []string{cache, out}, out + ":" + app.name},
-		{"multiarch, packages in the cache", build, []string{filepath.Join(cache, "records"), out}, out + ":" + app.name},
-		{"multiarch, nothing changed", build, nil, ""},
-		{"multiarch lock, nothing in the cache", lock, []string{cache}, ""},
+		{"multiarch lock and build, empty cache", slices.Concat(lock, build), []string{cache, out}, out + ":" + app.name},
 		{"mmdebstrap and buildah", peers, []string{w.path("peer")}, w.path("peer", "out") + ":" + app.name},
+		{"multiarch lock, empty cache", lock, []string{cache}, ""},
+		{"multiarch build, empty cache", build, []string{cache, out}, out + ":" + app.name},
+		{"multiarch build, packages cached", build, []string{filepath.Join(cache, "records"), out}, out + ":" + app.name},
+		{"multiarch build, nothing changed", build, nil, ""},
 	}
 	costs := make([][]cost, len(steps))
 	for round := range s.rounds {
@@ -60,7 +63,7 @@ func comparePackages(ctx context.Context, w *workshop, s settings, stdout io.Wri
 			w.say("round %d of %d: %s", round+1, s.rounds, step.title)
 			for _, dir := range step.forget {
 				if err := os.RemoveAll(dir); err != nil {
-					return fmt.Errorf("forgetting what was there: %w", err)
+					return fmt.Errorf("deleting caches and outputs: %w", err)
 				}
 			}
 			if err := errors.Join(os.MkdirAll(w.path("peer"), 0o755), w.copy("images/multiarch.yaml", "lock/multiarch.yaml")); err != nil {
@@ -76,7 +79,7 @@ func comparePackages(ctx context.Context, w *workshop, s settings, stdout io.Wri
 			costs[i] = append(costs[i], c)
 		}
 	}
-	results := table{header: []string{fmt.Sprintf("%s, %d architectures", app.name, len(app.architectures)), "time", "CPU time", "peak memory", "to the first row"}}
+	results := table{header: []string{fmt.Sprintf("%s, %d architectures", app.name, len(app.architectures)), "time", "CPU time", "peak memory", "relative to lock and build"}}
 	wall := func(i int) series[time.Duration] { return of(costs[i], func(c cost) time.Duration { return c.wall }) }
 	for i, step := range steps {
 		results.add(step.title, wall(i).durations(), of(costs[i], func(c cost) time.Duration { return c.cpu }).durations(),
@@ -90,7 +93,7 @@ func comparePackages(ctx context.Context, w *workshop, s settings, stdout io.Wri
 	return err
 }
 
-// service finds the first planned image that stands on Debian packages.
+// service returns the first planned image with a base of Debian packages.
 func (w *workshop) service(ctx context.Context, program string) (*service, error) {
 	out, err := w.output(ctx, command{args: []string{program, "plan", "--json"}})
 	if err != nil {
@@ -108,11 +111,11 @@ func (w *workshop) service(ctx context.Context, program string) (*service, error
 		}
 	}
 	if err := json.Unmarshal([]byte(out), &planned); err != nil {
-		return nil, fmt.Errorf("reading what multiarch plan --json prints: %w", err)
+		return nil, fmt.Errorf("parsing the output of multiarch plan --json: %w", err)
 	}
 	content, err := os.ReadFile("images/multiarch.lock")
 	if err != nil {
-		return nil, fmt.Errorf("the bench of packages is about images/multiarch.yaml: start it at the top of the checkout: %w", err)
+		return nil, fmt.Errorf("reading the lock file (run the benchmark in the root of the checkout): %w", err)
 	}
 	var locked struct {
 		Bases map[string]struct{ Debian *struct{ Packages []string } }
@@ -132,18 +135,18 @@ func (w *workshop) service(ctx context.Context, program string) (*service, error
 			return app, nil
 		}
 	}
-	return nil, errors.New("no image of images/multiarch.yaml stands on Debian packages")
+	return nil, errors.New("images/multiarch.yaml has no image with a base of Debian packages")
 }
 
-// debootstrapped are the commands that make the same index by hand: a tar of unpacked packages for each architecture, an
-// image of it and of the service's files, and an index of these.
+// debootstrapped returns the commands that build the same index with mmdebstrap and buildah: for each architecture, a tar
+// archive of unpacked packages and an image of it and the service's files, and finally an index.
 func (w *workshop) debootstrapped(app *service, mirror string) ([]command, error) {
 	keys, err := filepath.Abs("tools/base/debian/keyring.gpg")
 	if err != nil {
 		return nil, err
 	}
-	// What buildah calls them.
-	words := map[string]string{"armhf": "arm", "armel": "arm", "i386": "386", "ppc64el": "ppc64le"}
+	// The names of architectures in buildah.
+	goarch := map[string]string{"armhf": "arm", "armel": "arm", "i386": "386", "ppc64el": "ppc64le"}
 	variants := map[string]string{"armhf": "v7", "armel": "v5"}
 	var all []command
 	store := func(args ...string) {
@@ -154,7 +157,7 @@ func (w *workshop) debootstrapped(app *service, mirror string) ([]command, error
 		all = append(all, command{args: []string{"mmdebstrap", "--quiet", "--variant=extract", "--architectures=" + a, "--keyring=" + keys,
 			"--include=" + strings.Join(app.packages, ","), app.suite, tar, mirror}})
 		word := a
-		if other, ok := words[a]; ok {
+		if other, ok := goarch[a]; ok {
 			word = other
 		}
 		from := []string{"from", "--name", a, "--arch", word}
@@ -171,11 +174,11 @@ func (w *workshop) debootstrapped(app *service, mirror string) ([]command, error
 	return all, nil
 }
 
-// holds makes sure that a layout has images for as many platforms as were wanted.
+// holds returns an error if a layout does not have the expected number of platforms.
 func (w *workshop) holds(ctx context.Context, program, layout string, platforms int) error {
 	out, err := w.output(ctx, command{args: []string{program, "inspect", "oci:" + layout}})
 	if err == nil && strings.Count(out, "\nlinux/") != platforms {
-		err = fmt.Errorf("%s has other platforms than the %d that were wanted:\n%s", layout, platforms, out)
+		err = fmt.Errorf("%s: expected %d platforms, got:\n%s", layout, platforms, out)
 	}
 	return err
 }

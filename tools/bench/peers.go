@@ -12,21 +12,21 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 )
 
-// peer is one way to get the services of a tree built for all its platforms.
+// peer is a tool that builds the services of a tree for all platforms.
 type peer struct {
 	name     string
-	commands []command // one run: one after another
-	state    []string  // what it keeps from run to run, apart from the Go build cache
-	// before is called ahead of each run and is not measured.
+	commands []command // the commands of a run, in order
+	state    []string  // caches and outputs, except the Go build cache
+	// before is called before each run and is not measured.
 	before  func() error
 	outputs outputs
 }
 
-// forget removes what a peer keeps, apart from the Go build cache.
+// forget deletes the caches and outputs of a peer, except the Go build cache.
 func (p *peer) forget() error {
 	for _, s := range p.state {
 		if err := os.RemoveAll(s); err != nil {
-			return fmt.Errorf("emptying what %s keeps: %w", p.name, err)
+			return fmt.Errorf("deleting caches of %s: %w", p.name, err)
 		}
 	}
 	return nil
@@ -40,7 +40,7 @@ func (p *peer) run(ctx context.Context, w *workshop) (cost, error) {
 	return w.measure(ctx, p.commands)
 }
 
-// goCache gives a contestant a copy of the warm Go build cache, so that nobody profits from what another one compiles.
+// goCache gives a tool its own copy of the warm Go build cache, so that no tool benefits from another one's work.
 func (w *workshop) goCache(warm, owner string) (string, error) {
 	w.say("copying the Go build cache for %s", owner)
 	own := w.path("gocache", owner)
@@ -50,15 +50,15 @@ func (w *workshop) goCache(warm, owner string) (string, error) {
 	return own, nil
 }
 
-// linkerFlags are those that everybody links with: multiarch's default. Links are what takes longest, and without symbols
-// for debuggers they take half as long.
+// linkerFlags are the linker flags of all tools, which are the default of multiarch. Linking takes the most time, and half
+// as long without debug symbols.
 func linkerFlags() []string { return []string{"-s", "-w"} }
 
-// us is multiarch building into an OCI layout.
+// us builds into an OCI layout with multiarch.
 func (w *workshop) us(program string, t *tree, goCache string) *peer {
 	cache, dist := w.path("us", "cache"), w.path("us", "dist")
 	return &peer{
-		name: "us",
+		name: "multiarch",
 		commands: []command{{
 			args: []string{program, "build", "-q", "-f", t.file(), "-o", dist},
 			dir:  t.dir,
@@ -70,7 +70,7 @@ func (w *workshop) us(program string, t *tree, goCache string) *peer {
 	}
 }
 
-// bare is the go command by itself: one call a platform. It makes programs, no images.
+// bare runs go build once per platform. It builds programs, but no images.
 func (w *workshop) bare(t *tree, goCache string) *peer {
 	out := w.path("bare", "out")
 	p := &peer{
@@ -91,10 +91,10 @@ func bareBuild(t *tree, p platform, out string) command {
 	return command{args: append([]string{"go", "build", "-trimpath", "-ldflags=" + strings.Join(linkerFlags(), " "), "-o", out + string(filepath.Separator)}, t.packages()...), dir: t.dir, env: p.Go}
 }
 
-// koPeer is ko building into an OCI layout, with everything left out that costs it time and that the others do not make: no
-// SBOMs, and nothing is pushed. cached gives it a KOCACHE.
+// koPeer builds into an OCI layout with ko, without the steps that the other tools do not perform: no SBOMs, no push.
+// cached sets KOCACHE.
 func (w *workshop) koPeer(program string, t *tree, goCache, base string, cached bool) (*peer, error) {
-	name, dir := "ko", w.path("ko") // ko takes no capital letters in the path of a layout
+	name, dir := "ko", w.path("ko") // ko does not support capital letters in the path of a layout
 	if cached {
 		name, dir = "ko with KOCACHE", w.path("ko-cached")
 	}
@@ -117,7 +117,7 @@ func (w *workshop) koPeer(program string, t *tree, goCache, base string, cached 
 			env:  append(w.equal(goCache), "KO_DOCKER_REPO=bench.example", "KO_CONFIG_PATH="+dir),
 		}},
 		state: []string{dist},
-		// ko adds to an index that is there. It starts from an empty one, and may keep the blobs.
+		// ko appends to an existing index, so start with an empty one. Blobs may stay.
 		before: func() error {
 			_, err := layout.Write(dist, empty.Index)
 			return err

@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// platform is one that multiarch builds for, as its platforms command prints it.
+// platform is a platform in the output of multiarch platforms.
 type platform struct {
 	Name string   `json:"platform"`
 	Go   []string `json:"go"` // environment of a go command that compiles for it
 }
 
-// known asks multiarch which Linux platforms there are.
+// known returns the Linux platforms that multiarch supports.
 func (w *workshop) known(ctx context.Context, program string) ([]platform, error) {
 	out, err := w.output(ctx, command{args: []string{program, "platforms", "--json"}})
 	if err != nil {
@@ -22,12 +22,12 @@ func (w *workshop) known(ctx context.Context, program string) ([]platform, error
 	}
 	var all []platform
 	if err := json.Unmarshal([]byte(out), &all); err != nil {
-		return nil, fmt.Errorf("reading what multiarch platforms --json prints: %w", err)
+		return nil, fmt.Errorf("parsing the output of multiarch platforms --json: %w", err)
 	}
 	return slices.DeleteFunc(all, func(p platform) bool { return !strings.HasPrefix(p.Name, "linux/") }), nil
 }
 
-// platforms finds those with the given names.
+// platforms returns the platforms with the given names.
 func (w *workshop) platforms(ctx context.Context, program string, names []string) ([]platform, error) {
 	all, err := w.known(ctx, program)
 	if err != nil {
@@ -41,7 +41,7 @@ func (w *workshop) platforms(ctx context.Context, program string, names []string
 			for _, p := range all {
 				exist = append(exist, p.Name)
 			}
-			return nil, usagef("-platforms: there is no %q; known: %s", name, strings.Join(exist, ", "))
+			return nil, usagef("-platforms: unknown platform %q; known: %s", name, strings.Join(exist, ", "))
 		}
 		found = append(found, all[i])
 	}

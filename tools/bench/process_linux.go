@@ -13,27 +13,26 @@ import (
 
 const memorySource = "VmHWM of /proc/PID/status, read every 2 ms"
 
-// watchEvery is short enough to see a process of some ten milliseconds near its end, and reading takes about a
+// watchEvery is short enough to observe a process of about ten milliseconds near its end. Reading takes about one
 // hundredth of it.
 const watchEvery = 2 * time.Millisecond
 
-// bind puts a command into a process group of its own, so that its children can be killed with it.
+// bind starts a command in its own process group, so that its children can be killed with it.
 func bind(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 }
 
-// soften makes the end of a command's context an interrupt, as by Ctrl-C.
+// soften makes a command receive an interrupt when its context ends.
 func soften(cmd *exec.Cmd) {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 }
 
-// settle waits until what others have written is on the disk: whoever comes next must not pay for it.
+// settle flushes file systems, so that the next tool does not pay for earlier writes.
 func settle() { syscall.Sync() }
 
-// watch follows the peak of the resident memory of a process that has just started, and returns a function to call
-// after its end that returns the peak in bytes. What wait4 reports as ru_maxrss would not do: it includes the process's
-// children, and what the parent had in memory when it forked.
+// watch observes the peak resident memory of a new process. It returns a function that returns the peak in bytes after the
+// process has ended. ru_maxrss of wait4 is not suitable, because it includes children and the parent's memory at the fork.
 func watch(pid int) func() int64 {
 	status, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -47,7 +46,7 @@ func watch(pid int) func() int64 {
 		var peak int64
 		content := make([]byte, 4096)
 		for {
-			n, _ := status.ReadAt(content, 0) // fails at the end of the process
+			n, _ := status.ReadAt(content, 0) // fails when the process ends
 			peak = max(peak, highWater(content[:n]))
 			select {
 			case <-tick.C:
@@ -60,8 +59,7 @@ func watch(pid int) func() int64 {
 	return func() int64 { close(ended); return <-result }
 }
 
-// highWater reads the peak resident set, in bytes, from a status file: see man 5 proc_pid_status. It is 0 where
-// there is none.
+// highWater returns the peak resident set in bytes from a status file (see man 5 proc_pid_status), or 0 if there is none.
 func highWater(status []byte) int64 {
 	_, rest, _ := bytes.Cut(status, []byte("\nVmHWM:"))
 	line, _, _ := bytes.Cut(rest, []byte("\n"))
@@ -73,15 +71,15 @@ func highWater(status []byte) int64 {
 	return n * 1024
 }
 
-// familyTime is the user and system time of a process, of what it started and still lives, and of what it has waited
-// for; 0 where there is no such process.
+// familyTime returns the user and system time of a process and its running and finished descendants, or 0 if there is no
+// such process.
 func familyTime(pid int) time.Duration {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // fails for malformed patterns only
 	ticks, children := map[int]int64{}, map[int][]int{}
 	for _, file := range stats {
 		content, err := os.ReadFile(file)
 		if err != nil {
-			continue // it has ended meanwhile
+			continue // it has ended
 		}
 		if id, parent, spent, ok := readStat(content); ok {
 			ticks[id] = spent
@@ -94,11 +92,11 @@ func familyTime(pid int) time.Duration {
 		family = append(family[1:], children[one]...)
 		sum += ticks[one]
 	}
-	return time.Duration(sum) * 10 * time.Millisecond // USER_HZ is 100 on all of Linux's platforms but alpha and ia64
+	return time.Duration(sum) * 10 * time.Millisecond // USER_HZ is 100 on all Linux platforms except alpha and ia64
 }
 
-// readStat reads a process's id, its parent's, and the ticks that it and the children it has waited for have spent: see
-// man 5 proc_pid_stat. The name may contain anything, parentheses and spaces included.
+// readStat returns the process ID, the parent's ID, and the ticks of the process and of children it has waited for (see
+// man 5 proc_pid_stat). The name may contain any characters, including parentheses and spaces.
 func readStat(stat []byte) (pid, parent int, ticks int64, ok bool) {
 	open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
 	if open < 0 || end < open {

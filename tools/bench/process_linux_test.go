@@ -26,7 +26,7 @@ func TestHighWater(t *testing.T) {
 	assert.Greater(t, highWater(self), int64(1<<20))
 }
 
-// TestEndOfContextEndsGrandchildren: a go command must not go on writing into a folder that is being removed.
+// TestEndOfContextEndsGrandchildren checks that no descendant keeps writing to a directory that is being removed.
 func TestEndOfContextEndsGrandchildren(t *testing.T) {
 	w, err := openWorkshop(io.Discard)
 	require.NoError(t, err)
@@ -54,9 +54,9 @@ func TestEndOfContextEndsGrandchildren(t *testing.T) {
 	}, time.Minute, 5*time.Millisecond)
 }
 
-// TestGentleEnd: a program that is interrupted gets to say so.
+// TestGentleEnd checks that a gentle command can handle the interrupt.
 func TestGentleEnd(t *testing.T) {
-	// Whoever runs the tests may have it ignored, and a shell cannot trap what it has inherited so.
+	// The test may run with SIGINT ignored, and a shell cannot trap a signal that was ignored when it started.
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt)
 	defer signal.Stop(interrupts)
@@ -90,7 +90,7 @@ func TestReadStat(t *testing.T) {
 	}
 }
 
-// TestFamilyTime: what a grandchild spends counts, while it lives and afterwards.
+// TestFamilyTime checks that the time of grandchildren counts while they run and afterwards.
 func TestFamilyTime(t *testing.T) {
 	assert.Zero(t, familyTime(-1))
 	w, err := openWorkshop(io.Discard)

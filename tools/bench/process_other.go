@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-const memorySource = "it is known on Linux only"
+const memorySource = "available only on Linux"
 
-// bind, soften, settle, watch and familyTime have no counterpart elsewhere: see process_linux.go.
+// bind, soften, settle, watch and familyTime are implemented only on Linux: see process_linux.go.
 func bind(*exec.Cmd) {}
 
 func soften(*exec.Cmd) {}

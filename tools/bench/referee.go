@@ -2,17 +2,17 @@ package main
 
 import "fmt"
 
-// referee sees to it that a peer does the work that is measured.
+// referee checks that a peer does the work that is measured.
 type referee struct{ last map[string]bool }
 
-// check compares what a peer has made with what it had made before.
+// check compares the outputs of a peer with its previous ones.
 func (r *referee) check(p *peer, t *tree, sc scenario) error {
 	now, err := p.outputs.digests()
 	if err != nil {
-		return fmt.Errorf("reading what %s made: %w", p.name, err)
+		return fmt.Errorf("reading the outputs of %s: %w", p.name, err)
 	}
 	if want := t.services * len(t.platforms); len(now) != want {
-		return fmt.Errorf("%s made %d different things of %d services for %d platforms", p.name, len(now), t.services, len(t.platforms))
+		return fmt.Errorf("%s built %d outputs for %d services and %d platforms", p.name, len(now), t.services, len(t.platforms))
 	}
 	changed, want := 0, 0
 	for d := range now {
@@ -24,7 +24,7 @@ func (r *referee) check(p *peer, t *tree, sc scenario) error {
 		want = len(t.platforms)
 	}
 	if r.last != nil && changed != want {
-		return fmt.Errorf("%s, %s: %d outputs are new, not %d", sc.name, p.name, changed, want)
+		return fmt.Errorf("%s, %s: expected %[4]d new outputs, got %[3]d", sc.name, p.name, changed, want)
 	}
 	r.last = now
 	return nil

@@ -24,14 +24,14 @@ import (
 )
 
 const (
-	// distance is how long the registry waits before it answers any request, as one does that is not next door.
+	// distance is the latency that the registry adds to every response.
 	distance = 20 * time.Millisecond
-	// A child has one layer that all children have, and one of its own.
+	// Every image has one shared layer and one layer of its own.
 	sharedLayer, ownLayer = 1 << 20, 20 << 10
 )
 
-// far is a registry that is far away, and counts requests. Its blobs belong to all of its repositories, so that what is
-// there need not be sent again by anybody.
+// far is a registry with latency that counts requests. All repositories share their blobs, so that no client uploads a
+// blob twice.
 type far struct {
 	*httptest.Server
 	requests atomic.Int64
@@ -50,7 +50,7 @@ func serveFar() *far {
 
 func (f *far) host() string { return strings.TrimPrefix(f.URL, "http://") }
 
-// compareRelease measures `multiarch release` of many images against `crane push` of the same layouts, one after another.
+// compareRelease compares `multiarch release` of many images with `crane push` of the same layouts one after another.
 func compareRelease(ctx context.Context, w *workshop, s settings, stdout io.Writer) error {
 	program, err := w.multiarch(ctx)
 	if err != nil {
@@ -96,7 +96,7 @@ func compareRelease(ctx context.Context, w *workshop, s settings, stdout io.Writ
 	return err
 }
 
-// releaseRound measures a release, the same again, and crane, each side with a registry of its own that is empty.
+// releaseRound measures a release, an unchanged second release, and crane. Each tool has its own empty registry.
 func (w *workshop) releaseRound(ctx context.Context, program, crane string, layouts []string, costs *[3][]cost, requests *[3]int64) error {
 	ours, theirs := serveFar(), serveFar()
 	defer ours.Close()
@@ -125,9 +125,9 @@ func (w *workshop) releaseRound(ctx context.Context, program, crane string, layo
 		err = os.WriteFile(w.path("tmp", "tags"), []byte("v1\n"), 0o644)
 	}
 	if err != nil {
-		return fmt.Errorf("writing what to release: %w", err)
+		return fmt.Errorf("writing the release file: %w", err)
 	}
-	// crane push verifies nothing, and the layers are random bytes.
+	// Skip verification, because crane push does not verify, and the layers are random bytes.
 	release := []command{{args: []string{program, "release", "-q", "--no-verify", "--prebuilt", w.path("tmp", "targets.json")}, env: quiet}}
 	for i, run := range []struct {
 		commands []command
@@ -144,7 +144,7 @@ func (w *workshop) releaseRound(ctx context.Context, program, crane string, layo
 	return nil
 }
 
-// layouts writes a layout an image, each of an index, and returns their folders and how many digests there are in all.
+// layouts writes one layout with an index per image, and returns the directories and the total number of digests.
 func (w *workshop) layouts(n size, platforms []string) (dirs []string, digests int, err error) {
 	noise := rand.NewChaCha8([32]byte{byte(n.services)})
 	bytes := func(size int) v1.Layer {
@@ -159,14 +159,14 @@ func (w *workshop) layouts(n size, platforms []string) (dirs []string, digests i
 		for _, name := range platforms {
 			platform, err := v1.ParsePlatform(name)
 			if err != nil {
-				return nil, 0, fmt.Errorf("making an image to release: %w", err)
+				return nil, 0, fmt.Errorf("building an image: %w", err)
 			}
 			img := mutate.MediaType(mutate.ConfigMediaType(empty.Image, types.OCIConfigJSON), types.OCIManifestSchema1)
 			if img, err = mutate.ConfigFile(img, &v1.ConfigFile{OS: platform.OS, Architecture: platform.Architecture, Variant: platform.Variant}); err == nil {
 				img, err = mutate.AppendLayers(img, shared, bytes(ownLayer))
 			}
 			if err != nil {
-				return nil, 0, fmt.Errorf("making an image to release: %w", err)
+				return nil, 0, fmt.Errorf("building an image: %w", err)
 			}
 			index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: platform}})
 			digests += 3 // its manifest, config and own layer
@@ -178,7 +178,7 @@ func (w *workshop) layouts(n size, platforms []string) (dirs []string, digests i
 			err = path.AppendIndex(index)
 		}
 		if err != nil {
-			return nil, 0, fmt.Errorf("writing a layout to release: %w", err)
+			return nil, 0, fmt.Errorf("writing a layout: %w", err)
 		}
 		dirs = append(dirs, dir)
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestReleaseRound makes a round of a few images: everybody pushes something, and of what is there already each digest is
-// asked for once at the most.
+// TestReleaseRound runs a round with a few images. Every tool pushes something, and an unchanged release requests each
+// digest at most once.
 func TestReleaseRound(t *testing.T) {
 	w, err := openWorkshop(io.Discard)
 	require.NoError(t, err)
@@ -22,7 +22,7 @@ func TestReleaseRound(t *testing.T) {
 	layouts, digests, err := w.layouts(size{3, 2}, []string{"linux/amd64", "linux/arm/v7"})
 	require.NoError(t, err)
 	assert.Len(t, layouts, 3)
-	assert.Equal(t, 1+3*(1+2*3), digests, "a shared layer; an index an image; a manifest, a config and a layer a child")
+	assert.Equal(t, 1+3*(1+2*3), digests, "a shared layer; an index per image; a manifest, a config and a layer per platform")
 	var costs [3][]cost
 	var requests [3]int64
 	require.NoError(t, w.releaseRound(t.Context(), program, crane, layouts, &costs, &requests))

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// scale measures how time and memory of multiarch grow: of plans up to the size asked for, and of builds.
+// scale measures how time and memory of multiarch grow, for plans up to the given size and for builds.
 func scale(ctx context.Context, w *workshop, s settings, stdout io.Writer) error {
 	program, err := w.multiarch(ctx)
 	if err != nil {
@@ -30,15 +30,15 @@ func scale(ctx context.Context, w *workshop, s settings, stdout io.Writer) error
 	return err
 }
 
-// scalePlans plans a tenth of the services, and all of them.
+// scalePlans measures plans of a tenth of the services and of all services.
 func scalePlans(ctx context.Context, w *workshop, s settings, program string) (table, error) {
-	results := table{header: []string{"services x platforms", "plan --json", "an image and platform", "peak memory"}}
+	results := table{header: []string{"services x platforms", "plan --json", "per image and platform", "peak memory"}}
 	all, err := w.known(ctx, program)
 	if err != nil {
 		return results, err
 	}
 	if s.scale.platforms > len(all) {
-		return results, usagef("-scale: %d platforms are wanted, and multiarch knows %d for Linux", s.scale.platforms, len(all))
+		return results, usagef("-scale: %d platforms requested, but multiarch supports %d Linux platforms", s.scale.platforms, len(all))
 	}
 	for _, services := range []int{max(1, s.scale.services/10), s.scale.services} {
 		n := size{services, s.scale.platforms}
@@ -63,9 +63,9 @@ func scalePlans(ctx context.Context, w *workshop, s settings, program string) (t
 	return results, nil
 }
 
-// scaleBuilds builds more and more services, with an empty cache of ours and again.
+// scaleBuilds measures builds of an increasing number of services, with an empty and with a warm cache of multiarch.
 func scaleBuilds(ctx context.Context, w *workshop, s settings, program string) (table, error) {
-	results := table{header: []string{"services x platforms", "build, our cache empty", "peak memory", "build, nothing changed", "peak memory"}}
+	results := table{header: []string{"services x platforms", "build, empty cache", "peak memory", "build, nothing changed", "peak memory"}}
 	platforms, err := w.platforms(ctx, program, s.platforms)
 	if err != nil {
 		return results, err

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// tree is a Go module with some small services, and a multiarch.yaml that lists them.
+// tree is a Go module with small services and a multiarch.yaml that lists them.
 type tree struct {
 	dir       string
 	services  int
@@ -18,8 +18,8 @@ type tree struct {
 const (
 	moduleFile = "module bench.example/services\n\ngo 1.24\n"
 
-	// webFile is the package that all services share.
-	webFile = `// Package web serves one page until it is told to stop.
+	// webFile is a package used by all services.
+	webFile = `// Package web serves one page until it is stopped.
 package web
 
 import (
@@ -42,7 +42,7 @@ type reply struct {
 	Time     time.Time ` + "`json:\"time\"`" + `
 }
 
-// Serve answers on PORT until the process is told to stop.
+// Serve listens on PORT until the process is stopped.
 func Serve(service, edition string) {
 	port := os.Getenv("PORT")
 	if port == "" {
@@ -77,7 +77,7 @@ func newTree(dir string, services int, platforms []platform) (*tree, error) {
 	return t, nil
 }
 
-// edit changes the source of a service. Every edition gives another program.
+// edit changes the source of a service. Every edition results in a different program.
 func (t *tree) edit(n int, edition string) error {
 	return t.write(fmt.Sprintf("svc%d/main.go", n), fmt.Sprintf(`package main
 
@@ -97,7 +97,7 @@ func (t *tree) write(name, content string) error {
 	return os.WriteFile(file, []byte(content), 0o644)
 }
 
-// packages are the services, as the go command and ko take them.
+// packages returns the packages of the services as arguments for the go command and ko.
 func (t *tree) packages() []string {
 	var all []string
 	for n := 1; n <= t.services; n++ {
@@ -108,7 +108,7 @@ func (t *tree) packages() []string {
 
 func (t *tree) file() string { return filepath.Join(t.dir, "multiarch.yaml") }
 
-// manifest is the multiarch.yaml for some services. They need not exist to be planned.
+// manifest returns a multiarch.yaml for services, which need not exist to be planned.
 func manifest(services int, platforms []platform) string {
 	var b strings.Builder
 	b.WriteString("version: 1\nplatforms:\n")

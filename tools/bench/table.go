@@ -13,10 +13,10 @@ type table struct {
 	rows   [][]string
 }
 
-// add adds a row; what is missing at its end stays empty.
+// add adds a row. Missing cells at its end stay empty.
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
-// scenario adds the rows of a scenario. costs are those of us, of the bare go build, of ko and of ko with its cache.
+// scenario adds the rows of a scenario. costs are those of multiarch, go build, ko, and ko with its cache.
 func (t *table) scenario(name string, costs [][]cost) {
 	wall, cpu, peak := []string{name}, []string{"- CPU time"}, []string{"- peak memory"}
 	var medians []time.Duration
@@ -33,7 +33,7 @@ func (t *table) scenario(name string, costs [][]cost) {
 	t.add(peak...)
 }
 
-// String formats the table with columns that line up for who reads it as text.
+// String formats the table with aligned columns.
 func (t table) String() string {
 	widths := make([]int, len(t.header))
 	for _, row := range append([][]string{t.header}, t.rows...) {
@@ -63,7 +63,7 @@ func (t table) String() string {
 	return b.String()
 }
 
-// durations formats the median, the smallest and the largest, all in the unit that suits the median.
+// durations formats median, minimum and maximum in the unit that suits the median.
 func (s series[T]) durations() string {
 	unit, name := time.Millisecond, "ms"
 	if time.Duration(s.median()) >= time.Second {
@@ -72,7 +72,7 @@ func (s series[T]) durations() string {
 	return s.spread(float64(unit), name)
 }
 
-// megabytes formats a series of bytes; a megabyte is a million of them.
+// megabytes formats a series of bytes. A megabyte is a million bytes.
 func (s series[T]) megabytes() string {
 	if s.median() == 0 {
 		return "unknown"
@@ -87,7 +87,7 @@ func (s series[T]) spread(unit float64, name string) string {
 	return fmt.Sprintf("%s %s (%s..%s)", digits(float64(s.median())/unit), name, digits(float64(s[0])/unit), digits(float64(s[len(s)-1])/unit))
 }
 
-// digits formats a number with three significant digits, or all before the point.
+// digits formats a number with three significant digits, or with all digits before the decimal point.
 func digits(x float64) string {
 	switch {
 	case x < 10:
@@ -98,7 +98,7 @@ func digits(x float64) string {
 	return fmt.Sprintf("%.0f", x)
 }
 
-// ratio says how many times b goes into a.
+// ratio formats a divided by b, or "" if b is zero.
 func ratio(a, b time.Duration) string {
 	if b == 0 {
 		return ""

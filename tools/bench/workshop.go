@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// workshop is the temporary folder in which everything happens, and where progress is told.
+// workshop is the temporary directory of a comparison, and the destination of progress messages.
 type workshop struct {
 	dir    string
 	stderr io.Writer
@@ -22,19 +22,19 @@ type workshop struct {
 func openWorkshop(stderr io.Writer) (*workshop, error) {
 	dir, err := os.MkdirTemp("", "multiarch-bench-")
 	if err != nil {
-		return nil, fmt.Errorf("making a folder to work in: %w", err)
+		return nil, fmt.Errorf("creating a temporary directory: %w", err)
 	}
 	w := &workshop{dir, stderr}
-	// The programs' own temporary files go there too, so that one that is killed leaves nothing behind.
+	// Temporary files of programs go there too, so that killed programs leave nothing behind.
 	for _, d := range []string{"bin", "tmp", "docker"} {
 		if err := os.Mkdir(w.path(d), 0o755); err != nil {
-			return nil, fmt.Errorf("making a folder to work in: %w", err)
+			return nil, fmt.Errorf("creating a temporary directory: %w", err)
 		}
 	}
 	return w, nil
 }
 
-// close removes everything. The children of a killed program end a moment after it, and may still be writing.
+// close removes the directory. It retries because children of a killed program may still be writing.
 func (w *workshop) close() (err error) {
 	for range 20 {
 		if err = os.RemoveAll(w.dir); err == nil {
@@ -54,14 +54,14 @@ func (w *workshop) say(format string, args ...any) { fmt.Fprintf(w.stderr, forma
 // command is a program to run.
 type command struct {
 	args []string
-	dir  string   // "" is where the bench was started
-	env  []string // added to what is inherited
-	// gentle is for programs that tell others to stop when they are interrupted, and cannot when they are killed.
+	dir  string   // "" is the current directory
+	env  []string // added to the inherited environment
+	// gentle interrupts the program instead of killing it, so that it can stop its servers.
 	gentle bool
 }
 
-// prepare makes a command ready to start. When ctx ends, it is killed with all its children; one that is gentle is
-// interrupted, and has some seconds.
+// prepare prepares a command to start. When ctx ends, the command is killed with all its children. A gentle command is
+// interrupted first and has some seconds to exit.
 func (w *workshop) prepare(ctx context.Context, c command) (*exec.Cmd, *bytes.Buffer) {
 	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
 	cmd.Dir = c.dir
@@ -76,7 +76,7 @@ func (w *workshop) prepare(ctx context.Context, c command) (*exec.Cmd, *bytes.Bu
 	return cmd, &stderr
 }
 
-// inherited is the bench's own environment, without what steers the contestants. ko minds even an empty GOOS.
+// inherited returns the environment without variables that affect the tools. ko rejects even an empty GOOS.
 func inherited() []string {
 	steering := []string{"GOOS=", "GOARCH=", "GOAMD64=", "GOARM=", "GOARM64=", "KO", "MULTIARCH_", "SOURCE_DATE_EPOCH="}
 	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
@@ -84,7 +84,7 @@ func inherited() []string {
 	})
 }
 
-// explain makes an error of a failed command that says what it was and what it printed.
+// explain returns an error with the command and its stderr.
 func (c command) explain(err error, stderr *bytes.Buffer) error {
 	return fmt.Errorf("running %s: %w\n%s", strings.Join(c.args, " "), err, bytes.TrimSpace(stderr.Bytes()))
 }
@@ -99,7 +99,7 @@ func (w *workshop) output(ctx context.Context, c command) (string, error) {
 	return string(out), nil
 }
 
-// multiarch compiles the tool of the checkout that the bench was started in.
+// multiarch compiles the tool in the current checkout.
 func (w *workshop) multiarch(ctx context.Context) (program string, err error) {
 	w.say("compiling multiarch")
 	program = w.path("bin", "multiarch")
@@ -107,7 +107,7 @@ func (w *workshop) multiarch(ctx context.Context) (program string, err error) {
 	return program, err
 }
 
-// ko compiles ko, whose sources come from the module proxy and from nowhere else.
+// ko compiles ko from the module proxy.
 func (w *workshop) ko(ctx context.Context, version string) (program string, err error) {
 	w.say("compiling ko %s", version)
 	proxies, err := w.output(ctx, command{args: []string{"go", "env", "GOPROXY"}})
@@ -117,14 +117,14 @@ func (w *workshop) ko(ctx context.Context, version string) (program string, err 
 	proxies = strings.TrimRight(strings.ReplaceAll(strings.TrimSpace(proxies), "direct", "off"), ",|")
 	_, err = w.output(ctx, command{
 		args: []string{"go", "install", "github.com/google/ko@" + version},
-		dir:  w.path("tmp"), // outside of any module
+		dir:  w.path("tmp"), // outside any module
 		env:  []string{"GOBIN=" + w.path("bin"), "GOPROXY=" + proxies, "GOFLAGS=-buildvcs=false", "GOWORK=off"},
 	})
 	return w.path("bin", "ko"), err
 }
 
-// equal is the environment that every contestant gets, apart from a Go build cache of its own: no personal settings,
-// and no network but loopback.
+// equal returns the common environment of all tools, with a Go build cache of their own, without personal settings, and
+// without network except loopback.
 func (w *workshop) equal(goCache string) []string {
 	return []string{
 		"GOCACHE=" + goCache, "GOENV=off", "GOFLAGS=-buildvcs=false", "GOPROXY=off", "GOTOOLCHAIN=local", "GOWORK=off", "CGO_ENABLED=0",
@@ -132,7 +132,7 @@ func (w *workshop) equal(goCache string) []string {
 	}
 }
 
-// warm compiles the services for all platforms into a Go build cache, and returns its folder.
+// warm compiles the services for all platforms into a Go build cache and returns its directory.
 func (w *workshop) warm(ctx context.Context, t *tree) (string, error) {
 	cache := w.path("gocache", "warm")
 	for _, p := range t.platforms {
