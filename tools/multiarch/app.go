@@ -37,16 +37,22 @@ type app struct {
 
 func (a *app) command() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "multiarch",
-		Short:         "One multiarch.yaml, one command, one image index that runs everywhere",
+		Use:   "multiarch",
+		Short: "Build images for every platform from one multiarch.yaml",
+		Long: `multiarch builds the images that multiarch.yaml declares: one image index per service, with one image per
+platform. It needs no daemon, no emulator and no Dockerfile.`,
+		Example: `  multiarch init
+  multiarch build
+  multiarch run hello --platform linux/s390x
+  multiarch push --registry registry.example.com/team`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       versionLine(),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.PersistentFlags().StringVarP(&a.file, "file", "f", "", "the multiarch.yaml; default: ./multiarch.yaml, ./images/multiarch.yaml, then upwards")
-	root.PersistentFlags().BoolVarP(&a.terminal.quiet, "quiet", "q", false, "print results and errors only")
+	root.PersistentFlags().StringVarP(&a.file, "file", "f", "", "configuration file (default: multiarch.yaml or images/multiarch.yaml here or in a parent directory)")
+	root.PersistentFlags().BoolVarP(&a.terminal.quiet, "quiet", "q", false, "print only results and errors")
 	root.SetFlagErrorFunc(flagError)
 	refuseEmpty(root.PersistentFlags())
 	for _, make := range []func() *cobra.Command{
@@ -133,8 +139,8 @@ type selection struct {
 }
 
 func (s *selection) flags(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&s.platforms, "platform", nil, "only these platforms, such as linux/arm64,linux/arm/v7; default: all that each image has")
-	cmd.Flags().StringVar(&s.registry, "registry", "", "publish below this registry and nowhere else, whatever the configuration says (MULTIARCH_REGISTRY)")
+	cmd.Flags().StringSliceVar(&s.platforms, "platform", nil, "only these platforms, such as linux/arm64,linux/arm/v7 (default: all of each image)")
+	cmd.Flags().StringVar(&s.registry, "registry", "", "registry that replaces all configured ones (default: $MULTIARCH_REGISTRY)")
 	_ = cmd.RegisterFlagCompletionFunc("platform", cobra.FixedCompletions(arch.Names(), cobra.ShellCompDirectiveNoFileComp))
 }
 

@@ -17,8 +17,11 @@ func (a *app) archiveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "archive [IMAGE...] --output FILE",
 		Short: "Build images into one OCI or docker archive",
-		Long: `Build the named images, or all, into one archive: of an OCI layout with all platforms (--format oci), or as docker
-save writes it, with one platform (--format docker --platform linux/arm64). With --output - it goes to stdout.`,
+		Long: `Build the named images, or all of them, into one archive. The default is the archive of an OCI layout with all
+platforms. --format docker writes what "docker save" writes, for one platform.`,
+		Example: `  multiarch archive --output images.tar
+  multiarch archive hello --format docker --platform linux/arm64 --output hello.tar
+  multiarch archive hello --output - | skopeo inspect oci-archive:/dev/stdin`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, images []string) error {
@@ -56,7 +59,7 @@ save writes it, with one platform (--format docker --platform linux/arm64). With
 	o.flags(cmd)
 	p.flags(cmd)
 	o.verifyFlag(cmd)
-	cmd.Flags().StringVarP(&output, "output", "o", "", "the file to write; - is stdout")
-	cmd.Flags().StringVar(&format, "format", string(load.OCI), "oci or docker")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "file to write, or - for stdout")
+	cmd.Flags().StringVar(&format, "format", string(load.OCI), "format: oci or docker")
 	return cmd
 }

@@ -35,13 +35,13 @@ type buildFlags struct {
 
 func (o *buildFlags) jobsAndInsecure(cmd *cobra.Command) {
 	jobsFlag(cmd.Flags(), &o.jobs)
-	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "allow plain HTTP and unknown certificates")
+	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "allow plain HTTP and untrusted certificates")
 }
 
 func (o *buildFlags) flags(cmd *cobra.Command) {
 	o.jobsAndInsecure(cmd)
-	cmd.Flags().StringVar(&o.metadata, "metadata-file", "", "write what was made, as JSON, to this file")
-	cmd.Flags().BoolVar(&o.json, "json", false, "print what was made as JSON")
+	cmd.Flags().StringVar(&o.metadata, "metadata-file", "", "write the digests of what was built to this file, as JSON")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print the digests of what was built as JSON")
 }
 
 func (a *app) buildCommand() *cobra.Command {
@@ -55,8 +55,13 @@ func (a *app) buildCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build [IMAGE...]",
 		Short: "Build image indexes into an OCI layout",
-		Long: `Build the image indexes of the named images, or of all, into one OCI image layout, where each has the name of its
-image: skopeo inspect oci:dist:hello. Prints a line an image: its name and the digest of its index.`,
+		Long: `Build the image indexes of the named images, or of all images, into one OCI layout. Other tools read it as
+oci:dist:NAME. Prints one line per image: its name and the digest of its index.
+
+"build --push" is the same as "push".`,
+		Example: `  multiarch build
+  multiarch build hello --platform linux/arm64,linux/s390x
+  multiarch build --output /tmp/layout --metadata-file images.json`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, images []string) error {
@@ -103,8 +108,8 @@ image: skopeo inspect oci:dist:hello. Prints a line an image: its name and the d
 	p.flags(cmd)
 	p.publishing(cmd)
 	o.verifyFlag(cmd)
-	cmd.Flags().StringVarP(&output, "output", "o", layoutDir, "the OCI layout to write; default: dist at the top of the tree")
-	cmd.Flags().BoolVar(&push, "push", false, "push instead of writing a layout, as the push command does")
+	cmd.Flags().StringVarP(&output, "output", "o", layoutDir, "OCI layout to write (default: dist at the top of the tree)")
+	cmd.Flags().BoolVar(&push, "push", false, "push instead of writing a layout, like the push command")
 	return cmd
 }
 

@@ -14,8 +14,8 @@ func (a *app) cacheCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cache",
 		Short: "Check, measure or empty the cache",
-		Long: `The cache holds layers, base images, packages and compiled programs, in MULTIARCH_CACHE or in the cache folder of the
-user. It may be removed at any time, even during a build: whatever is missing or damaged is made again.`,
+		Long: `The cache holds layers, base images, packages and compiled programs. It is in MULTIARCH_CACHE, or in the user's
+cache directory. It may be deleted at any time, even during a build.`,
 		Example: `  multiarch cache size
   multiarch cache check
   MULTIARCH_CACHE=/var/cache/multiarch multiarch cache clean`,
@@ -30,10 +30,11 @@ func (a *app) cacheCheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Read the whole cache and remove what is damaged",
-		Long: `Read every entry of the cache and compare it with its digest or record. Prints the path of every damaged entry, removes
-it, and exits with 4 if there was one. Builds check what they use by themselves; this also finds damage in the rest.`,
-		Example: `  multiarch cache check`,
-		Args:    cobra.NoArgs,
+		Long: `Compare every entry of the cache with its digest, and remove damaged entries. Prints their paths, and exits with 4
+if there are any. Builds check every entry that they use; this command also checks the others.`,
+		Example: `  multiarch cache check
+  MULTIARCH_CACHE=/var/cache/multiarch multiarch cache check`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := store()
 			if err != nil {
@@ -97,17 +98,18 @@ func (a *app) cacheSizeCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the sizes as JSON")
 	return cmd
 }
 
 func (a *app) cacheCleanCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "clean",
-		Short:   "Remove everything from the cache",
-		Long:    `Remove every entry of the cache. Other files in its folder stay. Builds that are running take longer, and do not fail.`,
-		Example: `  multiarch cache clean`,
-		Args:    cobra.NoArgs,
+		Use:   "clean",
+		Short: "Remove everything from the cache",
+		Long:  `Remove every entry of the cache. Other files in its directory stay. Running builds continue, but take longer.`,
+		Example: `  multiarch cache clean
+  MULTIARCH_CACHE=/var/cache/multiarch multiarch cache clean`,
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			s, err := store()
 			if err != nil {

@@ -39,10 +39,15 @@ func (a *app) ciCommand() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "ci github|gitlab|jenkins",
-		Short: "Write the pipeline that releases these images",
-		Long: `Write the pipeline that builds the images of multiarch.yaml for every proposed change, says what a release would do, and
-releases them for every tag v*. One job builds everything; with --split, a native runner for each architecture builds its
-platforms under a tag of the commit, and a last job joins them and moves the real tags. Prints the file.`,
+		Short: "Write a CI pipeline that releases the images",
+		Long: `Write a pipeline for GitHub Actions, GitLab CI or Jenkins. It builds the images for every proposed change, prints
+what a release would change, and releases them for every tag v*.
+
+By default one job builds all platforms. With --split, one native runner per architecture builds its platforms,
+and a last job joins them and moves the tags. Prints the name of the file.`,
+		Example: `  multiarch ci github
+  multiarch ci gitlab --split --runner amd64=intel,arm64=graviton
+  multiarch ci jenkins --check`,
 		Args:      cobra.ExactArgs(1),
 		ValidArgs: systems,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -53,18 +58,18 @@ platforms under a tag of the commit, and a last job joins them and moves the rea
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&f.split, "split", false, "a native runner for each architecture, and a last job that joins; else one job")
-	flags.StringVar(&f.engine, "engine", string(ci.Embedded), "embedded or bazel")
-	flags.StringToStringVar(&f.runners, "runner", nil, "labels of runners instead of the system's own, such as amd64=LABEL,arm64=LABEL")
-	flags.StringVar(&f.registry, "registry", "", "where images go instead of the configuration's registry")
-	flags.StringVar(&f.multiarch, "multiarch", "", "the command that is multiarch there; default: the tool of go.mod, or go run of this version")
-	flags.StringSliceVar(&f.logins, "login", nil, "more registries to log in to, such as those of bases")
-	flags.StringSliceVar(&f.noLogins, "no-login", nil, "registries of images that ask nobody who they are")
-	flags.StringVar(&f.bazelisk, "bazel", bazelisk, "the command that is Bazel there")
-	flags.StringVarP(&f.output, "output", "o", "", "the file to write, - for stdout; default: where the system looks for it")
-	flags.BoolVar(&f.force, "force", false, "also replace a file that this command has not written")
-	flags.BoolVar(&f.check, "check", false, "write nothing; exit with 4 where the file is stale")
-	flags.BoolVar(&f.asDiff, "diff", false, "write nothing; print what would change, and exit with 4 where something would")
+	flags.BoolVar(&f.split, "split", false, "use one native runner per architecture, and a job that joins (default: one job)")
+	flags.StringVar(&f.engine, "engine", string(ci.Embedded), "engine that builds: embedded or bazel")
+	flags.StringToStringVar(&f.runners, "runner", nil, "labels of your own runners, such as amd64=LABEL,arm64=LABEL")
+	flags.StringVar(&f.registry, "registry", "", "registry that replaces the configured one")
+	flags.StringVar(&f.multiarch, "multiarch", "", "command that runs multiarch in the pipeline (default: the tool in go.mod, or go run)")
+	flags.StringSliceVar(&f.logins, "login", nil, "further registries to log in to, such as those of bases")
+	flags.StringSliceVar(&f.noLogins, "no-login", nil, "registries that need no login")
+	flags.StringVar(&f.bazelisk, "bazel", bazelisk, "command that runs Bazel in the pipeline")
+	flags.StringVarP(&f.output, "output", "o", "", "file to write, or - for stdout (default: where the CI system expects it)")
+	flags.BoolVar(&f.force, "force", false, "replace a file that multiarch did not generate")
+	flags.BoolVar(&f.check, "check", false, "write nothing; exit with 4 if the file is stale")
+	flags.BoolVar(&f.asDiff, "diff", false, "write nothing; print a diff, and exit with 4 if there is one")
 	return cmd
 }
 

@@ -66,7 +66,7 @@ func refuseEmpty(flags *pflag.FlagSet) {
 
 // jobsFlag is about how much is done at a time.
 func jobsFlag(flags *pflag.FlagSet, jobs *int) {
-	flags.IntVarP(jobs, "jobs", "j", 0, "how much to do at a time; default: one a processor")
+	flags.IntVarP(jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
 	checkFlag(flags, "jobs", func(typed string) error {
 		if n, err := strconv.Atoi(typed); err != nil || n < 0 || n > mostJobs {
 			return usagef("0 is one a processor", "--jobs: %q is not a number between 0 and %d", typed, mostJobs)

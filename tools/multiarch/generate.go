@@ -18,9 +18,12 @@ func (a *app) generateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "generate",
 		Short: "Write the Bazel targets of all images",
-		Long: `Write the Bazel targets of all images into the build files of the workspace, beside what stands there: rules,
-attributes and comments written by hand stay, and so does what is marked with the comment # keep. Targets of images that
-are gone disappear. Prints a line a file that was written.`,
+		Long: `Write the Bazel targets of all images into the BUILD files of the workspace. Rules, attributes and comments that
+were added by hand stay, as does anything marked "# keep". Targets of removed images are deleted. Prints the name
+of each file that it writes.`,
+		Example: `  multiarch generate
+  multiarch generate --check
+  multiarch generate --diff`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if check && asDiff {
@@ -39,10 +42,10 @@ are gone disappear. Prints a line a file that was written.`,
 			return a.write(root, files)
 		},
 	}
-	cmd.Flags().BoolVar(&check, "check", false, "write nothing; print the files that are stale, and exit with 4 where there are any")
-	cmd.Flags().BoolVar(&resolve, "resolve", false, "follow the link that the file is to the workspace it stands in, as a Bazel test has to")
+	cmd.Flags().BoolVar(&check, "check", false, "write nothing; list stale files, and exit with 4 if there are any")
+	cmd.Flags().BoolVar(&resolve, "resolve", false, "resolve symbolic links of the configuration file, for Bazel tests")
 	_ = cmd.Flags().MarkHidden("resolve")
-	cmd.Flags().BoolVar(&asDiff, "diff", false, "write nothing; print what would change, and exit with 4 where something would")
+	cmd.Flags().BoolVar(&asDiff, "diff", false, "write nothing; print a diff, and exit with 4 if there is one")
 	return cmd
 }
 

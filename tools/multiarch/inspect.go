@@ -47,10 +47,13 @@ func (a *app) inspectCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "inspect REF",
-		Short: "Print the platforms, digests, sizes and shared layers of an image index",
+		Short: "Show the platforms, digests and layers of an image",
 		Long: `Describe an image or image index in a registry, a layout (oci:DIR:NAME), or an archive (FILE.tar, also compressed;
 oci-archive:FILE:NAME; docker-archive:FILE:NAME). Without NAME, describe every image in the layout or archive.
 With --verbose, print what docker manifest inspect --verbose prints.`,
+		Example: `  multiarch inspect hello
+  multiarch inspect registry.example.com/team/hello:v1 --json
+  multiarch inspect --verbose docker.io/library/busybox`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if verbose && asJSON {
@@ -68,7 +71,7 @@ With --verbose, print what docker manifest inspect --verbose prints.`,
 	}
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "print what docker manifest inspect --verbose prints")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
-	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow plain HTTP and unknown certificates")
+	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow plain HTTP and untrusted certificates")
 	return cmd
 }
 
@@ -121,9 +124,12 @@ func (a *app) diffCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "diff A B",
-		Short: "Print what differs between two images or indexes, and why the digest moved",
-		Long:  `Print what differs between two references: platforms, config, files, layers. Exits with 4 where anything does.`,
-		Args:  cobra.ExactArgs(2),
+		Short: "Show what differs between two images",
+		Long: `Compare two images or image indexes: platforms, config, files and layers. Explains why the digest changed. Exits
+with 4 if they differ.`,
+		Example: `  multiarch diff registry.example.com/team/hello:v1 oci:dist:hello
+  multiarch diff hello:v1 hello:v2 --json`,
+		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var sources [2]*source.Source
 			for i, ref := range args {
@@ -149,7 +155,7 @@ func (a *app) diffCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the difference as JSON")
-	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow plain HTTP and unknown certificates")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the differences as JSON")
+	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow plain HTTP and untrusted certificates")
 	return cmd
 }

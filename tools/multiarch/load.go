@@ -29,12 +29,15 @@ func (a *app) loadCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "load [IMAGE...]",
-		Short: "Build images and load them into docker, podman or containerd",
-		Long: `Build the named images, or all, for this machine's platform (or the one given), and load them into the container
-engine of this machine: docker, podman, nerdctl or ctr, whichever is found first. Prints a line an image: its name there.
+		Short: "Load images into docker, podman or containerd",
+		Long: `Build the named images, or all of them, for this machine's platform, and load them into a container engine:
+docker, podman, nerdctl or ctr, whichever is found first. Prints the name of each image in the engine.
 
-With --input nothing is built: it loads what an OCI archive holds, under the names that it has there. Engines that know
-only images get the one for their platform out of an index. In this way it is the loader of rules_oci's oci_load.`,
+With --input, load an existing OCI archive under the names that it contains. Engines without support for image
+indexes receive the image for their platform. rules_oci's oci_load can use this as its loader.`,
+		Example: `  multiarch load hello
+  multiarch load hello --platform linux/arm64 --engine podman
+  multiarch load --input images.tar`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, images []string) error {
@@ -58,8 +61,8 @@ only images get the one for their platform out of an index. In this way it is th
 	p.flags(cmd)
 	o.verifyFlag(cmd)
 	o.jobsAndInsecure(cmd)
-	cmd.Flags().StringVar(&engine, "engine", "", "docker, podman, nerdctl or ctr; default: the first found")
-	cmd.Flags().StringVar(&input, "input", "", "build nothing and load this OCI archive; - is stdin")
+	cmd.Flags().StringVar(&engine, "engine", "", "docker, podman, nerdctl or ctr (default: the first one found)")
+	cmd.Flags().StringVar(&input, "input", "", "load this OCI archive instead of building; - for stdin")
 	return cmd
 }
 

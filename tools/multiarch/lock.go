@@ -78,12 +78,15 @@ func (a *app) lockCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "lock [--check | --update [BASE...]]",
-		Short: "Pin every base, per platform",
-		Long: `Ask registries and Debian archives what the bases of multiarch.yaml are right now, for every platform that an image
-wants, and write it to multiarch.lock, beside multiarch.yaml. What is locked stays as it is: --update asks again, for all bases or
-those named. Builds take bases as they are locked and ask nobody. Debian suites include their security and updates archives,
-unless the base has security: false. The static base is part of multiarch: its digest and versions are recorded, so
-that a change by an upgrade is noticed. Prints a line for everything that has changed.`,
+		Short: "Pin every base image and package, per platform",
+		Long: `Resolve the bases of multiarch.yaml and write their digests and versions to multiarch.lock. Builds then use
+exactly these. Bases that are already locked stay unchanged unless --update is set.
+
+Debian suites include their security and updates archives, unless the base has security: false. The static base
+is part of multiarch; its versions are recorded so that upgrades are noticed. Prints one line per change.`,
+		Example: `  multiarch lock
+  multiarch lock --update python
+  multiarch lock --check`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			l, err := a.locking()
@@ -118,8 +121,8 @@ that a change by an upgrade is noticed. Prints a line for everything that has ch
 			return a.writeLock(l, found)
 		},
 	}
-	cmd.Flags().BoolVar(&check, "check", false, "write nothing and ask nobody; exit with 4 where multiarch.yaml wants what the lock lacks")
-	cmd.Flags().BoolVar(&update, "update", false, "ask again for what is locked already")
+	cmd.Flags().BoolVar(&check, "check", false, "write nothing, offline; exit with 4 if the lock file is stale")
+	cmd.Flags().BoolVar(&update, "update", false, "also update bases that are already locked")
 	o.jobsAndInsecure(cmd)
 	return cmd
 }
@@ -216,9 +219,12 @@ func (a *app) outdatedCommand() *cobra.Command {
 	var o buildFlags
 	cmd := &cobra.Command{
 		Use:   "outdated [BASE...]",
-		Short: "Print which bases have moved since they were locked",
-		Long: `Ask registries and Debian archives what the locked bases are right now, and print what differs: a line an image, a
-line a package. Security updates are marked. Nothing is written. Exits with 4 where something has moved; multiarch lock --update takes it over.`,
+		Short: "List bases that have changed since they were locked",
+		Long: `Compare the locked bases with their registries and Debian archives. Prints one line per image or package that has
+changed, and marks security updates. Writes nothing. Exits with 4 if anything has changed; to update the lock file,
+run "multiarch lock --update".`,
+		Example: `  multiarch outdated
+  multiarch outdated python`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			l, err := a.locking()

@@ -28,10 +28,13 @@ func (a *app) loginCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "login REGISTRY --username NAME --password-stdin",
-		Short: "Keep a login where docker keeps it",
-		Long: `Ask the registry whether it takes this login, and keep it in docker's config.json (below DOCKER_CONFIG, or ~/.docker) or in
-the credential helper that is configured there. The password is one line on stdin, so that it stands in no list of
-processes. Where there is a multiarch.yaml, its registries: say how the registry is spoken to.`,
+		Short: "Log in to a registry",
+		Long: `Check the credentials with the registry, and store them where docker stores them: in the credential helper that
+docker's config.json names, or in that file (in DOCKER_CONFIG or ~/.docker). The password is read from standard
+input, because other users can see command-line arguments. If there is a multiarch.yaml, its registries: settings
+apply.`,
+		Example: `  multiarch login ghcr.io --username NAME --password-stdin < token.txt
+  pass show registry | multiarch login registry.example.com:5000 -u NAME --password-stdin`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if username == "" || !password {
@@ -55,9 +58,9 @@ processes. Where there is a multiarch.yaml, its registries: say how the registry
 			return keepLogin(host, username, secret)
 		},
 	}
-	cmd.Flags().StringVarP(&username, "username", "u", "", "the name to log in with")
-	cmd.Flags().BoolVar(&password, "password-stdin", false, "read the password, or a token, from stdin")
-	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow plain HTTP, and certificates nobody vouches for")
+	cmd.Flags().StringVarP(&username, "username", "u", "", "user name")
+	cmd.Flags().BoolVar(&password, "password-stdin", false, "read the password or token from stdin")
+	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow plain HTTP and untrusted certificates")
 	return cmd
 }
 

@@ -20,8 +20,14 @@ func (a *app) planCommand() *cobra.Command {
 		labels bool
 	)
 	cmd := &cobra.Command{
-		Use:               "plan [IMAGE...]",
-		Short:             "Print every resolved image and platform, and where they go; build nothing",
+		Use:   "plan [IMAGE...]",
+		Short: "Show what would be built and pushed",
+		Long: `Show each image and platform with all defaults resolved: its base, content and settings, and the repositories and
+tags to which push uploads it. Builds nothing, and needs neither a registry nor a compiler. Fails if push would
+refuse a name.`,
+		Example: `  multiarch plan
+  multiarch plan hello --platform linux/arm64
+  multiarch plan --json | jq .images[].name`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, images []string) error {
@@ -48,7 +54,7 @@ func (a *app) planCommand() *cobra.Command {
 	s.flags(cmd)
 	s.share.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the plan as JSON")
-	cmd.Flags().BoolVar(&labels, "labels", false, "print the Bazel labels of the layouts of all images, for --target_pattern_file")
+	cmd.Flags().BoolVar(&labels, "labels", false, "print the Bazel labels of all layouts, for --target_pattern_file")
 	return cmd
 }
 
@@ -156,8 +162,12 @@ func (a *app) platformsCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "platforms",
-		Short: "Print the architecture table",
-		Args:  cobra.NoArgs,
+		Short: "List all known platforms",
+		Long: `List the rows of the architecture table: the prefix of Docker's official images, Debian's architecture, the target
+of the Go compiler, the header of executables, and the qemu-user program.`,
+		Example: `  multiarch platforms
+  multiarch platforms --json`,
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if asJSON {
 				return a.terminal.json(arch.Table())
@@ -187,7 +197,11 @@ func (a *app) schemaCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of multiarch.yaml",
-		Args:  cobra.NoArgs,
+		Long: `Print the JSON Schema of multiarch.yaml. Editors use it for completion and validation: "multiarch init" writes it
+beside multiarch.yaml, with a comment there that refers to it.`,
+		Example: `  multiarch schema > multiarch.schema.json
+  multiarch schema | jq .properties`,
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			schema, err := config.Schema()
 			if err != nil {

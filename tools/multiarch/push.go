@@ -39,14 +39,14 @@ type pushFlags struct {
 
 // publishing are flags of the commands that move tags in registries.
 func (p *pushFlags) publishing(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&p.fewer, "allow-fewer-platforms", false, "move tags also to indexes that lack platforms which the tags have now")
+	cmd.Flags().BoolVar(&p.fewer, "allow-fewer-platforms", false, "allow tags to lose platforms")
 }
 
 // keepPlatforms tells whether tags may lose no platform: those that were given for this push, or are of a part, may.
 func (p pushFlags) keepPlatforms() bool { return !p.fewer && p.tags == nil && p.part == "" }
 
 func (p *pushFlags) flags(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVarP(&p.tags, "tag", "t", nil, "tags instead of the configuration's")
+	cmd.Flags().StringSliceVarP(&p.tags, "tag", "t", nil, "tags, instead of the configured ones")
 	checkFlag(cmd.Flags(), "tag", reference.CheckTag)
 }
 
@@ -80,9 +80,14 @@ func (a *app) pushCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "push [IMAGE...]",
-		Short: "Build image indexes and push them to their registries",
-		Long: `Build the image indexes of the named images, or of all, and push them: blobs first, then manifests, then indexes by
-their digest, and tags last, once everything they stand for is there. Prints a line a tag: its reference and digest.`,
+		Short: "Build image indexes and push them",
+		Long: `Build the image indexes of the named images, or of all images, and push them: blobs, manifests, indexes by digest,
+and tags last, after everything that they refer to. Prints one line per tag: its reference and digest.
+
+"release" does the same after smoke tests, and writes metadata.`,
+		Example: `  multiarch push
+  multiarch push hello --tag v1.2.3
+  multiarch push --registry localhost:5000/try`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: a.completeImages,
 		RunE:              func(cmd *cobra.Command, images []string) error { return a.push(cmd, s, o, p, images) },

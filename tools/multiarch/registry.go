@@ -19,9 +19,12 @@ func (a *app) registryCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "registry",
-		Short: "Serve a registry on loopback for trying things out",
-		Long: `Serve a registry until interrupted. It asks nobody who they are, so it listens on loopback only. Prints its address.
-Manifests and tags are in memory, and lost when it ends, also with --dir: blobs that are there need not be pushed again.`,
+		Short: "Serve a registry on localhost for tests",
+		Long: `Serve a registry until interrupted, and print its address. It needs no login, so it listens on loopback addresses
+only. Manifests and tags are kept in memory. With --dir, blobs are kept between runs and need not be uploaded
+again.`,
+		Example: `  multiarch registry
+  multiarch registry --address localhost:0 --dir /tmp/blobs`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			host, _, err := net.SplitHostPort(address)
@@ -46,8 +49,8 @@ Manifests and tags are in memory, and lost when it ends, also with --dir: blobs 
 			return registry.Serve(cmd.Context(), l, dir)
 		},
 	}
-	cmd.Flags().StringVar(&address, "address", "localhost:5000", "where to listen; port 0 is any that is free")
-	cmd.Flags().StringVar(&dir, "dir", "", "keep blobs in this folder, but no manifests or tags; default: in memory")
+	cmd.Flags().StringVar(&address, "address", "localhost:5000", "loopback address to listen on; port 0 selects a free port")
+	cmd.Flags().StringVar(&dir, "dir", "", "directory for blobs (default: in memory)")
 	return cmd
 }
 

@@ -41,16 +41,20 @@ func (a *app) releaseCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "release [IMAGE...]",
-		Short: "Build image indexes and publish them everywhere, or nowhere",
-		Long: `Build the image indexes of the named images, or of all, and publish them in all their repositories and on the mirrors:
-blobs, then manifests, then indexes by digest, then a read-back of every digest, and tags last. What fails before the tags
-leaves every tag where it was (exit code 7); where a tag cannot be moved, those that were are put back. Running it again
-uploads only what is missing. Prints a line a tag: its reference and digest.
+		Short: "Build images and publish them everywhere or nowhere",
+		Long: `Build the image indexes of the named images, or of all images, and publish them in all their repositories and on
+the mirrors: blobs, manifests and indexes by digest, then tags. Every digest is read back before the first tag
+moves. An error before that leaves all tags unchanged (exit code 7). If a tag cannot be moved, the moved ones are
+rolled back. A second run uploads only what is missing. Prints one line per tag: its reference and digest.
 
-With --join nothing is built. Other machines have released some platforms each, as parts under tags of their own
-(--platform and --part): these are joined as index create does, each image has to have all platforms that multiarch.yaml
-gives it, and only then do the real tags move. With --runner and --runners, a part is what a pipeline's runner of that
-architecture builds.`,
+"release" is "push" with smoke tests and metadata.
+
+With --join, nothing is built. Several machines have each released some platforms as a part, with --platform and
+--part. The parts are joined as by "index create". Tags move only if each image has all its platforms. --runner
+and --runners select the platforms that one runner of a pipeline builds.`,
+		Example: `  multiarch release --dry-run
+  multiarch release --smoke --metadata-file release.json
+  multiarch release --join v1-amd64,v1-arm64`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, images []string) error {
@@ -95,17 +99,17 @@ architecture builds.`,
 	p.flags(cmd)
 	p.publishing(cmd)
 	o.verifyFlag(cmd)
-	cmd.Flags().StringVar(&o.metadata, "metadata-file", "", "write image -> repository -> platform -> digest, as JSON, to this file")
-	cmd.Flags().BoolVar(&o.json, "json", false, "print the same JSON, or what would be done, instead of lines")
-	cmd.Flags().BoolVar(&p.dryRun, "dry-run", false, "build, ask the registries what they have, and print what would be uploaded and which tags would move")
-	cmd.Flags().Var(&smoke, "smoke", "before anything is sent, run every platform's image as its smoke: says; =existing runs only images that join existing ones")
+	cmd.Flags().StringVar(&o.metadata, "metadata-file", "", "write the digest per image, repository and platform to this file, as JSON")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print the result, or the dry run, as JSON")
+	cmd.Flags().BoolVar(&p.dryRun, "dry-run", false, "build, but only print what would be uploaded and which tags would move")
+	cmd.Flags().Var(&smoke, "smoke", "run the smoke test of each image first; =existing tests joined images only")
 	cmd.Flags().Lookup("smoke").NoOptDefVal = string(smokeAll)
-	cmd.Flags().StringVar(&p.part, "part", "", "release under this tag, to each image's first repository and nowhere else, for a later --join")
-	cmd.Flags().StringSliceVar(&p.join, "join", nil, "build nothing; join the parts under these tags")
-	cmd.Flags().StringVar(&p.layouts, "layouts", "", "with --part: build nothing; take the layouts that Bazel has built in this folder, such as bazel-bin/images")
+	cmd.Flags().StringVar(&p.part, "part", "", "release a part for a later --join: only this tag, only in the first repository")
+	cmd.Flags().StringSliceVar(&p.join, "join", nil, "join the parts with these tags instead of building")
+	cmd.Flags().StringVar(&p.layouts, "layouts", "", "with --part, directory of layouts built by Bazel, such as bazel-bin/images")
 	checkFlag(cmd.Flags(), "part", reference.CheckTag)
 	checkFlag(cmd.Flags(), "join", reference.CheckTag)
-	cmd.Flags().StringVar(&p.prebuilt, "prebuilt", "", "publish what this file names and build nothing; //tools/rules writes it for bazel run")
+	cmd.Flags().StringVar(&p.prebuilt, "prebuilt", "", "publish the images that this file lists; written by //tools/rules for bazel run")
 	_ = cmd.Flags().MarkHidden("prebuilt")
 	return cmd
 }

@@ -31,13 +31,13 @@ func (a *app) runCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "run IMAGE|REF [--platform P] [--env K=V] [-- ARGS...]",
-		Short: "Start an image under qemu-user, or natively where it can",
-		Long: `Build one image for one platform, or take it from REF (a registry, oci:DIR:NAME, an archive; see inspect), and start
-its program in a private root, natively if this machine can, else under qemu-user. ARGS replace the image's cmd. The exit
-code is the program's. Every layer is compared with its digest and its diffID before the program starts.
+		Short: "Run an image natively or under qemu-user",
+		Long: `Run the program of one image in a private root file system: natively if this machine can, otherwise under
+qemu-user. IMAGE is built first; REF is a reference, oci:DIR:NAME or an archive. ARGS replace the image's cmd. The
+exit code is the program's. Layers are compared with their digests and diffIDs before the program starts.
 
-The network is the machine's, in which ports below 1024 need root. With --publish the program has a network of its own, in
-which it can open any port, but reaches nothing else.`,
+The program shares the machine's network, where ports below 1024 need root. With --publish, it has a network of
+its own: it can open any port, but cannot connect to other hosts.`,
 		Example: `  multiarch run hello
   multiarch run hello --platform linux/arm64 --env PORT=8123
   multiarch run web --publish 8080:80 --volume ./data:/var/lib/web
@@ -75,10 +75,10 @@ which it can open any port, but reaches nothing else.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&platform, "platform", "", "the platform; default: this machine's")
-	cmd.Flags().StringArrayVarP(&ports, "publish", "p", nil, "TCP ports, [ADDRESS:]HOST:CONTAINER; the program then has a network of its own")
-	cmd.Flags().StringArrayVarP(&volumes, "volume", "v", nil, "files and directories of this machine, HOST:CONTAINER[:ro]")
-	cmd.Flags().StringArrayVarP(&env, "env", "e", nil, "environment variables, NAME=value, or NAME to pass on this one's")
+	cmd.Flags().StringVar(&platform, "platform", "", "platform (default: this machine's)")
+	cmd.Flags().StringArrayVarP(&ports, "publish", "p", nil, "TCP port to publish, as [ADDRESS:]HOST:CONTAINER")
+	cmd.Flags().StringArrayVarP(&volumes, "volume", "v", nil, "file or directory to mount, as HOST:CONTAINER[:ro]")
+	cmd.Flags().StringArrayVarP(&env, "env", "e", nil, "environment variable, as NAME=value, or NAME to pass it on")
 	o.jobsAndInsecure(cmd)
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		for _, text := range ports {

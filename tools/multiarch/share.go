@@ -19,8 +19,8 @@ type share struct {
 }
 
 func (s *share) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&s.runner, "runner", "", "only what the runner of this architecture builds of --runners, such as arm64")
-	cmd.Flags().StringSliceVar(&s.runners, "runners", nil, "the architectures of all runners, such as amd64,arm64; the first also builds for all others")
+	cmd.Flags().StringVar(&s.runner, "runner", "", "build only the share of this one of --runners, such as arm64")
+	cmd.Flags().StringSliceVar(&s.runners, "runners", nil, "architectures of all runners, such as amd64,arm64; the first also builds all others")
 }
 
 func (s share) check() error {

@@ -21,7 +21,7 @@ func (a *app) verifyCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "verify REF",
-		Short: "Prove that every image of an index is what it says it is",
+		Short: "Check that the images of an index are what they claim",
 		Long: `Read everything a reference stands for and check every image: descriptor, config and programs name the same platform;
 the entrypoint exists, is complete and executable; its interpreter and its shared libraries exist; the user and the
 working directory exist; digests, sizes and diffIDs are those of the bytes. Prints a line per problem and exits with 4
@@ -60,7 +60,7 @@ A problem has one of these kinds, unless it is damage; --allow, and allow: in mu
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the verdict as JSON; an array if there are several images")
-	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow plain HTTP and unknown certificates")
+	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow plain HTTP and untrusted certificates")
 	cmd.Flags().StringSliceVar(&allow, "allow", nil, "kinds of problems to permit")
 	checkFlag(cmd.Flags(), "allow", func(word string) error { return new(finding.Kind).UnmarshalText([]byte(word)) })
 	return cmd

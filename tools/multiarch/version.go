@@ -14,7 +14,10 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Long:  `Print the version of multiarch, the Go version that compiled it, and the platform it runs on.`,
+		Example: `  multiarch version
+  multiarch --version`,
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			a.terminal.result("%s", versionLine())
 			return nil
