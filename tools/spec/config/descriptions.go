@@ -34,8 +34,7 @@ var descriptions = map[string]string{
 		"its security archive; default: true.",
 	"Debian.Keyring": "File of OpenPGP public keys. Every Release must be signed by one of them; default: the " +
 		"keys of Debian's archive.",
-	"Debian.CheckValidUntil": "false accepts a Release after its Valid-Until, for frozen archives; default: true." +
-		"false accepts a Release after its Valid-Until, for frozen archives; default: true.",
+	"Debian.CheckValidUntil": "false accepts a Release after its Valid-Until, for frozen archives; default: true.",
 	"Debian.Slim": "Leave out documentation, man pages and locales. Licences are kept.",
 
 	"Image.Bazel": "Bazel label of the binary, if the rules cannot derive it.",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -94,9 +95,16 @@ func fieldsReference(t *testing.T) string {
 	return out.String()
 }
 
-// code protects what Markdown would interpret.
+// literals are words of descriptions that Markdown shows as code, and would otherwise interpret in part.
+var literals = regexp.MustCompile(`\{\{[. \w]*\}\}|\{(os|arch|variant)\}|[/\w:]*\$(\$|\w+|\{\w+\})|--\w+|\b[A-Z]+_[A-Z]+\b|\*\*`)
+
+// code marks literals, unless the description already contains code.
 func code(description string) string {
-	return strings.NewReplacer("`**`", "`**`", "<image>", "IMAGE", "**", "`**`").Replace(description)
+	description = strings.ReplaceAll(description, "<image>", "IMAGE")
+	if strings.Contains(description, "`") {
+		return description
+	}
+	return literals.ReplaceAllString(description, "`$0`")
 }
 
 func isSetting(schema *jsonschema.Schema, key string) bool {
