@@ -96,7 +96,7 @@ func drawPlan(p plan) string {
 	for _, column := range []struct {
 		x     int
 		title string
-	}{{yamlX, "multiarch.yaml"}, {planX, "plan"}, {engineX, "two engines"}, {indexX, "one index per image; green: a layer of all platforms"}, {registryX, "registry"}} {
+	}{{yamlX, "multiarch.yaml"}, {planX, "plan"}, {engineX, "two engines"}, {indexX, "one index per image (green: shared layers)"}, {registryX, "registry"}} {
 		d.text("title", column.x, 20, column.title)
 	}
 

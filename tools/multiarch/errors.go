@@ -7,7 +7,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/internal/fault"
 )
 
-// The exit codes, documented in the README.
+// The exit codes, documented in tools/publish/README.md.
 const (
 	exitFailed      = 1
 	exitUsage       = 2
