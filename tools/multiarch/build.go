@@ -188,7 +188,7 @@ func (a *app) tables(ctx context.Context, results []build.Result) error {
 			return fmt.Errorf("describing %s: %w", r.Name, err)
 		}
 		a.terminal.note("\n%s %s", r.Name, root.Digest)
-		if err := report.Table(a.terminal.err); err != nil {
+		if err := report.Table(a.terminal.err, false); err != nil {
 			return err
 		}
 	}

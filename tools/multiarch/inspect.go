@@ -11,7 +11,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/source"
 )
 
-// open opens what a reference names.
+// open opens the image or index that a reference names.
 func (a *app) open(ctx context.Context, insecure bool, ref string) (*source.Source, error) {
 	ref, err := a.fromProject(ref)
 	if err != nil {
@@ -25,7 +25,7 @@ func (a *app) open(ctx context.Context, insecure bool, ref string) (*source.Sour
 	return opened, err
 }
 
-// openAll opens all images that a reference names: those of a layout or an archive if it names none of them.
+// openAll opens the images that a reference names. A layout or an archive without a name selects all of its images.
 func (a *app) openAll(ctx context.Context, insecure bool, ref string) ([]*source.Source, error) {
 	ref, err := a.fromProject(ref)
 	if err != nil {
@@ -44,20 +44,21 @@ func (a *app) inspectCommand() *cobra.Command {
 		verbose  bool
 		asJSON   bool
 		insecure bool
+		noTrunc  bool
 	)
 	cmd := &cobra.Command{
 		Use:   "inspect REF",
 		Short: "Show the platforms, digests and layers of an image",
 		Long: `Describe an image or image index in a registry, a layout (oci:DIR:NAME), or an archive (FILE.tar, also compressed;
-oci-archive:FILE:NAME; docker-archive:FILE:NAME). Without NAME, describe every image in the layout or archive.
-With --verbose, print what docker manifest inspect --verbose prints.`,
-		Example: `  multiarch inspect hello
-  multiarch inspect registry.example.com/team/hello:v1 --json
-  multiarch inspect --verbose docker.io/library/busybox`,
+oci-archive:FILE:NAME; docker-archive:FILE:NAME). Without NAME, inspect describes every image in the layout or archive.
+--no-trunc and --json print full digests. --verbose prints the output of docker manifest inspect --verbose.`,
+		Example: `  multiarch inspect registry.example.com/team/hello:v1
+  multiarch inspect oci:dist:hello --no-trunc
+  multiarch inspect images.tar --json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if verbose && asJSON {
-				return usagef("--verbose is JSON already", "--verbose and --json exclude each other")
+				return usagef("--verbose prints JSON already", "--verbose and --json exclude each other")
 			}
 			sources, err := a.openAll(cmd.Context(), insecure, args[0])
 			if err != nil {
@@ -66,23 +67,27 @@ With --verbose, print what docker manifest inspect --verbose prints.`,
 			for _, s := range sources {
 				defer s.Close()
 			}
-			return a.inspect(cmd.Context(), sources, verbose, asJSON)
+			return a.inspect(cmd.Context(), sources, inspectOptions{verbose: verbose, json: asJSON, fullDigests: noTrunc})
 		},
 	}
-	cmd.Flags().BoolVar(&verbose, "verbose", false, "print what docker manifest inspect --verbose prints")
+	cmd.Flags().BoolVar(&verbose, "verbose", false, "print the output of docker manifest inspect --verbose")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	cmd.Flags().BoolVar(&noTrunc, "no-trunc", false, "print full digests")
 	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow plain HTTP and untrusted certificates")
 	return cmd
 }
 
-// inspect describes images. If there are several, each has its reference above it, or they are an array of JSON.
-func (a *app) inspect(ctx context.Context, sources []*source.Source, verbose, asJSON bool) error {
-	if verbose && len(sources) > 1 {
-		return usagef("name one of them: "+sources[0].Name, "--verbose describes one image, and there are %d", len(sources))
+// inspectOptions are the flags of inspect.
+type inspectOptions struct{ verbose, json, fullDigests bool }
+
+// inspect describes images. Several images have their references as titles, or are a JSON array.
+func (a *app) inspect(ctx context.Context, sources []*source.Source, o inspectOptions) error {
+	if o.verbose && len(sources) > 1 {
+		return usagef("select one of them: "+sources[0].Name, "--verbose describes one image, not %d", len(sources))
 	}
 	var reports []*inspect.Report
 	for _, s := range sources {
-		if verbose {
+		if o.verbose {
 			manifests, err := inspect.DockerManifests(ctx, s)
 			if err != nil {
 				return err
@@ -97,20 +102,20 @@ func (a *app) inspect(ctx context.Context, sources []*source.Source, verbose, as
 		reports = append(reports, report)
 	}
 	switch {
-	case asJSON && len(reports) == 1:
+	case o.json && len(reports) == 1:
 		return a.terminal.json(reports[0])
-	case asJSON:
+	case o.json:
 		return a.terminal.json(reports)
 	case len(reports) == 1:
-		return reports[0].Table(a.terminal.out)
+		return reports[0].Table(a.terminal.out, o.fullDigests)
 	}
 	for i, report := range reports {
 		separator := ""
 		if i > 0 {
 			separator = "\n"
 		}
-		a.terminal.result("%s%s %s", separator, sources[i].Name, sources[i].Root.Digest)
-		if err := report.Table(a.terminal.out); err != nil {
+		a.terminal.result("%s%s %s", separator, sources[i].Name, inspect.FormatDigest(report.Digest, o.fullDigests))
+		if err := report.Table(a.terminal.out, o.fullDigests); err != nil {
 			return err
 		}
 	}
@@ -125,10 +130,10 @@ func (a *app) diffCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff A B",
 		Short: "Show what differs between two images",
-		Long: `Compare two images or image indexes: platforms, config, files and layers. Explains why the digest changed. Exits
-with 4 if they differ.`,
-		Example: `  multiarch diff registry.example.com/team/hello:v1 oci:dist:hello
-  multiarch diff hello:v1 hello:v2 --json`,
+		Long: `Compare two images or image indexes: platforms, configs, layers and files. diff reads only what differs, and exits
+with 4 if anything does.`,
+		Example: `  multiarch diff registry.example.com/team/hello:v1 registry.example.com/team/hello:v2
+  multiarch diff oci:dist:hello registry.example.com/team/hello:v1 --json`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var sources [2]*source.Source

@@ -48,11 +48,11 @@ type Child struct {
 	A     v1.Hash `json:"a"`
 	B     v1.Hash `json:"b"`
 	// Descriptor is about the entry of the index, Manifest and Config about the two documents without their layers.
-	Descriptor []Change          `json:"descriptor,omitempty"`
-	Manifest   []Change          `json:"manifest,omitempty"`
-	Config     []Change          `json:"config,omitempty"`
-	Layers     []Layer `json:"layers,omitempty"`
-	Notes      []string          `json:"notes,omitempty"`
+	Descriptor []Change `json:"descriptor,omitempty"`
+	Manifest   []Change `json:"manifest,omitempty"`
+	Config     []Change `json:"config,omitempty"`
+	Layers     []Layer  `json:"layers,omitempty"`
+	Notes      []string `json:"notes,omitempty"`
 }
 
 // Kind says how something differs.

@@ -18,6 +18,7 @@ import (
 )
 
 var (
+	shortDigests = regexp.MustCompile(`\b[0-9a-f]{12}\b`)
 	// megabytes matches the size of a program, which depends on the Go version.
 	megabytes = regexp.MustCompile(`[0-9.]+MB`)
 	kilobytes = regexp.MustCompile(`[0-9.]+k?B`)
@@ -90,30 +91,31 @@ func TestTable(t *testing.T) {
 	}{
 		"index": {"oci:" + sourcetest.WriteLayout(t, sourcetest.HelloIndex(t, "linux/amd64", "linux/arm/v7")), []string{
 			"PLATFORM DIGEST SIZE LAYERS SHARED",
-			"linux/amd64 sha256:... SIZE 2 1 (2.56kB)",
-			"linux/arm/v7 sha256:... SIZE 2 1 (2.56kB)",
+			"linux/amd64 DIGEST SIZE 2 1 (2.56kB)",
+			"linux/arm/v7 DIGEST SIZE 2 1 (2.56kB)",
 			"2 platforms, SIZE in all, SIZE unique",
 		}},
 		"image": {"oci:" + sourcetest.WriteLayout(t, img), []string{
 			"PLATFORM DIGEST SIZE LAYERS SHARED",
-			"linux/amd64 sha256:... SIZE 2 -",
+			"linux/amd64 DIGEST SIZE 2 -",
 			"1 platform, SIZE in all, SIZE unique",
 		}},
 		"attestation": {"oci:" + sourcetest.WriteLayout(t, sourcetest.Attested(t, img, subject)), []string{
 			"PLATFORM DIGEST SIZE LAYERS SHARED",
-			"linux/amd64 sha256:... SIZE 2 -",
-			"attestation of linux/amd64 sha256:... NkB 1 -",
+			"linux/amd64 DIGEST SIZE 2 -",
+			"attestation of linux/amd64 DIGEST NkB 1 -",
 			"1 platform, SIZE in all, SIZE unique",
 		}},
 	} {
 		r, err := inspect.NewReport(t.Context(), sourcetest.Open(t, c.ref))
 		require.NoError(t, err)
 		var out bytes.Buffer
-		require.NoError(t, r.Table(&out))
+		require.NoError(t, r.Table(&out, false))
 		rows := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 		var got []string
 		for _, row := range rows {
-			row = sourcetest.HideDigests(row)
+			assert.LessOrEqual(t, len(row), 80)
+			row = shortDigests.ReplaceAllString(row, "DIGEST")
 			row = strings.Join(strings.Fields(row), " ")
 			got = append(got, megabytes.ReplaceAllString(row, "SIZE"))
 		}
@@ -125,12 +127,12 @@ func TestTable(t *testing.T) {
 		assert.Equal(t, c.want, got, name)
 		column := strings.Index(rows[0], "DIGEST")
 		for _, row := range rows[1 : len(rows)-1] {
-			assert.Equal(t, "sha256:", row[column:column+7], "columns stand below each other")
+			assert.Regexp(t, `^[0-9a-f]{12} `, row[column:], "columns are aligned")
 		}
 	}
 }
 
-// docker save lists all platforms of an image, and has one of them.
+// docker save lists all platforms of an image but includes only one.
 func TestReportOfASparseIndex(t *testing.T) {
 	dir := sourcetest.WriteLayout(t, sourcetest.HelloIndex(t, "linux/amd64", "linux/arm64"))
 	whole, err := inspect.NewReport(t.Context(), sourcetest.Open(t, "oci:"+dir))
@@ -143,7 +145,7 @@ func TestReportOfASparseIndex(t *testing.T) {
 	assert.Equal(t, 1, report.Totals.Platforms)
 	assert.Equal(t, whole.Children[0].Size, report.Totals.Bytes)
 	var table bytes.Buffer
-	require.NoError(t, report.Table(&table))
+	require.NoError(t, report.Table(&table, true))
 	assert.Regexp(t, `linux/arm64 +`+gone.String()+` +missing`, table.String())
 	v, err := verify.Source(t.Context(), sourcetest.Open(t, "oci:"+dir))
 	require.NoError(t, err)

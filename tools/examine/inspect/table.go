@@ -12,18 +12,30 @@ import (
 	"github.com/multiarch-build/multiarch/tools/examine/internal/display"
 )
 
-// Table writes r for people: a line for every child, in index order, and one with the totals. Sizes are in powers of
-// ten, as docker writes them.
-func (r *Report) Table(w io.Writer) error {
+// shortDigest is the number of hex digits of a digest in a table, as in the output of docker.
+const shortDigest = 12
+
+// FormatDigest returns the first hex digits of a digest, or all of it.
+func FormatDigest(h v1.Hash, full bool) string {
+	if full || len(h.Hex) <= shortDigest {
+		return h.String()
+	}
+	return h.Hex[:shortDigest]
+}
+
+// Table writes r as a table of at most 80 columns: a line per child in index order, and one with the totals. Sizes are
+// in powers of ten, as in the output of docker. Full digests make the table wider.
+func (r *Report) Table(w io.Writer, fullDigests bool) error {
 	var out bytes.Buffer
 	t := tabwriter.NewWriter(&out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(t, "PLATFORM\tDIGEST\tSIZE\tLAYERS\tSHARED")
 	for _, c := range r.Children {
+		digest := FormatDigest(c.Digest, fullDigests)
 		if c.Missing {
-			fmt.Fprintf(t, "%s\t%s\tmissing\t-\t-\n", r.title(c), c.Digest)
+			fmt.Fprintf(t, "%s\t%s\tmissing\t-\t-\n", r.title(c), digest)
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", r.title(c), c.Digest, display.Size(c.Size), len(c.Layers), c.shared())
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", r.title(c), digest, display.Size(c.Size), len(c.Layers), c.shared())
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -55,7 +67,7 @@ func (r *Report) title(c Child) string {
 	return display.OneLine(c.Platform.String())
 }
 
-// shared says how many of the child's layers others have too, and their size.
+// shared returns the number and size of the layers that other children have, too.
 func (c Child) shared() string {
 	var size int64
 	counted := map[v1.Hash]bool{}

@@ -66,7 +66,7 @@ func TestRunFailsForAProblemThatIsNotAllowed(t *testing.T) {
 	var stderr bytes.Buffer
 	assert.Equal(t, 1, run(t.Context(), args, &stderr))
 	assert.Contains(t, stderr.String(), "multiarch: image run: linux/amd64: layer 1 ")
-	assert.Contains(t, stderr.String(), ": /run.sh: its #! line asks for /bin/sh, which the image does not have\n"+
+	assert.Contains(t, stderr.String(), ": /run.sh: its #! line names /bin/sh, which the image does not have\n"+
 		"hint: correct it, or permit it for this image with allow = [\"missing-interpreter\"]\n")
 	assert.NoFileExists(t, filepath.Join(dir, "verified"))
 

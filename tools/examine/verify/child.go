@@ -12,7 +12,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/finding"
 )
 
-// verify looks at everything below the descriptor of a child.
+// verify checks the manifest, the config and the layers of a child.
 func (c *childCheck) verify(ctx context.Context, s *source.Source, cache *layerCache) error {
 	if c.manifest == nil {
 		return nil
@@ -34,7 +34,7 @@ func (c *childCheck) verify(ctx context.Context, s *source.Source, cache *layerC
 		return c.checkBlobs(ctx, s)
 	}
 	if err == nil && !o.Parsed.Config.MediaType.IsConfig() {
-		c.damage(location{}, "the media type of the config is %q, which is no image config", o.Parsed.Config.MediaType)
+		c.damage(location{}, "the media type of the config is %q, which is not that of an image", o.Parsed.Config.MediaType)
 		config = nil
 	}
 	if config == nil {
@@ -49,23 +49,23 @@ func (c *childCheck) verify(ctx context.Context, s *source.Source, cache *layerC
 	return nil
 }
 
-// platforms compares descriptor and config.
+// checkPlatform compares the platforms in the descriptor and in the config.
 func (c *childCheck) checkPlatform(config *v1.ConfigFile) {
-	said := arch.Canonical(config.OS, config.Architecture, config.Variant)
+	inConfig := arch.Canonical(config.OS, config.Architecture, config.Variant)
 	switch {
 	case config.OS == "" || config.Architecture == "":
-		c.damage(location{}, "the config says no platform")
+		c.damage(location{}, "the config has no platform")
 	case c.Descriptor.Platform == nil:
-		c.Platform = said
-		c.child = said.String()
-	case c.Platform != said:
-		c.problem(finding.WrongPlatform, location{}, "its descriptor says %s, its config %s", c.Platform, said)
+		c.Platform = inConfig
+		c.child = inConfig.String()
+	case c.Platform != inConfig:
+		c.problem(finding.WrongPlatform, location{}, "its descriptor has %s, its config %s", c.Platform, inConfig)
 	case c.Descriptor.Platform.OSVersion != "" && config.OSVersion != "" && c.Descriptor.Platform.OSVersion != config.OSVersion:
-		c.problem(finding.WrongPlatform, location{}, "its descriptor says os.version %s, its config %s", c.Descriptor.Platform.OSVersion, config.OSVersion)
+		c.problem(finding.WrongPlatform, location{}, "its descriptor has os.version %s, its config %s", c.Descriptor.Platform.OSVersion, config.OSVersion)
 	}
 }
 
-// blobs checks the blobs of something that is no image, whose content means nothing here.
+// checkBlobs checks the digests of the blobs of an artifact. Its content is not examined.
 func (c *childCheck) checkBlobs(ctx context.Context, s *source.Source) error {
 	for i, d := range c.manifest.Parsed.Layers {
 		content, err := readLayer(ctx, s, c.manifest.Image, d, nil)
@@ -77,9 +77,11 @@ func (c *childCheck) checkBlobs(ctx context.Context, s *source.Source) error {
 	return nil
 }
 
-func layerLocation(i int, d v1.Descriptor) location { return location{layer: i + 1, digest: d.Digest.String()} }
+func layerLocation(i int, d v1.Descriptor) location {
+	return location{layer: i + 1, digest: d.Digest.String()}
+}
 
-// layers checks the layers one by one, and puts the file system of the image together.
+// checkLayers checks each layer and assembles the file system of the image.
 func (c *childCheck) checkLayers(ctx context.Context, s *source.Source, cache *layerCache, config *v1.ConfigFile) (*rootfs, error) {
 	descriptors, diffIDs := c.manifest.Parsed.Layers, config.RootFS.DiffIDs
 	if len(descriptors) != len(diffIDs) {
@@ -94,11 +96,11 @@ func (c *childCheck) checkLayers(ctx context.Context, s *source.Source, cache *l
 		content := read[i]
 		switch {
 		case isExternal(d):
-			c.note(layerLocation(i, d), "comes from outside of the registry: not examined")
+			c.note(NoteLayer, layerLocation(i, d), "not examined: its content is outside the registry")
 			root.partial = true
 			continue
 		case content == nil:
-			c.note(layerLocation(i, d), "not examined: it is not downloaded, and no check depends on it")
+			c.note(NoteLayer, layerLocation(i, d), "not examined: it is not downloaded, and no check depends on it")
 			c.skipped++
 			root.partial = true
 			continue
@@ -116,7 +118,7 @@ func (c *childCheck) checkLayers(ctx context.Context, s *source.Source, cache *l
 	return root, nil
 }
 
-// stored compares a blob with its descriptor. Where it returns false the content cannot be trusted.
+// checkStored compares a blob with its descriptor and reports whether the content can be trusted.
 func (c *childCheck) checkStored(at location, d v1.Descriptor, got *layerContents) bool {
 	if got.readError != nil {
 		if source.IsMissing(got.readError) {
@@ -127,7 +129,7 @@ func (c *childCheck) checkStored(at location, d v1.Descriptor, got *layerContent
 		return false
 	}
 	if got.Size != d.Size {
-		c.damage(at, "the blob has %d bytes, the manifest says %d", got.Size, d.Size)
+		c.damage(at, "the blob has %d bytes, its descriptor %d", got.Size, d.Size)
 	}
 	if got.Digest != d.Digest {
 		c.damage(at, "the digest of the blob is %s", got.Digest)
@@ -136,8 +138,8 @@ func (c *childCheck) checkStored(at location, d v1.Descriptor, got *layerContent
 	return true
 }
 
-// layer compares a layer with what manifest and config say of it. diffID is zero where the config says nothing. Where
-// layer returns false its files cannot be examined.
+// checkLayer compares a layer with its descriptor and its diffID, which is zero if the config has none. It reports whether
+// the files of the layer can be examined.
 func (c *childCheck) checkLayer(at location, d v1.Descriptor, diffID v1.Hash, got *layerContents) bool {
 	if !c.checkStored(at, d, got) {
 		return false
@@ -146,17 +148,17 @@ func (c *childCheck) checkLayer(at location, d v1.Descriptor, diffID v1.Hash, go
 		c.damage(at, "cannot be decompressed: %v", got.DecompressError)
 		return false
 	}
-	if said, known := blob.CompressionOf(d.MediaType); !known {
-		c.damage(at, "its media type %q is not that of a layer", d.MediaType)
-	} else if said != got.Compression {
-		c.damage(at, "its media type says %s, its bytes are %s", said, got.Compression)
+	if stated, known := blob.CompressionOf(d.MediaType); !known {
+		c.damage(at, "media type %q is not that of a layer", d.MediaType)
+	} else if stated != got.Compression {
+		c.damage(at, "its media type is that of %s, its content is %s", stated, got.Compression)
 	}
 	switch {
 	case diffID == v1.Hash{}:
 	case diffID.Algorithm != got.DiffID.Algorithm:
-		c.note(at, "its diffID is a %s, which is not checked", diffID.Algorithm)
+		c.note(NoteLayer, at, "its diffID is a %s, which is not checked", diffID.Algorithm)
 	case diffID != got.DiffID:
-		c.damage(at, "its diffID is %s, the config says %s", got.DiffID, diffID)
+		c.damage(at, "its diffID is %s, in the config %s", got.DiffID, diffID)
 	}
 	if errors.Is(got.TarError, errTooManyFiles) {
 		c.problem(finding.NotExamined, at, "its files are not examined: %v", got.TarError)
@@ -169,12 +171,12 @@ func (c *childCheck) checkLayer(at location, d v1.Descriptor, diffID v1.Hash, go
 	return true
 }
 
-// executables looks at the programs in the image.
+// checkPrograms checks the entrypoint, the user, the working directory, and every program and library.
 func (c *childCheck) checkPrograms(root *rootfs, config *v1.ConfigFile) {
 	root.findRedirects()
 	row, known := findRow(c.Platform)
 	if !known {
-		c.note(location{}, "%s is no platform of the architecture table: its executables are not examined", c.Platform)
+		c.note(NoteProgram, location{}, "programs are not examined: %s is not in the architecture table", c.Platform)
 		return
 	}
 	p := programChecks{
@@ -182,7 +184,7 @@ func (c *childCheck) checkPrograms(root *rootfs, config *v1.ConfigFile) {
 		config: config.Config, started: map[*program]bool{}, libraries: newLibraryFinder(root, row, config.Config),
 	}
 	if c.Platform.Architecture == "arm" && c.Platform.Variant == "" {
-		c.problem(finding.WrongPlatform, location{}, "%s has no variant, and means v5, v6 or v7 to different tools", c.Platform)
+		c.problem(finding.WrongPlatform, location{}, "%s has no variant; tools take it for v5, v6 or v7", c.Platform)
 	}
 	p.checkEntrypoint(config.Config)
 	p.checkUser(config.Config.User)
@@ -199,12 +201,12 @@ func (c *childCheck) checkPrograms(root *rootfs, config *v1.ConfigFile) {
 	}
 	p.noteUnproven()
 	if root.overLimit() {
-		c.problem(finding.NotExamined, location{}, "its links are too involved to be followed: not all files are examined")
+		c.problem(finding.NotExamined, location{}, "its symbolic links are too complex to follow: not all files are examined")
 	}
 }
 
-// rowOf finds the row of a platform. For a variant that is not in the table, and for none, it is one without a level:
-// what is true for all variants can still be checked.
+// findRow returns the row of a platform in the architecture table. If only the variant is unknown, the row has no level,
+// so that everything that holds for all variants can still be checked.
 func findRow(p arch.Platform) (arch.Row, bool) {
 	if row, ok := arch.Find(p); ok {
 		return row, true

@@ -72,8 +72,8 @@ func sanitizeELF(file io.ReaderAt, h arch.Header) (io.ReaderAt, error) {
 
 // elfHead is a file that reads as zero in some places of its head.
 type maskedFile struct {
-	inner io.ReaderAt
-	zeroed  [][2]int64
+	inner  io.ReaderAt
+	zeroed [][2]int64
 }
 
 func (e *maskedFile) ReadAt(p []byte, off int64) (int, error) {

@@ -11,17 +11,17 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/finding"
 )
 
-// defaultPath is where runtimes look for programs if the image does not say.
+// defaultPath is the PATH that runtimes use for images without one.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// entrypoint checks that what a container would start is there and can be executed.
+// checkEntrypoint checks that the program that a container starts exists and can be executed.
 func (p *programChecks) checkEntrypoint(config v1.Config) {
 	argv := config.Entrypoint
 	if len(argv) == 0 {
 		argv = config.Cmd
 	}
 	if len(argv) == 0 || argv[0] == "" {
-		p.note(location{}, "has neither an entrypoint nor a command")
+		p.note(NoteNoEntrypoint, location{}, "has neither an entrypoint nor a command")
 		return
 	}
 	name := argv[0]
@@ -61,7 +61,7 @@ func (p *programChecks) checkEntrypoint(config v1.Config) {
 	}
 }
 
-// elsewhere names the programs of the image that are called like the last word of name.
+// similarPrograms lists the programs of the image with the same file name.
 func (p *programChecks) similarPrograms(name string) string {
 	word := func(file string) string {
 		base := path.Base(strings.ReplaceAll(file, `\`, "/"))
@@ -91,9 +91,9 @@ func (p *programChecks) similarPrograms(name string) string {
 	return "; the image has " + strings.Join(found, ", ")
 }
 
-// start takes note of a program that a container starts, and of what runs it.
+// markStarted records a program that a container starts, and its interpreters.
 func (p *programChecks) markStarted(e *program, config v1.Config) {
-	for range 4 { // as many interpreters as Linux accepts of interpreters
+	for range 4 { // the depth that Linux accepts
 		if e == nil || p.started[e] {
 			return
 		}
@@ -114,13 +114,13 @@ func (p *programChecks) markStarted(e *program, config v1.Config) {
 	}
 }
 
-// executable finds the program that a name stands for, nil where there is none.
+// executable returns the program that a name selects, nil if there is none.
 func (p *programChecks) executable(name string) *program {
 	found, _ := p.find(name)
 	return found.program
 }
 
-// find finds the executable file that a name stands for.
+// find returns the executable file that a name selects.
 func (p *programChecks) find(name string) (resolved, bool) {
 	for _, candidate := range p.candidates(name, p.config) {
 		if found := p.root.resolve(candidate); found.found && found.kind == regular && found.executable {
@@ -130,14 +130,14 @@ func (p *programChecks) find(name string) (resolved, bool) {
 	return resolved{}, false
 }
 
-// starts looks at the file that is started.
+// checkStarted checks the file that a container starts.
 func (p *programChecks) checkStarted(name string, found resolved) {
 	at := found.place
 	at.file = found.path
 	p.main = found.program
 	switch {
 	case found.program == nil && p.root.windows && !windowsProgram(found.path):
-		// A batch file, which cmd.exe starts.
+		// a batch file for cmd.exe
 	case found.program == nil:
 		p.problem(finding.InvalidEntrypoint, at, "the entrypoint %s is neither %s nor a script with a #! line", name, article(string(p.row.Header.Format)))
 	case found.program.isScript() && p.root.windows:
@@ -152,7 +152,7 @@ func article(format string) string {
 	return "a " + format + " executable"
 }
 
-// candidates lists the paths that name can stand for, in the order in which they are tried.
+// candidates lists the paths that name can select, in the order in which a runtime tries them.
 func (p *programChecks) candidates(name string, config v1.Config) []string {
 	if p.root.windows {
 		return windowsCandidates(name, config)
@@ -179,10 +179,10 @@ func searchPath(config v1.Config) []string {
 	return slices.DeleteFunc(strings.Split(search, ":"), func(dir string) bool { return !path.IsAbs(dir) })
 }
 
-// join is path.Join without the cleaning: what .. means depends on links.
+// join is path.Join without cleaning, because the meaning of .. depends on symbolic links.
 func join(parts ...string) string { return strings.Join(parts, "/") }
 
-// windowsCandidates does the same for Windows, whose layers have the file system below Files. Image spec, "Layer
+// windowsCandidates is candidates for Windows, whose layers have the file system in Files. Image spec, "Layer
 // Filesystem Changeset", and CreateProcess.
 func windowsCandidates(name string, config v1.Config) []string {
 	name = strings.ReplaceAll(name, `\`, "/")
@@ -219,7 +219,7 @@ func windowsCandidates(name string, config v1.Config) []string {
 	return found
 }
 
-// variable finds a variable in a list of NAME=value; of several, the last one counts.
+// variable returns the value of a variable in a list of NAME=value. The last one wins.
 func variable(env []string, name string, foldCase bool) (value string, ok bool) {
 	for _, e := range env {
 		n, v, _ := strings.Cut(e, "=")

@@ -137,7 +137,7 @@ func TestVerifyOfASparseFile(t *testing.T) {
 	for size, want := range map[int64]string{1 << 20: "it is stored as a sparse file", 1 << 50: "it has more than 536870912 bytes"} {
 		v := verifyLayer(t, sparseFile(t, size))
 		assert.Empty(t, lines(v.Notes))
-		assert.Equal(t, []string{"linux/amd64: layer 1 (sha256:...): /app/hello: cannot be examined inside: " + want}, lines(v.Problems))
+		assert.Equal(t, []string{"linux/amd64: layer 1 (sha256:...): /app/hello: cannot be examined: " + want}, lines(v.Problems))
 	}
 }
 

@@ -23,8 +23,8 @@ import (
 
 // Sizes that depend on the Go version.
 var (
-	layerSizes = regexp.MustCompile(`the manifest says [0-9]{4,}`)
-	indexSizes = regexp.MustCompile(`the index has [0-9]+ bytes, its descriptor says [0-9]+`)
+	layerSizes = regexp.MustCompile(`its descriptor [0-9]{4,}`)
+	indexSizes = regexp.MustCompile(`the index has [0-9]+ bytes, its descriptor [0-9]+`)
 )
 
 func TestVerifyRecomputesEveryDigestAndSize(t *testing.T) {
@@ -44,19 +44,19 @@ func TestVerifyRecomputesEveryDigestAndSize(t *testing.T) {
 			damage: func(t *testing.T, dir string) {
 				sourcetest.Forge(t, dir, 1, func(d sourcetest.Documents) { d.Config["architecture"] = "amd64" })
 			},
-			problems: []string{"linux/arm64: its descriptor says linux/arm64, its config linux/amd64"},
+			problems: []string{"linux/arm64: its descriptor has linux/arm64, its config linux/amd64"},
 		},
 		"no platform in the config": {
 			damage: func(t *testing.T, dir string) {
 				sourcetest.Forge(t, dir, 1, func(d sourcetest.Documents) { delete(d.Config, "os") })
 			},
-			problems: []string{"linux/arm64: the config says no platform"},
+			problems: []string{"linux/arm64: the config has no platform"},
 		},
 		"no platform in the descriptor": {
 			damage: func(t *testing.T, dir string) {
 				sourcetest.Forge(t, dir, 1, func(d sourcetest.Documents) { delete(d.Descriptor, "platform") })
 			},
-			problems: []string{"sha256:...: the index says no platform for it"},
+			problems: []string{"sha256:...: has no platform in the index"},
 		},
 		"the same platform in another spelling": {
 			damage: func(t *testing.T, dir string) {
@@ -65,8 +65,8 @@ func TestVerifyRecomputesEveryDigestAndSize(t *testing.T) {
 				})
 			},
 			problems: []string{
-				"linux/arm64: is there twice: entries 1 (sha256:...) and 2 (sha256:...) of the index are for the same platform",
-				"linux/arm64: its descriptor says linux/arm64, its config linux/amd64",
+				"linux/arm64: is listed twice: entries 1 (sha256:...) and 2 (sha256:...) of the index are for the same platform",
+				"linux/arm64: its descriptor has linux/arm64, its config linux/amd64",
 				"linux/arm64: layer 2 (sha256:...): /app/hello: is ELF 64-bit little-endian machine 0x3e (linux/amd64), " +
 					"and linux/arm64 runs ELF 64-bit little-endian machine 0xb7 (linux/arm64)",
 			},
@@ -75,19 +75,19 @@ func TestVerifyRecomputesEveryDigestAndSize(t *testing.T) {
 			damage: func(t *testing.T, dir string) {
 				sourcetest.Forge(t, dir, 1, func(d sourcetest.Documents) { d.Descriptor["mediaType"] = "text/plain" })
 			},
-			problems: []string{`linux/arm64: the index says its media type is "text/plain", which is no image`},
+			problems: []string{`linux/arm64: its media type in the index is "text/plain", which is not that of an image`},
 		},
 		"an index within the index": {
 			damage: func(t *testing.T, dir string) {
 				sourcetest.Forge(t, dir, 1, func(d sourcetest.Documents) { d.Descriptor["mediaType"] = string(types.OCIImageIndex) })
 			},
-			problems: []string{"linux/arm64: is an index within the index, where clients look for an image"},
+			problems: []string{"linux/arm64: is a nested index; clients expect an image"},
 		},
 		"a manifest of another kind": {
 			damage: func(t *testing.T, dir string) {
 				sourcetest.Forge(t, dir, 1, func(d sourcetest.Documents) { d.Manifest["mediaType"] = string(types.DockerManifestSchema2) })
 			},
-			problems: []string{`linux/arm64: the manifest calls itself "application/vnd.docker.distribution.manifest.v2+json", ` +
+			problems: []string{`linux/arm64: the manifest has media type "application/vnd.docker.distribution.manifest.v2+json", ` +
 				`its descriptor "application/vnd.oci.image.manifest.v1+json"`},
 		},
 		"wrong diffID": {
@@ -97,7 +97,7 @@ func TestVerifyRecomputesEveryDigestAndSize(t *testing.T) {
 					ids[1] = "sha256:" + strings.Repeat("0", 64)
 				})
 			},
-			problems: []string{"linux/arm64: layer 2 (sha256:...): its diffID is sha256:..., the config says sha256:..."},
+			problems: []string{"linux/arm64: layer 2 (sha256:...): its diffID is sha256:..., in the config sha256:..."},
 		},
 		"a layer too many": {
 			damage: func(t *testing.T, dir string) {
@@ -109,20 +109,20 @@ func TestVerifyRecomputesEveryDigestAndSize(t *testing.T) {
 			damage: func(t *testing.T, dir string) {
 				sourcetest.Forge(t, dir, 1, func(d sourcetest.Documents) { layer(d, 0)["size"] = 7 })
 			},
-			problems: []string{"linux/arm64: layer 1 (sha256:...): the blob has 2560 bytes, the manifest says 7"},
+			problems: []string{"linux/arm64: layer 1 (sha256:...): the blob has 2560 bytes, its descriptor 7"},
 		},
 		"wrong media type of a layer": {
 			damage: func(t *testing.T, dir string) {
 				sourcetest.Forge(t, dir, 1, func(d sourcetest.Documents) { layer(d, 0)["mediaType"] = string(types.OCILayerZStd) })
 			},
-			problems: []string{"linux/arm64: layer 1 (sha256:...): its media type says zstd, its bytes are uncompressed"},
+			problems: []string{"linux/arm64: layer 1 (sha256:...): its media type is that of zstd, its content is uncompressed"},
 		},
 		"truncated layer": {
 			damage: func(t *testing.T, dir string) {
 				blobs(t, dir, func(_, _, layer string) { require.NoError(t, os.Truncate(layer, 1000)) })
 			},
 			problems: []string{
-				"linux/arm64: layer 2 (sha256:...): the blob has 1000 bytes, the manifest says N",
+				"linux/arm64: layer 2 (sha256:...): the blob has 1000 bytes, its descriptor N",
 				"linux/arm64: layer 2 (sha256:...): the digest of the blob is sha256:...",
 			},
 		},
@@ -144,13 +144,13 @@ func TestVerifyRecomputesEveryDigestAndSize(t *testing.T) {
 				require.NoError(t, err)
 				require.NoError(t, os.WriteFile(config, bytes.Replace(raw, []byte("somebody"), []byte("anybody?"), 1), 0o644))
 			},
-			problems: []string{"linux/arm64: the digest of the config is sha256:..., its descriptor says sha256:..."},
+			problems: []string{"linux/arm64: the digest of the config is sha256:..., in its descriptor sha256:..."},
 		},
 		"config of another kind": {
 			damage: func(t *testing.T, dir string) {
 				sourcetest.Forge(t, dir, 1, func(d sourcetest.Documents) { d.Manifest["config"].(map[string]any)["mediaType"] = "text/plain" })
 			},
-			problems: []string{`linux/arm64: the media type of the config is "text/plain", which is no image config`},
+			problems: []string{`linux/arm64: the media type of the config is "text/plain", which is not that of an image`},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -161,7 +161,7 @@ func TestVerifyRecomputesEveryDigestAndSize(t *testing.T) {
 			require.NoError(t, err)
 			got := lines(v.Problems)
 			for i := range got {
-				got[i] = layerSizes.ReplaceAllString(got[i], "the manifest says N")
+				got[i] = layerSizes.ReplaceAllString(got[i], "its descriptor N")
 			}
 			assert.Equal(t, append([]string{}, c.problems...), got)
 		})
@@ -179,10 +179,10 @@ func TestVerifyOfAnIndexThatIsDamagedItself(t *testing.T) {
 		problems []string
 	}{
 		"longer": {string(raw) + "\n", []string{
-			"the index has N bytes, its descriptor says N", "the digest of the index is sha256:..., its descriptor says sha256:...",
+			"the index has N bytes, its descriptor N", "the digest of the index is sha256:..., in its descriptor sha256:...",
 		}},
 		"no JSON": {"{", []string{
-			"the index has N bytes, its descriptor says N", "the digest of the index is sha256:..., its descriptor says sha256:...",
+			"the index has N bytes, its descriptor N", "the digest of the index is sha256:..., in its descriptor sha256:...",
 			"the index cannot be read: reading the index: unexpected end of JSON input",
 		}},
 	} {
@@ -192,7 +192,7 @@ func TestVerifyOfAnIndexThatIsDamagedItself(t *testing.T) {
 			require.NoError(t, err)
 			got := lines(v.Problems)
 			for i := range got {
-				got[i] = indexSizes.ReplaceAllString(got[i], "the index has N bytes, its descriptor says N")
+				got[i] = indexSizes.ReplaceAllString(got[i], "the index has N bytes, its descriptor N")
 			}
 			assert.Equal(t, c.problems, got)
 		})

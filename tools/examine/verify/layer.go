@@ -29,7 +29,7 @@ type layerContents struct {
 	whiteouts, opaque map[string]bool
 	// programs are the executable files, libraries the shared libraries that are not executable.
 	programs, libraries []*program
-	budget                int
+	budget              int
 }
 
 // fileKind is what a file is.
@@ -63,7 +63,7 @@ type entry struct {
 // programs with names of ordinary length, or 4 million other files. entryCost is what an entry takes besides its name.
 const (
 	entryBudget = 96 << 20
-	entryCost = 96
+	entryCost   = 96
 )
 
 var errTooManyFiles = errors.New("it has more than 4,000,000 files, or 700,000 directories, links and programs")

@@ -24,9 +24,9 @@ var levels = map[string][]string{
 type levelFit int
 
 const (
-	levelSupported    levelFit = iota // the platform's level or a lower one
-	levelTooHigh            // some machines of the platform cannot run it
-	levelUnknown            // a value nobody knows
+	levelSupported levelFit = iota // the platform's level or a lower one
+	levelTooHigh                   // some machines of the platform cannot run it
+	levelUnknown                   // a value nobody knows
 )
 
 // compareLevel holds the value that a binary was built with against the level of a platform.

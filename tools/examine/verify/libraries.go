@@ -11,16 +11,16 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/finding"
 )
 
-// libraries finds the shared libraries that the programs of an image need.
+// libraryFinder finds the shared libraries that the programs of an image need.
 type libraryFinder struct {
 	root   *rootfs
 	row    arch.Row
 	config v1.Config
-	// loaders are those that programs have asked for, by the interpreter's path.
+	// loaders are the dynamic loaders of the programs, by path.
 	loaders map[string]*loader
-	// named has the libraries of the image by the last word of their path, nil until it is needed.
+	// byName lists the libraries of the image by file name. It is nil until it is needed.
 	byName map[string][]string
-	// explained has what explain has said.
+	// explained caches the results of explain.
 	explained map[string]explanation
 }
 
@@ -35,13 +35,13 @@ func (l *libraryFinder) loader(interpreter string) *loader {
 	return l.loaders[interpreter]
 }
 
-// lost is a library that is not found, and what needs it: the program itself or one of its libraries.
+// missingLibrary is a library that the loader does not find, and the program or library that needs it.
 type missingLibrary struct{ name, by string }
 
-// look finds what is missing of what a program needs, and of what its libraries need in turn if whole is set.
+// findMissing returns the missing libraries of a program and, if whole is set, those of its libraries.
 func (l *libraryFinder) findMissing(from *loader, e *program, whole bool) []missingLibrary {
 	first := &object{path: e.path, links: e.links}
-	loaded := map[string]bool{path.Base(e.interpreter): true} // by the names that they can be asked for with
+	loaded := map[string]bool{path.Base(e.interpreter): true} // by the names that can refer to them
 	if itself := l.root.resolve(e.interpreter); itself.found && itself.program != nil && itself.program.links != nil {
 		loaded[itself.program.links.soname] = true
 	}
@@ -73,7 +73,7 @@ func (l *libraryFinder) findMissing(from *loader, e *program, whole bool) []miss
 	return all
 }
 
-// find returns the path where the loader finds a library, "" for none, and what is known of it.
+// find returns the path at which the loader finds a library, "" if it does not, and the library if it was examined.
 func (l *libraryFinder) find(from *loader, o *object, name string) (string, *program) {
 	candidates := from.candidates(o, name)
 	l.root.lookups += len(candidates) + o.depth
@@ -91,8 +91,8 @@ func (l *libraryFinder) find(from *loader, o *object, name string) (string, *pro
 	return "", nil
 }
 
-// usable tells whether a path leads to a library of the right machine; loaders pass over all others. What is called
-// otherwise than libraries are, and not executable, has not been examined: nothing is known of it.
+// usable reports whether a path leads to a library for the right machine. Loaders skip all others. Files that are neither
+// executable nor named like a library have not been examined and count as usable.
 func (l *libraryFinder) usable(candidate string) (*program, bool) {
 	at := l.root.resolve(candidate)
 	switch {
@@ -104,7 +104,7 @@ func (l *libraryFinder) usable(candidate string) (*program, bool) {
 	return at.program, at.program.header == l.row.Header
 }
 
-// elsewhere lists the paths of the image that have a name, wherever they are.
+// copiesOf lists all paths of the image with the file name of a library.
 func (l *libraryFinder) copiesOf(name string) []string {
 	if l.byName == nil {
 		l.byName = map[string][]string{}
@@ -123,10 +123,10 @@ func (l *libraryFinder) copiesOf(name string) []string {
 	return l.byName[path.Base(name)]
 }
 
-// explanation says what is the matter with a library that the loader does not find.
+// explanation is why the loader does not find a library.
 type explanation struct {
 	text string
-	// there is set where the image has one that could be used.
+	// usable is set if the image has a suitable library in another directory.
 	usable bool
 }
 
@@ -137,7 +137,7 @@ func (l *libraryFinder) explain(name string) explanation {
 	e := explanation{text: "which the image does not have"}
 	for _, at := range l.copiesOf(name) {
 		if library, ok := l.usable(at); ok && library != nil {
-			e = explanation{fmt.Sprintf("which the image has as %s, where the loader does not look", at), true}
+			e = explanation{fmt.Sprintf("which the image has as %s, where the loader does not search", at), true}
 			break
 		} else if found := l.root.resolve(at); found.program != nil && !found.program.isScript() {
 			e.text = fmt.Sprintf("which the image has only for another machine: %s is %s", at, found.program.header)
@@ -147,7 +147,7 @@ func (l *libraryFinder) explain(name string) explanation {
 	return e
 }
 
-// libraries checks that the libraries of a program are there.
+// checkLibraries checks that the libraries of a program exist.
 func (p *programChecks) checkLibraries(at location, e *program) {
 	if e.links == nil || len(e.links.needed) == 0 || p.root.partial || p.root.windows {
 		return
@@ -159,12 +159,12 @@ func (p *programChecks) checkLibraries(at location, e *program) {
 	from := p.libraries.loader(e.interpreter)
 	if from.unreadable != "" {
 		if p.started[e] {
-			p.note(at, "the libraries it needs are not looked for: %s cannot be examined", from.unreadable)
+			p.note(NoteLibrary, at, "its libraries are not checked: %s cannot be read", from.unreadable)
 		}
 		return
 	}
-	// Packages bring programs that need more than the package: what the image is there to start has to work.
-	report := p.note
+	// Packages include programs with optional dependencies. Only what a container starts must work.
+	report := p.noteMissingLibrary
 	if p.started[e] {
 		report = p.missingLibrary
 	}
@@ -177,11 +177,15 @@ func (p *programChecks) checkLibraries(at location, e *program) {
 	}
 }
 
+func (p *programChecks) noteMissingLibrary(at location, format string, args ...any) {
+	p.note(NoteLibrary, at, format, args...)
+}
+
 func (p *programChecks) missingLibrary(at location, format string, args ...any) {
 	p.problem(finding.MissingLibrary, at, format, args...)
 }
 
-// plugin looks at a library of layer l that is not executable, if the image shows it.
+// checkLibrary checks a library of layer l that is not executable, unless a higher layer hides it.
 func (p *programChecks) checkLibrary(l imageLayer, e *program) {
 	seen := p.root.resolve(e.path)
 	if !seen.found || seen.program != e {
@@ -194,14 +198,14 @@ func (p *programChecks) checkLibrary(l imageLayer, e *program) {
 	case e.truncated != "":
 		p.problem(finding.IncompleteProgram, at, "is incomplete: %s", e.truncated)
 	case e.header != p.row.Header:
-		p.note(at, "is %s, and %s runs %s", e.header, p.platform, p.row.Header)
+		p.note(NoteOtherPlatform, at, "is %s, and %s runs %s", e.header, p.platform, p.row.Header)
 	case e.unreadable == "" && e.links != nil && !p.root.partial:
 		p.noteMissingLibraries(at, e)
 	}
 }
 
-// needs takes note of what a library needs and the image has nowhere. Which program loads it, and has loaded what it
-// needs before, is not known.
+// noteMissingLibraries notes what a library needs and the image does not have in any directory. Whether the program that
+// loads it has already loaded those libraries is not known.
 func (p *programChecks) noteMissingLibraries(at location, e *program) {
 	for _, name := range e.links.needed {
 		p.root.lookups++
@@ -209,7 +213,7 @@ func (p *programChecks) noteMissingLibraries(at location, e *program) {
 			return
 		}
 		if why := p.libraries.explain(name); !why.usable {
-			p.note(at, "it needs the library %s, %s", name, why.text)
+			p.note(NoteLibrary, at, "it needs the library %s, %s", name, why.text)
 		}
 	}
 }

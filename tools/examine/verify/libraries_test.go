@@ -163,14 +163,14 @@ func TestVerifyLooksForLibraries(t *testing.T) {
 		"text instead of a library": {files: []sourcetest.File{ld, needs("libx.so.1"), {Name: "lib/libx.so.1", Text: "INPUT(libc.so.6)"}}, problems: []string{libraryIn + ", which the image does not have"}},
 		"where the loader does not look": {
 			files:    []sourcetest.File{ld, needs("libx.so.1"), library("usr/local/lib/libx.so.1"), {Name: "etc/ld.so.conf", Text: "/usr/local/lib\n"}},
-			problems: []string{libraryIn + ", which the image has as /usr/local/lib/libx.so.1, where the loader does not look"},
+			problems: []string{libraryIn + ", which the image has as /usr/local/lib/libx.so.1, where the loader does not search"},
 		},
 		"in the cache":                    {files: []sourcetest.File{ld, needs("libx.so.1"), library("opt/x"), library("usr/local/lib/libx.so.1"), {Name: "etc/ld.so.cache", Text: ldconfigCache("", "liba.so", "/lib/liba.so", "libx.so.1", "/usr/local/lib/libx.so.1")}}},
 		"in a cache of older glibc":       {files: []sourcetest.File{ld, needs("libx.so.1"), library("usr/local/lib/libx.so.1"), {Name: "etc/ld.so.cache", Text: ldconfigCache("ld.so-1.7.0\x00\x00\x00\x00\x00", "libx.so.1", "/usr/local/lib/libx.so.1")}}},
 		"a cache that speaks of the past": {files: []sourcetest.File{ld, needs("libx.so.1"), {Name: "etc/ld.so.cache", Text: ldconfigCache("", "libx.so.1", "/lib/libx.so.1")}}, problems: []string{libraryIn + ", which the image does not have"}},
 		"a cache that nobody can read": {
 			files: []sourcetest.File{ld, needs("libx.so.1"), {Name: "etc/ld.so.cache", Text: "glibc-ld.so.cache1.1"}},
-			notes: []string{"linux/amd64: layer 1 (sha256:...): /app/hello: the libraries it needs are not looked for: /etc/ld.so.cache cannot be examined"},
+			notes: []string{"linux/amd64: layer 1 (sha256:...): /app/hello: its libraries are not checked: /etc/ld.so.cache cannot be read"},
 		},
 		"LD_LIBRARY_PATH": {config: environment("LD_LIBRARY_PATH=/none:/opt/x"), files: []sourcetest.File{ld, needs("libx.so.1"), library("opt/x/libx.so.1")}},
 		"LD_LIBRARY_PATH with the working directory": {config: environment("LD_LIBRARY_PATH=/none:"), files: []sourcetest.File{ld, needs("libx.so.1"), library("work/libx.so.1")}},
@@ -182,7 +182,7 @@ func TestVerifyLooksForLibraries(t *testing.T) {
 		},
 		"musl with directories of its own": {
 			files:    []sourcetest.File{muslLd, program(linked{interpreter: musl, needed: []string{"liby.so", "libx.so.1"}}), library("usr/lib/libx.so.1"), library("opt/y/liby.so"), {Name: "etc/ld-musl-x86_64.path", Text: "/opt/x\n/opt/y\n"}},
-			problems: []string{libraryIn + ", which the image has as /usr/lib/libx.so.1, where the loader does not look"},
+			problems: []string{libraryIn + ", which the image has as /usr/lib/libx.so.1, where the loader does not search"},
 		},
 		"of a program that is not started": {
 			files: []sourcetest.File{ld, needs(), at("usr/bin/tool", 0o755, linked{interpreter: glibc, needed: []string{"libx.so.1"}})},
@@ -219,7 +219,7 @@ func TestVerifyLooksForLibraries(t *testing.T) {
 			platform: "linux/arm",
 			files: []sourcetest.File{at("lib/ld-linux.so.3", 0o755, linked{platform: "linux/arm/v5"}), program(linked{platform: "linux/arm/v5", interpreter: "/lib/ld-linux.so.3", needed: []string{"libx.so.1"}}),
 				at("lib/arm-linux-gnueabi/libx.so.1", 0o644, linked{platform: "linux/arm/v5"})},
-			problems: []string{"linux/arm: linux/arm has no variant, and means v5, v6 or v7 to different tools"},
+			problems: []string{"linux/arm: linux/arm has no variant; tools take it for v5, v6 or v7"},
 		},
 		"386, whose directory is not called as its compiler": {
 			platform: "linux/386",

@@ -21,7 +21,9 @@ type Observer struct {
 }
 
 // NewObserver returns an Observer of one layer, which keeps what it finds in memory. The caller closes it.
-func NewObserver(memory Memory) *Observer { return &Observer{memory: memory, contents: newLayerContents()} }
+func NewObserver(memory Memory) *Observer {
+	return &Observer{memory: memory, contents: newLayerContents()}
+}
 
 // Close removes what the Observer needed to examine the layer.
 func (o *Observer) Close() { o.examiner.close() }

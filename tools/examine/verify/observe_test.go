@@ -3,7 +3,6 @@ package verify
 import (
 	"archive/tar"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -18,19 +17,6 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/blob"
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
-
-type memory map[string][]byte
-
-func (m memory) Get(kind, key string, v any) bool {
-	raw, ok := m[kind+" "+key]
-	return ok && json.Unmarshal(raw, v) == nil
-}
-
-func (m memory) Put(kind, key string, v any) error {
-	raw, err := json.Marshal(v)
-	m[kind+" "+key] = raw
-	return err
-}
 
 // observed writes a layer and lets an Observer keep what it holds.
 func observed(t *testing.T, o *Observer, entries []layer.Entry, options layer.Options) ([]byte, v1.Descriptor) {
@@ -86,7 +72,7 @@ func observedEntries(t *testing.T) []layer.Entry {
 func TestObserverNotesWhatReadingFinds(t *testing.T) {
 	cases := 0
 	for i, o := range []layer.Options{{OS: "linux"}, {OS: "windows"}, {OS: "linux", Zstd: true, Epoch: time.Unix(1, 5)}} {
-		known := memory{}
+		known := MapMemory{}
 		entries := observedEntries(t)
 		if i == 0 { // once is enough for what takes long to compress
 			long := append(testHead(t), make([]byte, memoryLimit)...)
@@ -106,7 +92,7 @@ func TestObserverNotesWhatReadingFinds(t *testing.T) {
 		require.NoError(t, err)
 		read.Measurement = m
 		require.NoError(t, errors.Join(m.DecompressError, m.TarError))
-		again := memory{}
+		again := MapMemory{}
 		storeLayer(again, d, read)
 		want, ok := (&layerCache{checks: Checks{Memory: again}}).lookup(d)
 		require.True(t, ok)
@@ -120,7 +106,7 @@ func TestObserverNotesWhatReadingFinds(t *testing.T) {
 }
 
 func TestObserverKeepsNothingThatItDidNotExamine(t *testing.T) {
-	known := memory{}
+	known := MapMemory{}
 	crowded, failed := NewObserver(known), NewObserver(known)
 	crowded.contents.budget = 200
 	failed.err = errors.New("cause")

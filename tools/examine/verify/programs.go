@@ -10,31 +10,31 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/finding"
 )
 
-// programs checks the executables of a child.
+// programChecks checks the programs of a child.
 type programChecks struct {
 	*findings
 	root     *rootfs
 	row      arch.Row
 	platform arch.Platform
 	config   v1.Config
-	// main is the program of the entrypoint, nil where there is none.
+	// main is the program of the entrypoint, nil if there is none.
 	main *program
-	// started are the programs that a container starts: main, what interprets it, and what the command is.
+	// started are the programs that a container starts: the entrypoint, its interpreters, and the command.
 	started map[*program]bool
 	// loading finds the libraries of programs.
 	libraries *libraryFinder
-	// unproved has, for every layer, the binaries whose variant nothing is known about.
+	// unproven are the programs without evidence of their variant, one per layer and reason.
 	unproven []unprovenProgram
 }
 
-// unproved is a binary without build settings, and how many others its layer has.
+// unprovenProgram is a program without build settings, and the number of similar ones in its layer.
 type unprovenProgram struct {
 	place  location
 	why    string
 	others int
 }
 
-// check looks at a program of layer l, if the image shows it.
+// checkProgram checks a program of layer l, unless a higher layer hides it.
 func (p *programChecks) checkProgram(l imageLayer, e *program) {
 	seen := p.root.resolve(e.path)
 	if !seen.found || seen.program != e {
@@ -43,13 +43,12 @@ func (p *programChecks) checkProgram(l imageLayer, e *program) {
 	at := l.place
 	at.file = e.path
 	if e.isScript() {
-		// Packages bring scripts for whoever may have the interpreter: examples, parts of libraries, and commands, as in
-		// images of Debian packages without a shell. What the image is there to start has to work.
-		report := p.note
+		// Packages include scripts whose interpreter is optional, such as examples. Only what a container starts must work.
+		report := p.noteMissingInterpreter
 		if p.started[e] {
 			report = p.missingInterpreter
 		}
-		p.checkInterpreter(report, at, e, "its #! line asks for")
+		p.checkInterpreter(report, at, e, "its #! line names")
 		return
 	}
 	if e.header != p.row.Header {
@@ -61,10 +60,10 @@ func (p *programChecks) checkProgram(l imageLayer, e *program) {
 		p.problem(finding.IncompleteProgram, at, "is incomplete: %s", e.truncated)
 		return
 	case e.unreadable != "" && p.started[e]:
-		p.problem(finding.NotExamined, at, "cannot be examined inside: %s", e.unreadable)
+		p.problem(finding.NotExamined, at, "cannot be examined: %s", e.unreadable)
 		return
 	case e.unreadable != "":
-		p.note(at, "cannot be examined inside: %s", e.unreadable)
+		p.note(NoteProgram, at, "cannot be examined: %s", e.unreadable)
 		return
 	}
 	p.checkInterpreter(p.missingInterpreter, at, e, "its interpreter is")
@@ -72,20 +71,24 @@ func (p *programChecks) checkProgram(l imageLayer, e *program) {
 	p.checkBuildSettings(at, e)
 }
 
-// foreign reports a binary that is not of the platform's machine.
+// checkMachine reports a binary for another machine than that of the platform.
 func (p *programChecks) checkMachine(at location, e *program) {
 	text := fmt.Sprintf("is %s, and %s runs %s", e.header, p.platform, p.row.Header)
 	switch {
 	case p.started[e]:
 		p.problem(finding.WrongPlatform, at, "%s", text)
 	case e.header.Format != p.row.Header.Format:
-		// What another system executes is data here: installers, and the PE files that .NET keeps its code in.
-		p.note(at, "%s", text)
+		// Programs of another system are data, such as installers and the PE files of .NET.
+		p.note(NoteOtherPlatform, at, "%s", text)
 	case p.row.Architecture == "amd64" && e.header == i386.Header:
-		p.note(at, "%s; most kernels run it, too", text)
+		p.note(NoteOtherPlatform, at, "%s; most kernels run it, too", text)
 	default:
 		p.problem(finding.WrongPlatform, at, "%s", text)
 	}
+}
+
+func (p *programChecks) noteMissingInterpreter(at location, format string, args ...any) {
+	p.note(NoteInterpreter, at, format, args...)
 }
 
 func (p *programChecks) missingInterpreter(at location, format string, args ...any) {
@@ -94,7 +97,7 @@ func (p *programChecks) missingInterpreter(at location, format string, args ...a
 
 var i386, _ = arch.Find(arch.Platform{OS: "linux", Architecture: "386"})
 
-// interpreter checks that what runs the program is there.
+// checkInterpreter checks that the interpreter of a program exists and can be executed.
 func (p *programChecks) checkInterpreter(report func(location, string, ...any), at location, e *program, says string) {
 	if e.interpreter == "" || p.root.partial || p.root.windows {
 		return
@@ -123,7 +126,7 @@ func (p *programChecks) checkInterpreter(report func(location, string, ...any), 
 // env is the program that scripts use to look up their interpreter in PATH.
 const env = "env"
 
-// settings holds what the Go build information says against the platform.
+// checkBuildSettings compares the Go build information with the platform.
 func (p *programChecks) checkBuildSettings(at location, e *program) {
 	goos, goarch := e.settings["GOOS"], e.settings["GOARCH"]
 	if goos != "" && goos != p.row.Go.OS || goarch != "" && goarch != p.row.Go.Arch {
@@ -132,7 +135,7 @@ func (p *programChecks) checkBuildSettings(at location, e *program) {
 	}
 	level := p.row.Go.Level
 	if level.Name == "" {
-		return // nothing to prove: the architecture has no levels
+		return // the architecture has no levels
 	}
 	built, ok := e.settings[level.Name]
 	switch {
@@ -145,12 +148,12 @@ func (p *programChecks) checkBuildSettings(at location, e *program) {
 		case levelTooHigh:
 			p.problem(finding.WrongPlatform, at, "built for %s=%s, which %s cannot run", level.Name, built, p.platform)
 		case levelUnknown:
-			p.note(at, "built for %s=%s, which is not known here: variant not proved", level.Name, built)
+			p.note(NoteVariant, at, "built for %s=%s, an unknown level: variant not proved", level.Name, built)
 		}
 	}
 }
 
-// unknown takes note of a binary whose variant is not proved. There can be thousands in a layer.
+// addUnproven records a program whose variant is not proved. There can be thousands in a layer.
 func (p *programChecks) addUnproven(at location, why string) {
 	for i, u := range p.unproven {
 		if u.place.layer == at.layer && u.why == why {
@@ -161,16 +164,16 @@ func (p *programChecks) addUnproven(at location, why string) {
 	p.unproven = append(p.unproven, unprovenProgram{at, why, 0})
 }
 
-// summarise reports what was collected.
+// noteUnproven notes the programs that addUnproven recorded.
 func (p *programChecks) noteUnproven() {
 	for _, u := range p.unproven {
 		switch u.others {
 		case 0:
-			p.note(u.place, "%s: variant not proved", u.why)
+			p.note(NoteVariant, u.place, "%s: variant not proved", u.why)
 		case 1:
-			p.note(u.place, "%s, like another file of the layer: variant not proved", u.why)
+			p.note(NoteVariant, u.place, "%s, like another file of the layer: variant not proved", u.why)
 		default:
-			p.note(u.place, "%s, like %d other files of the layer: variant not proved", u.why, u.others)
+			p.note(NoteVariant, u.place, "%s, like %d other files of the layer: variant not proved", u.why, u.others)
 		}
 	}
 }

@@ -17,7 +17,7 @@ type rootfs struct {
 	partial bool
 	// steps counts the look-ups.
 	lookups int
-	cache map[string]resolved
+	cache   map[string]resolved
 }
 
 // stacked is a layer at its place in an image.

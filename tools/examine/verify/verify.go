@@ -23,15 +23,17 @@ import (
 // parallelReads is how many children are examined at a time. It bounds memory and open connections.
 const parallelReads = 3
 
-// Source proves that every child of s is what it says: that its descriptor, its config and its executables name the
-// same platform, that no binary needs more of the processor than the platform's variant promises, that what starts a
-// container and what interprets its programs is there and complete, that the dynamic loader finds the shared libraries of
-// what is started, that the user and the working directory exist, and that every digest, size and diffID is that of the
-// bytes. It reads all of them, each layer once.
+// Source verifies every child of s. It reads everything, each layer once, and checks that
 //
-// What is wrong with the image is in the verdict; an error means that Source could not find out. A library that only
-// other programs and libraries need, and the image does not have, is a note: packages bring parts for whoever has the
-// rest.
+//   - every digest, size and diffID matches the bytes,
+//   - the descriptor, the config and the programs are for the same platform, and no program needs a newer processor than
+//     the variant of the platform,
+//   - the entrypoint exists and is complete, and so does the interpreter of every program,
+//   - the dynamic loader finds the shared libraries of the programs that a container starts,
+//   - the user and the working directory exist.
+//
+// Defects of the image are problems of the verdict; an error means that the image could not be examined. Missing
+// libraries of other programs are notes, because packages include programs for optional dependencies.
 func Source(ctx context.Context, s *source.Source) (*Verdict, error) { return Checks{}.Verify(ctx, s) }
 
 func (c Checks) verify(ctx context.Context, s *source.Source, v *Verdict) error {
@@ -71,7 +73,7 @@ func (c Checks) verify(ctx context.Context, s *source.Source, v *Verdict) error 
 	return nil
 }
 
-// complaint puts a fault of the image into words.
+// describeDefect describes a part of the image that cannot be read.
 func describeDefect(what string, err error) string {
 	if source.IsMissing(err) {
 		return what + " is missing"
@@ -79,7 +81,7 @@ func describeDefect(what string, err error) string {
 	return fmt.Sprintf("%s cannot be read: %v", what, err)
 }
 
-// verifyRoot looks at the index itself, and lists its children. A plain image has none, and is its own only child.
+// checkIndex checks the index and lists its children. An image outside an index is its own only child.
 func checkIndex(s *source.Source, f *findings) ([]source.Child, error) {
 	if s.Index == nil {
 		return s.Children()
@@ -99,15 +101,15 @@ func checkIndex(s *source.Source, f *findings) ([]source.Child, error) {
 		at := &findings{child: source.Label(all, i)}
 		switch {
 		case l.Descriptor.MediaType.IsIndex():
-			at.damage(location{}, "is an index within the index, where clients look for an image")
+			at.damage(location{}, "is a nested index; clients expect an image")
 		case !l.Descriptor.MediaType.IsImage():
-			at.damage(location{}, "the index says its media type is %q, which is no image", l.Descriptor.MediaType)
+			at.damage(location{}, "its media type in the index is %q, which is not that of an image", l.Descriptor.MediaType)
 		}
 		if l.AttestationOf == "" {
 			if l.Descriptor.Platform == nil {
-				at.damage(location{}, "the index says no platform for it")
+				at.damage(location{}, "has no platform in the index")
 			} else if j, ok := first[platformKey(l)]; ok {
-				at.damage(location{}, "is there twice: entries %d (%s) and %d (%s) of the index are for the same platform",
+				at.damage(location{}, "is listed twice: entries %d (%s) and %d (%s) of the index are for the same platform",
 					j+1, all[j].Descriptor.Digest, i+1, l.Descriptor.Digest)
 			} else {
 				first[platformKey(l)] = i
@@ -118,17 +120,17 @@ func checkIndex(s *source.Source, f *findings) ([]source.Child, error) {
 	return all, nil
 }
 
-// platformKey is equal for entries that a client could not choose between. Windows images differ in os.version.
+// platformKey identifies what clients select an entry by. Windows images can differ in os.version.
 func platformKey(l source.Child) string {
 	p := l.Descriptor.Platform
 	features := slices.Sorted(slices.Values(slices.Concat(p.OSFeatures, p.Features)))
 	return l.Platform.String() + "\x00" + p.OSVersion + "\x00" + strings.Join(features, "\x00")
 }
 
-// bytes compares what was read with the descriptor it was read by.
+// checkDigest compares a document with its descriptor.
 func (f *findings) checkDigest(what string, raw []byte, d v1.Descriptor) {
 	if int64(len(raw)) != d.Size {
-		f.damage(location{}, "%s has %d bytes, its descriptor says %d", what, len(raw), d.Size)
+		f.damage(location{}, "%s has %d bytes, its descriptor %d", what, len(raw), d.Size)
 	}
 	hasher, err := v1.Hasher(d.Digest.Algorithm)
 	if err != nil {
@@ -137,40 +139,40 @@ func (f *findings) checkDigest(what string, raw []byte, d v1.Descriptor) {
 	}
 	hasher.Write(raw)
 	if got := blob.Sum(d.Digest.Algorithm, hasher); got != d.Digest {
-		f.damage(location{}, "the digest of %s is %s, its descriptor says %s", what, got, d.Digest)
+		f.damage(location{}, "the digest of %s is %s, in its descriptor %s", what, got, d.Digest)
 	}
 }
 
-// kind compares what a manifest or index says of itself with its descriptor.
+// checkMediaType compares the media type in a manifest or index with that of its descriptor.
 func (f *findings) checkMediaType(what string, raw []byte, want types.MediaType) {
 	var self struct {
 		SchemaVersion int             `json:"schemaVersion"`
 		MediaType     types.MediaType `json:"mediaType"`
 	}
 	if err := json.NewDecoder(bytes.NewReader(raw)).Decode(&self); err != nil {
-		return // said elsewhere
+		return // reported when it is decoded
 	}
 	if self.SchemaVersion != 2 {
-		f.damage(location{}, "%s is of schema version %d instead of 2", what, self.SchemaVersion)
+		f.damage(location{}, "%s has schema version %d instead of 2", what, self.SchemaVersion)
 	}
-	// OCI manifests need not say what they are; docker's must.
+	// The media type is optional in OCI manifests and required in Docker's.
 	docker := want == types.DockerManifestSchema2 || want == types.DockerManifestList
 	if self.MediaType != want && (self.MediaType != "" || docker) {
-		f.damage(location{}, "%s calls itself %q, its descriptor %q", what, self.MediaType, want)
+		f.damage(location{}, "%s has media type %q, its descriptor %q", what, self.MediaType, want)
 	}
 }
 
-// childState is a child that is being verified.
+// childCheck is the verification of one child.
 type childCheck struct {
 	findings
 	source.Child
-	// opened is nil where the manifest could not be read.
+	// manifest is nil if it could not be read.
 	manifest *source.Manifest
-	// away counts the layers that were not read because no check depends on them.
+	// skipped counts the layers that were not read because no check depends on them.
 	skipped int
 }
 
-// openAll reads the manifests of all children.
+// readManifests reads the manifests of all children.
 func readManifests(ctx context.Context, s *source.Source, all []source.Child) ([]*childCheck, error) {
 	children := make([]*childCheck, len(all))
 	group, ctx := errgroup.WithContext(ctx)
@@ -179,7 +181,7 @@ func readManifests(ctx context.Context, s *source.Source, all []source.Child) ([
 		c := &childCheck{findings: findings{child: source.Label(all, i)}, Child: l}
 		children[i] = c
 		if !l.Descriptor.MediaType.IsImage() {
-			continue // said by verifyRoot
+			continue // reported by checkIndex
 		}
 		group.Go(func() error {
 			if err := ctx.Err(); err != nil {

@@ -187,7 +187,7 @@ func TestVerifyNamesWhatIsWrongInAnImage(t *testing.T) {
 		},
 		"missing #! interpreter": {
 			platform: "linux/amd64", layers: []v1.Layer{sourcetest.HelloLayer(t, "#! /bin/sh -e\necho hello\n")},
-			problems: []string{"linux/amd64: layer 1 (sha256:...): /app/hello: its #! line asks for /bin/sh, which the image does not have"},
+			problems: []string{"linux/amd64: layer 1 (sha256:...): /app/hello: its #! line names /bin/sh, which the image does not have"},
 		},
 		"missing #! interpreter of scripts that are not the entrypoint": {
 			platform: "linux/amd64",
@@ -197,19 +197,19 @@ func TestVerifyNamesWhatIsWrongInAnImage(t *testing.T) {
 				sourcetest.File{Name: "usr/share/doc/example", Text: "#!/usr/bin/perl\n", Mode: 0o755},
 				sourcetest.File{Name: "usr/share/doc/plain", Text: "#!/usr/bin/perl\n"})},
 			notes: []string{
-				"linux/amd64: layer 2 (sha256:...): /usr/bin/tool: its #! line asks for /usr/bin/env, which the image does not have",
-				"linux/amd64: layer 2 (sha256:...): /usr/share/doc/example: its #! line asks for /usr/bin/perl, which the image does not have",
+				"linux/amd64: layer 2 (sha256:...): /usr/bin/tool: its #! line names /usr/bin/env, which the image does not have",
+				"linux/amd64: layer 2 (sha256:...): /usr/share/doc/example: its #! line names /usr/bin/perl, which the image does not have",
 			},
 		},
 		"#! line with a windows line end": {
 			platform: "linux/amd64",
 			layers:   []v1.Layer{sourcetest.HelloLayer(t, "#!/bin/sh\r\necho hello\r\n"), sourcetest.Layer(t, sourcetest.File{Name: "bin/sh", Text: amd64, Mode: 0o755})},
-			problems: []string{`linux/amd64: layer 1 (sha256:...): /app/hello: its #! line asks for /bin/sh\r, which the image does not have`},
+			problems: []string{`linux/amd64: layer 1 (sha256:...): /app/hello: its #! line names /bin/sh\r, which the image does not have`},
 		},
 		"#! interpreter that is not executable": {
 			platform: "linux/amd64",
 			layers:   []v1.Layer{sourcetest.HelloLayer(t, "#!/bin/sh\n"), sourcetest.Layer(t, sourcetest.File{Name: "bin/sh", Text: amd64})},
-			problems: []string{"linux/amd64: layer 1 (sha256:...): /app/hello: its #! line asks for /bin/sh, which is not executable"},
+			problems: []string{"linux/amd64: layer 1 (sha256:...): /app/hello: its #! line names /bin/sh, which is not executable"},
 		},
 		"#! interpreter by a hard link": {
 			platform: "linux/amd64",
@@ -278,11 +278,11 @@ func TestVerifyNamesWhatIsWrongInAnImage(t *testing.T) {
 		},
 		"arm without a variant": {
 			platform: "linux/arm", layers: []v1.Layer{sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/arm/v5")))},
-			problems: []string{"linux/arm: linux/arm has no variant, and means v5, v6 or v7 to different tools"},
+			problems: []string{"linux/arm: linux/arm has no variant; tools take it for v5, v6 or v7"},
 		},
 		"a platform nobody knows": {
 			platform: "plan9/amd64", layers: []v1.Layer{sourcetest.HelloLayer(t, "")},
-			notes: []string{"plan9/amd64: plan9/amd64 is no platform of the architecture table: its executables are not examined"},
+			notes: []string{"plan9/amd64: programs are not examined: plan9/amd64 is not in the architecture table"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
