@@ -33,18 +33,18 @@ func (m made) programs() (map[string]bool, error) { return m.digests() }
 // TestRefereeReportsMissingWork covers peers that build too little or nothing new.
 func TestRefereeReportsMissingWork(t *testing.T) {
 	one := &tree{services: 2, platforms: make([]platform, 2)}
-	p := &peer{name: "somebody"}
+	p := &peer{name: "peer"}
 	var r referee
 	check := func(edited bool, digests ...string) error {
 		p.outputs = made(digests)
 		return r.check(p, one, scenario{edited: edited})
 	}
-	assert.ErrorContains(t, check(false, "a", "b", "c"), "3 different things")
-	assert.ErrorContains(t, check(false, "a", "b", "c", "c"), "3 different things")
+	assert.ErrorContains(t, check(false, "a", "b", "c"), "built 3 outputs")
+	assert.ErrorContains(t, check(false, "a", "b", "c", "c"), "built 3 outputs")
 	require.NoError(t, check(true, "a", "b", "c", "d"), "all outputs are new the first time")
 	require.NoError(t, check(false, "d", "c", "b", "a"))
-	assert.ErrorContains(t, check(true, "a", "b", "c", "d"), "0 outputs are new, not 2")
-	assert.ErrorContains(t, check(false, "A", "B", "c", "d"), "2 outputs are new, not 0")
+	assert.ErrorContains(t, check(true, "a", "b", "c", "d"), "expected 2 new outputs, got 0")
+	assert.ErrorContains(t, check(false, "A", "B", "c", "d"), "expected 0 new outputs, got 2")
 	require.NoError(t, check(true, "A", "B", "c", "d"))
 }
 
