@@ -51,7 +51,7 @@ func TestBazelFlags(t *testing.T) {
 		"-bazel -scale 10x4": "cannot be combined",
 		"-packages -bazel":   "cannot be combined",
 		"-bazel -release":    "cannot be combined",
-		"-bazelrc x":         "-bazelrc is for -bazel",
+		"-bazelrc x":         "-bazelrc requires -bazel",
 	} {
 		_, err := parse(strings.Fields(args), nil)
 		assert.ErrorContains(t, err, want)
