@@ -154,11 +154,13 @@ type listed struct {
 	Name       string
 	Imports    []string
 	Deps       []string
+	// Imports of tests in the package and in its external test package.
+	TestImports, XTestImports []string
 }
 
 func list(t *testing.T) map[string]listed {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Name,Imports,Deps", "./...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Name,Imports,Deps,TestImports,XTestImports", "./...")
 	cmd.Dir = ".."
 	out, err := cmd.Output()
 	require.NoError(t, err)

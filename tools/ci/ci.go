@@ -173,7 +173,7 @@ func (o Options) checkRunners() error {
 
 // notInCommands matches line breaks (including those that only YAML recognizes), the end of scripts and strings in a
 // Jenkinsfile, and expressions that GitHub and GitLab expand.
-var notInCommands = regexp.MustCompile("[\\x00-\\x1f\\x7f\\x{85}\\x{2028}\\x{2029}\\x{feff}\\\\]|'''|\\$\\{\\{|\\$\\[\\[")
+var notInCommands = regexp.MustCompile(`[\x00-\x1f\x7f\x{85}\x{2028}\x{2029}\x{feff}\\]|'''|\$\{\{|\$\[\[`)
 
 var (
 	// plainPackage matches a Bazel package that is also a plain path.
