@@ -63,6 +63,9 @@ platform. It needs no daemon, no emulator and no Dockerfile.`,
 		for _, c := range append(cmd.Commands(), cmd) {
 			checkUsage(c)
 			refuseEmpty(c.Flags())
+			if c.Flags().Lookup("platform") != nil {
+				_ = c.RegisterFlagCompletionFunc("platform", a.completePlatforms) // fails only for unknown flags
+			}
 		}
 		root.AddCommand(cmd)
 	}
@@ -141,7 +144,6 @@ type selection struct {
 func (s *selection) flags(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&s.platforms, "platform", nil, "only these platforms, such as linux/arm64,linux/arm/v7 (default: all of each image)")
 	cmd.Flags().StringVar(&s.registry, "registry", "", "registry that replaces all configured ones (default: $MULTIARCH_REGISTRY)")
-	_ = cmd.RegisterFlagCompletionFunc("platform", cobra.FixedCompletions(arch.Names(), cobra.ShellCompDirectiveNoFileComp))
 }
 
 // otherRegistry is the registry that takes the place of the configuration's, "" for none.

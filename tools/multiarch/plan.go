@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -38,17 +40,13 @@ refuse a name.`,
 			if err != nil {
 				return err
 			}
-			if err := a.checkGoals(*project); err != nil {
+			if err := a.checkDestinations(*project); err != nil {
 				return err
 			}
 			if asJSON {
 				return a.terminal.json(project.plan)
 			}
-			if err := a.contents(project.plan); err != nil {
-				return err
-			}
-			a.terminal.result("")
-			return a.goals(project.plan)
+			return a.showPlan(project.plan)
 		},
 	}
 	s.flags(cmd)
@@ -75,9 +73,9 @@ func (a *app) layoutLabels(cmd *cobra.Command, s selection, images []string) err
 	return nil
 }
 
-// checkGoals refuses names that push refuses. What this machine cannot know, such as what is checked out, is a note only,
-// and collisions are then looked for with made-up answers.
-func (a *app) checkGoals(p project) error {
+// checkDestinations reports an error if push would refuse a repository or tag. If a template needs something that this
+// machine does not have, such as a git checkout, it prints a note and checks for collisions with sample values.
+func (a *app) checkDestinations(p project) error {
 	targets, err := a.targets(&p, pushFlags{})
 	if all := (config.Errors)(nil); errors.As(err, &all) {
 		for _, one := range all {
@@ -88,7 +86,7 @@ func (a *app) checkGoals(p project) error {
 		a.terminal.note("multiarch: push would fail here: %v", all[0])
 		p.vars.Checkout = config.SampleCheckout{}
 		if targets, err = a.targets(&p, pushFlags{}); err != nil {
-			return nil // it asks for the environment as well
+			return nil // there are no samples for the environment
 		}
 	}
 	if err != nil {
@@ -97,17 +95,35 @@ func (a *app) checkGoals(p project) error {
 	return p.distinct(targets, false)
 }
 
-// contents prints what each image consists of, a line a platform.
+// showPlan prints what the images contain, how they are configured, and where push uploads them.
+func (a *app) showPlan(p *plan.Plan) error {
+	var settings []setting
+	for _, i := range p.Images {
+		settings = append(settings, settingsOf(i)...)
+	}
+	err := a.contents(p)
+	if err == nil && len(settings) > 0 {
+		a.terminal.result("")
+		err = a.settings(settings)
+	}
+	if err != nil {
+		return err
+	}
+	a.terminal.result("")
+	return a.destinations(p)
+}
+
+// contents prints the base, content and entrypoint of each image, one line per platform.
 func (a *app) contents(p *plan.Plan) error {
 	w := tabwriter.NewWriter(a.terminal.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "IMAGE\tPLATFORM\tBASE\tCONTENT\tENTRYPOINT\tREPOSITORY")
+	fmt.Fprintln(w, "IMAGE\tPLATFORM\tBASE\tCONTENT\tENTRYPOINT")
 	for _, i := range p.Images {
 		for _, f := range i.From {
 			platform := "-"
 			if f.Platform != (arch.Platform{}) {
 				platform = f.Platform.String()
 			}
-			fmt.Fprintf(w, "%s\t%s\t-\tfrom %s\t-\t%s\n", i.Name, platform, f.Reference, i.Push.Repository)
+			fmt.Fprintf(w, "%s\t%s\t-\tfrom %s\t-\n", i.Name, platform, f.Reference)
 		}
 		for _, c := range i.Children {
 			var content []string
@@ -123,19 +139,71 @@ func (a *app) contents(p *plan.Plan) error {
 			for _, l := range c.Links {
 				content = append(content, "link "+l.Path+" -> "+l.To)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", i.Name, c.Platform, c.Base.Name, strings.Join(content, ", "),
-				strings.Join(c.Config.Entrypoint, " "), i.Push.Repository)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", i.Name, c.Platform, c.Base.Name, strings.Join(content, ", "),
+				orDash(strings.Join(c.Config.Entrypoint, " ")))
 		}
 	}
 	return w.Flush()
 }
 
-// goals prints the repositories of each image, one per line, and if another registry takes the place of the
-// configuration's, what each repository takes the place of. Tags are printed as they are written: Git is asked when they
-// are pushed.
-func (a *app) goals(p *plan.Plan) error {
+// setting is one line of the configuration of an image, and the platforms that have it.
+type setting struct {
+	image, name, value string
+	platforms          []string
+	all                bool // every platform of the image has it
+}
+
+// settingsOf returns user, cmd, environment and labels of an image. Values that differ by platform are separate.
+func settingsOf(i plan.Image) []setting {
+	var all []setting
+	add := func(c plan.Child, name, value string) {
+		at := slices.IndexFunc(all, func(s setting) bool { return s.name == name && s.value == value })
+		if at < 0 {
+			at = len(all)
+			all = append(all, setting{image: i.Name, name: name, value: value})
+		}
+		all[at].platforms = append(all[at].platforms, c.Platform.String())
+	}
+	for _, c := range i.Children {
+		if c.Config.User != "" {
+			add(c, "user", c.Config.User)
+		}
+		if len(c.Config.Cmd) > 0 {
+			add(c, "cmd", strings.Join(c.Config.Cmd, " "))
+		}
+		for _, e := range c.Config.Env {
+			add(c, "env", e)
+		}
+		for _, key := range slices.Sorted(maps.Keys(c.Config.Labels)) {
+			add(c, "label", key+"="+c.Config.Labels[key])
+		}
+	}
+	order := []string{"user", "cmd", "env", "label"}
+	slices.SortStableFunc(all, func(a, b setting) int { return slices.Index(order, a.name) - slices.Index(order, b.name) })
+	for n := range all {
+		all[n].all = len(all[n].platforms) == len(i.Children)
+	}
+	return all
+}
+
+func (a *app) settings(settings []setting) error {
 	w := tabwriter.NewWriter(a.terminal.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "IMAGE\tGOES TO\tTAGS\tPER PLATFORM")
+	fmt.Fprintln(w, "IMAGE\tSETTING\tVALUE\tPLATFORMS")
+	for _, s := range settings {
+		platforms := "all"
+		if !s.all {
+			platforms = strings.Join(s.platforms, ", ")
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.image, s.name, s.value, platforms)
+	}
+	return w.Flush()
+}
+
+// destinations prints the repositories and tags of each image, one repository per line. If another registry replaces the
+// configured ones, it also prints the configured names. Tags are printed as written, because only push needs Git.
+func (a *app) destinations(p *plan.Plan) error {
+	w := tabwriter.NewWriter(a.terminal.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "IMAGE\tREPOSITORY\tTAGS\tPER PLATFORM")
 	var redirected []config.Redirection
 	for _, i := range p.Images {
 		var tags []string
@@ -151,39 +219,11 @@ func (a *app) goals(p *plan.Plan) error {
 		return err
 	}
 	a.terminal.result("")
-	fmt.Fprintln(w, "CONFIGURED\tGOES TO")
+	fmt.Fprintln(w, "CONFIGURED\tREPLACED BY")
 	for _, r := range redirected {
 		fmt.Fprintf(w, "%s\t%s\n", r.From, r.To)
 	}
 	return w.Flush()
-}
-
-func (a *app) platformsCommand() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "platforms",
-		Short: "List all known platforms",
-		Long: `List the rows of the architecture table: the prefix of Docker's official images, Debian's architecture, the target
-of the Go compiler, the header of executables, and the qemu-user program.`,
-		Example: `  multiarch platforms
-  multiarch platforms --json`,
-		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			if asJSON {
-				return a.terminal.json(arch.Table())
-			}
-			w := tabwriter.NewWriter(a.terminal.out, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "PLATFORM\tOFFICIAL\tDEBIAN\tGO\tEXECUTABLE\tQEMU")
-			for _, r := range arch.Table() {
-				level := r.Go.Level.Name + "=" + r.Go.Level.Value
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r, r.Official, orDash(r.Debian), r.Go.Arch+strings.TrimSuffix(" "+level, " ="),
-					fmt.Sprintf("%s %d-bit %s %#x", r.Header.Format, r.Header.Bits, r.Header.Order, r.Header.Machine), orDash(r.QEMU.Name))
-			}
-			return w.Flush()
-		},
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the table as JSON")
-	return cmd
 }
 
 func orDash(s string) string {
@@ -191,41 +231,4 @@ func orDash(s string) string {
 		return "-"
 	}
 	return s
-}
-
-func (a *app) schemaCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "schema",
-		Short: "Print the JSON Schema of multiarch.yaml",
-		Long: `Print the JSON Schema of multiarch.yaml. Editors use it for completion and validation: "multiarch init" writes it
-beside multiarch.yaml, with a comment there that refers to it.`,
-		Example: `  multiarch schema > multiarch.schema.json
-  multiarch schema | jq .properties`,
-		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			schema, err := config.Schema()
-			if err != nil {
-				return err
-			}
-			_, err = a.terminal.out.Write(schema)
-			return err
-		},
-	}
-}
-
-// completeImages offers the images of the configuration to the shell.
-func (a *app) completeImages(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	file, err := a.find()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	c, err := readConfig(file)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for name := range c.Images {
-		names = append(names, name)
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }
