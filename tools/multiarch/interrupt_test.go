@@ -49,6 +49,6 @@ images:
 	assert.Equal(t, exitInterrupted, code)
 	assert.Empty(t, stdout.String())
 	assert.Contains(t, stderr.String(), "multiarch: interrupted: ")
-	assert.Contains(t, stderr.String(), "/team/one:v1 could not be put back (it did not exist)")
+	assert.Contains(t, stderr.String(), "/team/one:v1 could not be rolled back (it did not exist before)")
 	assert.Contains(t, stderr.String(), "/team/two:v1")
 }

@@ -212,7 +212,7 @@ func TestConcurrentReleaseCommands(t *testing.T) {
 						continue
 					}
 					require.Equal(t, exitPush, cmd.ProcessState.ExitCode(), errs[n].String())
-					require.Contains(t, errs[n].String(), "another release came in between")
+					require.Contains(t, errs[n].String(), "another release moved the same tags")
 					overtaken++
 					spoke = true
 				}
@@ -232,7 +232,7 @@ func TestConcurrentReleaseCommands(t *testing.T) {
 					assert.True(t, spoke, "the tags are those of %d releases, and all say that they succeeded", len(owners))
 				}
 			}
-			t.Logf("%d rounds of %d releases: %d succeeded, %d said that another one came in between; tags of several releases at the end: %d", rounds, processes, succeeded, overtaken, mixed)
+			t.Logf("%d rounds of %d releases: %d succeeded, %d were overtaken; tags of several releases at the end: %d", rounds, processes, succeeded, overtaken, mixed)
 			assert.Equal(t, rounds*processes, succeeded+overtaken)
 		})
 	}

@@ -10,19 +10,19 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 )
 
-// PlatformError is returned if exactly one image of an index is needed, and none runs on Requirement, or Requirement is zero and the
+// PlatformError is returned if exactly one image of an index is needed, and none runs on Want, or Want is zero and the
 // index has several.
 type PlatformError struct {
 	Image string
-	Requirement  arch.Platform
+	Want  arch.Platform
 	Have  []arch.Platform
 }
 
 func (e *PlatformError) Error() string {
-	if e.Requirement == (arch.Platform{}) {
+	if e.Want == (arch.Platform{}) {
 		return fmt.Sprintf("%s: one platform is needed, and the image has %d", e.Image, len(e.Have))
 	}
-	return fmt.Sprintf("%s: no image for %s", e.Image, e.Requirement)
+	return fmt.Sprintf("%s: no image for %s", e.Image, e.Want)
 }
 
 // Hint names the platforms that exist.

@@ -164,15 +164,15 @@ func TestPushAuthenticates(t *testing.T) {
 			var partial *push.Error
 			require.ErrorAs(t, err, &partial)
 			assert.Empty(t, partial.Stored)
-			assert.Contains(t, partial.Error(), "no manifest was stored; tags not moved: "+l.host+"/hello:latest")
+			assert.Contains(t, partial.Error(), "no manifest was uploaded; tags not moved: "+l.host+"/hello:latest")
 			assert.Contains(t, partial.Hint(), "docker login "+l.host)
 		})
 	}
 }
 
-// TestPushWithoutLeaveToMount pushes what stands in a repository, too, of which a registry's tokens say that this login may
+// TestPushWithoutPermissionToMount pushes what stands in a repository, too, of which a registry's tokens say that this login may
 // not read it. Its bytes are at hand.
-func TestPushWithoutLeaveToMount(t *testing.T) {
+func TestPushWithoutPermissionToMount(t *testing.T) {
 	base := contenttest.NewLayer(t, "base", 100_000)
 	hello := contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64)
 	l := newLoopback(t, func(next http.Handler) http.Handler {

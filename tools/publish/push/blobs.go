@@ -12,47 +12,71 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"github.com/multiarch-build/multiarch/tools/oci/content"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
-// shipment is what is done about a blob in a repository that lacks it.
-type shipment struct {
-	*consignment
+// blobUpload is a blob and all repositories of one registry that need it.
+type blobUpload struct {
+	content.Blob
+	destinations []*destination
+	sources      []name.Repository // other repositories that have the blob
+}
+
+// destination is a repository that needs a blob.
+type destination struct {
+	repo name.Repository
+	size int64
+	// present reports whether the repository has the blob, by itself or through a manifest that refers to it. missing
+	// reports that the repository answered that it does not.
+	present, missing bool
+	// targets are the indexes of the targets that need the blob here. Targets of one name count as the first of them.
+	targets []int
+	// counted is the number of bytes that count as complete, reader the upload that may change it.
+	counted int64
+	reader  *countedReader
+	// uploaded reports whether the content was sent, as opposed to mounted.
+	uploaded bool
+}
+
+// blobTransfer is the upload or mount of a blob into a repository that lacks it.
+type blobTransfer struct {
+	*blobUpload
 	to *destination
-	// from is a repository of the same registry to mount it from; nil where its content is sent.
-	from *name.Repository
-	// after is that from is a repository of this push, and may have it only when others are done.
-	after bool
-	// missing is that to has said that it lacks it, and that nothing has come to the registry since that could be why it
-	// has it now: some keep one store of blobs for all repositories.
+	// mountFrom is a repository of the same registry to mount from, nil to upload.
+	mountFrom *name.Repository
+	// afterUpload reports that mountFrom is a destination of this push, which may receive the blob first.
+	afterUpload bool
+	// missing reports that the destination lacks the blob for certain. Some registries store blobs for all repositories
+	// at once, so an upload to another repository makes this unknown.
 	missing bool
 }
 
-// stock asks for every blob that no manifest speaks for, in each repository that needs it. That is no request more than
-// an upload takes anyway: go-containerregistry begins it by asking, and is spared that question where the answer holds.
-func (p *push) stock(ctx context.Context, progress func(string, int64, int64)) error {
-	p.list, p.meter = consignments(p.all, p.targets, progress)
-	work := lanes{}
-	for _, c := range p.list {
-		for _, to := range c.to {
-			if to.there {
+// checkBlobs checks for every blob that no existing manifest guarantees. This costs no extra requests:
+// go-containerregistry begins each upload with this check and skips it if the result is known.
+func (p *pusher) checkBlobs(ctx context.Context, progress func(string, int64, int64)) error {
+	p.blobs, p.progress = collectBlobs(p.images, p.targets, progress)
+	work := hostQueues{}
+	for _, b := range p.blobs {
+		for _, to := range b.destinations {
+			if to.present {
 				continue
 			}
 			work.add(to.repo, func(ctx context.Context) error {
 				err := p.client.Retry(ctx, func(ctx context.Context) error {
-					layer, err := p.puller.Layer(ctx, to.repo.Digest(c.Digest.String()))
+					layer, err := p.puller.Layer(ctx, to.repo.Digest(b.Digest.String()))
 					if err == nil {
-						to.there, err = partial.Exists(layer)
-						to.missing = err == nil && !to.there
+						to.present, err = partial.Exists(layer)
+						to.missing = err == nil && !to.present
 					}
 					return err
 				})
-				if broken(err) {
-					to.missing = true // what cannot be read is sent again
+				if serverFailed(err) {
+					to.missing = true // unreadable content is sent again
 					return nil
 				}
 				if err != nil && !absent(err) {
-					return fmt.Errorf("%s: asking %s for it: %w", c.Label, to.repo, err)
+					return fmt.Errorf("%s: checking for the blob in %s: %w", b.Label, to.repo, err)
 				}
 				return nil
 			})
@@ -61,104 +85,104 @@ func (p *push) stock(ctx context.Context, progress func(string, int64, int64)) e
 	return p.run(ctx, work)
 }
 
-// route says how the blob gets to all repositories that lack it. Its content goes to the registry once, and not at all
-// where one of the repositories has it or it can be mounted from elsewhere. A Preview is made of routes, and Push goes
-// by them.
-func (c *consignment) route() ([]shipment, error) {
-	var all []shipment
+// transfers returns how the blob reaches all repositories that lack it. Its content is sent to the registry at most
+// once, and not at all if a repository has it or can mount it. Preview shows these transfers and Run executes them.
+func (b *blobUpload) transfers() ([]blobTransfer, error) {
+	var all []blobTransfer
 	var holder *name.Repository
-	held := slices.IndexFunc(c.to, func(to *destination) bool { return to.there })
+	held := slices.IndexFunc(b.destinations, func(to *destination) bool { return to.present })
 	if held >= 0 {
-		holder = &c.to[held].repo
+		holder = &b.destinations[held].repo
 	}
-	for _, to := range c.to {
+	for _, to := range b.destinations {
 		switch {
-		case to.there:
+		case to.present:
 		case holder != nil:
-			all = append(all, shipment{consignment: c, to: to, from: holder, after: true, missing: to.missing && held >= 0})
+			all = append(all, blobTransfer{
+				blobUpload: b, to: to, mountFrom: holder, afterUpload: true, missing: to.missing && held >= 0,
+			})
 		default:
-			s := shipment{consignment: c, to: to, missing: to.missing}
-			layer, err := c.Layer()
+			t := blobTransfer{blobUpload: b, to: to, missing: to.missing}
+			layer, err := b.Layer()
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", c.Label, err)
+				return nil, fmt.Errorf("%s: %w", b.Label, err)
 			}
-			if source, ok := c.mountable(layer, to.repo); ok {
-				s.from = &source
+			if source, ok := b.mountSource(layer, to.repo); ok {
+				t.mountFrom = &source
 			}
-			all = append(all, s)
+			all = append(all, t)
 			holder = &to.repo
 		}
 	}
 	return all, nil
 }
 
-// blobs sends what is to be sent, and then mounts it in the other repositories that need it.
-func (p *push) blobs(ctx context.Context) error {
-	first, rest := lanes{}, lanes{}
-	for _, c := range p.list {
-		for _, to := range c.to {
-			if to.there {
-				p.meter.finish(to)
+// uploadBlobs sends missing blobs, and then mounts them in the other repositories that need them.
+func (p *pusher) uploadBlobs(ctx context.Context) error {
+	uploads, mounts := hostQueues{}, hostQueues{}
+	for _, b := range p.blobs {
+		for _, to := range b.destinations {
+			if to.present {
+				p.progress.finish(to)
 			}
 		}
-		route, err := c.route()
+		transfers, err := b.transfers()
 		if err != nil {
 			return err
 		}
-		for _, s := range route {
-			work := func(ctx context.Context) error { return p.ship(ctx, s) }
-			if s.after {
-				rest.sized(s.to.repo, s.Size, work) // a registry that does not mount it is sent it
-			} else {
-				first.sized(s.to.repo, s.Size, work)
+		for _, t := range transfers {
+			queue := uploads
+			if t.afterUpload {
+				queue = mounts
 			}
+			// A mount has the size of the blob too: a registry may refuse it, and the content is sent.
+			queue.addSized(t.to.repo, t.Size, func(ctx context.Context) error { return p.transfer(ctx, t) })
 		}
 	}
-	if err := p.run(ctx, first); err != nil {
+	if err := p.run(ctx, uploads); err != nil {
 		return err
 	}
-	return p.run(ctx, rest)
+	return p.run(ctx, mounts)
 }
 
-// ship sends or mounts a blob. A registry that does not mount it is sent it.
-func (p *push) ship(ctx context.Context, s shipment) error {
-	layer, err := s.Layer()
+// transfer uploads or mounts a blob. If the registry refuses to mount, the content is uploaded.
+func (p *pusher) transfer(ctx context.Context, t blobTransfer) error {
+	layer, err := t.Layer()
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.Label, err)
+		return fmt.Errorf("%s: %w", t.Label, err)
 	}
-	counted := &countedLayer{Layer: bare(layer), m: p.meter, to: s.to}
-	if sources := s.origins(layer); len(sources) > 0 {
+	counted := &countedLayer{Layer: unwrapMountable(layer), meter: p.progress, to: t.to}
+	if sources := t.otherRepositories(layer); len(sources) > 0 {
 		counted.source = sources[0].RegistryStr()
 	}
 	upload := v1.Layer(counted)
-	if s.from != nil {
-		upload = &remote.MountableLayer{Layer: upload, Reference: s.from.Digest(s.Digest.String())}
+	if t.mountFrom != nil {
+		upload = &remote.MountableLayer{Layer: upload, Reference: t.mountFrom.Digest(t.Digest.String())}
 	}
-	missing := s.missing
-	err = p.upload(ctx, func(ctx context.Context) error {
-		if missing { // the first time; after that, an attempt that failed may have stored it
-			ctx, missing = registry.Missing(ctx, s.Digest.String()), false
+	missing := t.missing
+	err = p.retryUpload(ctx, func(ctx context.Context) error {
+		if missing { // only for the first attempt: a failed one may have stored the blob
+			ctx, missing = registry.Missing(ctx, t.Digest.String()), false
 		}
-		return p.pusher.Upload(ctx, s.to.repo, upload)
+		return p.uploader.Upload(ctx, t.to.repo, upload)
 	})
-	if s.from != nil && hidden(err) && !unreadable(err) {
-		// A token to mount with is one to read s.from with as well. Whoever may not do that may still push.
-		err = p.upload(ctx, func(ctx context.Context) error { return p.sender.Upload(ctx, s.to.repo, counted) })
+	if t.mountFrom != nil && unauthorized(err) && !sourceFailed(err) {
+		// A token for mounting includes reading mountFrom. Without that permission, pushing may still be allowed.
+		err = p.retryUpload(ctx, func(ctx context.Context) error { return p.noMount.Upload(ctx, t.to.repo, counted) })
 	}
 	if err != nil {
-		return fmt.Errorf("%s: uploading it to %s: %w", s.Label, s.to.repo, err)
+		return fmt.Errorf("%s: uploading to %s: %w", t.Label, t.to.repo, err)
 	}
-	p.meter.finish(s.to)
+	p.progress.finish(t.to)
 	return nil
 }
 
-// upload tries again what may succeed then. Where content is to come from another registry and does not, that has been
-// tried often enough by whoever reads it.
-func (p *push) upload(ctx context.Context, op func(context.Context) error) error {
+// retryUpload retries an upload, unless reading its content from another registry failed: the reader has retried that.
+func (p *pusher) retryUpload(ctx context.Context, upload func(context.Context) error) error {
 	var unread error
 	err := p.client.Retry(ctx, func(ctx context.Context) error {
-		err := op(ctx)
-		if unread = nil; unreadable(err) {
+		err := upload(ctx)
+		if unread = nil; sourceFailed(err) {
 			unread, err = err, nil
 		}
 		return err
@@ -166,15 +190,15 @@ func (p *push) upload(ctx context.Context, op func(context.Context) error) error
 	return cmp.Or(err, unread)
 }
 
-// unreadable tells whether err is about where content comes from.
-func unreadable(err error) bool {
-	var at *locatedError
-	return errors.As(err, &at) && at.may == mayRead
+// sourceFailed reports whether err is about reading content from another registry.
+func sourceFailed(err error) bool {
+	var at *registryError
+	return errors.As(err, &at) && at.action == actionRead
 }
 
-// mountable is another repository on the registry of to that has a blob.
-func (c *consignment) mountable(layer v1.Layer, to name.Repository) (name.Repository, bool) {
-	from := c.origins(layer)
+// mountSource returns another repository of the same registry that has the blob.
+func (b *blobUpload) mountSource(layer v1.Layer, to name.Repository) (name.Repository, bool) {
+	from := b.otherRepositories(layer)
 	i := slices.IndexFunc(from, func(r name.Repository) bool {
 		return r.RegistryStr() == to.RegistryStr() && r.RepositoryStr() != to.RepositoryStr()
 	})
@@ -184,16 +208,17 @@ func (c *consignment) mountable(layer v1.Layer, to name.Repository) (name.Reposi
 	return from[i], true
 }
 
-// origins are where a blob stands already: the repositories that targets name, and the one that it was read from.
-func (c *consignment) origins(layer v1.Layer) []name.Repository {
+// otherRepositories returns repositories that have the blob: those in Target.Sources, and the one that the layer is
+// read from.
+func (b *blobUpload) otherRepositories(layer v1.Layer) []name.Repository {
 	if m, ok := layer.(*remote.MountableLayer); ok {
-		return append(slices.Clip(c.sources), m.Reference.Context())
+		return append(slices.Clip(b.sources), m.Reference.Context())
 	}
-	return c.sources
+	return b.sources
 }
 
-// bare is the layer without the mark that says where it was read from.
-func bare(layer v1.Layer) v1.Layer {
+// unwrapMountable returns the layer without the repository that it is read from.
+func unwrapMountable(layer v1.Layer) v1.Layer {
 	if m, ok := layer.(*remote.MountableLayer); ok {
 		return m.Layer
 	}

@@ -24,8 +24,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 )
 
-// TestAnotherReleaseComesInBetween moves tags of a release while it moves the others.
-func TestAnotherReleaseComesInBetween(t *testing.T) {
+// TestPushDetectsAnotherRelease moves tags of a release while it moves the others.
+func TestPushDetectsAnotherRelease(t *testing.T) {
 	r := newRelease(t)
 	other := others(t, "another release")
 	a, b, targets := r.start(t)
@@ -51,17 +51,17 @@ func TestAnotherReleaseComesInBetween(t *testing.T) {
 	assert.Equal(t, a.host+"/hello:latest", overtaken.Tags[0].Reference)
 	assert.Equal(t, contenttest.DigestOf(t, other.Index), overtaken.Tags[0].Now)
 	assert.True(t, overtaken.Mixed)
-	assert.ErrorContains(t, err, "another release came in between: "+a.host+"/hello:latest is now "+contenttest.DigestOf(t, other.Index).String())
+	assert.ErrorContains(t, err, "another release moved the same tags: "+a.host+"/hello:latest is now "+contenttest.DigestOf(t, other.Index).String())
 	var partial *push.Error
 	require.ErrorAs(t, err, &partial)
 	assert.Len(t, partial.Overwritten, 1)
 	assert.Len(t, partial.Moved, 2*tagsEach-1, "nothing is put back")
-	assert.Contains(t, partial.Hint(), "those of two releases")
+	assert.Contains(t, partial.Hint(), "belong to two releases")
 	assert.Equal(t, contenttest.DigestOf(t, other.Index), a.digest(t, "hello:latest"), "what others have published stays")
 }
 
-// TestATagIsDeletedInBetween finds out that a tag is gone.
-func TestATagIsDeletedInBetween(t *testing.T) {
+// TestPushDetectsADeletedTag finds out that a tag is gone.
+func TestPushDetectsADeletedTag(t *testing.T) {
 	l := newLoopback(t, nil)
 	hello := contenttest.Service(t, "hello", nil, contenttest.AMD64)
 	reads := 0
@@ -76,12 +76,12 @@ func TestATagIsDeletedInBetween(t *testing.T) {
 	_, err := publish(t, quick, target(l, hello, "latest"))
 	var overtaken *push.OverwrittenError
 	require.ErrorAs(t, err, &overtaken)
-	assert.ErrorContains(t, err, "hello:latest does not exist any more")
+	assert.ErrorContains(t, err, "hello:latest no longer exists")
 	assert.False(t, overtaken.Mixed)
 }
 
-// TestLateReads are those of a registry that needs a moment until it reads what was written.
-func TestLateReads(t *testing.T) {
+// TestPushReadsTagsAgain are those of a registry that needs a moment until it reads what was written.
+func TestPushReadsTagsAgain(t *testing.T) {
 	hello, older := twoPlatforms(t)
 	l := withOlder(t, older)
 	reads := 0
@@ -174,7 +174,7 @@ func TestConcurrentReleases(t *testing.T) {
 					assert.True(t, spoke, "round %d: the tags are of %d releases, and all say that they succeeded", round, len(owners))
 				}
 			}
-			t.Logf("%d rounds of %d releases: %d succeeded, %d said that another one came in between, %d failed otherwise; tags of several releases at the end: %d",
+			t.Logf("%d rounds of %d releases: %d succeeded, %d were overtaken, %d failed otherwise; tags of several releases at the end: %d",
 				rounds, releases, succeeded, overtaken, otherwise, mixed)
 			assert.Positive(t, succeeded+overtaken)
 			assert.Zero(t, otherwise)

@@ -10,71 +10,63 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
-// Error is a Push that failed on the way. It says exactly what is in the registries.
+// Error is a failed push. It lists what the registries have.
 type Error struct {
-	// Uploaded are the blobs that this push has sent, by repository. What was mounted or found is not among them.
+	// Uploaded are the blobs that this push has sent, by repository, without those that it mounted or found.
 	Uploaded []Uploaded
-	// Stored are the manifests that are there by their digests with all that they consist of: of single images, and
-	// the indexes of targets that are complete.
+	// Stored are the manifests that exist by digest with everything they refer to.
 	Stored []Artifact
-	// Standing are the tags that have stood for what was pushed before this push. Moved are those that do now, Unmoved those
-	// that stand for what they did before, or still do not exist. InDoubt are tags for which an answer was lost and which
-	// could not be asked for afterwards.
+	// UpToDate are tags that already had the right digest. Moved are tags that have it now, Unmoved tags that have their
+	// previous digest or still do not exist. Unknown are tags for which a response was lost and that could not be read
+	// afterwards.
 	UpToDate, Moved, Unmoved, Unknown []Artifact
-	// Overwritten are tags that this push moved, and that another release has moved since.
+	// Overwritten are tags that this push moved and that another release has moved since.
 	Overwritten []Artifact
-	// RollbackFailures are those of Moved and InDoubt that were moved by this push and could not be put back.
+	// RollbackFailures are tags of Moved and Unknown that this push could not roll back.
 	RollbackFailures []RollbackFailure
-	// Preview is that nothing was to be sent anyway.
+	// Preview reports that the error is of NewPreview.
 	Preview bool
 	Err     error
 }
 
-// Uploaded sums up the blobs that a repository was sent.
+// Uploaded counts the blobs that were sent to a repository.
 type Uploaded struct {
 	Repository string
 	Blobs      int
 	Bytes      int64
 }
 
-func (p *push) fail(err error) error {
-	e := &Error{Uploaded: p.uploaded(), RollbackFailures: p.stuck, Err: err}
+func (p *pusher) fail(err error) error {
+	e := &Error{Uploaded: p.uploaded(), RollbackFailures: p.rollbackFailures, Err: err}
 	slices.SortFunc(e.RollbackFailures, func(a, b RollbackFailure) int { return cmp.Compare(a.Reference, b.Reference) })
-	seen := map[*record]bool{}
-	for _, d := range p.all {
-		for _, r := range d.stored() {
-			if !seen[r] {
-				seen[r] = true
-				e.Stored = append(e.Stored, Artifact{d.Name, r.Platform, r.ref.String(), r.Digest})
+	seen := map[*manifestUpload]bool{}
+	for _, u := range p.images {
+		for _, m := range u.stored() {
+			if !seen[m] {
+				seen[m] = true
+				e.Stored = append(e.Stored, Artifact{u.Name, m.Platform, m.ref.String(), m.Digest})
 			}
 		}
 	}
 	slices.SortFunc(e.Stored, func(a, b Artifact) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(arch.Order(a.Platform), arch.Order(b.Platform)), cmp.Compare(a.Reference, b.Reference))
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(arch.Order(a.Platform), arch.Order(b.Platform)),
+			cmp.Compare(a.Reference, b.Reference))
 	})
-	for _, d := range p.all {
-		for _, t := range d.tags {
-			switch t.state {
-			case already:
-				e.UpToDate = append(e.UpToDate, t.Artifact)
-			case moved:
-				e.Moved = append(e.Moved, t.Artifact)
-			case unmoved:
-				e.Unmoved = append(e.Unmoved, t.Artifact)
-			case inDoubt:
-				e.Unknown = append(e.Unknown, t.Artifact)
-			case overtaken:
-				e.Overwritten = append(e.Overwritten, t.Artifact)
-			}
+	for _, u := range p.images {
+		for _, t := range u.tags {
+			list := map[tagState]*[]Artifact{
+				upToDate: &e.UpToDate, moved: &e.Moved, unmoved: &e.Unmoved, unknown: &e.Unknown, overwritten: &e.Overwritten,
+			}[t.state]
+			*list = append(*list, t.Artifact)
 		}
 	}
 	return e
 }
 
-func (p *push) uploaded() []Uploaded {
+func (p *pusher) uploaded() []Uploaded {
 	var all []Uploaded
-	for _, c := range p.list {
-		for _, to := range c.to {
+	for _, b := range p.blobs {
+		for _, to := range b.destinations {
 			if !to.uploaded {
 				continue
 			}
@@ -84,36 +76,35 @@ func (p *push) uploaded() []Uploaded {
 				all = append(all, Uploaded{Repository: to.repo.Name()})
 			}
 			all[i].Blobs++
-			all[i].Bytes += c.Size
+			all[i].Bytes += b.Size
 		}
 	}
 	slices.SortFunc(all, func(a, b Uploaded) int { return cmp.Compare(a.Repository, b.Repository) })
 	return all
 }
 
-// stored are the manifests that the repository has with all that they consist of: an index counts once everything is
-// there.
-func (d delivery) stored() []*record {
-	var there []*record
-	for _, r := range d.records {
-		if r.there && (!r.IsIndex() || len(there) == slices.Index(d.records, r)) {
-			there = append(there, r)
+// stored returns the manifests that the repository has. An index counts if everything before it exists.
+func (u imageUpload) stored() []*manifestUpload {
+	var present []*manifestUpload
+	for _, m := range u.manifests {
+		if m.present && (!m.IsIndex() || len(present) == slices.Index(u.manifests, m)) {
+			present = append(present, m)
 		}
 	}
-	return there
+	return present
 }
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Hint says what to do about it.
+// Hint depends on the registry's response.
 func (e *Error) Hint() string {
 	purpose := registry.Pushing
 	if e.Preview {
 		purpose.Again = "ask again"
 	}
-	var at *locatedError
+	var at *registryError
 	if errors.As(e.Err, &at) {
-		purpose.Host, purpose.Verb = at.registry, at.may
+		purpose.Host, purpose.Verb = at.registry, at.action
 	}
 	if errors.Is(e.Err, context.Canceled) && registry.Classify(e.Err) == registry.Unknown {
 		return purpose.Again
@@ -121,28 +112,27 @@ func (e *Error) Hint() string {
 	return registry.Hint(e.Err, purpose)
 }
 
-// locatedError is an error about a registry. The request that failed may have been one to another host, such as that of
-// its tokens.
-type locatedError struct {
+// registryError is an error of a registry. The failed request may have gone to another host, such as that of its
+// tokens.
+type registryError struct {
 	registry string
-	// may is what has to be allowed there.
-	may string
+	// action is what the login must permit.
+	action string
 	error
 }
 
-// What may be allowed in a registry.
 const (
-	mayPush = "push"
-	mayRead = "read"
+	actionPush = "push"
+	actionRead = "read"
 )
 
-func (e *locatedError) Unwrap() error { return e.error }
+func (e *registryError) Unwrap() error { return e.error }
 
-// located says which registry err is about, unless that is known already.
-func located(registry, may string, err error) error {
-	var known *locatedError
+// atRegistry adds the registry to err, unless it is known already.
+func atRegistry(registry, action string, err error) error {
+	var known *registryError
 	if err == nil || registry == "" || errors.As(err, &known) {
 		return err
 	}
-	return &locatedError{registry, may, err}
+	return &registryError{registry, action, err}
 }

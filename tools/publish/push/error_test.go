@@ -21,7 +21,7 @@ import (
 )
 
 // What was uploaded before anything else went wrong is said, although no manifest stands for it yet.
-func TestPushErrorSaysWhatWasUploaded(t *testing.T) {
+func TestErrorListsUploads(t *testing.T) {
 	base := contenttest.NewLayer(t, "base", 1_000_000)
 	l := newLoopback(t, nil)
 	hello := contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64)
@@ -33,13 +33,13 @@ func TestPushErrorSaysWhatWasUploaded(t *testing.T) {
 	require.ErrorAs(t, err, &partial)
 	require.Len(t, partial.Uploaded, 1)
 	assert.Equal(t, push.Uploaded{Repository: l.host + "/hello", Blobs: 2, Bytes: partial.Uploaded[0].Bytes}, partial.Uploaded[0])
-	assert.ErrorContains(t, err, "; uploaded by then: "+l.host+"/hello (2 blobs of 1.01MB); no manifest was stored; tags not moved: "+l.host+"/hello:latest")
+	assert.ErrorContains(t, err, "; uploaded before that: "+l.host+"/hello (2 blobs of 1.01MB); no manifest was uploaded; tags not moved: "+l.host+"/hello:latest")
 	l.Choose(nil)
 	_, err = publish(t, quick, target(l, hello, "latest"))
 	require.NoError(t, err)
 }
 
-func TestPushErrorIsShort(t *testing.T) {
+func TestErrorIsShort(t *testing.T) {
 	pushed := func(from, to int, form string) (all []push.Artifact) {
 		for n := from; n < to; n++ {
 			all = append(all, push.Artifact{Reference: fmt.Sprintf(form, n)})
@@ -57,16 +57,16 @@ func TestPushErrorIsShort(t *testing.T) {
 		err  push.Error
 		want string
 	}{
-		{push.Error{}, "wrong; no manifest was stored"},
-		{push.Error{Uploaded: uploaded(1)}, "wrong; uploaded by then: example.com/0 (2 blobs of 600MB), example.org/team/x (1 blob of 999B); no manifest was stored"},
+		{push.Error{}, "wrong; no manifest was uploaded"},
+		{push.Error{Uploaded: uploaded(1)}, "wrong; uploaded before that: example.com/0 (2 blobs of 600MB), example.org/team/x (1 blob of 999B); no manifest was uploaded"},
 		{push.Error{Uploaded: uploaded(8), Stored: pushed(0, 1, "a/b@sha256:%d")},
-			"wrong; uploaded by then: example.com (16 blobs of 4.8GB in 8 repositories), example.org (1 blob of 999B in one repository); stored by digest: a/b@sha256:0"},
+			"wrong; uploaded before that: example.com (16 blobs of 4.8GB in 8 repositories), example.org (1 blob of 999B in one repository); stored by digest: a/b@sha256:0"},
 		{push.Error{Stored: append(pushed(0, 8, "example.com/a@sha256:%d"), pushed(0, 1, "example.com/b@sha256:%d")...)},
 			"wrong; stored by digest: example.com/a (8 manifests), example.com/b (1 manifest)"},
 		{push.Error{Stored: pushed(0, 300, "example.com/%d@sha256:0")}, "wrong; stored by digest: example.com (300 manifests in 300 repositories)"},
-		{push.Error{Unmoved: pushed(0, 3, "a:%d")}, "wrong; no manifest was stored; tags not moved: a:0, a:1, a:2"},
-		{push.Error{Unmoved: pushed(0, 300, "a:%d")}, "wrong; no manifest was stored; tags not moved: a:0, a:1, a:2, a:3, a:4, a:5, a:6 and 293 others"},
-		{push.Error{Moved: pushed(0, 2, "a:%d"), Unknown: pushed(2, 3, "a:%d")}, "wrong; no manifest was stored; tags moved: a:0, a:1; tags in doubt: a:2"},
+		{push.Error{Unmoved: pushed(0, 3, "a:%d")}, "wrong; no manifest was uploaded; tags not moved: a:0, a:1, a:2"},
+		{push.Error{Unmoved: pushed(0, 300, "a:%d")}, "wrong; no manifest was uploaded; tags not moved: a:0, a:1, a:2, a:3, a:4, a:5, a:6 and 293 others"},
+		{push.Error{Moved: pushed(0, 2, "a:%d"), Unknown: pushed(2, 3, "a:%d")}, "wrong; no manifest was uploaded; tags moved: a:0, a:1; tags in an unknown state: a:2"},
 	} {
 		c.err.Err = wrong
 		assert.EqualError(t, &c.err, c.want)
@@ -74,7 +74,7 @@ func TestPushErrorIsShort(t *testing.T) {
 }
 
 // The login that is asked for is one of the registry, wherever its tokens are from.
-func TestPushHintNamesTheRegistry(t *testing.T) {
+func TestHintNamesTheRegistry(t *testing.T) {
 	tokenServer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if u, p, _ := r.BasicAuth(); u != user || p != secret {
 			w.WriteHeader(http.StatusUnauthorized)

@@ -11,47 +11,47 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
-// survey asks what is there: what each tag stands for, and whether each manifest is there by its digest. A tag that
-// stands for what it is to stand for answers for its manifest as well.
-func (p *push) survey(ctx context.Context) error {
-	if err := p.lookAll(ctx); err != nil {
+// checkExisting reads every tag, and checks for every manifest by digest. A tag that is up to date implies its
+// manifest.
+func (p *pusher) checkExisting(ctx context.Context) error {
+	if err := p.readTags(ctx); err != nil {
 		return err
 	}
-	for _, d := range p.all {
-		for _, t := range d.tags {
-			if t.state == already {
-				d.records[len(d.records)-1].there = true
+	for _, u := range p.images {
+		for _, t := range u.tags {
+			if t.state == upToDate {
+				u.manifests[len(u.manifests)-1].present = true
 			}
 		}
 	}
-	manifests := lanes{}
-	for _, r := range p.records {
-		if r.there {
+	work := hostQueues{}
+	for _, m := range p.manifests {
+		if m.present {
 			continue
 		}
-		manifests.add(r.ref.Context(), func(ctx context.Context) error {
-			now, err := p.standing(ctx, r.ref)
-			r.there = err == nil && now == r.Digest
-			if err != nil && !absent(err) && !broken(err) {
-				return fmt.Errorf("%s: asking for %s: %w", r.Label, r.ref, err)
+		work.add(m.ref.Context(), func(ctx context.Context) error {
+			now, err := p.digestOf(ctx, m.ref)
+			m.present = err == nil && now == m.Digest
+			if err != nil && !absent(err) && !serverFailed(err) {
+				return fmt.Errorf("%s: checking for %s: %w", m.Label, m.ref, err)
 			}
 			return nil
 		})
 	}
-	if err := p.run(ctx, manifests); err != nil {
+	if err := p.run(ctx, work); err != nil {
 		return err
 	}
-	return p.narrowing(ctx)
+	return p.checkPlatforms(ctx)
 }
 
-// lookAll finds out what all tags stand for.
-func (p *push) lookAll(ctx context.Context) error {
-	work := lanes{}
-	for _, d := range p.all {
-		for _, t := range d.tags {
-			work.add(d.repo, func(ctx context.Context) error {
-				if err := p.look(ctx, t); err != nil {
-					return fmt.Errorf("%s: asking what %s is: %w", d.describe(), t.Reference, err)
+// readTags reads all tags.
+func (p *pusher) readTags(ctx context.Context) error {
+	work := hostQueues{}
+	for _, u := range p.images {
+		for _, t := range u.tags {
+			work.add(u.repo, func(ctx context.Context) error {
+				if err := p.readTag(ctx, t); err != nil {
+					return fmt.Errorf("%s: reading %s: %w", u.label(), t.Reference, err)
 				}
 				return nil
 			})
@@ -60,77 +60,55 @@ func (p *push) lookAll(ctx context.Context) error {
 	return p.run(ctx, work)
 }
 
-// look finds out what t stands for. A tag that the registry fails to read is overwritten, unless it is immutable.
-func (p *push) look(ctx context.Context, t *pointer) error {
-	now, err := p.standing(ctx, t.ref)
+// readTag reads a tag. One that the registry fails to read is overwritten, unless it is immutable.
+func (p *pusher) readTag(ctx context.Context, t *tagUpdate) error {
+	now, err := p.digestOf(ctx, t.ref)
 	switch {
-	case broken(err) && t.immutable:
+	case serverFailed(err) && t.immutable:
 		return &HiddenError{t.Artifact, err}
-	case err != nil && !absent(err) && !broken(err):
+	case err != nil && !absent(err) && !serverFailed(err):
 		return err
 	}
-	// For an immutable tag that is hidden this is not the last word: it is asked for again when it is to move, and by then
-	// its repository exists, so that a registry that will not say so is no longer one that has nothing there.
-	t.before, t.hidden, t.unreadable, t.state = now, hidden(err), broken(err), unmoved
+	// An immutable tag that is hidden is read again before it moves. By then its repository exists, and the registry no
+	// longer has a reason to hide it.
+	t.before, t.hidden, t.unreadable, t.state = now, unauthorized(err), serverFailed(err), unmoved
 	if err == nil && now == t.Digest {
-		t.state = already
+		t.state = upToDate
 	}
 	return nil
 }
 
-// lookAgain finds out what tags stand for by the time when everything is there, which may be hours after the survey:
-// others may have moved them meanwhile, and what is put back is what they stand for now.
-func (p *push) lookAgain(ctx context.Context) error {
-	if !p.sent() && !slices.ContainsFunc(p.all, delivery.moves) {
-		return nil // the survey was a moment ago
+// recheckTags reads all tags after the uploads, which may have taken hours. Other processes may have moved them, and a
+// rollback restores these newer digests.
+func (p *pusher) recheckTags(ctx context.Context) error {
+	if !p.uploadedManifests() && !slices.ContainsFunc(p.images, imageUpload.hasTagsToMove) {
+		return nil // checkExisting has just read them
 	}
-	if err := p.lookAll(ctx); err != nil {
+	if err := p.readTags(ctx); err != nil {
 		return err
 	}
-	for _, d := range p.all {
-		for _, t := range d.tags {
-			if (t.onto != (v1.Hash{}) || t.new) && t.before != t.onto && t.state != already {
-				return fmt.Errorf("%s: %w", d.describe(), &ChangedError{t.change(), t.onto})
+	for _, u := range p.images {
+		for _, t := range u.tags {
+			if (t.expect != (v1.Hash{}) || t.expectMissing) && t.before != t.expect && t.state != upToDate {
+				return fmt.Errorf("%s: %w", u.label(), &ChangedError{t.change(), t.expect})
 			}
 		}
 	}
-	if err := p.immutable(ctx); err != nil {
+	if err := p.checkImmutable(ctx); err != nil {
 		return err
 	}
-	return p.narrowing(ctx)
+	return p.checkPlatforms(ctx)
 }
 
-// moves tells whether any tag of d does not stand for it yet.
-func (d delivery) moves() bool {
-	return slices.ContainsFunc(d.tags, func(t *pointer) bool { return t.state != already })
+func (u imageUpload) hasTagsToMove() bool {
+	return slices.ContainsFunc(u.tags, func(t *tagUpdate) bool { return t.state != upToDate })
 }
 
-// ChangedError is returned for a tag, or an entry of a layout, that another process has changed since what was to take
-// its place was made from it.
-type ChangedError struct {
-	Tag TagChange
-	// Expected is the digest that it had then, zero if it did not exist.
-	Expected v1.Hash
-}
-
-func (e *ChangedError) Error() string {
-	state := func(h v1.Hash) string {
-		if h == (v1.Hash{}) {
-			return "missing"
-		}
-		return h.String()
-	}
-	return fmt.Sprintf("%s was changed by another process meanwhile: it was %s, and is %s", e.Tag.Reference, state(e.Expected), state(e.Tag.Before))
-}
-
-// Hint says what to do about it.
-func (e *ChangedError) Hint() string { return "run it again, to change what it is now" }
-
-// immutable refuses to go on where a tag that is immutable would have to move.
-func (p *push) immutable(context.Context) error {
+// checkImmutable returns an *ImmutableError if an immutable tag would have to move.
+func (p *pusher) checkImmutable(context.Context) error {
 	var e ImmutableError
-	for _, d := range p.all {
-		for _, t := range d.tags {
+	for _, u := range p.images {
+		for _, t := range u.tags {
 			if change := t.change(); change.Refused() {
 				e.Tags = append(e.Tags, change)
 			}
@@ -142,57 +120,81 @@ func (p *push) immutable(context.Context) error {
 	return &e
 }
 
-func (t *pointer) change() TagChange {
-	return TagChange{Artifact: t.Artifact, Before: t.before, Hidden: t.hidden, Unreadable: t.unreadable, Immutable: t.immutable, Lost: t.lost}
+func (t *tagUpdate) change() TagChange {
+	return TagChange{
+		Artifact: t.Artifact, Before: t.before, Hidden: t.hidden, Unreadable: t.unreadable, Immutable: t.immutable, Lost: t.lost,
+	}
 }
 
-// Refused tells whether the tag is immutable and stands for something else.
+// TagChange is a tag, and how it changes.
+type TagChange struct {
+	// Artifact is the tag and its new digest.
+	Artifact
+	// Before is the digest of the tag now, zero if it does not exist.
+	Before v1.Hash `json:"before,omitzero"`
+	// Hidden reports that the registry does not reveal whether the tag exists: the login may not read it, or the
+	// repository does not exist.
+	Hidden bool `json:"hidden,omitempty"`
+	// Unreadable reports that the registry fails to read the tag, even after retries. The tag is overwritten.
+	Unreadable bool `json:"unreadable,omitempty"`
+	// Immutable reports that the tag must not move once it exists.
+	Immutable bool `json:"immutable,omitempty"`
+	// Lost are platforms that the tag would lose although its target keeps platforms.
+	Lost []arch.Platform `json:"lost,omitempty"`
+}
+
+// Refused reports whether the tag is immutable and has another digest.
 func (t TagChange) Refused() bool {
 	return t.Immutable && t.Before != (v1.Hash{}) && t.Before != t.Digest
 }
 
-// TagChange is what happens to a tag.
-type TagChange struct {
-	// Artifact is the tag and what it is to stand for.
-	Artifact
-	// Before is what it stands for now, the zero hash where it does not exist.
-	Before v1.Hash `json:"before,omitzero"`
-	// Hidden is that the registry does not say whether it exists: whoever asks may not read there, or there is no such
-	// repository yet.
-	Hidden bool `json:"hidden,omitempty"`
-	// Unreadable is that the registry fails to read it, also after retries. It is overwritten.
-	Unreadable bool `json:"unreadable,omitempty"`
-	// Immutable is that it is declared not to move once it exists.
-	Immutable bool `json:"immutable,omitempty"`
-	// Lost are the platforms that it has now and would not have any more, although its target keeps its platforms.
-	Lost []arch.Platform `json:"lost,omitempty"`
+// ChangedError is returned if a tag does not have the digest that its target expects.
+type ChangedError struct {
+	Tag TagChange
+	// Expected is zero if the tag was expected not to exist.
+	Expected v1.Hash
 }
 
-// ImmutableError is returned for tags that exist, are declared immutable, and would have to stand for something else.
+func (e *ChangedError) Error() string {
+	state := func(h v1.Hash) string {
+		if h == (v1.Hash{}) {
+			return "no tag"
+		}
+		return h.String()
+	}
+	return fmt.Sprintf("%s was changed by another process: expected %s, found %s",
+		e.Tag.Reference, state(e.Expected), state(e.Tag.Before))
+}
+
+// Hint suggests to start from the current index.
+func (e *ChangedError) Hint() string { return "run the command again to change the current index" }
+
+// ImmutableError is returned for immutable tags that exist with another digest.
 type ImmutableError struct{ Tags []TagChange }
 
 func (e *ImmutableError) Error() string {
 	var parts []string
 	for _, t := range e.Tags {
-		parts = append(parts, fmt.Sprintf("%s: the tag %s is immutable and stands for %s, not for %s", t.describe(), t.Reference, t.Before, t.Digest))
+		parts = append(parts, fmt.Sprintf("%s: the tag %s is immutable and points to %s, not to %s",
+			t.label(), t.Reference, t.Before, t.Digest))
 	}
 	return strings.Join(slices.Compact(parts), "; ")
 }
 
-// Hint says what to do about it.
+// Hint suggests another tag.
 func (e *ImmutableError) Hint() string {
 	return "release it under another tag (--tag), or change push.immutable in multiarch.yaml"
 }
 
-// HiddenError is returned for a tag that is declared immutable and of which a registry does not say whether it exists.
+// HiddenError is returned for an immutable tag if the registry does not reveal whether it exists.
 type HiddenError struct {
 	Tag Artifact
-	// Err is what the registry says instead.
+	// Err is the response of the registry.
 	Err error
 }
 
 func (e *HiddenError) Error() string {
-	return fmt.Sprintf("the tag is immutable, and whether it exists already cannot be known: %v", e.Err)
+	return fmt.Sprintf("checking whether the immutable tag exists: %v", e.Err)
 }
 
 func (e *HiddenError) Unwrap() error { return e.Err }

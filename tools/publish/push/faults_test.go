@@ -68,7 +68,7 @@ func requireWhole(t testing.TB, l *loopback, image content.Image) {
 	}
 }
 
-func TestPushOvercomesEveryPassingFault(t *testing.T) {
+func TestPushSurvivesTransientFaults(t *testing.T) {
 	hello, older := twoPlatforms(t)
 	l := withOlder(t, older)
 	_, err := publish(t, quick, target(l, hello, "latest"))
@@ -92,7 +92,7 @@ func TestPushOvercomesEveryPassingFault(t *testing.T) {
 	}
 }
 
-func TestPushSaysWhatIsThere(t *testing.T) {
+func TestErrorListsWhatTheRegistryHas(t *testing.T) {
 	hello, older := twoPlatforms(t)
 	l := withOlder(t, older)
 	_, err := publish(t, quick, target(l, hello, "latest"))
@@ -165,7 +165,7 @@ func TestPushErrorMessage(t *testing.T) {
 	amd, arm, index := contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.AMD64)), contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.ARM64)), contenttest.DigestOf(t, hello.Index)
 	require.EqualError(t, err, strings.ReplaceAll(fmt.Sprintf("hello: moving the tag HOST/hello:latest: "+
 		"PUT http://HOST/v2/hello/manifests/latest: unexpected status code 500 Internal Server Error: Internal Server Error; "+
-		"uploaded by then: HOST/hello (5 blobs of 49.2kB); "+
+		"uploaded before that: HOST/hello (5 blobs of 49.2kB); "+
 		"stored by digest: HOST/hello@%s, HOST/hello-arm64v8@%s, HOST/hello@%s, HOST/hello@%s; "+
 		"tags not moved: HOST/hello:latest, HOST/hello-arm64v8:v1", amd, arm, arm, index), "HOST", l.host))
 	var partial *push.Error
@@ -199,7 +199,7 @@ func TestPushErrorMessage(t *testing.T) {
 		_, err := publish(t, quick, goal)
 		require.ErrorAs(t, err, &partial)
 		assert.Len(t, partial.Unknown, 1)
-		assert.ErrorContains(t, err, "tags in doubt: "+l.host+"/hello:latest")
+		assert.ErrorContains(t, err, "tags in an unknown state: "+l.host+"/hello:latest")
 	})
 	t.Run("a layer that cannot be read", func(t *testing.T) {
 		l.Choose(nil)
@@ -207,14 +207,14 @@ func TestPushErrorMessage(t *testing.T) {
 		broken := contenttest.NewLayer(t, "broken", 5000)
 		broken.Read = func() io.ReadCloser { return io.NopCloser(iotest.ErrReader(errors.New("bad sector"))) }
 		_, err := publish(t, registry.Client{}, target(l, contenttest.Service(t, "hello", []v1.Layer{broken}, contenttest.AMD64), "latest"))
-		require.ErrorContains(t, err, "hello, linux/amd64: layer 1: uploading it")
+		require.ErrorContains(t, err, "hello, linux/amd64: layer 1: uploading to")
 		require.ErrorContains(t, err, "bad sector")
 		assert.EqualValues(t, 1, broken.Opened.Load(), "trying again would not help")
 		assert.Equal(t, before, l.digest(t, "hello:latest"))
 	})
 }
 
-func TestPushObeysRetryAfter(t *testing.T) {
+func TestPushHonoursRetryAfter(t *testing.T) {
 	hello, older := twoPlatforms(t)
 	l := withOlder(t, older)
 	l.Choose(faulty.Nth(5, faulty.Status(http.StatusTooManyRequests, "Retry-After", "1")))

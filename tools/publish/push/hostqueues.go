@@ -7,67 +7,67 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// jobs is how many requests are under way to a registry at once where nobody says. What takes the time of a release is
-// waiting for the answers to small requests: from a registry that is 20 ms away, go-containerregistry's four at a time
-// are 200 answers a second, however much the network could carry. Ninety-six are fewer than the hundred streams and more
-// that HTTP/2 servers allow a connection. A registry that takes fewer says 429, which is obeyed, or is given a limit.
-const jobs = 96
+// defaultJobs is the number of concurrent requests per registry. Small requests spend their time waiting: at 20 ms per
+// request, go-containerregistry's four at a time are only 200 per second. HTTP/2 servers allow at least a hundred
+// streams per connection. A registry that accepts fewer answers 429, or gets a limit in the client.
+const defaultJobs = 96
 
-// Large blobs are another matter: what takes their time is the network, and registries give up on uploads that get a
-// small part of it each. Few at a time are as fast.
+// Large blobs wait for bandwidth instead, and registries time out slow uploads. A few at a time are as fast.
 const (
-	large     = 4 << 20 // bytes
+	largeSize = 4 << 20 // bytes
 	largeJobs = 8
 )
 
-// lane is a registry, or the large uploads to it.
-type lane struct {
+// queueKey identifies a queue: a registry, and whether it holds large uploads.
+type queueKey struct {
 	host  string
 	large bool
 }
 
-// lanes are what is to be done.
-type lanes map[lane][]func(context.Context) error
+// hostQueues are the requests to be sent, per registry.
+type hostQueues map[queueKey][]func(context.Context) error
 
 // add adds work that sends small requests to the registry of repo, one at a time.
-func (l lanes) add(repo name.Repository, work func(context.Context) error) { l.sized(repo, 0, work) }
-
-// sized adds work that sends so many bytes.
-func (l lanes) sized(repo name.Repository, size int64, work func(context.Context) error) {
-	to := lane{repo.RegistryStr(), size >= large}
-	l[to] = append(l[to], work)
+func (q hostQueues) add(repo name.Repository, work func(context.Context) error) {
+	q.addSized(repo, 0, work)
 }
 
-// limit is how much of the work in a lane is done at a time. Both lanes of a registry together keep its limit.
-func (p *push) limit(l lanes, of lane) int {
-	all := p.client.JobsOf(of.host)
-	_, small := l[lane{of.host, false}]
-	_, large := l[lane{of.host, true}]
-	narrow := min(largeJobs, max(1, all/2))
+// addSized adds work that sends size bytes.
+func (q hostQueues) addSized(repo name.Repository, size int64, work func(context.Context) error) {
+	key := queueKey{repo.RegistryStr(), size >= largeSize}
+	q[key] = append(q[key], work)
+}
+
+// limit returns how many requests of a queue run concurrently. Both queues of a registry share its limit.
+func (p *pusher) limit(q hostQueues, key queueKey) int {
+	all := p.client.JobsOf(key.host)
+	_, small := q[queueKey{key.host, false}]
+	_, large := q[queueKey{key.host, true}]
+	share := min(largeJobs, max(1, all/2))
 	switch {
-	case of.large && !small:
+	case key.large && !small:
 		return min(largeJobs, all)
-	case of.large:
-		return narrow
+	case key.large:
+		return share
 	case large:
-		return all - narrow
+		return all - share
 	}
 	return all
 }
 
-// run does the work, as much of it at a time as each registry is to bear, and stops at the first error.
-func (p *push) run(ctx context.Context, l lanes) error {
-	l.merge(p)
+// run executes the work within the limits of each registry, and stops at the first error.
+func (p *pusher) run(ctx context.Context, q hostQueues) error {
+	q.mergeIfSequential(p)
 	all, ctx := errgroup.WithContext(ctx)
-	for of, list := range l {
+	for key, list := range q {
 		all.Go(func() error {
 			group, inner := errgroup.WithContext(ctx)
-			group.SetLimit(p.limit(l, of))
+			group.SetLimit(p.limit(q, key))
 			for _, work := range list {
 				if inner.Err() != nil {
 					break
 				}
-				group.Go(func() error { return located(of.host, mayPush, work(inner)) })
+				group.Go(func() error { return atRegistry(key.host, actionPush, work(inner)) })
 			}
 			if err := group.Wait(); err != nil {
 				return err
@@ -78,13 +78,13 @@ func (p *push) run(ctx context.Context, l lanes) error {
 	return all.Wait()
 }
 
-// merge makes one lane of both where a registry takes a single request at a time.
-func (l lanes) merge(p *push) {
-	for of, list := range l {
-		if of.large && p.client.JobsOf(of.host) == 1 {
-			small := lane{of.host, false}
-			l[small] = append(list, l[small]...)
-			delete(l, of)
+// mergeIfSequential merges both queues of a registry that accepts one request at a time.
+func (q hostQueues) mergeIfSequential(p *pusher) {
+	for key, list := range q {
+		if key.large && p.client.JobsOf(key.host) == 1 {
+			small := queueKey{key.host, false}
+			q[small] = append(list, q[small]...)
+			delete(q, key)
 		}
 	}
 }

@@ -38,9 +38,9 @@ func others(t testing.TB, by string) content.Image {
 	return content.Image{Name: by, Index: index}
 }
 
-// TestOthersMoveTagsMeanwhile has another release come between, while ours uploads: what is put back is what that made of
+// TestRollbackRestoresTagsMovedMeanwhile has another release come between, while ours uploads: what is put back is what that made of
 // a tag, and not what it was when ours began.
-func TestOthersMoveTagsMeanwhile(t *testing.T) {
+func TestRollbackRestoresTagsMovedMeanwhile(t *testing.T) {
 	r := newRelease(t)
 	other := others(t, "another release")
 	a, _, targets := r.start(t)
@@ -61,7 +61,7 @@ func TestOthersMoveTagsMeanwhile(t *testing.T) {
 	assert.Zero(t, a.count("DELETE /v2/hello/manifests/v1"))
 }
 
-func TestATagIsTakenAwayMeanwhile(t *testing.T) {
+func TestRollbackAfterATagWasDeleted(t *testing.T) {
 	r := newRelease(t)
 	l := newLoopback(t, nil)
 	targets := r.targets(l)
@@ -74,8 +74,8 @@ func TestATagIsTakenAwayMeanwhile(t *testing.T) {
 	assert.Equal(t, tagsEach, after, "hello:latest was right when ours began, and is so again")
 }
 
-// TestAManifestIsRemovedMeanwhile has a registry clean up what stands under no tag, such as what an earlier attempt left.
-func TestAManifestIsRemovedMeanwhile(t *testing.T) {
+// TestPushDetectsARemovedManifest has a registry clean up what stands under no tag, such as what an earlier attempt left.
+func TestPushDetectsARemovedManifest(t *testing.T) {
 	r := newRelease(t)
 	l := newLoopback(t, nil)
 	targets := r.targets(l)
@@ -89,7 +89,7 @@ func TestAManifestIsRemovedMeanwhile(t *testing.T) {
 		require.Equal(t, http.StatusAccepted, gone.Code)
 	}))
 	_, err = publish(t, quick, targets...)
-	require.ErrorContains(t, err, "hello, linux/arm64: reading "+l.host+"/hello@"+child.String()+" back")
+	require.ErrorContains(t, err, "hello, linux/arm64: reading back "+l.host+"/hello@"+child.String())
 	var partial *push.Error
 	require.ErrorAs(t, err, &partial)
 	assert.Empty(t, partial.Moved)
@@ -97,7 +97,7 @@ func TestAManifestIsRemovedMeanwhile(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestOnto(t *testing.T) {
+func TestPushExpectsADigest(t *testing.T) {
 	first, second, joined := others(t, "first"), others(t, "second"), contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64)
 	l := newLoopback(t, nil)
 	goal := target(l, joined, "latest", "v1")
@@ -108,8 +108,8 @@ func TestOnto(t *testing.T) {
 	_, err := publish(t, quick, goal)
 	var changed *push.ChangedError
 	require.ErrorAs(t, err, &changed)
-	require.ErrorContains(t, err, "hello: "+l.host+"/hello:latest was changed by another process meanwhile: it was "+
-		contenttest.DigestOf(t, first.Index).String()+", and is "+contenttest.DigestOf(t, second.Index).String())
+	require.ErrorContains(t, err, "hello: "+l.host+"/hello:latest was changed by another process: expected "+
+		contenttest.DigestOf(t, first.Index).String()+", found "+contenttest.DigestOf(t, second.Index).String())
 	assert.Equal(t, contenttest.DigestOf(t, second.Index), l.digest(t, "hello:latest"))
 	assert.Equal(t, v1.Hash{}, l.digest(t, "hello:v1"))
 
@@ -120,7 +120,7 @@ func TestOnto(t *testing.T) {
 	require.NoError(t, err, "it has got there already")
 }
 
-func TestWhatAlreadyStoodIsNotSaidToHaveMoved(t *testing.T) {
+func TestErrorListsTagsUpToDate(t *testing.T) {
 	r := newRelease(t)
 	l := newLoopback(t, nil)
 	targets := r.targets(l)
@@ -133,11 +133,11 @@ func TestWhatAlreadyStoodIsNotSaidToHaveMoved(t *testing.T) {
 	assert.Empty(t, partial.Moved)
 	assert.Len(t, partial.UpToDate, 3)
 	assert.Len(t, partial.Unmoved, 4)
-	assert.ErrorContains(t, err, "tags that were right before: "+l.host+"/hello:latest, ")
+	assert.ErrorContains(t, err, "tags already up to date: "+l.host+"/hello:latest, ")
 }
 
 // What was made for a tag that did not exist is not pushed over one that does by now.
-func TestNewTagThatExistsMeanwhile(t *testing.T) {
+func TestPushExpectsNoTag(t *testing.T) {
 	first, joined := others(t, "first"), contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64)
 	l := newLoopback(t, nil)
 	goal := target(l, joined, "latest")
@@ -146,7 +146,7 @@ func TestNewTagThatExistsMeanwhile(t *testing.T) {
 	_, err := publish(t, quick, goal)
 	var changed *push.ChangedError
 	require.ErrorAs(t, err, &changed)
-	require.ErrorContains(t, err, "it was missing, and is "+contenttest.DigestOf(t, first.Index).String())
+	require.ErrorContains(t, err, "expected no tag, found "+contenttest.DigestOf(t, first.Index).String())
 	assert.Equal(t, contenttest.DigestOf(t, first.Index), l.digest(t, "hello:latest"))
 	goal.ExpectMissing = false
 	_, err = publish(t, quick, goal)

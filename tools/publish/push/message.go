@@ -10,49 +10,49 @@ import (
 	"github.com/multiarch-build/multiarch/tools/internal/format"
 )
 
-// few is how many things of a kind a message names one by one. A release may have hundreds.
-const few = 8
+// maxListed is how many items of a kind a message lists. A release may have hundreds.
+const maxListed = 8
 
 func (e *Error) Error() string {
-	// A registry's words may have several lines.
+	// The text of a registry may have several lines.
 	parts := []string{oneLine(e.Err)}
 	if e.Preview {
 		return parts[0]
 	}
 	if sent := tallies(e.Uploaded, Uploaded.tally); len(sent) > 0 {
-		parts = append(parts, "uploaded by then: "+enumerate(sent, tally.blobs))
+		parts = append(parts, "uploaded before that: "+join(sent, tally.blobs))
 	}
 	switch {
 	case len(e.Stored) == 0:
-		parts = append(parts, "no manifest was stored")
-	case len(e.Stored) <= few:
-		parts = append(parts, "stored by digest: "+enumerate(e.Stored, referenceOf))
+		parts = append(parts, "no manifest was uploaded")
+	case len(e.Stored) <= maxListed:
+		parts = append(parts, "stored by digest: "+join(e.Stored, referenceOf))
 	default:
-		parts = append(parts, "stored by digest: "+enumerate(tallies(e.Stored, Artifact.tally), tally.manifests))
+		parts = append(parts, "stored by digest: "+join(tallies(e.Stored, Artifact.tally), tally.manifests))
 	}
 	if len(e.Moved) > 0 {
-		parts = append(parts, "tags moved: "+enumerate(e.Moved, referenceOf))
+		parts = append(parts, "tags moved: "+join(e.Moved, referenceOf))
 	}
 	if len(e.Unmoved) > 0 {
 		parts = append(parts, "tags not moved: "+someOf(e.Unmoved))
 	}
 	if len(e.UpToDate) > 0 {
-		parts = append(parts, "tags that were right before: "+someOf(e.UpToDate))
+		parts = append(parts, "tags already up to date: "+someOf(e.UpToDate))
 	}
 	if len(e.Unknown) > 0 {
-		parts = append(parts, "tags in doubt: "+enumerate(e.Unknown, referenceOf))
+		parts = append(parts, "tags in an unknown state: "+join(e.Unknown, referenceOf))
 	}
 	for _, s := range e.RollbackFailures {
-		before := "it did not exist"
+		before := "it did not exist before"
 		if s.Before != (v1.Hash{}) {
-			before = "it stood for " + s.Before.String()
+			before = "it pointed to " + s.Before.String()
 		}
-		parts = append(parts, fmt.Sprintf("%s could not be put back (%s): %s", s.Reference, before, oneLine(s.Err)))
+		parts = append(parts, fmt.Sprintf("%s could not be rolled back (%s): %s", s.Reference, before, oneLine(s.Err)))
 	}
 	return strings.Join(parts, "; ")
 }
 
-// tally is how much of something there is in a repository, or in all of a registry.
+// tally counts something in a repository, or in all repositories of a registry.
 type tally struct {
 	place        string
 	repositories int // of a registry, 0 for a repository
@@ -67,7 +67,7 @@ func (p Artifact) tally() tally {
 	return tally{repository, 0, 1, 0}
 }
 
-// tallies adds up all by repository, or by registry where the repositories are many.
+// tallies sums up per repository, or per registry if there are many repositories.
 func tallies[T any](all []T, of func(T) tally) []tally {
 	var repositories, registries []tally
 	for _, one := range all {
@@ -78,13 +78,13 @@ func tallies[T any](all []T, of func(T) tally) []tally {
 		t.place, _, _ = strings.Cut(t.place, "/")
 		add(&registries, t)
 	}
-	if len(repositories) > few {
+	if len(repositories) > maxListed {
 		return registries
 	}
 	return repositories
 }
 
-// add adds t to what list has for its place, and tells whether the place is new.
+// add adds t to the tally of its place, and reports whether the place is new.
 func add(list *[]tally, t tally) bool {
 	i := slices.IndexFunc(*list, func(l tally) bool { return l.place == t.place })
 	if i < 0 {
@@ -97,13 +97,13 @@ func add(list *[]tally, t tally) bool {
 }
 
 func (t tally) blobs() string {
-	return t.in(fmt.Sprintf("%s of %s", format.Count(t.n, "blob"), format.Bytes(t.bytes)))
+	return t.at(fmt.Sprintf("%s of %s", format.Count(t.n, "blob"), format.Bytes(t.bytes)))
 }
 
-func (t tally) manifests() string { return t.in(format.Count(t.n, "manifest")) }
+func (t tally) manifests() string { return t.at(format.Count(t.n, "manifest")) }
 
-// in says where what there is, is.
-func (t tally) in(what string) string {
+// at adds the place to a count.
+func (t tally) at(what string) string {
 	switch t.repositories {
 	case 0:
 	case 1:
@@ -114,20 +114,20 @@ func (t tally) in(what string) string {
 	return fmt.Sprintf("%s (%s)", t.place, what)
 }
 
-// someOf names a few of many.
+// someOf lists some of the tags.
 func someOf(tags []Artifact) string {
-	if n := len(tags); n > few {
-		return fmt.Sprintf("%s and %d others", enumerate(tags[:few-1], referenceOf), n-few+1)
+	if n := len(tags); n > maxListed {
+		return fmt.Sprintf("%s and %d others", join(tags[:maxListed-1], referenceOf), n-maxListed+1)
 	}
-	return enumerate(tags, referenceOf)
+	return join(tags, referenceOf)
 }
 
 func referenceOf(p Artifact) string { return p.Reference }
 
-func enumerate[T any](list []T, say func(T) string) string {
+func join[T any](list []T, text func(T) string) string {
 	words := make([]string, len(list))
 	for i, one := range list {
-		words[i] = say(one)
+		words[i] = text(one)
 	}
 	return strings.Join(words, ", ")
 }

@@ -17,37 +17,37 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
-// narrowing refuses to move tags to fewer platforms than they have, for targets that keep their platforms. What several
-// tags of a target stand for is read once. If that cannot be read, nothing is known of its platforms.
-func (p *push) narrowing(ctx context.Context) error {
+// checkPlatforms returns a *LostPlatformsError if tags would lose platforms that their targets keep. It reads what
+// several tags of a target have in common once. Content that cannot be read counts as having no platforms.
+func (p *pusher) checkPlatforms(ctx context.Context) error {
 	var mu sync.Mutex
 	var e LostPlatformsError
-	work := lanes{}
-	for _, d := range p.all {
-		if !d.keep {
+	work := hostQueues{}
+	for _, u := range p.images {
+		if !u.keepPlatforms {
 			continue
 		}
-		asked := map[v1.Hash]bool{}
-		for _, t := range d.tags {
+		read := map[v1.Hash]bool{}
+		for _, t := range u.tags {
 			t.lost = nil
-			if t.state == already || t.before == t.kept || t.change().Refused() || asked[t.before] {
+			if t.state == upToDate || t.before == t.checked || t.change().Refused() || read[t.before] {
 				continue
 			}
-			asked[t.before] = true
-			ref := d.repo.Digest(t.before.String())
-			work.add(d.repo, func(ctx context.Context) error {
-				had, err := p.platforms(ctx, ref, d.whole())
+			read[t.before] = true
+			ref := u.repo.Digest(t.before.String())
+			work.add(u.repo, func(ctx context.Context) error {
+				had, err := p.platforms(ctx, ref, u.isIndex())
 				if err != nil {
-					return fmt.Errorf("%s: reading the platforms of %s: %w", d.describe(), t.Reference, err)
+					return fmt.Errorf("%s: reading the platforms of %s: %w", u.label(), t.Reference, err)
 				}
-				lost := slices.DeleteFunc(had, d.serves)
+				lost := slices.DeleteFunc(had, u.runsOn)
 				mu.Lock()
 				defer mu.Unlock()
-				for _, same := range d.tags {
+				for _, same := range u.tags {
 					switch {
-					case same.before != t.before || same.state == already:
+					case same.before != t.before || same.state == upToDate:
 					case len(lost) == 0:
-						same.kept = same.before
+						same.checked = same.before
 					default:
 						same.lost = lost
 						e.Tags = append(e.Tags, same.change())
@@ -67,32 +67,32 @@ func (p *push) narrowing(ctx context.Context) error {
 	return &e
 }
 
-// platforms are those of what a repository has under a digest. The one of a single image is known from its config, which
-// is read only if it matters.
-func (p *push) platforms(ctx context.Context, ref name.Digest, config bool) ([]arch.Platform, error) {
+// platforms returns the platforms of an index or image. That of a single image is in its config, which is read only if
+// readConfig is set.
+func (p *pusher) platforms(ctx context.Context, ref name.Digest, readConfig bool) ([]arch.Platform, error) {
 	var old *remote.Descriptor
 	err := p.client.Retry(ctx, func(ctx context.Context) (err error) {
 		old, err = p.puller.Get(ctx, ref)
 		return err
 	})
 	switch {
-	case absent(err), broken(err):
+	case absent(err), serverFailed(err):
 		return nil, nil
 	case err != nil:
 		return nil, err
 	case old.MediaType.IsIndex():
 		return indexPlatforms(old)
-	case old.MediaType.IsImage() && config:
+	case old.MediaType.IsImage() && readConfig:
 		return p.imagePlatform(ctx, old)
 	}
 	return nil, nil
 }
 
-// indexPlatforms are those that an index lists, each once.
+// indexPlatforms returns the platforms that an index lists, each once.
 func indexPlatforms(old *remote.Descriptor) ([]arch.Platform, error) {
 	index, err := old.ImageIndex()
 	if err != nil {
-		return nil, nil //nolint:nilerr // nobody can run what is not an index
+		return nil, nil //nolint:nilerr // an invalid index runs nowhere
 	}
 	list, err := index.IndexManifest()
 	if err != nil {
@@ -107,8 +107,8 @@ func indexPlatforms(old *remote.Descriptor) ([]arch.Platform, error) {
 	return all, nil
 }
 
-// imagePlatform is that of a single image, as its config has it.
-func (p *push) imagePlatform(ctx context.Context, old *remote.Descriptor) ([]arch.Platform, error) {
+// imagePlatform returns the platform in the config of a single image.
+func (p *pusher) imagePlatform(ctx context.Context, old *remote.Descriptor) ([]arch.Platform, error) {
 	var config *v1.ConfigFile
 	err := p.client.Retry(ctx, func(context.Context) error {
 		img, err := old.Image()
@@ -119,28 +119,28 @@ func (p *push) imagePlatform(ctx context.Context, old *remote.Descriptor) ([]arc
 		return err
 	})
 	switch {
-	case absent(err), broken(err):
+	case absent(err), serverFailed(err):
 		return nil, nil
 	case err != nil && registry.Temporary(err):
 		return nil, err
 	case err != nil || config.OS == "" || config.Architecture == "":
-		return nil, nil // nobody can run it
+		return nil, nil // it runs nowhere
 	}
 	return []arch.Platform{arch.Canonical(config.OS, config.Architecture, config.Variant)}, nil
 }
 
-// serves tells whether a machine of a platform finds an image in d.
-func (d delivery) serves(p arch.Platform) bool {
-	return arch.BestMatch(p, d.platforms()) >= 0
+// runsOn reports whether u has an image for machines of a platform.
+func (u imageUpload) runsOn(p arch.Platform) bool {
+	return arch.BestMatch(p, u.platforms()) >= 0
 }
 
-// platforms are those of the images of d.
-func (d delivery) platforms() []arch.Platform {
-	if !d.whole() {
-		return []arch.Platform{d.Platform}
+// platforms returns the platforms of the images of u.
+func (u imageUpload) platforms() []arch.Platform {
+	if !u.isIndex() {
+		return []arch.Platform{u.Platform}
 	}
 	var all []arch.Platform
-	for _, m := range d.content.Manifests {
+	for _, m := range u.graph.Manifests {
 		if m.Platform != (arch.Platform{}) {
 			all = append(all, m.Platform)
 		}
@@ -148,27 +148,27 @@ func (d delivery) platforms() []arch.Platform {
 	return all
 }
 
-// LostPlatformsError is returned for tags that would lose platforms.
+// LostPlatformsError is returned if tags would lose platforms.
 type LostPlatformsError struct{ Tags []TagChange }
 
 func (e *LostPlatformsError) Error() string {
 	var parts []string
 	for _, t := range e.Tags {
-		parts = append(parts, fmt.Sprintf("%s: the tag %s would lose %s", t.describe(), t.Reference, PlatformNames(t.Lost)))
+		parts = append(parts, fmt.Sprintf("%s: the tag %s would lose %s", t.label(), t.Reference, PlatformNames(t.Lost)))
 	}
-	if len(parts) > few {
-		parts = append(parts[:few-1], fmt.Sprintf("and %d other tags", len(parts)-few+1))
+	if len(parts) > maxListed {
+		parts = append(parts[:maxListed-1], fmt.Sprintf("and %d other tags", len(parts)-maxListed+1))
 	}
 	return strings.Join(slices.Compact(parts), "; ")
 }
 
-// Hint says what to do about it.
+// Hint names the ways to keep the platforms, and the flag that drops them.
 func (e *LostPlatformsError) Hint() string {
 	return fmt.Sprintf("publish all platforms, or give these a tag of their own (--tag) and add them with "+
-		"multiarch index create %s --append --replace REF; --allow-fewer-platforms moves the tag all the same", e.Tags[0].Reference)
+		"multiarch index create %s --append --replace REF; --allow-fewer-platforms moves the tag anyway", e.Tags[0].Reference)
 }
 
-// PlatformNames lists platforms for messages.
+// PlatformNames joins platforms for messages.
 func PlatformNames(all []arch.Platform) string {
 	names := make([]string, len(all))
 	for i, p := range all {

@@ -25,8 +25,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 )
 
-// TestNarrowedTags moves tags of each former content to indexes of each platform.
-func TestNarrowedTags(t *testing.T) {
+// TestTagsKeepPlatforms moves tags of each former content to indexes of each platform.
+func TestTagsKeepPlatforms(t *testing.T) {
 	s390x := arch.Platform{OS: "linux", Architecture: "s390x"}
 	for name, c := range map[string]struct {
 		had, get []arch.Platform
@@ -82,8 +82,8 @@ func TestNarrowedTags(t *testing.T) {
 	}
 }
 
-// TestNarrowedSingleImages have tags that other tools have pushed without an index.
-func TestNarrowedSingleImages(t *testing.T) {
+// TestTagsOfSingleImagesKeepPlatforms have tags that other tools have pushed without an index.
+func TestTagsOfSingleImagesKeepPlatforms(t *testing.T) {
 	for name, c := range map[string]struct {
 		had arch.Platform
 		bad bool
@@ -105,8 +105,8 @@ func TestNarrowedSingleImages(t *testing.T) {
 	}
 }
 
-// TestNarrowedMeanwhile is a tag that gets platforms while ours uploads.
-func TestNarrowedMeanwhile(t *testing.T) {
+// TestTagsKeepPlatformsAddedMeanwhile is a tag that gets platforms while ours uploads.
+func TestTagsKeepPlatformsAddedMeanwhile(t *testing.T) {
 	l := newLoopback(t, nil)
 	few := contenttest.Service(t, "hello", nil, contenttest.AMD64)
 	many := contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64)
@@ -207,8 +207,8 @@ func TestTagWithABrokenLink(t *testing.T) {
 	}
 }
 
-// TestForeignLayersAreSuspected if a registry refuses a manifest that has one, for whatever reason it gives.
-func TestForeignLayersAreSuspected(t *testing.T) {
+// TestForeignLayersAreNamedInTheHint if a registry refuses a manifest that has one, for whatever reason it gives.
+func TestForeignLayersAreNamedInTheHint(t *testing.T) {
 	foreign, err := mutate.Append(contenttest.NewImage(t, contenttest.AMD64, contenttest.NewLayer(t, "x", 100)), mutate.Addendum{
 		Layer: contenttest.NewLayer(t, "away", 100), MediaType: types.OCIUncompressedRestrictedLayer, URLs: []string{"https://example.com/layer"},
 	})

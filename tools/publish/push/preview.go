@@ -9,89 +9,89 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
-// Preview says what a Push would do, in the order of the targets; blobs by size, the largest first.
+// Preview is what Run would do, in the order of the targets. Blobs are sorted by size, the largest first.
 type Preview struct {
-	// Uploads are the blobs that would be sent, Mounts those that the registry would be asked to take from another of
-	// its repositories: it may refuse, and is sent them then.
+	// Uploads are blobs that would be sent. Mounts are blobs that would be mounted from another repository of the same
+	// registry, or sent if the registry refuses.
 	Uploads []Transfer `json:"uploads"`
 	Mounts  []Transfer `json:"mounts"`
-	// Manifests are the image manifests and indexes that would be put.
+	// Manifests are the image manifests and indexes that would be uploaded.
 	Manifests []Artifact `json:"manifests"`
-	// Tags are all tags, also those that stand for the right thing already.
+	// Tags are all tags, including those that are up to date.
 	Tags []TagChange `json:"tags"`
 }
 
-// Transfer is a blob on its way into a repository.
+// Transfer is the upload or mount of a blob.
 type Transfer struct {
-	// Where says whose blob it is: hello, linux/arm64: layer 2.
+	// Where names the blob: hello, linux/arm64: layer 2.
 	Where      string  `json:"where"`
 	Repository string  `json:"repository"`
 	Digest     v1.Hash `json:"digest"`
 	Size       int64   `json:"size"`
-	// From is the repository to mount it from, "" for an upload.
+	// From is the repository to mount from, "" for an upload.
 	From string `json:"from,omitempty"`
 }
 
-// Err is an *ImmutableError or a *LostPlatformsError if Push would refuse to move tags, else nil.
+// Err returns an *ImmutableError or a *LostPlatformsError if Run would refuse to move tags.
 func (p Preview) Err() error {
 	var immutable ImmutableError
-	var narrowed LostPlatformsError
+	var lost LostPlatformsError
 	for _, t := range p.Tags {
 		switch {
 		case t.Refused():
 			immutable.Tags = append(immutable.Tags, t)
 		case len(t.Lost) > 0:
-			narrowed.Tags = append(narrowed.Tags, t)
+			lost.Tags = append(lost.Tags, t)
 		}
 	}
 	switch {
 	case len(immutable.Tags) > 0:
 		return &immutable
-	case len(narrowed.Tags) > 0:
-		return &narrowed
+	case len(lost.Tags) > 0:
+		return &lost
 	}
 	return nil
 }
 
-// NewPreview asks the registries what they have, and finds out what Push would do. It sends nothing but requests that
-// read. An error about a registry is a *Error.
+// NewPreview checks what the registries have and returns what Run would do. It sends only read requests. Errors of
+// registries are of type *Error.
 func NewPreview(ctx context.Context, client registry.Client, targets []Target) (*Preview, error) {
-	p, err := newPush(ctx, client, targets)
+	p, err := newPusher(ctx, client, targets)
 	if err != nil {
 		return nil, err
 	}
-	var narrowed *LostPlatformsError // is in the tags
-	if err := p.survey(ctx); err != nil && !errors.As(err, &narrowed) {
+	var lost *LostPlatformsError // Preview.Tags has it
+	if err := p.checkExisting(ctx); err != nil && !errors.As(err, &lost) {
 		return nil, &Error{Preview: true, Err: err}
 	}
-	if err := p.stock(ctx, nil); err != nil {
+	if err := p.checkBlobs(ctx, nil); err != nil {
 		return nil, &Error{Preview: true, Err: err}
 	}
 	preview := &Preview{Uploads: []Transfer{}, Mounts: []Transfer{}, Manifests: []Artifact{}, Tags: []TagChange{}}
-	for _, c := range p.list {
-		route, err := c.route()
+	for _, b := range p.blobs {
+		transfers, err := b.transfers()
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range route {
-			t := Transfer{Where: c.Label, Repository: s.to.repo.Name(), Digest: c.Digest, Size: c.Size}
-			if s.from == nil {
+		for _, step := range transfers {
+			t := Transfer{Where: b.Label, Repository: step.to.repo.Name(), Digest: b.Digest, Size: b.Size}
+			if step.mountFrom == nil {
 				preview.Uploads = append(preview.Uploads, t)
 				continue
 			}
-			t.From = s.from.Name()
+			t.From = step.mountFrom.Name()
 			preview.Mounts = append(preview.Mounts, t)
 		}
 	}
-	listed := map[*record]bool{}
-	for _, d := range p.all {
-		for _, r := range d.records {
-			if !r.there && !listed[r] {
-				listed[r] = true
-				preview.Manifests = append(preview.Manifests, Artifact{d.Name, r.Platform, r.ref.String(), r.Digest})
+	listed := map[*manifestUpload]bool{}
+	for _, u := range p.images {
+		for _, m := range u.manifests {
+			if !m.present && !listed[m] {
+				listed[m] = true
+				preview.Manifests = append(preview.Manifests, Artifact{u.Name, m.Platform, m.ref.String(), m.Digest})
 			}
 		}
-		for _, t := range d.tags {
+		for _, t := range u.tags {
 			preview.Tags = append(preview.Tags, t.change())
 		}
 	}

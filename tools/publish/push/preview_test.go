@@ -29,7 +29,7 @@ func TestImmutableTags(t *testing.T) {
 		Artifact: push.Artifact{Name: "hello", Reference: a.host + "/hello:latest", Digest: contenttest.DigestOf(t, r.images[0].Index)},
 		Before:   contenttest.DigestOf(t, r.older.Index), Immutable: true,
 	}, refused.Tags[0])
-	assert.ErrorContains(t, err, "hello: the tag "+a.host+"/hello:latest is immutable and stands for "+contenttest.DigestOf(t, r.older.Index).String())
+	assert.ErrorContains(t, err, "hello: the tag "+a.host+"/hello:latest is immutable and points to "+contenttest.DigestOf(t, r.older.Index).String())
 	var partial *push.Error
 	require.ErrorAs(t, err, &partial)
 	assert.Contains(t, partial.Hint(), "another tag")
@@ -57,7 +57,7 @@ func TestImmutableTags(t *testing.T) {
 }
 
 // A registry that does not say whether an immutable tag exists may hide one, and the tag stays where it is.
-func TestImmutableTagThatIsHidden(t *testing.T) {
+func TestHiddenImmutableTag(t *testing.T) {
 	hello, older := twoPlatforms(t)
 	for name, hiddenFrom := range map[string]int{"right before it moves": 2, "from the beginning": 1} {
 		for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
@@ -81,7 +81,7 @@ func TestImmutableTagThatIsHidden(t *testing.T) {
 				_, err := publish(t, quick, goal)
 				var unknown *push.HiddenError
 				require.ErrorAs(t, err, &unknown)
-				assert.ErrorContains(t, err, "moving the tag "+l.host+"/hello:v1: the tag is immutable, and whether it exists already cannot be known: ")
+				assert.ErrorContains(t, err, "moving the tag "+l.host+"/hello:v1: checking whether the immutable tag exists: ")
 				assert.Equal(t, contenttest.DigestOf(t, older.Index), l.digest(t, "hello:v1"))
 				assert.Zero(t, l.count("PUT /v2/hello/manifests/v1"))
 			})

@@ -7,128 +7,108 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-
-	"github.com/multiarch-build/multiarch/tools/oci/content"
 )
 
-// consignment is a blob and all repositories of one registry that need it.
-type consignment struct {
-	content.Blob
-	to      []*destination
-	sources []name.Repository // other repositories that have it
-}
-
-// destination is a repository that a blob goes to.
-type destination struct {
-	repo name.Repository
-	size int64
-	// there is that the repository has it: a manifest that consists of it, among others, or the blob itself, of which
-	// missing is that the repository says for certain that it lacks it.
-	there, missing bool
-	// owners are the targets, by the number of the first of their name, that need it there.
-	owners []int
-	// sent is how many bytes of it count as complete; reader is the upload that may change that.
-	sent   int64
-	reader *countedReader
-	// uploaded is that it has been sent, and not mounted.
-	uploaded bool
-}
-
-// consignments gathers the blobs of all deliveries, the largest first so that none is left over for the end, and
-// prepares to report on them.
-func consignments(all []delivery, targets []Target, report func(string, int64, int64)) ([]*consignment, *meter) {
+// collectBlobs collects the blobs of all images, the largest first so that none delays the end, and a meter of their
+// progress.
+func collectBlobs(
+	images []imageUpload, targets []Target, report func(string, int64, int64),
+) ([]*blobUpload, *progressMeter) {
 	type key struct {
 		registry string
 		digest   v1.Hash
 	}
-	// Targets of the same name, an image in several repositories, are reported on together.
+	// Targets of the same name, an image in several repositories, are reported together.
 	group := make([]int, len(targets))
 	for i, t := range targets {
 		group[i] = slices.IndexFunc(targets, func(o Target) bool { return o.Name == t.Name })
 	}
-	found := map[key]*consignment{}
-	var list []*consignment
-	for _, d := range all {
-		has := d.stands()
-		for _, b := range d.content.Blobs {
-			k := key{d.repo.RegistryStr(), b.Digest}
+	found := map[key]*blobUpload{}
+	var list []*blobUpload
+	for _, u := range images {
+		present := u.presentBlobs()
+		for _, b := range u.graph.Blobs {
+			k := key{u.repo.RegistryStr(), b.Digest}
 			if found[k] == nil {
-				found[k] = &consignment{Blob: b}
+				found[k] = &blobUpload{Blob: b}
 				list = append(list, found[k])
 			}
-			found[k].deliver(d, group[d.owner], has[b.Digest])
-			if from, ok := targets[d.owner].Sources[b.Digest]; ok {
+			found[k].addDestination(u, group[u.target], present[b.Digest])
+			if from, ok := targets[u.target].Sources[b.Digest]; ok {
 				found[k].sources = append(found[k].sources, from)
 			}
 		}
 	}
-	slices.SortStableFunc(list, func(a, b *consignment) int { return cmp.Compare(b.Size, a.Size) })
-	m := &meter{report: report, names: make([]string, len(targets)), complete: make([]int64, len(targets)), total: make([]int64, len(targets))}
+	slices.SortStableFunc(list, func(a, b *blobUpload) int { return cmp.Compare(b.Size, a.Size) })
+	m := &progressMeter{
+		report: report, names: make([]string, len(targets)),
+		complete: make([]int64, len(targets)), total: make([]int64, len(targets)),
+	}
 	for i, t := range targets {
 		m.names[i] = t.Name
 	}
-	for _, c := range list {
-		for _, to := range c.to {
-			for _, o := range to.owners {
-				m.total[o] += to.size
+	for _, b := range list {
+		for _, to := range b.destinations {
+			for _, t := range to.targets {
+				m.total[t] += to.size
 			}
 		}
 	}
 	return list, m
 }
 
-// stands are the blobs that the repository of d has for certain: those of manifests that it has. A registry takes no
-// manifest without its blobs, and keeps blobs for as long as a manifest needs them.
-func (d delivery) stands() map[v1.Hash]bool {
-	has := map[v1.Hash]bool{}
-	for _, r := range d.records {
-		if r.there {
-			for _, h := range r.Blobs {
-				has[h] = true
+// presentBlobs returns the blobs of manifests that the repository has. A registry accepts no manifest without its
+// blobs, and keeps them as long as the manifest exists.
+func (u imageUpload) presentBlobs() map[v1.Hash]bool {
+	present := map[v1.Hash]bool{}
+	for _, m := range u.manifests {
+		if m.present {
+			for _, h := range m.Blobs {
+				present[h] = true
 			}
 		}
 	}
-	return has
+	return present
 }
 
-// deliver adds the repository of d, which may have the blob, for a target.
-func (c *consignment) deliver(d delivery, owner int, there bool) {
-	i := slices.IndexFunc(c.to, func(to *destination) bool { return to.repo == d.repo })
+// addDestination adds the repository of u for a target.
+func (b *blobUpload) addDestination(u imageUpload, target int, present bool) {
+	i := slices.IndexFunc(b.destinations, func(to *destination) bool { return to.repo == u.repo })
 	if i < 0 {
-		i = len(c.to)
-		c.to = append(c.to, &destination{repo: d.repo, size: c.Size})
+		i = len(b.destinations)
+		b.destinations = append(b.destinations, &destination{repo: u.repo, size: b.Size})
 	}
-	c.to[i].there = c.to[i].there || there
-	if !slices.Contains(c.to[i].owners, owner) {
-		c.to[i].owners = append(c.to[i].owners, owner)
+	to := b.destinations[i]
+	to.present = to.present || present
+	if !slices.Contains(to.targets, target) {
+		to.targets = append(to.targets, target)
 	}
 }
 
-// meter counts the bytes of each target.
-type meter struct {
-	report func(target string, complete, total int64) // nil for nobody
+// progressMeter counts the bytes of each target.
+type progressMeter struct {
+	report func(target string, complete, total int64) // may be nil
 
 	mu              sync.Mutex
 	names           []string
 	complete, total []int64
 }
 
-// set makes n the bytes of to that are complete. m.mu is held.
-func (m *meter) set(to *destination, n int64) {
-	change := n - to.sent
-	to.sent = n
-	for _, o := range to.owners {
-		m.complete[o] += change
+// set makes n the number of complete bytes of a destination. m.mu is held.
+func (m *progressMeter) set(to *destination, n int64) {
+	change := n - to.counted
+	to.counted = n
+	for _, t := range to.targets {
+		m.complete[t] += change
 		if m.report != nil && change != 0 {
-			m.report(m.names[o], m.complete[o], m.total[o])
+			m.report(m.names[t], m.complete[t], m.total[t])
 		}
 	}
 }
 
-// finish counts the whole blob as complete, also where it was there already or was mounted: then nobody has read it.
-func (m *meter) finish(to *destination) {
+// finish counts the whole blob as complete, including blobs that were present or mounted and never read.
+func (m *progressMeter) finish(to *destination) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	to.uploaded = to.reader != nil
@@ -139,60 +119,60 @@ func (m *meter) finish(to *destination) {
 // countedLayer is a layer whose reading counts as progress.
 type countedLayer struct {
 	v1.Layer
-	m  *meter
-	to *destination
-	// source is the registry that it may be read from, "" for none.
+	meter *progressMeter
+	to    *destination
+	// source is the registry that the layer may be read from, or "".
 	source string
 }
 
-// Compressed begins an upload, or begins it again.
+// Compressed begins an upload, or restarts it.
 func (l *countedLayer) Compressed() (io.ReadCloser, error) {
 	rc, err := l.Layer.Compressed()
 	if err != nil {
-		return nil, located(l.source, mayRead, err)
+		return nil, atRegistry(l.source, actionRead, err)
 	}
-	r := &countedReader{ReadCloser: rc, l: l}
-	l.m.mu.Lock()
-	defer l.m.mu.Unlock()
+	r := &countedReader{ReadCloser: rc, layer: l}
+	l.meter.mu.Lock()
+	defer l.meter.mu.Unlock()
 	l.to.reader = r
-	l.m.set(l.to, 0)
+	l.meter.set(l.to, 0)
 	return r, nil
 }
 
 type countedReader struct {
 	io.ReadCloser
-	l      *countedLayer
+	layer  *countedLayer
 	closed bool
 }
 
-// errSentBefore is for go-containerregistry, which sends a request once more when a token has run out, but with the
-// body that it has sent already. It is an error after which the upload is begun again.
-var errSentBefore = fmt.Errorf("the content has been sent before: %w", io.ErrUnexpectedEOF)
+// errBodyReused tells go-containerregistry to restart an upload. After a token expires, it repeats the request with a
+// body that it has sent already.
+var errBodyReused = fmt.Errorf("the content has been sent before: %w", io.ErrUnexpectedEOF)
 
 func (r *countedReader) Read(p []byte) (int, error) {
 	if r.isClosed() {
-		return 0, errSentBefore
+		return 0, errBodyReused
 	}
 	n, err := r.ReadCloser.Read(p)
-	m, to := r.l.m, r.l.to
+	m, to := r.layer.meter, r.layer.to
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	// The transport may still be reading for an attempt that has been given up.
+	// The transport may still read for an abandoned attempt.
 	if to.reader == r {
-		m.set(to, to.sent+int64(n))
+		m.set(to, to.counted+int64(n))
 	}
 	return n, err
 }
 
 func (r *countedReader) isClosed() bool {
-	r.l.m.mu.Lock()
-	defer r.l.m.mu.Unlock()
+	r.layer.meter.mu.Lock()
+	defer r.layer.meter.mu.Unlock()
 	return r.closed
 }
 
 func (r *countedReader) Close() error {
-	r.l.m.mu.Lock()
+	r.layer.meter.mu.Lock()
 	r.closed = true
-	r.l.m.mu.Unlock()
+	r.layer.meter.mu.Unlock()
 	return r.ReadCloser.Close()
 }

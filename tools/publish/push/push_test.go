@@ -241,9 +241,9 @@ func TestPushChecksBeforeItSends(t *testing.T) {
 		}), `hello, linux/amd64: reference "x:y:z"`},
 		"digest": {with(func(b *push.Target) {
 			b.PerPlatform = []push.PlatformTag{{Platform: contenttest.AMD64, Reference: l.host + "/x@sha256:" + strings.Repeat("0", 64)}}
-		}), "a tag is needed, not a digest"},
+		}), "expected a tag, got a digest"},
 		"two for one name": {with(func(b *push.Target) { b.Repository, b.Tags = l.host+"/py-app", []string{"v1"} }),
-			"hello: " + l.host + "/py-app:v1 is also the name of py-app"},
+			"hello: " + l.host + "/py-app:v1 is also a tag of py-app"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := publish(t, quick, c.targets...)

@@ -11,36 +11,36 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// confirmations is how often a tag is read that does not stand for what it was moved to: some registries need a moment.
-const confirmations = 3
+// tagReads is how often a moved tag is read until it has its new digest: some registries need a moment.
+const tagReads = 3
 
-// confirm reads all tags back. Every release does so after it has moved its last tag. So of two that move the same tags
-// at the same time, the one that is last to move any of them finds the tags of the other.
-func (p *push) confirm(ctx context.Context) error {
-	if !slices.ContainsFunc(p.all, delivery.moved) {
-		return nil // all tags were right a moment ago
+// readBackTags reads all tags after the last one has moved. Every release does this, so of two releases that move the
+// same tags, the one that moves the last tag detects the other.
+func (p *pusher) readBackTags(ctx context.Context) error {
+	if !slices.ContainsFunc(p.images, imageUpload.hasMovedTags) {
+		return nil // all tags were up to date a moment ago
 	}
 	var mu sync.Mutex
 	var e OverwrittenError
-	work := lanes{}
-	for _, d := range p.all {
-		for _, t := range d.tags {
-			work.add(d.repo, func(ctx context.Context) error {
-				now, err := p.settled(ctx, t)
+	work := hostQueues{}
+	for _, u := range p.images {
+		for _, t := range u.tags {
+			work.add(u.repo, func(ctx context.Context) error {
+				now, err := p.readMovedTag(ctx, t)
 				if err != nil {
-					return fmt.Errorf("%s: %w", d.describe(), &ReadBackError{t.Artifact, err})
+					return fmt.Errorf("%s: %w", u.label(), &ReadBackError{t.Artifact, err})
 				}
 				if now == t.Digest {
 					return nil
 				}
-				t.state = overtaken
+				t.state = overwritten
 				mu.Lock()
 				defer mu.Unlock()
 				e.Tags = append(e.Tags, OverwrittenTag{t.Artifact, now})
-				if t.onto != (v1.Hash{}) || t.new {
+				if t.expect != (v1.Hash{}) || t.expectMissing {
 					change := t.change()
 					change.Before = now
-					e.changed = &ChangedError{change, t.onto}
+					e.changed = &ChangedError{change, t.expect}
 				}
 				return nil
 			})
@@ -53,25 +53,24 @@ func (p *push) confirm(ctx context.Context) error {
 		return nil
 	}
 	slices.SortFunc(e.Tags, func(a, b OverwrittenTag) int { return strings.Compare(a.Reference, b.Reference) })
-	for _, d := range p.all {
-		e.Mixed = e.Mixed || slices.ContainsFunc(d.tags, func(t *pointer) bool { return t.state != overtaken })
+	for _, u := range p.images {
+		e.Mixed = e.Mixed || slices.ContainsFunc(u.tags, func(t *tagUpdate) bool { return t.state != overwritten })
 	}
 	return &e
 }
 
-// moved tells whether this push moved a tag of d.
-func (d delivery) moved() bool {
-	return slices.ContainsFunc(d.tags, func(t *pointer) bool { return t.state == moved })
+func (u imageUpload) hasMovedTags() bool {
+	return slices.ContainsFunc(u.tags, func(t *tagUpdate) bool { return t.state == moved })
 }
 
-// settled is what t stands for, the zero hash if it does not exist. It is read again if it is not what it should be.
-func (p *push) settled(ctx context.Context, t *pointer) (v1.Hash, error) {
+// readMovedTag returns the digest of t, zero if it does not exist. It reads again while the digest is a different one.
+func (p *pusher) readMovedTag(ctx context.Context, t *tagUpdate) (v1.Hash, error) {
 	for attempt := 1; ; attempt++ {
-		now, err := p.standing(ctx, t.ref)
-		if missing(err) {
+		now, err := p.digestOf(ctx, t.ref)
+		if notFound(err) {
 			now, err = v1.Hash{}, nil
 		}
-		if err != nil || now == t.Digest || attempt == confirmations {
+		if err != nil || now == t.Digest || attempt == tagReads {
 			return now, err
 		}
 		select {
@@ -82,7 +81,7 @@ func (p *push) settled(ctx context.Context, t *pointer) (v1.Hash, error) {
 	}
 }
 
-// ReadBackError is returned for a tag that was moved and then could not be read.
+// ReadBackError is returned if a tag was moved and then could not be read.
 type ReadBackError struct {
 	Tag Artifact
 	Err error
@@ -92,19 +91,18 @@ func (e *ReadBackError) Error() string {
 	return fmt.Sprintf("all tags were moved, but %s cannot be read back: %v", e.Tag.Reference, e.Err)
 }
 
-// Unwrap returns the reason.
 func (e *ReadBackError) Unwrap() error { return e.Err }
 
-// Overwritten is a tag that this push moved and what it stands for now, the zero hash if it does not exist any more.
+// OverwrittenTag is a tag that this push moved, and its digest now, zero if it no longer exists.
 type OverwrittenTag struct {
 	Artifact
 	Now v1.Hash
 }
 
-// OverwrittenError is returned if another release has moved tags that this push moved as well.
+// OverwrittenError is returned if another release has moved tags that this push had moved.
 type OverwrittenError struct {
 	Tags []OverwrittenTag
-	// Mixed is that other tags stand for what this push moved them to.
+	// Mixed reports whether other tags still have the digests of this push.
 	Mixed   bool
 	changed *ChangedError
 }
@@ -112,19 +110,19 @@ type OverwrittenError struct {
 func (e *OverwrittenError) Error() string {
 	parts := make([]string, len(e.Tags))
 	for i, t := range e.Tags {
-		now := "does not exist any more"
+		now := "no longer exists"
 		if t.Now != (v1.Hash{}) {
 			now = "is now " + t.Now.String()
 		}
 		parts[i] = fmt.Sprintf("%s %s, not %s", t.Reference, now, t.Digest)
 	}
-	if len(parts) > few {
-		parts = append(parts[:few-1], fmt.Sprintf("and %d others", len(parts)-few+1))
+	if len(parts) > maxListed {
+		parts = append(parts[:maxListed-1], fmt.Sprintf("and %d others", len(parts)-maxListed+1))
 	}
-	return "another release came in between: " + strings.Join(parts, ", ")
+	return "another release moved the same tags: " + strings.Join(parts, ", ")
 }
 
-// Unwrap returns a *ChangedError if one of the tags is that of a target's Expect.
+// Unwrap returns a *ChangedError if one of the tags has an expected digest.
 func (e *OverwrittenError) Unwrap() error {
 	if e.changed == nil {
 		return nil
@@ -132,13 +130,13 @@ func (e *OverwrittenError) Unwrap() error {
 	return e.changed
 }
 
-// Hint says what to do about it.
+// Hint suggests to run one release at a time.
 func (e *OverwrittenError) Hint() string {
 	if e.changed != nil {
 		return e.changed.Hint()
 	}
 	if e.Mixed {
-		return "the tags are those of two releases: run the release again whose images are wanted, and let one release run at a time"
+		return "the tags now belong to two releases: run the release again whose images you want, and run one release at a time"
 	}
-	return "run this release again if its images are the wanted ones, and let one release run at a time"
+	return "run this release again if you want its images, and run one release at a time"
 }

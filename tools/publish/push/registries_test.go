@@ -187,7 +187,7 @@ func TestLargeBlobsWithoutMounts(t *testing.T) {
 	assert.LessOrEqual(t, most.Load(), int32(8))
 }
 
-func TestForgottenUploads(t *testing.T) {
+func TestPushRestartsForgottenUploads(t *testing.T) {
 	for _, name := range []string{"PATCH", "PUT", "PATCH, without a code", "PUT, without a code"} {
 		t.Run(name, func(t *testing.T) {
 			method, _, plain := strings.Cut(name, ",")

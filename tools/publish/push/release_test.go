@@ -108,8 +108,8 @@ func TestReleaseInterrupted(t *testing.T) {
 	}
 }
 
-// TestReleaseSaysWhatIsStuck takes a registry away in the middle of moving tags, so that nothing can be put back there.
-func TestReleaseSaysWhatIsStuck(t *testing.T) {
+// TestErrorListsRollbackFailures takes a registry away in the middle of moving tags, so that nothing can be put back there.
+func TestErrorListsRollbackFailures(t *testing.T) {
 	r := newRelease(t)
 	for _, c := range []struct {
 		name   string
@@ -123,7 +123,7 @@ func TestReleaseSaysWhatIsStuck(t *testing.T) {
 				}
 				return nil
 			}
-		}, `could not be put back (it`},
+		}, `could not be rolled back (it`},
 		{"tags cannot be deleted", func(puts *atomic.Int32) func(faulty.Request) faulty.Fault {
 			return func(r faulty.Request) faulty.Fault {
 				if r.Name == "PUT /v2/job/manifests/latest" && puts.Add(1) > 0 {
@@ -134,7 +134,7 @@ func TestReleaseSaysWhatIsStuck(t *testing.T) {
 				}
 				return nil
 			}
-		}, `could not be put back (it did not exist): deleting it, which did not exist before: `},
+		}, `could not be rolled back (it did not exist before): deleting the new tag: `},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a, b, targets := r.start(t)
@@ -148,7 +148,7 @@ func TestReleaseSaysWhatIsStuck(t *testing.T) {
 			after, _ := r.state(t, a)
 			standing := 0
 			for _, s := range partial.RollbackFailures {
-				require.ErrorContains(t, err, s.Reference+" "+c.want[:len("could not be put back (it")])
+				require.ErrorContains(t, err, s.Reference+" "+c.want[:len("could not be rolled back (it")])
 				if a.digest(t, strings.TrimPrefix(s.Reference, a.host+"/")) == s.Digest {
 					standing++
 				}
@@ -168,8 +168,8 @@ func TestReleaseSaysWhatIsStuck(t *testing.T) {
 	}
 }
 
-// TestReleaseDeletesNothingItDoesNotKnow has a registry that does not say what a tag stands for: it may exist.
-func TestReleaseDeletesNothingItDoesNotKnow(t *testing.T) {
+// TestRollbackKeepsHiddenTags has a registry that does not say what a tag stands for: it may exist.
+func TestRollbackKeepsHiddenTags(t *testing.T) {
 	r := newRelease(t)
 	a, _, targets := r.start(t)
 	a.put(t, "hello", "v1", r.older)
@@ -188,7 +188,7 @@ func TestReleaseDeletesNothingItDoesNotKnow(t *testing.T) {
 	require.ErrorAs(t, err, &partial)
 	require.Len(t, partial.RollbackFailures, 1)
 	assert.Equal(t, a.host+"/hello:v1", partial.RollbackFailures[0].Reference)
-	assert.ErrorContains(t, err, "the registry would not say what it stood for")
+	assert.ErrorContains(t, err, "the registry did not reveal its previous digest")
 	assert.Zero(t, a.count("DELETE /v2/hello/manifests/v1"))
 	assert.Equal(t, contenttest.DigestOf(t, r.images[0].Index), a.digest(t, "hello:v1"))
 }

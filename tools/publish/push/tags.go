@@ -13,44 +13,45 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/content"
 )
 
-// putBackWithin bounds how long moved tags are being put back.
-const putBackWithin = 2 * time.Minute
+const (
+	// rollbackTimeout limits the time for rolling back moved tags.
+	rollbackTimeout = 2 * time.Minute
+	// moveGrace limits the time of a request that moves a tag after its context has ended.
+	moveGrace = 30 * time.Second
+)
 
-// moveWithin bounds how long a request that moves a tag may take once nobody wants it any more.
-const moveWithin = 30 * time.Second
-
-// tags moves all tags, those of intermediate images first, or else none.
-func (p *push) tags(ctx context.Context) error {
-	for _, whole := range []bool{false, true} {
-		if err := p.move(ctx, whole); err != nil {
-			p.putBack(ctx)
+// moveTags moves all tags, those of single images first. After a failure it rolls back.
+func (p *pusher) moveTags(ctx context.Context) error {
+	for _, indexes := range []bool{false, true} {
+		if err := p.moveTagsOf(ctx, indexes); err != nil {
+			p.rollBack(ctx)
 			return err
 		}
 	}
 	return nil
 }
 
-// move moves the tags of whole indexes, or those of intermediate images. None is tried after one has failed, and those
-// under way are waited for.
-func (p *push) move(ctx context.Context, whole bool) error {
+// moveTagsOf moves the tags of indexes, or those of single images. It starts no request after one has failed, and waits
+// for those that were started.
+func (p *pusher) moveTagsOf(ctx context.Context, indexes bool) error {
 	var failed atomic.Bool
-	work := lanes{}
-	for _, d := range p.all {
-		if d.whole() != whole {
+	work := hostQueues{}
+	for _, u := range p.images {
+		if u.isIndex() != indexes {
 			continue
 		}
-		for _, t := range d.tags {
-			if t.state == already {
+		for _, t := range u.tags {
+			if t.state == upToDate {
 				continue
 			}
-			// Another tag that fails is no reason to lose the answer to this one: its context is not that of the lanes.
-			work.add(d.repo, func(context.Context) error {
+			// A failure of another tag must not cut off this request: its context is not that of the queue.
+			work.add(u.repo, func(context.Context) error {
 				if failed.Load() || ctx.Err() != nil {
 					return ctx.Err()
 				}
-				if err := p.tag(ctx, t, d.top()); err != nil {
+				if err := p.moveTag(ctx, t, u.graph.Root()); err != nil {
 					failed.Store(true)
-					return fmt.Errorf("%s: moving the tag %s: %w", d.describe(), t.Reference, err)
+					return fmt.Errorf("%s: moving the tag %s: %w", u.label(), t.Reference, err)
 				}
 				return nil
 			})
@@ -59,115 +60,115 @@ func (p *push) move(ctx context.Context, whole bool) error {
 	return p.run(ctx, work)
 }
 
-// tag makes t stand for m, and knows afterwards whether it does.
-func (p *push) tag(ctx context.Context, t *pointer, m content.Manifest) error {
-	look, doubt := t.immutable, false
+// moveTag moves t to m and sets t.state, also after an error.
+func (p *pusher) moveTag(ctx context.Context, t *tagUpdate, m content.Manifest) error {
+	read, ambiguous := t.immutable, false
 	err := p.client.Retry(ctx, func(ctx context.Context) error {
-		if look {
-			now, err := p.current(ctx, t.ref)
+		if read {
+			now, err := p.headOrGet(ctx, t.ref)
 			switch {
 			case err == nil && now == m.Digest:
 				return nil
 			case err == nil && t.immutable:
 				return &ImmutableError{[]TagChange{{Artifact: t.Artifact, Before: now, Immutable: true}}}
-			case err != nil && t.immutable && hidden(err):
+			case err != nil && t.immutable && unauthorized(err):
 				return &HiddenError{t.Artifact, err}
-			case err != nil && !absent(err) && !(t.unreadable && broken(err)):
+			case err != nil && !absent(err) && !(t.unreadable && serverFailed(err)):
 				return err
 			}
 		}
-		look = true
-		// A request that is cut off could be carried out at any time after, also after the tag has been put back.
-		whole, cancel := outliving(ctx)
+		read = true
+		// The registry could carry out a cancelled request later, even after the rollback.
+		request, cancel := withGrace(ctx)
 		defer cancel()
-		err := p.pusher.Put(whole, t.ref, m.Object)
-		doubt = doubt || err != nil && !hidden(err)
+		err := p.uploader.Put(request, t.ref, m.Object)
+		ambiguous = ambiguous || err != nil && !unauthorized(err)
 		return err
 	})
 	if err == nil {
 		t.state = moved
 		return nil
 	}
-	if !doubt {
-		return err // nobody was let in, or nothing was sent
+	if !ambiguous {
+		return err // rejected, or never sent
 	}
-	// A request may have been carried out although its answer was an error or was lost.
-	after, cancel := outliving(ctx)
+	// The registry may have carried out a request although its response was an error or was lost.
+	after, cancel := withGrace(ctx)
 	defer cancel()
-	switch now, lookErr := p.current(after, t.ref); {
-	case lookErr != nil && !missing(lookErr):
-		t.state = inDoubt
-	case lookErr == nil && now == m.Digest:
+	switch now, readErr := p.headOrGet(after, t.ref); {
+	case readErr != nil && !notFound(readErr):
+		t.state = unknown
+	case readErr == nil && now == m.Digest:
 		t.state = moved
 		return nil
 	}
 	return err
 }
 
-// outliving returns a context that ends a while after ctx does.
-func outliving(ctx context.Context) (context.Context, context.CancelFunc) {
+// withGrace returns a context that ends moveGrace after ctx does.
+func withGrace(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(moveWithin, cancel) })
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(moveGrace, cancel) })
 	return longer, func() { stop(); cancel() }
 }
 
-// RollbackFailure is a tag that was moved, and could not be put back when another one could not be moved.
+// RollbackFailure is a tag that was moved and could not be rolled back after another tag had failed.
 type RollbackFailure struct {
 	TagChange
 	Err error
 }
 
-// putBack makes the tags that were moved stand for what they stood for. What cannot be put back is in p.stuck.
-func (p *push) putBack(ctx context.Context) {
-	// The end of ctx may be what keeps the others from being moved.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putBackWithin)
+// rollBack moves tags back to their previous digests. Failures are in p.rollbackFailures.
+func (p *pusher) rollBack(ctx context.Context) {
+	// ctx may have ended, which may be the reason for the rollback.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()
 	var mu sync.Mutex
-	left := map[*pointer]error{}
-	work := lanes{}
-	for _, d := range p.all {
-		for _, t := range d.tags {
-			if t.state == unmoved || t.state == already {
+	failures := map[*tagUpdate]error{}
+	work := hostQueues{}
+	for _, u := range p.images {
+		for _, t := range u.tags {
+			if t.state == unmoved || t.state == upToDate {
 				continue
 			}
-			left[t] = errors.New("there was no time left for it")
-			work.add(d.repo, func(ctx context.Context) error {
-				err := p.restore(ctx, t)
+			failures[t] = errors.New("the time for rolling back ran out")
+			work.add(u.repo, func(ctx context.Context) error {
+				err := p.rollBackTag(ctx, t)
 				mu.Lock()
 				defer mu.Unlock()
-				left[t] = err
+				failures[t] = err
 				return nil
 			})
 		}
 	}
-	_ = p.run(ctx, work) // the work itself never fails; what time has run out for has not begun
-	for t, err := range left {
+	_ = p.run(ctx, work) // work never fails; it may not have begun before the timeout
+	for t, err := range failures {
 		if err != nil {
-			p.stuck = append(p.stuck, RollbackFailure{t.change(), err})
+			p.rollbackFailures = append(p.rollbackFailures, RollbackFailure{t.change(), err})
 		}
 	}
 }
 
-// restore makes t stand for what it stood for, unless somebody else has moved it meanwhile.
-func (p *push) restore(ctx context.Context, t *pointer) error {
+// rollBackTag moves t back, unless another process has moved it.
+func (p *pusher) rollBackTag(ctx context.Context, t *tagUpdate) error {
 	return p.client.Retry(ctx, func(ctx context.Context) error {
-		now, err := p.current(ctx, t.ref)
+		now, err := p.headOrGet(ctx, t.ref)
 		switch {
-		case err != nil && !missing(err):
-			return fmt.Errorf("asking what it stands for: %w", err)
+		case err != nil && !notFound(err):
+			return fmt.Errorf("reading the tag: %w", err)
 		case err != nil && t.before == (v1.Hash{}), err == nil && now != t.Digest:
 			t.state = unmoved
 			return nil
 		}
-		// It stands for what was pushed, or has vanished.
+		// The tag points to what was pushed, or has been deleted.
 		t.state = moved
 		switch {
 		case t.hidden, t.unreadable:
-			return errors.New("the registry would not say what it stood for")
+			return errors.New("the registry did not reveal its previous digest")
 		case t.before == (v1.Hash{}):
-			err = p.remove(ctx, t)
+			err = p.deleteTag(ctx, t)
 		default:
-			err = p.replace(ctx, t)
+			err = p.restoreTag(ctx, t)
 		}
 		if err == nil {
 			t.state = unmoved
@@ -176,19 +177,18 @@ func (p *push) restore(ctx context.Context, t *pointer) error {
 	})
 }
 
-// replace puts the manifest that t stood for under it again.
-func (p *push) replace(ctx context.Context, t *pointer) error {
+func (p *pusher) restoreTag(ctx context.Context, t *tagUpdate) error {
 	old, err := p.puller.Get(ctx, t.ref.Context().Digest(t.before.String()))
 	if err != nil {
-		return fmt.Errorf("reading what it stood for: %w", err)
+		return fmt.Errorf("reading the previous manifest: %w", err)
 	}
-	return p.pusher.Put(ctx, t.ref, old)
+	return p.uploader.Put(ctx, t.ref, old)
 }
 
-// remove deletes a tag that did not exist. Distribution spec, "Deleting tags"; a registry need not allow it.
-func (p *push) remove(ctx context.Context, t *pointer) error {
-	if err := p.pusher.Delete(ctx, t.ref); err != nil && !missing(err) {
-		return fmt.Errorf("deleting it, which did not exist before: %w", err)
+// deleteTag deletes a new tag. Registries need not support this (distribution spec, "Deleting tags").
+func (p *pusher) deleteTag(ctx context.Context, t *tagUpdate) error {
+	if err := p.uploader.Delete(ctx, t.ref); err != nil && !notFound(err) {
+		return fmt.Errorf("deleting the new tag: %w", err)
 	}
 	return nil
 }

@@ -15,228 +15,219 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
-// Target is an image and where it goes.
+// Target is an image index and the repository it is pushed to.
 type Target struct {
 	// Name is the image's name in multiarch.yaml.
 	Name  string
 	Index v1.ImageIndex
-	// Repository is the repository with its registry: registry.example.com/onap/hello.
+	// Repository includes the registry: registry.example.com/onap/hello.
 	Repository string
-	// Tags are what the index is called there. Without any it is published by its digest alone.
+	// Tags are the tags of the index. Without tags it is pushed by digest.
 	Tags []string
-	// PerPlatform are the references, with a tag, under which single images of the index are published as well.
+	// PerPlatform are tags of single images of the index.
 	PerPlatform []PlatformTag
-	// Sources are repositories where blobs of the index stand already, such as the layers of its base: a registry that has
-	// them there is asked to mount them, and their bytes are not read unless it refuses.
+	// Sources are repositories that have blobs of the index, such as the layers of its base. A registry that has such a
+	// repository is asked to mount the blob, and its content is read only if that fails.
 	Sources map[v1.Hash]name.Repository
-	// Expect is what the first of Tags stood for when Index was made of that; it is not moved if it stands for something else
-	// by now. Zero for whatever it may be.
+	// Expect is the digest that the first tag must have, because Index was made from it. Zero accepts any digest.
 	Expect v1.Hash
-	// ExpectMissing is that the first of Tags did not exist when Index was made: it is not moved if it does by now.
+	// ExpectMissing requires that the first tag does not exist.
 	ExpectMissing bool
-	// Present are entries of Index that the repository has; see Image.
+	// Present are entries of Index that the repository has; see content.Image.
 	Present map[string]bool
-	// Immutable are patterns, as path.Match has them, of tags that are not moved once they exist, those of single images
-	// included.
+	// Immutable are path.Match patterns of tags that do not move once they exist, including tags of single images.
 	Immutable []string
-	// KeepPlatforms refuses to move a tag to something that lacks a platform which the tag has now.
+	// KeepPlatforms refuses to move a tag to an index that lacks a platform which the tag has now.
 	KeepPlatforms bool
 }
 
-// PlatformTag publishes one image of an index under a name of its own, as the classic procedure does:
-// onap/hello-arm64v8:latest.
+// PlatformTag is a tag of a single image of an index, as in onap/hello-arm64v8:latest.
 type PlatformTag struct {
 	Platform  arch.Platform
 	Reference string
 }
 
-// Artifact is something that a registry has.
+// Artifact is an index or image in a registry, under a tag or digest.
 type Artifact struct {
-	// Name is the Target's.
+	// Name is that of the Target.
 	Name string `json:"name"`
-	// Platform is set where it is a single image.
+	// Platform is set for a single image.
 	Platform arch.Platform `json:"platform,omitzero"`
-	// Reference has the repository as the Target gives it, with a tag or else a digest.
+	// Reference is the repository as in the Target, with a tag or digest.
 	Reference string  `json:"reference"`
 	Digest    v1.Hash `json:"digest"`
 }
 
-// delivery is one manifest with all that it consists of, on its way into one repository: the index of a target, or an
-// intermediate image.
-type delivery struct {
-	Artifact // under its digest
-	owner    int
-	repo     name.Repository
-	content  content.Graph
-	records  []*record // of content.manifests, in their order
-	tags     []*pointer
-	// immutable are the target's patterns, keep is its KeepPlatforms.
-	immutable []string
-	keep      bool
+// imageUpload is an index, or a single image, to be pushed to one repository.
+type imageUpload struct {
+	Artifact  // by digest
+	target    int
+	repo      name.Repository
+	graph     content.Graph
+	manifests []*manifestUpload // of graph.Manifests, in the same order
+	tags      []*tagUpdate
+
+	immutable     []string
+	keepPlatforms bool
 }
 
-// record is a manifest in a repository. Deliveries share it where they share both.
-type record struct {
+// manifestUpload is a manifest in a repository. Images share it if they share both.
+type manifestUpload struct {
 	content.Manifest
-	ref   name.Digest
-	there bool // it was found, or is stored by now
-	put   bool // by this push
-	// mu is held while it is being put: two indexes may both consist of it.
-	mu sync.Mutex
+	ref      name.Digest
+	present  bool       // found, or uploaded by now
+	uploaded bool       // by this push
+	mu       sync.Mutex // held during the upload
 }
 
-// pointer is a tag of a delivery.
-type pointer struct {
+// tagUpdate is a tag that has to point to an image or index.
+type tagUpdate struct {
 	Artifact
 	ref       name.Tag
 	immutable bool
 	state     tagState
-	// onto is what it has to stand for until it moves, zero for whatever it may be.
-	onto v1.Hash
-	// new is that it must not exist until it moves.
-	new bool
-	// before is what it stood for when that was asked, zero where it did not exist. hidden is that the registry would
-	// not say.
-	before v1.Hash
-	hidden bool
-	// unreadable is that the registry fails to read it.
-	unreadable bool
-	// lost are the platforms that it would lose, of those of the manifest called before.
+	// expect is the digest that it must have before it moves, zero for any. expectMissing requires that it does not
+	// exist.
+	expect        v1.Hash
+	expectMissing bool
+	// before is its digest when it was last read, zero if it did not exist. hidden reports that the registry did not
+	// reveal it, unreadable that the registry failed to read it.
+	before             v1.Hash
+	hidden, unreadable bool
+	// lost are the platforms of before that the new index lacks.
 	lost []arch.Platform
-	// kept is what it stood for when it was found that it would lose none; zero like a tag that does not exist.
-	kept v1.Hash
+	// checked is the value of before for which lost was found to be empty.
+	checked v1.Hash
 }
 
-// tagState is what is known of a tag. The zero value is that it stands for what it stood for before.
 type tagState int
 
 const (
-	unmoved tagState = iota
-	already          // it has stood for what it is to stand for before this push
+	unmoved  tagState = iota // it points to what it pointed to before
+	upToDate                 // it pointed to the right digest before this push
 	moved
-	inDoubt
-	overtaken // it was moved, and then moved by another release
+	unknown
+	overwritten // moved, and then moved by another release
 )
 
-// whole tells whether d is the index of a target; else it is an intermediate image.
-func (d delivery) whole() bool { return d.top().IsIndex() }
+// isIndex reports whether u is the index of a target, as opposed to a single image.
+func (u imageUpload) isIndex() bool { return u.graph.Root().IsIndex() }
 
-// top is the delivery's own manifest.
-func (d delivery) top() content.Manifest { return d.content.Root() }
-
-// deliveries resolves targets and finds whatever is wrong with them before anything is sent.
-func deliveries(client registry.Client, targets []Target) ([]delivery, error) {
-	var all []delivery
+// resolve parses the targets. It reports all errors that need no registry.
+func resolve(client registry.Client, targets []Target) ([]imageUpload, error) {
+	var all []imageUpload
 	holders := map[string]Artifact{}
 	for i, t := range targets {
-		resolved, err := t.deliveries(client, i)
+		images, err := t.resolve(client, i)
 		if err != nil {
 			return nil, err
 		}
-		for _, d := range resolved {
-			for _, p := range d.tags {
-				if other, taken := holders[p.ref.Name()]; taken && other.Digest != p.Digest {
-					return nil, fmt.Errorf("%s: %s is also the name of %s", p.describe(), p.Reference, other.describe())
+		for _, u := range images {
+			for _, tag := range u.tags {
+				if other, taken := holders[tag.ref.Name()]; taken && other.Digest != tag.Digest {
+					return nil, fmt.Errorf("%s: %s is also a tag of %s", tag.label(), tag.Reference, other.label())
 				}
-				holders[p.ref.Name()] = p.Artifact
+				holders[tag.ref.Name()] = tag.Artifact
 			}
 		}
-		all = append(all, resolved...)
+		all = append(all, images...)
 	}
 	return all, nil
 }
 
-// describe says what it is, without where it is.
-func (p Artifact) describe() string {
-	if p.Platform == (arch.Platform{}) {
-		return p.Name
+// label names the artifact in messages, without its reference.
+func (a Artifact) label() string {
+	if a.Platform == (arch.Platform{}) {
+		return a.Name
 	}
-	return p.Name + ", " + p.Platform.String()
+	return a.Name + ", " + a.Platform.String()
 }
 
-// deliveries of a target begin with its index.
-func (t Target) deliveries(client registry.Client, owner int) ([]delivery, error) {
+// resolve returns the index of t first.
+func (t Target) resolve(client registry.Client, number int) ([]imageUpload, error) {
 	repo, err := client.Repository(t.Repository)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.Name, err)
 	}
-	c, err := content.List(content.Image{Name: t.Name, Index: t.Index, Present: t.Present})
+	graph, err := content.List(content.Image{Name: t.Name, Index: t.Index, Present: t.Present})
 	if err != nil {
 		return nil, err
 	}
-	index := delivery{owner: owner, repo: repo, content: c, immutable: t.Immutable, keep: t.KeepPlatforms}
-	index.Artifact = Artifact{Name: t.Name, Digest: index.top().Digest}
+	index := imageUpload{
+		target: number, repo: repo, graph: graph, immutable: t.Immutable, keepPlatforms: t.KeepPlatforms,
+	}
+	index.Artifact = Artifact{Name: t.Name, Digest: graph.Root().Digest}
 	index.Reference = t.Repository + "@" + index.Digest.String()
 	for _, tag := range t.Tags {
 		if err := reference.CheckTag(tag); err != nil {
 			return nil, fmt.Errorf("%s: %w", t.Name, err)
 		}
-		if err := index.tag(client, t.Repository+":"+tag); err != nil {
+		if err := index.addTag(client, t.Repository+":"+tag); err != nil {
 			return nil, fmt.Errorf("%s: %w", t.Name, err)
 		}
 	}
 	if len(index.tags) > 0 {
-		index.tags[0].onto, index.tags[0].new = t.Expect, t.ExpectMissing
+		index.tags[0].expect, index.tags[0].expectMissing = t.Expect, t.ExpectMissing
 	}
-	all := []delivery{index}
+	all := []imageUpload{index}
 	for _, p := range t.PerPlatform {
-		d, err := t.intermediate(client, owner, p)
+		u, err := t.resolvePlatform(client, number, p)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, d)
+		all = append(all, u)
 	}
 	return all, nil
 }
 
-func (t Target) intermediate(client registry.Client, owner int, p PlatformTag) (delivery, error) {
+func (t Target) resolvePlatform(client registry.Client, number int, p PlatformTag) (imageUpload, error) {
 	descriptors, have, err := content.Runnable(content.Image{Name: t.Name, Index: t.Index})
 	if err != nil {
-		return delivery{}, err
+		return imageUpload{}, err
 	}
 	i := slices.Index(have, p.Platform)
 	if i < 0 {
-		return delivery{}, &content.PlatformError{Image: t.Name, Requirement: p.Platform, Have: have}
+		return imageUpload{}, &content.PlatformError{Image: t.Name, Want: p.Platform, Have: have}
 	}
 	img, err := t.Index.Image(descriptors[i].Digest)
 	if err != nil {
-		return delivery{}, fmt.Errorf("%s, %s: opening the image: %w", t.Name, p.Platform, err)
+		return imageUpload{}, fmt.Errorf("%s, %s: opening the image: %w", t.Name, p.Platform, err)
 	}
-	d := delivery{owner: owner, immutable: t.Immutable, keep: t.KeepPlatforms}
-	if d.content, _, err = content.ListPlatform(img, t.Name, p.Platform); err != nil {
-		return delivery{}, err
+	u := imageUpload{target: number, immutable: t.Immutable, keepPlatforms: t.KeepPlatforms}
+	if u.graph, _, err = content.ListPlatform(img, t.Name, p.Platform); err != nil {
+		return imageUpload{}, err
 	}
-	d.Artifact = Artifact{Name: t.Name, Platform: p.Platform, Digest: d.top().Digest}
-	if err := d.tag(client, p.Reference); err != nil {
-		return delivery{}, fmt.Errorf("%s, %s: %w", t.Name, p.Platform, err)
+	u.Artifact = Artifact{Name: t.Name, Platform: p.Platform, Digest: u.graph.Root().Digest}
+	if err := u.addTag(client, p.Reference); err != nil {
+		return imageUpload{}, fmt.Errorf("%s, %s: %w", t.Name, p.Platform, err)
 	}
-	d.repo = d.tags[0].ref.Context()
-	d.Reference = d.repo.Name() + "@" + d.Digest.String()
-	return d, nil
+	u.repo = u.tags[0].ref.Context()
+	u.Reference = u.repo.Name() + "@" + u.Digest.String()
+	return u, nil
 }
 
-// tag adds a tag to d unless it has it already.
-func (d *delivery) tag(client registry.Client, ref string) error {
+// addTag adds a tag unless u has it already.
+func (u *imageUpload) addTag(client registry.Client, ref string) error {
 	parsed, err := client.Parse(ref)
 	if err != nil {
 		return err
 	}
 	tag, ok := parsed.(name.Tag)
 	if !ok {
-		return fmt.Errorf("reference %q: a tag is needed, not a digest", ref)
+		return fmt.Errorf("reference %q: expected a tag, got a digest", ref)
 	}
 	if err := reference.CheckTag(tag.TagStr()); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(d.tags, func(p *pointer) bool { return p.ref.Name() == tag.Name() }) {
+	if slices.ContainsFunc(u.tags, func(t *tagUpdate) bool { return t.ref.Name() == tag.Name() }) {
 		return nil
 	}
-	pushed := d.Artifact
-	pushed.Reference = ref
+	artifact := u.Artifact
+	artifact.Reference = ref
 	matches := func(pattern string) bool {
 		ok, err := path.Match(pattern, tag.TagStr())
-		return ok || err != nil // what cannot be read is not a permission
+		return ok || err != nil // an invalid pattern must not permit a move
 	}
-	d.tags = append(d.tags, &pointer{Artifact: pushed, ref: tag, immutable: slices.ContainsFunc(d.immutable, matches)})
+	u.tags = append(u.tags, &tagUpdate{Artifact: artifact, ref: tag, immutable: slices.ContainsFunc(u.immutable, matches)})
 	return nil
 }
