@@ -11,12 +11,12 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/source"
 )
 
-// layerCache reads every layer once, however many children have it, and forgets it with the last of them.
+// layerCache reads every layer once, even if several children share it, and drops it after the last of them.
 type layerCache struct {
 	source *source.Source
 	checks Checks
 	mu     sync.Mutex
-	// users counts the children that a layer is still needed for.
+	// users counts the children that still need a layer.
 	users  map[v1.Hash]int
 	layers memo.Map[v1.Hash, *layerContents]
 }
@@ -31,7 +31,7 @@ func newLayerCache(s *source.Source, children []*childCheck, with Checks) *layer
 	return c
 }
 
-// digests are those of the child's layers.
+// layerDigests returns the digests of the layers of a child.
 func (c *childCheck) layerDigests() map[v1.Hash]bool {
 	own := map[v1.Hash]bool{}
 	if c.manifest != nil {
@@ -42,7 +42,7 @@ func (c *childCheck) layerDigests() map[v1.Hash]bool {
 	return own
 }
 
-// get reads a layer of img, or waits until somebody else has.
+// get reads a layer of img, or waits for another goroutine that reads it.
 func (c *layerCache) get(ctx context.Context, img v1.Image, d v1.Descriptor) (*layerContents, error) {
 	content, err := c.layers.Get(d.Digest, func() (*layerContents, error) {
 		if known, ok := c.lookup(d); ok {
@@ -62,7 +62,7 @@ func (c *layerCache) get(ctx context.Context, img v1.Image, d v1.Descriptor) (*l
 	return content, nil
 }
 
-// away tells whether a layer would have to be downloaded to know what it holds.
+// isRemote reports whether examining a layer requires a download.
 func (c *layerCache) isRemote(d v1.Descriptor) bool {
 	if c.checks.IsRemote == nil || !c.checks.IsRemote(d) {
 		return false
@@ -71,7 +71,7 @@ func (c *layerCache) isRemote(d v1.Descriptor) bool {
 	return !known
 }
 
-// done says that child needs its layers no longer.
+// release reports that child no longer needs its layers.
 func (c *layerCache) release(child *childCheck) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -9,35 +9,34 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/source"
 )
 
-// checksVersion names what Verify checks and what it notes about layers. It changes with either, so that remembered
-// verdicts and layers of another version are not used.
-const checksVersion = "1"
+// checksVersion is part of the keys in a Memory. Increment it when the checks, the texts of a verdict or layerRecord
+// change, so that values of other versions are not used.
+const checksVersion = "2"
 
-// Memory keeps values between runs. A *cache.Store is one.
+// Memory stores values between runs. *cache.Store implements it.
 type Memory interface {
-	// Get reads what was put under a kind and a key into v. It returns false if there is nothing.
+	// Get reads the value of a kind and a key into v, and reports whether there is one.
 	Get(kind, key string, v any) bool
 	Put(kind, key string, v any) error
 }
 
-// Checks verify images that were just built, without repeating what earlier runs have found out. The zero value verifies
-// everything anew.
+// Checks verify images and reuse the results of earlier runs. The zero value reuses nothing.
 type Checks struct {
-	// Memory, unless it is nil, keeps verdicts by the digest of the image or index, and what layers hold by their
-	// digests. Bytes whose digest was not compared with their descriptor are never remembered.
+	// Memory, if set, stores verdicts by the digest of the image or index, and the contents of layers by theirs. Only
+	// content that matches its digest is stored.
 	Memory Memory
-	// Away, unless it is nil, tells whether a layer would have to be downloaded to be read. Such layers are read only if
-	// a check depends on them; the verdict has a note about each one that was not.
+	// IsRemote, if set, reports whether reading a layer requires a download. Such layers are read only if a check depends
+	// on them; the verdict has a note for each layer that was skipped.
 	IsRemote func(v1.Descriptor) bool
 }
 
-// The kinds of what is remembered.
+// The kinds of values in a Memory.
 const (
 	verdictKind = "verdict"
 	layerKind   = "contents"
 )
 
-// Verify is Source with a memory.
+// Verify is like Source, but reuses the results in c.Memory.
 func (c Checks) Verify(ctx context.Context, s *source.Source) (*Verdict, error) {
 	v := &Verdict{Problems: []Problem{}, Notes: []Problem{}}
 	if err := s.Check(); err != nil {
@@ -54,7 +53,7 @@ func (c Checks) Verify(ctx context.Context, s *source.Source) (*Verdict, error) 
 	return v, nil
 }
 
-// known finds the verdict on an image or index that was verified before.
+// recallVerdict looks up the verdict of an earlier run.
 func (c Checks) recallVerdict(s *source.Source, v *Verdict) bool {
 	if c.Memory == nil || !s.Intact() {
 		return false
@@ -73,7 +72,7 @@ func (c Checks) verdictKey(s *source.Source, away bool) string {
 	return key
 }
 
-// remember keeps a verdict that depends on nothing but the digest: damage can be gone the next time.
+// storeVerdict stores a verdict that depends only on the digest. Damage may be repaired before the next run.
 func (c Checks) storeVerdict(s *source.Source, v *Verdict) {
 	if c.Memory == nil || !s.Intact() {
 		return
@@ -83,6 +82,6 @@ func (c Checks) storeVerdict(s *source.Source, v *Verdict) {
 			return
 		}
 	}
-	// What cannot be remembered is found out again.
+	// If this fails, the next run verifies the image again.
 	_ = c.Memory.Put(verdictKind, c.verdictKey(s, v.SkippedLayers > 0), v)
 }

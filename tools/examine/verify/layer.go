@@ -14,53 +14,53 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/source"
 )
 
-// contents is what a layer holds, as far as the image's file system and its programs are concerned.
+// layerContents describes the files of a layer, as far as the checks need them.
 type layerContents struct {
 	blob.Measurement
-	// fault is why the blob could not be read, where that is the image's fault. There is nothing else then.
+	// readError is set if the blob could not be read because of a defect of the image. All other fields are then empty.
 	readError error
-	// entries has files by their absolute paths: all but those in plain.
+	// entries are the files by absolute path, except those in plain.
 	entries map[string]entry
 	plain   plainFiles
-	// folding has the plain files of a Windows file system by their names in lower case.
+	// foldedPlain is plain for a Windows file system, with lower-case names.
 	foldedPlain plainFiles
-	// gone has the paths that the layer removes from the layers below it, opaque the directories of which it shows
-	// nothing from below. Image spec, "Whiteouts".
+	// whiteouts are the paths that the layer removes from lower layers, opaque the directories whose lower content it
+	// hides (image spec, "Whiteouts").
 	whiteouts, opaque map[string]bool
 	// programs are the executable files, libraries the shared libraries that are not executable.
 	programs, libraries []*program
 	budget              int
 }
 
-// fileKind is what a file is.
+// fileKind is the type of a file.
 type fileKind byte
 
 const (
 	directory fileKind = iota + 1
 	regular
 	symlink
-	hardlink // to a file of a lower layer; others are entries like the one they link to
+	hardlink // to a file of a lower layer; other hard links are copies of the entry they refer to
 	special
 )
 
 // entry is a file of a layer.
 type entry struct {
 	kind fileKind
-	// executable is set where the file's mode lets anyone execute it.
+	// executable is set if the mode of the file has an execute bit.
 	executable bool
-	// library is set for files that are called as shared libraries are.
+	// library is set for files with the name of a shared library.
 	library bool
-	// implied directories have no entry of their own in the tar.
+	// implied directories have no entry in the tar archive.
 	implied bool
 	target  string
-	// program is set for programs and libraries in a format we know.
+	// program is set for programs and libraries in a known format.
 	program *program
-	// text is the content of a file that tells a loader where libraries are.
+	// text is the content of the files that textFile selects.
 	text *string
 }
 
-// listLimit is how much memory, in bytes and roughly, the list of a layer's files may take: 700,000 directories, links and
-// programs with names of ordinary length, or 4 million other files. entryCost is what an entry takes besides its name.
+// entryBudget is the approximate memory, in bytes, for the files of a layer: 700,000 directories, links and programs with
+// names of ordinary length, or 4 million other files. entryCost is the memory of an entry without its name.
 const (
 	entryBudget = 96 << 20
 	entryCost   = 96
@@ -75,8 +75,8 @@ func newLayerContents() *layerContents {
 	}
 }
 
-// readLayer reads a layer. Without an examiner only its bytes are measured. An error means that the
-// layer could not be got hold of, and that this is not the image's fault.
+// readLayer reads a layer. If e is nil, it only measures the blob. An error means that the layer could not be read, and
+// that this is not a defect of the image.
 func readLayer(ctx context.Context, s *source.Source, img v1.Image, d v1.Descriptor, e *examiner) (*layerContents, error) {
 	c := newLayerContents()
 	err := func() error {
@@ -114,7 +114,7 @@ const (
 	opaqueName     = ".wh..wh..opq"
 )
 
-// visit takes note of a file.
+// visit records a file.
 func (c *layerContents) visit(h *tar.Header, content io.Reader, e *examiner) error {
 	name := path.Clean("/" + h.Name)
 	dir, base := path.Split(name)
@@ -124,7 +124,7 @@ func (c *layerContents) visit(h *tar.Header, content io.Reader, e *examiner) err
 		c.opaque[dir] = true
 		return c.spend(dir)
 	case strings.HasPrefix(base, whiteoutPrefix+whiteoutPrefix):
-		return nil // what AUFS kept for itself
+		return nil // metadata of AUFS
 	case strings.HasPrefix(base, whiteoutPrefix):
 		if hidden := strings.TrimPrefix(base, whiteoutPrefix); hidden != "" && hidden != "." && hidden != ".." {
 			c.whiteouts[path.Join(dir, hidden)] = true
@@ -166,7 +166,7 @@ func (c *layerContents) visit(h *tar.Header, content io.Reader, e *examiner) err
 	return nil
 }
 
-// put takes note of an entry in place of an earlier one of the same name.
+// put records an entry. It replaces an earlier one of the same name.
 func (c *layerContents) put(name string, e entry) error {
 	if e.plain() {
 		delete(c.entries, name)
@@ -182,7 +182,7 @@ func (c *layerContents) put(name string, e entry) error {
 	return c.spend(name, e.target)
 }
 
-// at finds an entry by its path.
+// at returns the entry at a path.
 func (c *layerContents) at(name string) (entry, bool) {
 	if e, ok := c.entries[name]; ok {
 		return e, true
@@ -193,7 +193,7 @@ func (c *layerContents) at(name string) (entry, bool) {
 	return entry{}, false
 }
 
-// regular looks into a regular file, if it may be a program or has to do with what programs need.
+// readRegular examines a regular file if it may be a program, or if a check needs its text.
 func (c *layerContents) readRegular(made *entry, name string, h *tar.Header, content io.Reader, e *examiner) error {
 	switch runs := made.executable || windowsProgram(name); {
 	case textFile(name):
@@ -225,7 +225,7 @@ func (c *layerContents) readRegular(made *entry, name string, h *tar.Header, con
 	return nil
 }
 
-// pay takes what an entry costs from the room there is: little for a plain file, which keeps no string.
+// spend subtracts the memory of an entry from the budget. A plain file stores no string and costs little.
 func (c *layerContents) spend(strings ...string) error {
 	c.budget -= plainCost
 	for _, s := range strings {
@@ -239,7 +239,7 @@ func (c *layerContents) spend(strings ...string) error {
 	return nil
 }
 
-// windowsProgram tells whether Windows would execute a file of that name; modes mean nothing there.
+// windowsProgram reports whether Windows executes a file of this name. Windows has no execute bits.
 func windowsProgram(name string) bool {
 	switch strings.ToLower(path.Ext(name)) {
 	case ".exe", ".com", ".dll":

@@ -7,10 +7,10 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// elsewhere tells whether the bytes of a layer are where the image's author has chosen. Nothing is fetched from there.
+// isExternal reports whether the content of a layer is outside the registry. It is never fetched from there.
 func isExternal(d v1.Descriptor) bool { return !d.MediaType.IsDistributable() || len(d.URLs) > 0 }
 
-// readLayers reads the layers of an image. Those that would have to be downloaded are nil, unless a check depends on them.
+// readLayers reads the layers of an image. Layers that require a download are nil unless a check depends on them.
 func (c *childCheck) readLayers(ctx context.Context, cache *layerCache, config *v1.ConfigFile) ([]*layerContents, error) {
 	descriptors := c.manifest.Parsed.Layers
 	all := make([]*layerContents, len(descriptors))
@@ -39,8 +39,8 @@ func (c *childCheck) readLayers(ctx context.Context, cache *layerCache, config *
 	return all, nil
 }
 
-// decided tells whether the layers that were read prove by themselves that the image can be started: its entrypoint is a
-// complete program that needs no other file, and the user is a number. Runtimes create a working directory that is missing.
+// provenBy reports whether the layers that were read prove that the image can be started: the entrypoint is a complete
+// program that needs no other file, and the user is a number. Runtimes create a missing working directory.
 func (c *childCheck) provenBy(read []*layerContents, config *v1.ConfigFile) bool {
 	row, known := findRow(c.Platform)
 	if !known || row.OS != "linux" {
@@ -79,12 +79,12 @@ func (c *childCheck) provenBy(read []*layerContents, config *v1.ConfigFile) bool
 	return !main.program.isScript() && main.program.header == row.Header && main.program.selfContained()
 }
 
-// independent tells whether a binary is complete and needs no interpreter and no library.
+// selfContained reports whether a binary is complete and needs no interpreter and no library.
 func (p *program) selfContained() bool {
 	return p.truncated == "" && p.unreadable == "" && p.interpreter == "" && (p.links == nil || len(p.links.needed) == 0)
 }
 
-// certain finds a path that no lower layer can change the meaning of: all of its directories have entries of their own.
+// resolveCertain resolves a path whose result no lower layer can change: all of its directories have their own entries.
 func (r *rootfs) resolveCertain(name string) (resolved, bool) {
 	if !path.IsAbs(name) || path.Clean(name) != name {
 		return resolved{}, false

@@ -9,13 +9,13 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/finding"
 )
 
-// The files in which runtimes look up names of users and groups.
+// The files in which runtimes look up user and group names.
 const (
 	passwdFile = "/etc/passwd"
 	groupFile  = "/etc/group"
 )
 
-// user checks that a runtime finds the user and the group of the config. Image spec, "Image JSON Field Descriptions".
+// checkUser checks that a runtime finds the user and the group of the config. Image spec, "Image JSON Field Descriptions".
 func (p *programChecks) checkUser(user string) {
 	if user == "" || p.root.windows {
 		return
@@ -27,7 +27,7 @@ func (p *programChecks) checkUser(user string) {
 	}
 }
 
-// account checks that a name is in a file. Numbers need no entry.
+// checkAccount checks that a name is in a file. Numbers need no entry.
 func (p *programChecks) checkAccount(name, file, what string) {
 	if isNumeric(name) {
 		return
@@ -40,7 +40,7 @@ func (p *programChecks) checkAccount(name, file, what string) {
 	case !at.found || at.kind != regular:
 		p.problem(finding.UnknownUser, location{}, "the %s %s cannot be looked up: the image has no %s", what, name, file)
 	case at.text == nil:
-		p.problem(finding.NotExamined, location{}, "the %s %s is not looked up: %s is a link, or too long", what, name, file)
+		p.problem(finding.NotExamined, location{}, "the %s %s cannot be looked up: %s is a link, or too long", what, name, file)
 	case !slices.ContainsFunc(strings.Split(*at.text, "\n"), func(line string) bool {
 		first, _, entry := strings.Cut(line, ":")
 		return entry && strings.TrimSpace(first) == name
@@ -49,7 +49,7 @@ func (p *programChecks) checkAccount(name, file, what string) {
 	}
 }
 
-// numericUser tells whether a runtime needs no file of the image to know who a user is.
+// isNumericUser reports whether a runtime can resolve a user without the files of the image.
 func isNumericUser(user string) bool {
 	name, group, both := strings.Cut(user, ":")
 	return user == "" || isNumeric(name) && (!both || isNumeric(group))
@@ -60,7 +60,7 @@ func isNumeric(id string) bool {
 	return err == nil
 }
 
-// workdir checks that the working directory exists.
+// checkWorkdir checks that the working directory exists.
 func (p *programChecks) checkWorkdir(dir string) {
 	if dir == "" || p.root.windows {
 		return

@@ -18,9 +18,10 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// compression is how the bytes of a layer are stored.
+// Compression is the compression of a layer.
 type Compression string
 
+// The values of Compression.
 const (
 	Uncompressed Compression = "uncompressed"
 	Gzip         Compression = "gzip"
@@ -28,31 +29,31 @@ const (
 )
 
 const (
-	// contentLimit is how many bytes a layer may have, also when it is decompressed: a small blob can claim any number.
+	// MaxSize bounds a layer, stored and decompressed: a small blob can expand to any size.
 	MaxSize = 32 << 30
-	// windowLimit is the zstd window that is accepted, and so the decoder's memory. zstd itself writes up to 128 MiB,
-	// with --ultra or --long.
+	// windowLimit bounds the zstd window and with it the memory of the decoder. zstd writes windows of up to 128 MiB, with
+	// --ultra or --long.
 	windowLimit = 128 << 20
 )
 
-// measure is what the bytes of a blob turned out to be.
+// Measurement describes the bytes of a blob.
 type Measurement struct {
 	Digest      v1.Hash
 	Size        int64
 	Compression Compression
-	// diffID is the SHA-256 of the content.
+	// DiffID is the SHA-256 of the decompressed content.
 	DiffID v1.Hash
-	// broken says why the blob could not be decompressed, tarError why its content is not a tar archive.
+	// DecompressError is why the blob could not be decompressed, TarError why its content is not a tar archive.
 	DecompressError, TarError error
 }
 
-// visitor is called for every entry of a tar, with its content, which it need not read. An error ends the visits, but
-// not the measuring.
+// Visitor is called for every entry of a tar archive. It need not read the content. An error ends the visits, but not
+// the measurement.
 type Visitor func(h *tar.Header, content io.Reader) error
 
-// walk reads a blob to its end, once, and visits what is in the tar that it holds. The digest is calculated by the
-// algorithm of want. Where visit is nil the blob is measured as it is stored, and nothing of its content is. An error
-// means that the stored bytes could not be read.
+// Measure reads a blob to its end, once, and visits the entries of its tar archive. The digest has the algorithm of want.
+// If visit is nil, the content is neither decompressed nor measured. An error means that the stored bytes could not be
+// read.
 func Measure(ctx context.Context, blob io.Reader, want v1.Hash, visit Visitor) (Measurement, error) {
 	var m Measurement
 	hasher, err := v1.Hasher(want.Algorithm)
@@ -64,7 +65,7 @@ func Measure(ctx context.Context, blob io.Reader, want v1.Hash, visit Visitor) (
 	if visit != nil {
 		m.content(ctx, buffered, visit)
 	}
-	// What follows the compressed content belongs to the blob, too.
+	// Bytes after the compressed content are part of the blob.
 	if _, err := io.Copy(io.Discard, buffered); stored.err == nil && err != nil {
 		stored.err = err
 	}
@@ -75,12 +76,12 @@ func Measure(ctx context.Context, blob io.Reader, want v1.Hash, visit Visitor) (
 	return m, nil
 }
 
-// content decompresses a blob and visits its entries. Libraries that meet bytes nobody should have written must not take
-// the program with them.
+// content decompresses a blob and visits its entries. It recovers from panics, which hostile content may cause in
+// decoders.
 func (m *Measurement) content(ctx context.Context, blob *bufio.Reader, visit Visitor) {
 	defer func() {
 		if p := recover(); p != nil {
-			m.DecompressError = fmt.Errorf("examining it failed: %v", p)
+			m.DecompressError = fmt.Errorf("examining the content failed: %v", p)
 		}
 	}()
 	content, closer, compression, err := Decompress(blob)
@@ -90,7 +91,7 @@ func (m *Measurement) content(ctx context.Context, blob *bufio.Reader, visit Vis
 		return
 	}
 	defer closer()
-	hasher, _ := v1.Hasher("sha256") // one of those it knows
+	hasher, _ := v1.Hasher("sha256") // always supported
 	counted := &reader{ctx: ctx, inner: content, hasher: hasher, most: MaxSize}
 	buffered := bufio.NewReaderSize(counted, 64<<10)
 	m.TarError = visitAll(buffered, visit)
@@ -104,7 +105,8 @@ func (m *Measurement) content(ctx context.Context, blob *bufio.Reader, visit Vis
 	m.DiffID = Sum("sha256", hasher)
 }
 
-// decompress finds out how a blob is compressed as container runtimes do: by its first bytes.
+// Decompress detects the compression of a blob by its first bytes, as container runtimes do, and returns its content and
+// a function that releases the decoder.
 func Decompress(blob *bufio.Reader) (io.Reader, func(), Compression, error) {
 	nothing := func() {}
 	magic, _ := blob.Peek(4) // a shorter blob is not compressed
@@ -123,7 +125,7 @@ func Decompress(blob *bufio.Reader) (io.Reader, func(), Compression, error) {
 	return blob, nothing, Uncompressed, nil
 }
 
-// visitAll walks over a tar.
+// visitAll visits the entries of a tar archive.
 func visitAll(content io.Reader, visit Visitor) error {
 	r := tar.NewReader(content)
 	for {
@@ -140,13 +142,13 @@ func visitAll(content io.Reader, visit Visitor) error {
 	}
 }
 
-// reader counts and hashes what is read, and keeps the error that ended it.
+// reader counts and hashes what is read, and records the error that ended it.
 type reader struct {
 	ctx    context.Context
 	inner  io.Reader
 	hasher hash.Hash
 	n      int64
-	// most is how many bytes may be read, 0 for any number.
+	// most bounds the number of bytes, unless it is 0.
 	most int64
 	err  error
 }
@@ -160,7 +162,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	r.n += int64(n)
 	r.hasher.Write(p[:n])
 	if r.most > 0 && r.n > r.most {
-		err = fmt.Errorf("it has more than %d bytes", r.most)
+		err = fmt.Errorf("the content is longer than %d bytes", r.most)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		r.err = err
@@ -168,11 +170,12 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Sum returns the hash that h has calculated.
 func Sum(algorithm string, h hash.Hash) v1.Hash {
 	return v1.Hash{Algorithm: algorithm, Hex: hex.EncodeToString(h.Sum(nil))}
 }
 
-// compressionOf is what a layer's media type says of its bytes.
+// CompressionOf returns the compression that the media type of a layer specifies, and false if it is not a layer.
 func CompressionOf[T ~string](mediaType T) (c Compression, known bool) {
 	t := string(mediaType)
 	if !strings.HasPrefix(t, "application/vnd.oci.image.layer.") && !strings.HasPrefix(t, "application/vnd.docker.image.rootfs.") {
@@ -189,7 +192,7 @@ func CompressionOf[T ~string](mediaType T) (c Compression, known bool) {
 	return Uncompressed, false
 }
 
-// sparse tells whether a file's bytes do not stand together in the archive.
+// IsSparse reports whether the content of a file is not contiguous in its archive.
 func IsSparse(h *tar.Header) bool {
 	if h.Typeflag == tar.TypeGNUSparse {
 		return true
