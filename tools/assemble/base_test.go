@@ -191,7 +191,7 @@ func TestBaseErrors(t *testing.T) {
 	}{
 		"no layout":            {"etc", "", "", []string{"base under for linux/amd64: etc/index.json does not exist", "hint: use a complete OCI image layout"}},
 		"several images":       {"two", "", "", []string{"the layout must contain exactly one image, got 2 manifests", "oci.pull with the digest of the platform's manifest"}},
-		"a layer to leave out": {"strange", "", "", []string{"it has a layer of type " + string(types.DockerForeignLayer)}},
+		"a layer to leave out": {"strange", "", "", []string{"it has a layer of unsupported type " + string(types.DockerForeignLayer)}},
 		"another image":        {"under", "other.lock", "", []string{"the layout contains sha256:", "but multiarch.lock has sha256:", "hint: run: multiarch generate"}},
 		"another platform":     {"under", "arm64.lock", "", []string{"not found in multiarch.lock", "hint: run: multiarch lock"}},
 		"a broken lock":        {"under", "broken.lock", "", []string{"broken.lock: "}},
