@@ -52,7 +52,7 @@ apply.`,
 			if err != nil {
 				return err
 			}
-			if err := client.Try(cmd.Context(), host.RegistryStr(), authn.FromConfig(authn.AuthConfig{Username: username, Password: secret})); err != nil {
+			if err := client.CheckLogin(cmd.Context(), host.RegistryStr(), authn.FromConfig(authn.AuthConfig{Username: username, Password: secret})); err != nil {
 				return &loginError{fmt.Errorf("logging in to %s: %w", host, err), loginHint(host, err)}
 			}
 			return keepLogin(host, username, secret)

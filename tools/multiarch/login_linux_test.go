@@ -35,7 +35,7 @@ func TestLoginHint(t *testing.T) {
 	} {
 		t.Run(hint, func(t *testing.T) {
 			host := must(name.NewRegistry(strings.TrimPrefix(at, "http://")))
-			err := registry.Client{}.Try(t.Context(), host.RegistryStr(), authn.FromConfig(authn.AuthConfig{Username: "ada", Password: "wrong"}))
+			err := registry.Client{}.CheckLogin(t.Context(), host.RegistryStr(), authn.FromConfig(authn.AuthConfig{Username: "ada", Password: "wrong"}))
 			require.Error(t, err)
 			assert.Contains(t, loginHint(host, err), hint)
 		})

@@ -195,7 +195,7 @@ func TestWhatIsRefused(t *testing.T) {
 		"an own word that is not":     {"base:tag", []string{"linux/arm/v7"}, map[string]string{"linux/arm/v7": "linux/arm/v7"}, "has no linux/arm/v7", ""},
 		"two that are the same":       {"base:tag", []string{"linux/arm64"}, nil, "has several images for linux/arm64: linux/arm64 sha256:", "platforms:"},
 		"a tag that is not there":     {"base:other", []string{"linux/amd64"}, nil, "base under: reading " + s.host + "/base:other", "check the name"},
-		"a registry that is not here": {"", []string{"linux/amd64"}, nil, "base under: ", "nothing listens at 127.0.0.1:1"},
+		"a registry that is not here": {"", []string{"linux/amd64"}, nil, "base under: ", "check the host and port of 127.0.0.1:1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ref := s.host + "/" + c.image
@@ -285,7 +285,7 @@ func TestFaults(t *testing.T) {
 		"forbidden": {func(w http.ResponseWriter, r *http.Request) bool {
 			w.WriteHeader(http.StatusForbidden)
 			return true
-		}, "403", "as a user who may read"},
+		}, "403", "as a user with permission to read"},
 		"a connection that breaks once": {func(w http.ResponseWriter, r *http.Request) bool {
 			if !cut {
 				return false

@@ -20,9 +20,10 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 )
 
-// answers makes of the answers of registries, and of the proxies in front of them, what the distribution specification
-// says. The type of a manifest comes without parameters, and is what the manifest itself says if it does. HEAD of a
-// manifest is answered although the registry only knows GET. An error is one line of printable text.
+// answers normalises the responses of registries and of the proxies in front of them to what the
+// distribution specification defines. The media type of a manifest has no parameters, and is that
+// in the manifest if it has one. HEAD requests for manifests are answered even if the registry only
+// supports GET. Error messages are a single line of printable text.
 type answers struct{ inner http.RoundTripper }
 
 func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -30,7 +31,7 @@ func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	ofRegistry := strings.HasPrefix(req.URL.Path, "/v2/") // and not of its tokens
+	ofRegistry := strings.HasPrefix(req.URL.Path, "/v2/") // not of its token server
 	isManifest := ofRegistry && strings.Contains(req.URL.Path, "/manifests/")
 	reads := req.Method == http.MethodGet || req.Method == http.MethodHead
 	switch {
@@ -50,7 +51,7 @@ func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// headUseless tells whether GET has to answer instead.
+// headUseless reports whether a GET request has to replace a HEAD request.
 func headUseless(resp *http.Response) bool {
 	switch resp.StatusCode {
 	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
@@ -65,7 +66,7 @@ func headUseless(resp *http.Response) bool {
 	return false
 }
 
-// headByGet answers HEAD with what GET says.
+// headByGet answers a HEAD request with the result of a GET request.
 func (a answers) headByGet(req *http.Request) (*http.Response, error) {
 	get := req.Clone(req.Context())
 	get.Method = http.MethodGet
@@ -90,7 +91,8 @@ func (a answers) headByGet(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// typed reads a manifest and sets its type. What says nothing of itself is known by its fields.
+// typed reads a manifest and sets its type. If the manifest does not state its type, it is derived
+// from its fields.
 func typed(req *http.Request, resp *http.Response) ([]byte, error) {
 	raw, err := manifest.Read(resp.Body)
 	_ = resp.Body.Close()
@@ -123,7 +125,7 @@ func typed(req *http.Request, resp *http.Response) ([]byte, error) {
 	return raw, nil
 }
 
-// plainType is the type of an answer without parameters such as a character set.
+// plainType returns the media type of a response without parameters such as a character set.
 func plainType(resp *http.Response) string {
 	full := resp.Header.Get("Content-Type")
 	kind, _, err := mime.ParseMediaType(full)
@@ -138,33 +140,35 @@ func isManifestType(kind string) bool {
 	return t.IsIndex() || t.IsImage() || t.IsSchema1()
 }
 
-// ContentTypeError is returned for an answer that is not one of a registry, but a page of a proxy, say.
+// ContentTypeError is returned for a response that is not from a registry, such as a page of a
+// proxy.
 type ContentTypeError struct{ Host, Type string }
 
 func (e *ContentTypeError) Error() string {
 	if e.Type == "" {
-		return fmt.Sprintf("%s does not answer as a registry: its answer is not a manifest", e.Host)
+		return fmt.Sprintf("%s does not respond like a registry: the response is not a manifest", e.Host)
 	}
-	return fmt.Sprintf("%s does not answer as a registry, but with %s", e.Host, Printable(e.Type))
+	return fmt.Sprintf("%s does not respond like a registry, but with %s", e.Host, Printable(e.Type))
 }
 
-// Hint says what to do about it.
+// Hint returns how to resolve the error.
 func (e *ContentTypeError) Hint() string {
-	return fmt.Sprintf("check that %s is a registry, and that no proxy or login page answers in its place", e.Host)
+	return fmt.Sprintf("check that %s is a registry, and that no proxy or login page responds instead", e.Host)
 }
 
-// maxMessage is how many characters of a registry's own words are told.
+// maxMessage is the maximum number of characters of a registry's message that is shown.
 const maxMessage = 500
 
 var title = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
 
-// tidied makes the body of an error answer one that can be printed: errors as the specification has them, with
-// printable text, or else a line of text. Of a web page its title is left.
+// tidied makes the body of an error response printable: errors in the form of the specification
+// keep it, with printable text; anything else becomes a line of text. HTML pages are reduced to
+// their title.
 func tidied(resp *http.Response) (*http.Response, error) {
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, errorPage))
 	_ = resp.Body.Close()
 	if err != nil {
-		return nil, fmt.Errorf("reading the answer %s: %w", resp.Status, err)
+		return nil, fmt.Errorf("reading the response %s: %w", resp.Status, err)
 	}
 	raw = tidy(raw)
 	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(raw)), int64(len(raw))
@@ -215,8 +219,8 @@ func tidyText(s string) string {
 	return string(text)
 }
 
-// Printable escapes what could do something to a terminal or deceive its reader, such as control characters and
-// changes of the writing direction. Lines and tabs stay.
+// Printable escapes characters that could affect a terminal or mislead its reader, such as control
+// characters and changes of the writing direction. Newlines and tabs are kept.
 func Printable(s string) string {
 	if !strings.ContainsFunc(s, unprintable) {
 		return s
@@ -234,5 +238,6 @@ func Printable(s string) string {
 }
 
 func unprintable(r rune) bool {
-	return !slices.Contains([]rune{'\n', '\t', ' '}, r) && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029')
+	return !slices.Contains([]rune{'\n', '\t', ' '}, r) && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r) ||
+		r == '\u2028' || r == '\u2029')
 }

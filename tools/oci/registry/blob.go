@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// Blobs reads the blobs of one repository.
+// Blobs reads blobs of one repository.
 type Blobs struct {
 	repo name.Repository
 	http *http.Client
@@ -23,17 +23,20 @@ func (c Client) Blobs(ctx context.Context, repo name.Repository) (*Blobs, error)
 	if err != nil {
 		return nil, err
 	}
-	t, err := transport.NewWithContext(ctx, repo.Registry, auth, c.Connected().connections, []string{repo.Scope(transport.PullScope)})
+	t, err := transport.NewWithContext(ctx, repo.Registry, auth, c.Connected().connections,
+		[]string{repo.Scope(transport.PullScope)})
 	if err != nil {
 		return nil, fmt.Errorf("logging in to %s: %w", repo.Registry, err)
 	}
 	return &Blobs{repo, &http.Client{Transport: t}}, nil
 }
 
-// Open reads a blob from an offset on (RFC 9110, section 14.2, "Range"). It returns 0 as from if the registry sends the
-// whole blob instead. The content is not checked. Distribution spec, "Pulling blobs".
+// Open reads a blob starting at offset (RFC 9110, section 14.2, "Range"). If the registry sends the
+// whole blob instead, from is 0. The content is not verified. See "Pulling blobs" in the
+// distribution specification.
 func (b *Blobs) Open(ctx context.Context, digest string, offset int64) (body io.ReadCloser, from int64, err error) {
-	u := url.URL{Scheme: b.repo.Scheme(), Host: b.repo.RegistryStr(), Path: fmt.Sprintf("/v2/%s/blobs/%s", b.repo.RepositoryStr(), digest)}
+	u := url.URL{Scheme: b.repo.Scheme(), Host: b.repo.RegistryStr(), Path: fmt.Sprintf("/v2/%s/blobs/%s",
+		b.repo.RepositoryStr(), digest)}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, 0, err

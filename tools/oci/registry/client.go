@@ -1,6 +1,7 @@
-// Package registry is how the project reaches a container registry: the reference syntax, authentication, retries and
-// the rule about plain HTTP, the same for everything that reads from or writes to one. It also serves a registry on
-// loopback for trying things out.
+// Package registry connects to container registries. A Client parses references, authenticates with
+// Docker's keychain, retries failed requests, limits concurrency and refuses plain HTTP except to
+// loopback; all packages that read from or write to a registry use it. Classify and Hint explain
+// why a request failed. Serve runs a registry on loopback for trials and tests.
 package registry
 
 import (
@@ -20,43 +21,45 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/reference"
 )
 
-// Client says how registries are reached. The zero value asks the docker keychain (config.json and its credential
-// helpers) who it is and speaks HTTPS, except to loopback.
+// Client configures access to registries. The zero value uses the Docker keychain (config.json and
+// its credential helpers), and HTTPS except to loopback.
 type Client struct {
-	// Insecure allows plain HTTP, and certificates nobody vouches for, to every registry.
+	// Insecure allows plain HTTP and untrusted certificates for every registry.
 	Insecure bool
-	// Jobs is how many requests may be under way to a registry at once, and beside them how many blobs may be read from it;
-	// 0 for no limit but the library's own.
+	// Jobs limits the concurrent requests to a registry, and separately the concurrent blob
+	// downloads from it. Zero means no limit except that of go-containerregistry.
 	Jobs int
-	// Hosts are registries that differ from that, by their name in a full reference, with its port.
+	// Hosts overrides settings by registry, including its port.
 	Hosts map[string]Host
-	// Limits are those of Jobs for all clients that share it; nil for what is given the same Options alone.
+	// Limits shares the limits of Jobs between clients. If it is nil, each Options result has its
+	// own.
 	Limits *Limits
-	// UserAgent is what the registry is told, in front of the library's own words.
+	// UserAgent is sent before that of go-containerregistry.
 	UserAgent string
-	// Backoff is how requests that failed are tried again.
+	// Backoff controls retries.
 	Backoff Backoff
-	// Idle is how long a registry may take for the next kibibyte of a body, in either direction [1m].
+	// Idle is the maximum time for transferring a kibibyte of a body, in either direction [1m].
 	Idle time.Duration
-	// connections are shared by all Options, if there are any.
+	// connections is shared by all Options results, if not nil.
 	connections http.RoundTripper
 }
 
-// Host says how one registry is reached.
+// Host configures access to one registry.
 type Host struct {
 	// Insecure is as in Client.
 	Insecure bool
-	// Jobs is as in Client, 0 for what Client says. Another host that the registry sends readers to has no part in it.
+	// Jobs is as in Client; 0 uses that of Client. Hosts that the registry redirects to are not
+	// included.
 	Jobs int
 }
 
-// JobsOf returns Jobs of the registry called host, 0 where nothing was said.
+// JobsOf returns the limit for a registry, or 0 if there is none.
 func (c Client) JobsOf(host string) int { return cmp.Or(c.Hosts[host].Jobs, c.Jobs) }
 
-// insecure tells whether plain HTTP to host is allowed.
+// insecure reports whether plain HTTP to host is allowed.
 func (c Client) insecure(host string) bool { return c.Insecure || c.Hosts[host].Insecure }
 
-// Parse reads a reference as docker does: docker.io and :latest are understood where they are left out.
+// Parse parses a reference as Docker does: docker.io and :latest are the defaults.
 func (c Client) Parse(ref string) (name.Reference, error) {
 	r, err := name.ParseReference(ref)
 	if err == nil && c.insecure(r.Context().RegistryStr()) {
@@ -71,7 +74,7 @@ func (c Client) Parse(ref string) (name.Reference, error) {
 	return r, nil
 }
 
-// Repository reads the name of a repository, without a tag or digest.
+// Repository parses the name of a repository without a tag or digest.
 func (c Client) Repository(repo string) (name.Repository, error) {
 	r, err := name.NewRepository(repo)
 	if err == nil && c.insecure(r.RegistryStr()) {
@@ -86,9 +89,9 @@ func (c Client) Repository(repo string) (name.Repository, error) {
 	return r, nil
 }
 
-// Options are what every call into go-containerregistry's remote package is given. Reads are retried as Backoff says.
-// The connections, and what Retry-After says, are shared by everything that is given the same slice, or the Options of a
-// client that is Connected.
+// Options returns the options for go-containerregistry's remote package. Reads are retried
+// according to Backoff. Connections, and the effect of Retry-After, are shared by all calls that
+// use the same slice, or the Options of a Connected client.
 func (c Client) Options(ctx context.Context) []remote.Option {
 	opts := []remote.Option{
 		remote.WithContext(ctx),
@@ -105,7 +108,8 @@ func (c Client) Options(ctx context.Context) []remote.Option {
 	return opts
 }
 
-// Connected returns a client whose Options share their connections. What the client says is fixed by that.
+// Connected returns a client whose Options share their connections. Its settings must not be
+// changed afterwards.
 func (c Client) Connected() Client {
 	if c.connections == nil {
 		c.connections = c.transport()
@@ -113,12 +117,12 @@ func (c Client) Connected() Client {
 	return c
 }
 
-// maxHeader is how many bytes the header of an answer may have.
+// maxHeader is the maximum size of the header of a response in bytes.
 const maxHeader = 1 << 20
 
 func (c Client) transport() http.RoundTripper {
 	t := remote.DefaultTransport.(*http.Transport).Clone()
-	// One host takes most of the traffic; fewer idle connections than jobs would mean a handshake a request.
+	// Most traffic goes to one host. Fewer idle connections than jobs would mean a handshake per request.
 	most := c.Jobs
 	for _, h := range c.Hosts {
 		most = max(most, h.Jobs)
@@ -126,37 +130,37 @@ func (c Client) transport() http.RoundTripper {
 	t.MaxIdleConnsPerHost = max(t.MaxIdleConnsPerHost, 2*most)
 	t.MaxIdleConns = max(t.MaxIdleConns, 2*most)
 	t.MaxResponseHeaderBytes = maxHeader
-	careless := t.Clone()
-	careless.TLSClientConfig = insecureTLS()
-	checked := guard{careful: t, careless: careless, insecure: c.insecure}
+	unverifying := t.Clone()
+	unverifying.TLSClientConfig = insecureTLS()
+	checked := guard{verifying: t, unverifying: unverifying, insecure: c.insecure}
 	backoff := c.Backoff.withDefaults()
 	within := &httplimit.Transport{Inner: checked, Idle: c.Idle}
 	paced := &pace{inner: within, most: backoff.Most, until: map[string]time.Time{}}
-	// Nobody waits for another attempt, but everybody for Retry-After, in a slot of the limit.
+	// Retries wait outside the limit's slots, but Retry-After is waited for inside them.
 	narrow := sizes{limited{paced, c.JobsOf, cmp.Or(c.Limits, &Limits{})}}
 	return answerMissing{&pings{inner: retryReads{answers{narrow}, backoff}, known: map[string]*ping{}}}
 }
 
-// guard refuses plain HTTP to anything but loopback and the hosts for which it is allowed. go-containerregistry by
-// itself would also fall back to HTTP for private address ranges and .local names. A host that a registry refers to,
-// such as that of its tokens, is one of its own.
+// guard refuses plain HTTP except to loopback and to hosts for which it is allowed.
+// go-containerregistry would also fall back to HTTP for private address ranges and .local names.
+// Hosts that a registry refers to, such as its token server, are checked on their own.
 type guard struct {
-	careful, careless http.RoundTripper
+	verifying, unverifying http.RoundTripper
 	insecure          func(host string) bool
 }
 
 func (g guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	switch {
 	case g.insecure(req.URL.Host):
-		return g.careless.RoundTrip(req)
+		return g.unverifying.RoundTrip(req)
 	case req.URL.Scheme != "https" && !loopback(req.URL.Hostname()):
 		if req.Body != nil {
-			_ = req.Body.Close() // as every RoundTripper has to
+			_ = req.Body.Close() // required of every RoundTripper
 		}
 		return nil, &PlainHTTPError{req.URL.Host}
 	}
-	resp, err := g.careful.RoundTrip(req)
-	// What net/http makes http.ErrSchemeMismatch of.
+	resp, err := g.verifying.RoundTrip(req)
+	// net/http returns http.ErrSchemeMismatch in this case.
 	var answer tls.RecordHeaderError
 	if errors.As(err, &answer) && string(answer.RecordHeader[:]) == "HTTP/" && !loopback(req.URL.Hostname()) {
 		err = fmt.Errorf("%w: %w", &PlainHTTPError{req.URL.Host}, http.ErrSchemeMismatch)
@@ -164,14 +168,14 @@ func (g guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// PlainHTTPError is returned for a registry that answers only by plain HTTP and is not on loopback.
+// PlainHTTPError is returned for a registry that only supports plain HTTP and is not on loopback.
 type PlainHTTPError struct{ Host string }
 
 func (e *PlainHTTPError) Error() string { return "refusing plain HTTP to " + e.Host }
 
-// Hint says what to do about it.
+// Hint returns how to resolve the error.
 func (e *PlainHTTPError) Hint() string {
-	return fmt.Sprintf("--insecure allows it, or registries: {%q: {insecure: true}} in multiarch.yaml", e.Host)
+	return fmt.Sprintf("use --insecure, or registries: {%q: {insecure: true}} in multiarch.yaml, to allow it", e.Host)
 }
 
 func loopback(host string) bool {
@@ -182,5 +186,5 @@ func loopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// HubName is the full name of an image of Docker Hub that has a name of one word: docker.io/library/hello.
+// HubName returns the full name of an official image on Docker Hub: docker.io/library/hello.
 func HubName(word string) string { return "docker.io/library/" + word }

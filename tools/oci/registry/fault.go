@@ -19,10 +19,10 @@ import (
 	"github.com/multiarch-build/multiarch/tools/internal/fault"
 )
 
-// Fault is why a registry did not do what it was asked to.
+// Fault is the reason that a request to a registry failed.
 type Fault int
 
-// The faults that are told apart. Those of Temporary may pass by themselves.
+// Reasons for failed requests. Those for which Temporary returns true may disappear on their own.
 const (
 	Unknown Fault = iota
 	Unavailable
@@ -42,12 +42,12 @@ const (
 	NotARegistry
 )
 
-// Temporary tells whether trying again may help.
+// Temporary reports whether a retry may succeed.
 func (f Fault) Temporary() bool {
 	return f == Unavailable || f == RateLimited || f == ConnectionRefused
 }
 
-// The words of registries for what has no error code of its own.
+// Messages of registries for failures without an error code.
 var (
 	immutableWords   = regexp.MustCompile(`(?i)immutab|cannot be overwritten|can't be overwritten|overwriting .*not allowed|tag.{0,200}already exists`)
 	quotaWords       = regexp.MustCompile(`(?i)quota|storage (limit|space|capacity)|insufficient storage|exceed the configured upper limit|no space left|out of (disk )?space|disk full`)
@@ -58,8 +58,8 @@ var (
 	repositoryWords = regexp.MustCompile(`(?i)(repository|project|namespace|organi[sz]ation)\b.{0,200}\b(not (be )?found|not exist|unknown)`)
 )
 
-// Classify finds out why a request to a registry failed. It is the one place that knows the answers of registries:
-// what is tried again, and what people are told to do, follow from it.
+// Classify determines why a request to a registry failed. Retries and hints are based on its
+// result.
 func Classify(err error) Fault {
 	var (
 		answer    *transport.Error
@@ -76,7 +76,7 @@ func Classify(err error) Fault {
 		return ForeignLayer
 	case errors.As(err, &html):
 		return NotARegistry
-	// Loopback is tried by plain HTTP after that, whose answer says nothing.
+	// Loopback is then tried with plain HTTP, whose response is useless.
 	case errors.As(err, &authority):
 		return UnknownCA
 	case errors.As(err, &verify):
@@ -95,7 +95,7 @@ func Classify(err error) Fault {
 
 func classifyAnswer(answer *transport.Error) Fault {
 	code, text := answer.StatusCode, answer.Error()
-	if answer.Request != nil { // whose URL may contain any word
+	if answer.Request != nil { // the URL may contain any word
 		_, text, _ = strings.Cut(text, answer.Request.URL.Redacted())
 	}
 	method, path := "", ""
@@ -110,14 +110,17 @@ func classifyAnswer(answer *transport.Error) Fault {
 		return RateLimited
 	case tag && (immutableWords.MatchString(text) || code == http.StatusConflict):
 		return ImmutableTag
-	case code == http.StatusInsufficientStorage, code == http.StatusPaymentRequired, writes && quotaWords.MatchString(text):
+	case code == http.StatusInsufficientStorage, code == http.StatusPaymentRequired, writes &&
+		quotaWords.MatchString(text):
 		return QuotaExceeded
-	case code == http.StatusRequestEntityTooLarge, has(answer, transport.SizeInvalidErrorCode), writes && code < 500 && largeWords.MatchString(text):
+	case code == http.StatusRequestEntityTooLarge, has(answer, transport.SizeInvalidErrorCode), writes &&
+		code < 500 && largeWords.MatchString(text):
 		return TooLarge
 	case writes && manifest && code < 500 && foreignWords.MatchString(text):
 		return ForeignLayer
 	case code == http.StatusUnsupportedMediaType, has(answer, transport.UnsupportedErrorCode) && writes,
-		writes && manifest && code < 500 && (unsupportedWords.MatchString(text) || has(answer, transport.ManifestInvalidErrorCode)):
+		writes && manifest && code < 500 && (unsupportedWords.MatchString(text) || has(answer,
+			transport.ManifestInvalidErrorCode)):
 		return UnsupportedType
 	case has(answer, transport.NameUnknownErrorCode), code == http.StatusNotFound && repositoryWords.MatchString(text),
 		code == http.StatusNotFound && method == http.MethodPost:
@@ -141,59 +144,61 @@ func has(answer *transport.Error, code transport.ErrorCode) bool {
 	return false
 }
 
-// Purpose is what a request was for.
+// Purpose describes a request for hints.
 type Purpose struct {
-	// Verb is what a login has to allow: push or read.
+	// Verb is the permission that the login needs: push or read.
 	Verb string
-	// Again says how to try again.
+	// Again is the hint for a retry.
 	Again string
-	// Host is the registry, if it is known; tokens may be those of another host.
+	// Host is the registry if known; a token may come from another host.
 	Host string
 }
 
-// What requests are for.
+// Purposes of requests.
 var (
-	Pushing = Purpose{Verb: "push", Again: "push again: what is there is not sent a second time"}
+	Pushing = Purpose{Verb: "push", Again: "push again; what has been uploaded is not sent again"}
 	Reading = Purpose{Verb: "read", Again: "try again"}
 )
 
-// At is the same purpose in a registry.
+// At returns the purpose with its registry set.
 func (p Purpose) At(host string) Purpose {
 	p.Host = host
 	return p
 }
 
-// Hint says what to do about a request that failed; it is "" if the reason is not known. Only a fault that may pass by
-// itself is worth another attempt.
+// Hint returns how to resolve a failed request, or "" if the reason is not known. It suggests a
+// retry only for temporary faults.
 func Hint(err error, p Purpose) string {
 	if hint := fault.HintOf(err); hint != "" {
 		return hint
 	}
 	host := cmp.Or(p.Host, hostOf(err), "the registry")
 	if host == name.DefaultRegistry {
-		host = "docker.io" // as everybody else calls it
+		host = "docker.io" // the usual name
 	}
 	switch fault := Classify(err); fault {
 	case RateLimited:
-		return fmt.Sprintf("%s limits requests: wait, log in for a higher limit, or send fewer at a time "+
+		return fmt.Sprintf("%s limits the request rate: wait, log in for a higher limit, or reduce concurrency "+
 			"(registries: {%q: {jobs: 4}} in multiarch.yaml), then %s", host, host, p.Again)
 	case ConnectionRefused:
-		return fmt.Sprintf("nothing listens at %s: check the host and port, and that the registry runs and can be reached from here, then %s", host, p.Again)
+		return fmt.Sprintf("check the host and port of %s, and that the registry is running and reachable, then %s",
+			host, p.Again)
 	case HostNotFound:
-		return fmt.Sprintf("check the spelling of %s, and that it can be reached from here", host)
+		return fmt.Sprintf("check the spelling of %s, and that its name can be resolved", host)
 	case Unavailable:
 		if unreachable := new(net.OpError); errors.As(err, &unreachable) && unreachable.Op == "dial" {
-			return fmt.Sprintf("check that %s is spelt right, runs and can be reached from here, then %s", host, p.Again)
+			return fmt.Sprintf("check the spelling of %s, and that it is running and reachable, then %s", host, p.Again)
 		}
 		return p.Again
 	case LoginNeeded:
-		return fmt.Sprintf("log in with multiarch login %s (or docker login %s) as a user who may %s", host, host, p.Verb)
+		return fmt.Sprintf("log in with multiarch login %s (or docker login %s) as a user with permission to %s",
+			host, host, p.Verb)
 	default:
 		return fault.remedy(host, p)
 	}
 }
 
-// remedy says what to do about a fault that does not pass by itself.
+// remedy returns how to resolve a permanent fault.
 func (f Fault) remedy(host string, p Purpose) string {
 	reading := p.Verb == Reading.Verb
 	switch f {
@@ -203,31 +208,36 @@ func (f Fault) remedy(host string, p Purpose) string {
 		}
 	case NoRepository:
 		if reading {
-			return fmt.Sprintf("check the name: %s has no such repository, or does not show it to this login", host)
+			return fmt.Sprintf("check the name; %s has no such repository, or this login may not see it", host)
 		}
-		return fmt.Sprintf("create the repository or its project in %s first, or check its name: this registry does not create it by itself", host)
+		return fmt.Sprintf("create the repository or its project in %s, or check its name; this registry does "+
+			"not create it automatically", host)
 	case ImmutableTag:
-		return fmt.Sprintf("publish under another tag (--tag): %s does not move this one", host)
+		return fmt.Sprintf("use another tag (--tag); in %s this one is immutable", host)
 	case TooLarge:
-		return fmt.Sprintf("raise the limit of %s, or of the proxy in front of it (client_max_body_size in nginx), or make the image smaller", host)
+		return fmt.Sprintf("raise the limit of %s, or of its proxy (client_max_body_size in nginx), or make the "+
+			"image smaller", host)
 	case QuotaExceeded:
 		return fmt.Sprintf("free space in %s, or raise its quota", host)
 	case UnsupportedType:
 		if reading {
 			return ""
 		}
-		return fmt.Sprintf("%s may not support the type of this manifest (OCI image indexes need a registry that implements OCI distribution 1.0): update it, or publish elsewhere", host)
+		return fmt.Sprintf("update %s or use another registry; it may not support the type of this manifest "+
+			"(image indexes need OCI distribution 1.0)", host)
 	case ForeignLayer:
-		return fmt.Sprintf("the image has a layer that is fetched from elsewhere by its URL: allow that in %s, or use a base without such layers", host)
+		return fmt.Sprintf("allow layers with URLs (foreign layers) in %s, or use a base without them", host)
 	case UnknownCA:
-		return fmt.Sprintf("add the CA of %s to those of this machine, or name its file with SSL_CERT_FILE; --insecure, or registries: {%q: {insecure: true}}, accepts any certificate", host, host)
+		return fmt.Sprintf("add the CA of %s to this machine's trusted CAs, or set SSL_CERT_FILE to its file; "+
+			"--insecure, or registries: {%q: {insecure: true}}, accepts any certificate", host, host)
 	case InvalidCertificate:
-		return fmt.Sprintf("check the name of %s and the clock of this machine; --insecure, or registries: {%q: {insecure: true}}, accepts any certificate", host, host)
+		return fmt.Sprintf("check the name of %s and the clock of this machine; --insecure, or registries: {%q: "+
+			"{insecure: true}}, accepts any certificate", host, host)
 	}
 	return ""
 }
 
-// hostOf is the host that a failed request was for, "" if it is not known.
+// hostOf returns the host of a failed request, or "" if it is not known.
 func hostOf(err error) string {
 	var answer *transport.Error
 	if errors.As(err, &answer) && answer.Request != nil {
@@ -242,11 +252,11 @@ func hostOf(err error) string {
 	return ""
 }
 
-// ForeignLayerError is returned for a manifest that a registry refuses and that has layers which are fetched from
-// elsewhere by their URLs. Many registries do not say that this is the reason.
+// ForeignLayerError is returned if a registry rejects a manifest that has layers with URLs. Many
+// registries do not report that this is the reason.
 type ForeignLayerError struct{ Err error }
 
 func (e *ForeignLayerError) Error() string { return e.Err.Error() }
 
-// Unwrap returns the registry's answer.
+// Unwrap returns the registry's error.
 func (e *ForeignLayerError) Unwrap() error { return e.Err }

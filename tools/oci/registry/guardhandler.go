@@ -15,25 +15,26 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 )
 
-// local refuses requests that a web page can make a browser send: those for a name of a foreign domain that resolves to
-// loopback (DNS rebinding), and those from another origin.
+// local rejects requests that a web page can make a browser send: those with a foreign host name
+// that resolves to loopback (DNS rebinding), and those from another origin.
 type local struct{ inner http.Handler }
 
 func (l local) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !localName((&url.URL{Host: r.Host}).Hostname()) {
-		refuse(w, http.StatusForbidden, transport.DeniedErrorCode, "this registry is reached as localhost or by its loopback address, and not as "+r.Host)
+		refuse(w, http.StatusForbidden, transport.DeniedErrorCode,
+			"this registry only accepts requests for localhost or its loopback address, not for "+r.Host)
 		return
 	}
 	if origin := r.Header.Get("Origin"); origin != "" {
 		if u, err := url.Parse(origin); err != nil || !strings.EqualFold(u.Host, r.Host) {
-			refuse(w, http.StatusForbidden, transport.DeniedErrorCode, "requests from other origins are refused")
+			refuse(w, http.StatusForbidden, transport.DeniedErrorCode, "requests from other origins are not allowed")
 			return
 		}
 	}
 	l.inner.ServeHTTP(w, r)
 }
 
-// localName tells whether a name can only be that of this machine.
+// localName reports whether a name can only refer to this machine.
 func localName(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
@@ -43,11 +44,11 @@ func localName(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// whole passes on manifests that have arrived as a whole, and are not longer than registries accept. The registry behind it
-// would store any part of one.
-type whole struct{ inner http.Handler }
+// completeManifests accepts only manifests that arrived completely and are within the size limit of
+// registries. The registry behind it would store partial ones.
+type completeManifests struct{ inner http.Handler }
 
-func (h whole) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h completeManifests) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "/manifests/") {
 		h.inner.ServeHTTP(w, r)
 		return
@@ -68,7 +69,7 @@ func (h whole) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, transport.ManifestInvalidErrorCode, err.Error())
 		return
 	case err != nil:
-		refuse(w, http.StatusBadRequest, transport.ManifestInvalidErrorCode, "the manifest did not arrive as a whole")
+		refuse(w, http.StatusBadRequest, transport.ManifestInvalidErrorCode, "the manifest is incomplete")
 		return
 	}
 	r = r.WithContext(r.Context())
@@ -76,7 +77,7 @@ func (h whole) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.inner.ServeHTTP(w, r)
 }
 
-// refuse answers with an error as the distribution spec has it, "Error codes".
+// refuse responds with an error in the form of the distribution specification, "Error codes".
 func refuse(w http.ResponseWriter, status int, code transport.ErrorCode, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

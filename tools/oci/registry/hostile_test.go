@@ -24,7 +24,7 @@ import (
 
 var digestZero = v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("0", 64)}
 
-// operations are all ways in which the project talks to a registry.
+// operations returns all kinds of requests to a registry.
 func operations(t *testing.T, c registry.Client, host string) map[string]func() error {
 	t.Helper()
 	repo, err := c.Repository(host + "/hello")
@@ -67,7 +67,7 @@ func operations(t *testing.T, c registry.Client, host string) map[string]func() 
 	}
 }
 
-// TestRedirectLoops lets a registry redirect a request for ever, at each step that a request can be at.
+// TestRedirectLoops uses a registry that redirects endlessly, at each step of a request.
 func TestRedirectLoops(t *testing.T) {
 	cases := 0
 	for step, here := range map[string]func(r *http.Request) bool{
@@ -111,7 +111,7 @@ func TestRedirectLoops(t *testing.T) {
 	require.Positive(t, cases)
 }
 
-// TestCredentialsAreNotRedirected: whatever a registry redirects to, only the registry gets the login.
+// TestCredentialsAreNotRedirected checks that only the registry itself receives the login.
 func TestCredentialsAreNotRedirected(t *testing.T) {
 	var leaked []string
 	thief, asked := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -124,7 +124,8 @@ func TestCredentialsAreNotRedirected(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusUnauthorized)
 	})
-	for scheme, challenge := range map[string]string{"basic": `Basic realm="x"`, "bearer": `Bearer realm="http://HOST/token",service="x"`} {
+	for scheme, challenge := range map[string]string{"basic": `Basic realm="x"`,
+		"bearer": `Bearer realm="http://HOST/token",service="x"`} {
 		var self string
 		host, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 			switch {
@@ -154,8 +155,9 @@ func TestCredentialsAreNotRedirected(t *testing.T) {
 	assert.Empty(t, leaked)
 }
 
-// TestRangeThatIsNeverSatisfied: a registry answers 416 to everything, also to requests without a range.
-func TestRangeThatIsNeverSatisfied(t *testing.T) {
+// TestRangeNeverSatisfiable uses a registry that responds with 416 to everything, including
+// requests without a range.
+func TestRangeNeverSatisfiable(t *testing.T) {
 	host, requests := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/v2/" {
 			w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
@@ -172,7 +174,7 @@ func TestRangeThatIsNeverSatisfied(t *testing.T) {
 	assert.LessOrEqual(t, requests.Load(), int32(4))
 }
 
-// TestSilentRegistries: no request waits for ever for the rest of a body.
+// TestSilentRegistries checks that no request waits forever for the rest of a body.
 func TestSilentRegistries(t *testing.T) {
 	host, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
@@ -202,8 +204,8 @@ func TestSilentRegistries(t *testing.T) {
 	}
 }
 
-// TestManifestsOfNoUse: what no manifest can be is refused before anything is made of it.
-func TestManifestsOfNoUse(t *testing.T) {
+// TestInvalidManifestsAreRejected checks that invalid manifests are rejected before they are used.
+func TestInvalidManifestsAreRejected(t *testing.T) {
 	for what, c := range map[string]struct {
 		body string
 		want any
@@ -223,7 +225,8 @@ func TestManifestsOfNoUse(t *testing.T) {
 	}
 }
 
-// TestLongErrorPages keeps the status code of an error whose page is too long for go-containerregistry.
+// TestLongErrorPages checks that the status code of an error is kept if its page is too long for
+// go-containerregistry.
 func TestLongErrorPages(t *testing.T) {
 	host, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/v2/" {
@@ -235,7 +238,7 @@ func TestLongErrorPages(t *testing.T) {
 	require.ErrorContains(t, err, "403")
 }
 
-// login stores a login for a registry where docker keeps it.
+// login stores credentials for a registry in Docker's configuration.
 func login(t *testing.T, host string) {
 	t.Helper()
 	dir := t.TempDir()

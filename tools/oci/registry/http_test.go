@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// noted is the end of the line: it answers, and nothing leaves the machine.
+// noted records requests and responds to them, so that nothing leaves the machine.
 type noted struct{ urls []string }
 
 func (n *noted) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -41,8 +41,9 @@ func TestPlainHTTPOnlyToLoopback(t *testing.T) {
 			var end noted
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 			require.NoError(t, err)
-			client := Client{Hosts: map[string]Host{"other.example.com:5000": {Insecure: true}, "registry.example.com": {Jobs: 1}}}
-			resp, err := guard{careful: &end, careless: &end, insecure: client.insecure}.RoundTrip(req)
+			client := Client{Hosts: map[string]Host{"other.example.com:5000": {Insecure: true},
+				"registry.example.com": {Jobs: 1}}}
+			resp, err := guard{verifying: &end, unverifying: &end, insecure: client.insecure}.RoundTrip(req)
 			if allowed {
 				require.NoError(t, err)
 				require.NoError(t, resp.Body.Close())
@@ -57,7 +58,7 @@ func TestPlainHTTPOnlyToLoopback(t *testing.T) {
 	}
 }
 
-func TestARegistryThatSpeaksPlainHTTPAlone(t *testing.T) {
+func TestPlainHTTPRegistryIsRefused(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://registry.example.com/v2/", nil)
@@ -65,10 +66,10 @@ func TestARegistryThatSpeaksPlainHTTPAlone(t *testing.T) {
 	there := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
 	}}
-	_, err = guard{careful: there, careless: there, insecure: Client{}.insecure}.RoundTrip(req)
+	_, err = guard{verifying: there, unverifying: there, insecure: Client{}.insecure}.RoundTrip(req)
 	var refused *PlainHTTPError
 	require.ErrorAs(t, err, &refused)
-	assert.Contains(t, refused.Hint(), "--insecure allows it")
+	assert.Contains(t, refused.Hint(), "use --insecure")
 	assert.ErrorIs(t, err, http.ErrSchemeMismatch)
 }
 

@@ -2,8 +2,8 @@ package registry
 
 import "crypto/tls"
 
-// insecureTLS is the configuration of --insecure, kept apart so that the one place that skips verification is easy to
-// find.
+// insecureTLS returns the configuration of --insecure. It is the only place that skips
+// verification.
 func insecureTLS() *tls.Config {
-	return &tls.Config{InsecureSkipVerify: true} //nolint:gosec // asked for by the user
+	return &tls.Config{InsecureSkipVerify: true} //nolint:gosec // requested by the user
 }

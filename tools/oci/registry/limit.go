@@ -8,21 +8,22 @@ import (
 	"sync"
 )
 
-// Limits counts what is under way to each registry. Clients that have the same one keep their limits together. The zero
-// value is ready to use.
+// Limits counts the concurrent requests to each registry. Clients with the same Limits share them.
+// The zero value is ready to use.
 type Limits struct {
 	mu    sync.Mutex
 	slots map[slot]chan struct{}
 }
 
-// slot is what so many at a time may have.
+// slot identifies a limit.
 type slot struct {
-	host     string // with the scheme: that a host is tried by HTTPS first is no reason to wait
+	host     string // with the scheme, so that a first attempt with HTTPS does not delay HTTP
 	jobs     int
 	download bool
 }
 
-// take waits for a slot, and returns what gives it back; that may be called more than once.
+// take waits for a slot and returns a function that releases it, which may be called more than
+// once.
 func (l *Limits) take(ctx context.Context, of slot) (func(), error) {
 	l.mu.Lock()
 	if l.slots == nil {
@@ -41,10 +42,10 @@ func (l *Limits) take(ctx context.Context, of slot) (func(), error) {
 	}
 }
 
-// limited keeps the limit of each host: so many requests wait for its answer at a time, and so many blobs are read from
-// it. These are counted apart because one may need the other: what is copied is read while it is sent, possibly to the
-// registry that it comes from, and in two directions at once. Whoever has a request under way waits for nothing but its
-// answer, so that nobody waits in a circle.
+// limited enforces the limit of each host on requests waiting for a response, and separately on
+// blob downloads. They are counted separately because an upload may need a download: copied blobs
+// are read while they are sent, possibly to the registry that they come from. A request holds its
+// slot only until its response arrives, so that no cycle of waiting requests can occur.
 type limited struct {
 	inner http.RoundTripper
 	jobs  func(host string) int // 0 for no limit
@@ -73,7 +74,7 @@ func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// answered sends a request and waits for its answer, but not for the answer's body.
+// answered sends a request and waits for its response, but not for the body.
 func (l limited) answered(req *http.Request, of slot) (*http.Response, error) {
 	done, err := l.take(req.Context(), of)
 	if err != nil {
@@ -84,7 +85,7 @@ func (l limited) answered(req *http.Request, of slot) (*http.Response, error) {
 	}
 	defer func() { done() }()
 	if again := req.GetBody; again != nil {
-		// net/http begins some requests again on another connection. Opening what they send may be a request as well.
+		// net/http retries some requests on another connection. Opening their body may be a request as well.
 		req = req.WithContext(req.Context())
 		req.GetBody = func() (io.ReadCloser, error) {
 			done()
@@ -103,7 +104,7 @@ func (l limited) answered(req *http.Request, of slot) (*http.Response, error) {
 	return l.inner.RoundTrip(req)
 }
 
-// reading is the body of an answer.
+// reading is the body of a response.
 type reading struct {
 	io.ReadCloser
 	done func()

@@ -22,7 +22,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
-// busy is a handler that knows how much was under way at once. An answer counts until its last byte.
+// busy is a handler that records the number of concurrent requests. A request counts until the last
+// byte of its response.
 type busy struct {
 	next      http.Handler
 	now, most atomic.Int32
@@ -54,7 +55,7 @@ func (b *busy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body[len(body)-1:])
 }
 
-// TestLimits pulls images, each by options of its own, as index create and the bases of a build do.
+// TestLimits pulls images, each with its own options, like index create and the bases of a build.
 func TestLimits(t *testing.T) {
 	img, err := random.Image(5000, 4)
 	require.NoError(t, err)
@@ -146,10 +147,10 @@ func TestLimitOfReading(t *testing.T) {
 	defer cancel()
 	_, err = open(ctx)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	assert.Equal(t, before, requests.Load(), "nothing was sent")
+	assert.Equal(t, before, requests.Load(), "no request was sent")
 	require.NoError(t, first.Close())
 	second, err := open(t.Context())
-	require.NoError(t, err, "nor does one that has given up keep its place")
+	require.NoError(t, err, "a cancelled request releases its slot")
 	require.NoError(t, second.Close())
 
 	// An answer that is an error ends by itself.
@@ -170,7 +171,7 @@ func TestLimitOfReading(t *testing.T) {
 	}
 }
 
-func TestMissing(t *testing.T) {
+func TestWithMissingBlob(t *testing.T) {
 	host, requests := serve(t, func(http.ResponseWriter, *http.Request) {})
 	repo, err := quick.Repository(host + "/hello")
 	require.NoError(t, err)
@@ -184,7 +185,7 @@ func TestMissing(t *testing.T) {
 		require.NoError(t, err)
 		return there
 	}
-	known := registry.Missing(t.Context(), digest)
+	known := registry.WithMissingBlob(t.Context(), digest)
 	assert.False(t, exists(known, digest))
 	assert.EqualValues(t, 1, requests.Load(), "the ping")
 	assert.True(t, exists(t.Context(), digest))

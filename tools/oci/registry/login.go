@@ -12,15 +12,15 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/reference"
 )
 
-// keychain is docker's: config.json and its credential helpers, or podman's auth.json.
+// keychain is Docker's (config.json and its credential helpers) or podman's (auth.json).
 type keychain struct{}
 
-// Resolve finds the login for a registry or repository.
+// Resolve returns the credentials for a registry or repository.
 func (k keychain) Resolve(of authn.Resource) (authn.Authenticator, error) {
 	return k.ResolveContext(context.Background(), of)
 }
 
-// ResolveContext is Resolve.
+// ResolveContext is Resolve with a context.
 func (keychain) ResolveContext(ctx context.Context, of authn.Resource) (authn.Authenticator, error) {
 	login, err := authn.Resolve(ctx, authn.DefaultKeychain, of)
 	if err != nil {
@@ -29,27 +29,29 @@ func (keychain) ResolveContext(ctx context.Context, of authn.Resource) (authn.Au
 	return login, nil
 }
 
-// KeychainError is returned where it cannot be found out who to be in a registry.
+// KeychainError is returned if the credentials for a registry cannot be read.
 type KeychainError struct {
 	Host string
 	Err  error
 }
 
 func (e *KeychainError) Error() string {
-	return fmt.Sprintf("finding the login for %s: %v", e.Host, e.Err)
+	return fmt.Sprintf("reading the credentials for %s: %v", e.Host, e.Err)
 }
 
-// Unwrap returns the reason.
+// Unwrap returns the cause.
 func (e *KeychainError) Unwrap() error { return e.Err }
 
-// Hint says what to do about it.
+// Hint returns how to resolve the error.
 func (e *KeychainError) Hint() string {
-	return "see that docker's config.json can be read and that the credential helper it names is installed and works, or name another folder for it with DOCKER_CONFIG"
+	return "check that Docker's config.json is readable and that its credential helper is installed and works, " +
+		"or set DOCKER_CONFIG to another directory"
 }
 
-// Try asks the registry called host whether it takes a login, as docker login does: it answers GET /v2/ with 200 to
-// those it knows (distribution spec, "Determining Support"). A registry that asks nobody who they are takes every login.
-func (c Client) Try(ctx context.Context, host string, login authn.Authenticator) error {
+// CheckLogin checks credentials like docker login does: the registry must respond to GET /v2/ with
+// 200 (distribution specification, "Determining Support"). Registries that need no login accept
+// any.
+func (c Client) CheckLogin(ctx context.Context, host string, login authn.Authenticator) error {
 	if err := reference.CheckHost(host); err != nil {
 		return err
 	}
@@ -64,7 +66,8 @@ func (c Client) Try(ctx context.Context, host string, login authn.Authenticator)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s://%s/v2/", r.Scheme(), r.RegistryStr()), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s://%s/v2/", r.Scheme(),
+		r.RegistryStr()), nil)
 	if err != nil {
 		return err
 	}

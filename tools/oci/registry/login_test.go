@@ -13,7 +13,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
-func TestTry(t *testing.T) {
+func TestCheckLogin(t *testing.T) {
 	mux := http.NewServeMux()
 	server := httptest.NewServer(mux)
 	defer server.Close()
@@ -21,7 +21,7 @@ func TestTry(t *testing.T) {
 		name, password, ok := r.BasicAuth()
 		return ok && name == "ada" && password == "secret"
 	}
-	// A registry with basic authentication, and one whose tokens come from elsewhere.
+	// A registry with basic authentication, and one with a token server.
 	basic := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !known(r) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
@@ -45,7 +45,8 @@ func TestTry(t *testing.T) {
 	for _, url := range []string{basic.URL, server.URL} {
 		host := strings.TrimPrefix(url, "http://")
 		try := func(password string) error {
-			return registry.Client{}.Try(t.Context(), host, authn.FromConfig(authn.AuthConfig{Username: "ada", Password: password}))
+			return registry.Client{}.CheckLogin(t.Context(), host,
+				authn.FromConfig(authn.AuthConfig{Username: "ada", Password: password}))
 		}
 		require.NoError(t, try("secret"))
 		assert.ErrorContains(t, try("wrong"), "401")

@@ -7,20 +7,21 @@ import (
 	"strings"
 )
 
-// missing is the key of a context that says which blob a repository lacks.
-type missing struct{}
+// missingKey is the context key for a blob that a repository lacks.
+type missingKey struct{}
 
-// Missing returns a context for an upload of a blob that its repository has just said it lacks. go-containerregistry asks
-// once more before it begins, and is told so then without a request.
-func Missing(ctx context.Context, digest string) context.Context {
-	return context.WithValue(ctx, missing{}, digest)
+// WithMissingBlob returns a context for uploading a blob that the repository is known to lack.
+// go-containerregistry checks for the blob once more before the upload; that request is answered
+// without contacting the registry.
+func WithMissingBlob(ctx context.Context, digest string) context.Context {
+	return context.WithValue(ctx, missingKey{}, digest)
 }
 
-// answerMissing answers the question whether a blob is there that Missing has answered.
+// answerMissing answers the check for a blob that WithMissingBlob has marked as missing.
 type answerMissing struct{ inner http.RoundTripper }
 
 func (a answerMissing) RoundTrip(req *http.Request) (*http.Response, error) {
-	digest, known := req.Context().Value(missing{}).(string)
+	digest, known := req.Context().Value(missingKey{}).(string)
 	if !known || req.Method != http.MethodHead || !strings.HasSuffix(req.URL.Path, "/blobs/"+digest) {
 		return a.inner.RoundTrip(req)
 	}

@@ -12,16 +12,16 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/reference"
 )
 
-// NameError reports a reference or repository that no registry accepts.
+// NameError is returned for a reference or repository that no registry accepts.
 type NameError struct {
-	// Kind is "reference" or "repository". Name has no password in it.
+	// Kind is "reference" or "repository". Name does not contain a password.
 	Kind, Name string
 	Err        error
 }
 
 func nameError(kind, given string, err error) *NameError {
 	if safe := reference.Redact(given); safe != given {
-		return &NameError{kind, safe, &reference.HostError{Host: safe}} // err quotes the password
+		return &NameError{kind, safe, &reference.HostError{Host: safe}} // err contains the password
 	}
 	return &NameError{kind, given, err}
 }
@@ -37,12 +37,12 @@ func (e *NameError) Error() string {
 	return fmt.Sprintf("%s %q: %v", e.Kind, e.Name, e.Err)
 }
 
-// Unwrap returns the reason.
+// Unwrap returns the cause.
 func (e *NameError) Unwrap() error { return e.Err }
 
-// Hint says how to write it, if that is known.
+// Hint returns the correct form if it is known.
 func (e *NameError) Hint() string {
-	// A tag may have upper-case letters.
+	// Tags may contain upper-case letters.
 	repository, rest := e.Name, ""
 	if at := strings.IndexByte(repository, '@'); at >= 0 {
 		repository, rest = repository[:at], repository[at:]

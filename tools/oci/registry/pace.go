@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// pace holds back every request to a host that has said Retry-After until then, not only the one that was told so: a
-// limit on requests counts those of all parallel uploads together.
+// pace delays all requests to a host that returned Retry-After, not only the one that received it:
+// rate limits count all parallel uploads together.
 type pace struct {
 	inner http.RoundTripper
-	// most is the longest that a host is obeyed.
+	// most limits the delay.
 	most time.Duration
 
 	mu    sync.Mutex
@@ -35,7 +35,8 @@ func (p *pace) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	resp, err := p.inner.RoundTrip(req)
-	if err == nil && (resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable) {
+	if err == nil && (resp.StatusCode == http.StatusTooManyRequests ||
+		resp.StatusCode == http.StatusServiceUnavailable) {
 		if asked := retryAfter(resp.Header.Get("Retry-After")); asked > 0 {
 			p.hold(host, time.Now().Add(min(asked, p.most)))
 		}
@@ -51,7 +52,8 @@ func (p *pace) hold(host string, until time.Time) {
 	}
 }
 
-// retryAfter reads the header, seconds or a date (RFC 9110, section 10.2.3); 0 where it says nothing of use.
+// retryAfter parses the header, in seconds or as a date (RFC 9110, section 10.2.3). It returns 0 if
+// the header is missing or invalid.
 func retryAfter(header string) time.Duration {
 	if seconds, err := strconv.ParseUint(header, 10, 32); err == nil {
 		return time.Duration(seconds) * time.Second

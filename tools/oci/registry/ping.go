@@ -7,10 +7,10 @@ import (
 	"sync"
 )
 
-// pings answers the question with which go-containerregistry begins to speak to each repository, and once more for each
-// source of mounts: what the registry wants to know about who is asking (GET /v2/; distribution spec, "Determining
-// Support"). The answer is the registry's and not the repository's, so it is asked for once. Nothing is kept but the
-// two answers that have a meaning.
+// pings caches the responses to GET /v2/, which go-containerregistry requests for each repository
+// and each mount source to learn how to authenticate (distribution specification, "Determining
+// Support"). The response depends only on the registry. Only the two status codes with a meaning
+// are cached.
 type pings struct {
 	inner http.RoundTripper
 
@@ -18,7 +18,8 @@ type pings struct {
 	known map[string]*ping // by scheme and host
 }
 
-// ping is the answer of a registry; the status is 0 until there is one. mu is held by the one who asks.
+// ping is the cached response of a registry; status is 0 until there is one. mu is held while it is
+// requested.
 type ping struct {
 	mu     sync.Mutex
 	status int
@@ -38,13 +39,15 @@ func (p *pings) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err != nil || resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusUnauthorized {
 			return resp, err
 		}
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // it is not the body that has a meaning
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // the body has no meaning
 		_ = resp.Body.Close()
 		known.status, known.header, known.body = resp.StatusCode, resp.Header, body
 	}
 	return &http.Response{
-		Status: http.StatusText(known.status), StatusCode: known.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: known.header.Clone(), Body: io.NopCloser(bytes.NewReader(known.body)), ContentLength: int64(len(known.body)), Request: req,
+		Status: http.StatusText(known.status), StatusCode: known.status, Proto: "HTTP/1.1", ProtoMajor: 1,
+		ProtoMinor: 1,
+		Header:     known.header.Clone(), Body: io.NopCloser(bytes.NewReader(known.body)),
+		ContentLength: int64(len(known.body)), Request: req,
 	}, nil
 }
 

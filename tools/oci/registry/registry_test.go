@@ -28,7 +28,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
-var quick = registry.Client{Backoff: registry.Backoff{Attempts: 3, First: time.Millisecond, Most: 30 * time.Millisecond}}
+var quick = registry.Client{Backoff: registry.Backoff{Attempts: 3, First: time.Millisecond,
+	Most: 30 * time.Millisecond}}
 
 func TestNames(t *testing.T) {
 	var c registry.Client
@@ -48,7 +49,7 @@ func TestNames(t *testing.T) {
 	assert.Equal(t, "http", repo.Scheme())
 }
 
-// serve is a server on loopback that counts requests.
+// serve starts a server on loopback that counts requests.
 func serve(t testing.TB, handler http.HandlerFunc) (host string, requests *atomic.Int32) {
 	t.Helper()
 	requests = new(atomic.Int32)
@@ -60,7 +61,7 @@ func serve(t testing.TB, handler http.HandlerFunc) (host string, requests *atomi
 	return server.Listener.Addr().String(), requests
 }
 
-// head asks for a manifest in the way that all of the project does.
+// head requests a manifest the way all packages do.
 func head(ctx context.Context, t testing.TB, c registry.Client, host string) (*v1.Descriptor, error) {
 	t.Helper()
 	ref, err := c.Parse(host + "/hello:latest")
@@ -85,10 +86,10 @@ func TestRedirectToPlainHTTPIsRefused(t *testing.T) {
 	var refused *registry.PlainHTTPError
 	require.ErrorAs(t, err, &refused)
 	assert.EqualError(t, refused, "refusing plain HTTP to registry.example.com")
-	assert.Contains(t, refused.Hint(), "--insecure allows it, or registries: {")
+	assert.Contains(t, refused.Hint(), "use --insecure, or registries: {")
 }
 
-func TestInsecureTakesAnyCertificate(t *testing.T) {
+func TestInsecureAcceptsAnyCertificate(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(found))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
@@ -123,8 +124,11 @@ func TestReadsAreRetried(t *testing.T) {
 			assert.EqualValues(t, 3, manifests.Load())
 		})
 	}
-	t.Run("not for ever", func(t *testing.T) {
-		host, requests := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	t.Run("not forever", func(t *testing.T) {
+		host, requests := serve(t, func(w http.ResponseWriter,
+			_ *http.Request) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		})
 		_, err := head(t.Context(), t, quick, host)
 		var answer *transport.Error
 		require.ErrorAs(t, err, &answer)
@@ -132,13 +136,19 @@ func TestReadsAreRetried(t *testing.T) {
 		assert.EqualValues(t, 3, requests.Load())
 	})
 	t.Run("not what is final", func(t *testing.T) {
-		host, requests := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotImplemented) })
+		host, requests := serve(t, func(w http.ResponseWriter,
+			_ *http.Request) {
+			w.WriteHeader(http.StatusNotImplemented)
+		})
 		_, err := head(t.Context(), t, quick, host)
 		require.Error(t, err)
 		assert.EqualValues(t, 1, requests.Load())
 	})
 	t.Run("not within Retry", func(t *testing.T) {
-		host, requests := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+		host, requests := serve(t, func(w http.ResponseWriter,
+			_ *http.Request) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		})
 		err := quick.Retry(t.Context(), func(ctx context.Context) error {
 			_, err := head(ctx, t, quick, host)
 			return err
@@ -147,7 +157,10 @@ func TestReadsAreRetried(t *testing.T) {
 		assert.EqualValues(t, 3, requests.Load(), "three attempts, not three times three")
 	})
 	t.Run("the wait ends with the context", func(t *testing.T) {
-		host, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+		host, _ := serve(t, func(w http.ResponseWriter,
+			_ *http.Request) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		})
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		began := time.Now()
@@ -157,7 +170,7 @@ func TestReadsAreRetried(t *testing.T) {
 	})
 }
 
-func TestRetryAfterHoldsEverybody(t *testing.T) {
+func TestRetryAfterDelaysAllRequests(t *testing.T) {
 	var limited atomic.Int64 // when, in Unix nanoseconds
 	var early atomic.Int32
 	host, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -250,12 +263,12 @@ func TestRetry(t *testing.T) {
 			return io.EOF
 		})
 		require.ErrorIs(t, err, context.Canceled)
-		require.ErrorIs(t, err, io.EOF, "and why it had to wait")
+		require.ErrorIs(t, err, io.EOF, "includes the error before the wait")
 		assert.Equal(t, 1, tries)
 	})
 }
 
-// start runs Serve, and returns where and what stops it and waits for its end.
+// start runs Serve and returns its host, a function that stops it, and its result.
 func start(t testing.TB, dir string) (host string, cancel func(), ended chan error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -279,13 +292,14 @@ func TestServe(t *testing.T) {
 			got, err := remote.Image(ref, quick.Options(t.Context())...)
 			require.NoError(t, err)
 			require.NoError(t, validate.Image(got))
-			// Another repository mounts what is here. What is not here has to be sent, as the specification says.
+			// Another repository mounts existing blobs. Missing ones have to be uploaded, as in the specification.
 			layers, err := img.Layers()
 			require.NoError(t, err)
 			there, err := layers[0].Digest()
 			require.NoError(t, err)
 			missing := strings.Repeat("0", 64)
-			for digest, want := range map[string]int{there.String(): http.StatusCreated, "sha256:" + missing: http.StatusAccepted, "x": http.StatusAccepted} {
+			for digest, want := range map[string]int{there.String(): http.StatusCreated, "sha256:" +
+				missing: http.StatusAccepted, "x": http.StatusAccepted} {
 				resp, err := http.Post("http://"+host+"/v2/other/blobs/uploads/?from=hello&mount="+digest, "", nil)
 				require.NoError(t, err)
 				require.NoError(t, resp.Body.Close())
@@ -303,10 +317,11 @@ func TestServe(t *testing.T) {
 			}
 		})
 	}
-	t.Run("requests under way are finished", func(t *testing.T) {
+	t.Run("requests in progress are finished", func(t *testing.T) {
 		host, cancel, ended := start(t, "")
 		body, feed := io.Pipe()
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, "http://"+host+"/v2/hello/blobs/uploads/1", body)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch,
+			"http://"+host+"/v2/hello/blobs/uploads/1", body)
 		require.NoError(t, err)
 		answered := make(chan error, 1)
 		go func() {
@@ -349,10 +364,12 @@ func TestServe(t *testing.T) {
 }
 
 func TestHosts(t *testing.T) {
-	client := registry.Client{Jobs: 3, Hosts: map[string]registry.Host{"plain.example.com:5000": {Insecure: true, Jobs: 7}}}
+	client := registry.Client{Jobs: 3, Hosts: map[string]registry.Host{"plain.example.com:5000": {Insecure: true,
+		Jobs: 7}}}
 	assert.Equal(t, 7, client.JobsOf("plain.example.com:5000"))
 	assert.Equal(t, 3, client.JobsOf("registry.example.com"))
-	for ref, scheme := range map[string]string{"plain.example.com:5000/a:b": "http", "registry.example.com/a:b": "https"} {
+	for ref, scheme := range map[string]string{"plain.example.com:5000/a:b": "http",
+		"registry.example.com/a:b": "https"} {
 		parsed, err := client.Parse(ref)
 		require.NoError(t, err)
 		assert.Equal(t, scheme, parsed.Context().Scheme())

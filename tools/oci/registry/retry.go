@@ -16,15 +16,17 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// Backoff says how often and how patiently something is tried again. Fields that are zero take the value in brackets.
+// Backoff controls how often and at which intervals an operation is retried. Zero fields have the
+// default in brackets.
 type Backoff struct {
-	// Attempts is how often it is tried in all [5].
+	// Attempts is the total number of attempts [5].
 	Attempts int
-	// First is the wait before the second attempt [500ms]. Every further wait is twice the one before, and up to a
-	// quarter longer by chance, so that parallel requests do not come back together.
+	// First is the delay before the second attempt [500ms]. Every further delay is twice as long,
+	// plus up to a quarter at random, so that parallel requests do not return at the same time.
 	First time.Duration
-	// Most is the longest wait [1m]. A registry that asks for a longer one by Retry-After is asked again after Most all the
-	// same, and given up after Attempts: a limit that lasts for longer than four minutes or so ends what is being done.
+	// Most is the maximum delay [1m]. If a registry requests a longer one with Retry-After, it is
+	// retried after Most nevertheless, and the operation fails after Attempts: a limit that lasts
+	// longer than about four minutes ends the operation.
 	Most time.Duration
 }
 
@@ -41,17 +43,17 @@ func (b Backoff) withDefaults() Backoff {
 	return b
 }
 
-// Pause is the wait before something is looked at again that may change by itself: First, and up to as much more by chance.
+// Pause returns the delay before checking again for a change: First, plus up to as much at random.
 func (b Backoff) Pause() time.Duration {
 	first := b.withDefaults().First
 	return first + rand.N(first+1)
 }
 
-// refusals is how often a connection that is refused is tried in all: a registry that restarts is back soon, and one that
-// is not there will not come.
+// refusals is the total number of attempts for refused connections: a restarting registry is back
+// soon, and a missing one never.
 const refusals = 4
 
-// attempts is how often something that failed is tried in all.
+// attempts returns the total number of attempts for a failed operation.
 func (b Backoff) attempts(err error) int {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return min(b.Attempts, refusals)
@@ -59,7 +61,7 @@ func (b Backoff) attempts(err error) int {
 	return b.Attempts
 }
 
-// wait sleeps after the failed attempt of the given number, counted from one, or until ctx ends.
+// wait sleeps after the given failed attempt, counted from one, or until ctx ends.
 func (b Backoff) wait(ctx context.Context, attempt int) error {
 	d := b.First
 	for ; attempt > 1 && d < b.Most; attempt-- {
@@ -80,36 +82,41 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Retry runs op until it succeeds, fails for good or has been tried often enough, and returns its last error. What is
-// tried again: 408, 429 and 5xx answers, uploads the registry has lost track of, timeouts, connections that break or,
-// fewer times, are refused.
-// op may be run again after it has been half done, so it has to begin from the start, with the context it is given.
+// Retry runs op until it succeeds, fails permanently or has been attempted often enough, and
+// returns its last error. It retries on status codes 408, 429 and 5xx, uploads that the registry
+// has lost, timeouts, broken connections and, fewer times, refused connections. op may be run again
+// after a partial execution, so it must start from the beginning, with the context that it is
+// given.
 //
-// A read through Options is retried without this; Retry is for what takes several requests, or sends something.
+// Reads through Options are retried without this. Use Retry for operations with several requests,
+// and for uploads.
 func (c Client) Retry(ctx context.Context, op func(context.Context) error) error {
 	backoff := c.Backoff.withDefaults()
 	for attempt := 1; ; attempt++ {
-		err := op(Once(ctx))
+		err := op(WithoutRetries(ctx))
 		if err == nil || attempt >= backoff.attempts(err) || ctx.Err() != nil || !temporary(err) {
 			return err
 		}
 		if stopped := backoff.wait(ctx, attempt); stopped != nil {
-			return fmt.Errorf("%w, before another attempt after: %w", stopped, err)
+			return fmt.Errorf("%w, while waiting to retry after: %w", stopped, err)
 		}
 	}
 }
 
-// insideRetry marks the context of an operation that is repeated as a whole, so that its requests are not.
+// insideRetry marks the context of an operation that is retried as a whole, so that its requests
+// are not.
 type insideRetry struct{}
 
-// Once returns a context whose requests are not repeated.
-func Once(ctx context.Context) context.Context { return context.WithValue(ctx, insideRetry{}, true) }
+// WithoutRetries returns a context whose requests are not retried.
+func WithoutRetries(ctx context.Context) context.Context {
+	return context.WithValue(ctx, insideRetry{}, true)
+}
 
-// Temporary tells whether trying again may help.
+// Temporary reports whether a retry may succeed.
 func Temporary(err error) bool { return err != nil && temporary(err) }
 
-// retryReads repeats GET and HEAD requests. go-containerregistry's own retries sleep without an eye on the context and
-// know nothing of Retry-After, so Options turns them off.
+// retryReads retries GET and HEAD requests. The retries of go-containerregistry ignore the context
+// and Retry-After, so Options disables them.
 type retryReads struct {
 	inner   http.RoundTripper
 	backoff Backoff
@@ -127,7 +134,7 @@ func (t retryReads) RoundTrip(req *http.Request) (*http.Response, error) {
 			return resp, err
 		}
 		if resp != nil {
-			// Read to its end, so that the connection can be used again; an error page is short.
+			// Read to the end, so that the connection can be reused; error pages are short.
 			_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
 			_ = resp.Body.Close()
 		}
@@ -139,17 +146,19 @@ func (t retryReads) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func temporaryStatus(code int) bool {
 	return code == http.StatusRequestTimeout || code == http.StatusTooManyRequests ||
-		code >= 500 && code != http.StatusNotImplemented && code != http.StatusHTTPVersionNotSupported && code != http.StatusInsufficientStorage
+		code >= 500 && code != http.StatusNotImplemented && code != http.StatusHTTPVersionNotSupported &&
+			code != http.StatusInsufficientStorage
 }
 
-// forgotten tells whether a registry does not know the upload any more that a request goes on with, and does not say so
-// by an error code: distribution spec, "Pushing a blob in chunks".
+// forgotten reports whether a registry no longer knows the upload that a request continues, without
+// an error code that says so; see "Pushing a blob in chunks" in the distribution specification.
 func forgotten(answer *transport.Error) bool {
-	return answer.StatusCode == http.StatusNotFound && answer.Request != nil && (answer.Request.Method == http.MethodPatch ||
-		answer.Request.Method == http.MethodPut && !strings.Contains(answer.Request.URL.Path, "/manifests/"))
+	return answer.StatusCode == http.StatusNotFound && answer.Request != nil &&
+		(answer.Request.Method == http.MethodPatch ||
+			answer.Request.Method == http.MethodPut && !strings.Contains(answer.Request.URL.Path, "/manifests/"))
 }
 
-// temporary tells whether trying again may help.
+// temporary reports whether a retry may succeed.
 func temporary(err error) bool {
 	var answer *transport.Error
 	if errors.As(err, &answer) {
@@ -157,11 +166,12 @@ func temporary(err error) bool {
 			(largeWords.MatchString(answer.Error()) || quotaWords.MatchString(answer.Error())) {
 			return false // whatever code it has
 		}
-		return temporaryStatus(answer.StatusCode) || forgotten(answer) || slices.ContainsFunc(answer.Errors, func(d transport.Diagnostic) bool {
-			// The upload has been committed by a request whose answer was lost, or has been forgotten. Either way a
-			// fresh start finds out.
-			return d.Code == transport.BlobUploadUnknownErrorCode || d.Code == transport.BlobUploadInvalidErrorCode
-		})
+		return temporaryStatus(answer.StatusCode) || forgotten(answer) || slices.ContainsFunc(answer.Errors,
+			func(d transport.Diagnostic) bool {
+				// The upload was committed by a request whose response was lost, or was dropped. In both cases a
+				// new upload succeeds.
+				return d.Code == transport.BlobUploadUnknownErrorCode || d.Code == transport.BlobUploadInvalidErrorCode
+			})
 	}
 	for _, broken := range []error{
 		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE,
@@ -181,10 +191,10 @@ func temporary(err error) bool {
 	}
 	text := err.Error()
 	for _, broken := range []string{
-		// net/http exports no type for these: HTTP/2 streams and connections that the other side gave up.
+		// net/http exports no type for these: HTTP/2 streams and connections closed by the server.
 		"stream error: ", "http2: ",
 		"transport connection broken",
-		// go-containerregistry sends a request once more with a new token when the old one has run out, but not its
+		// go-containerregistry repeats a request with a new token when the old one has expired, but not its
 		// body, which has been read by then.
 		"http: ContentLength=",
 	} {

@@ -15,24 +15,25 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// grace is how long requests under way may take to finish once Serve is told to stop. It is longer than the five
-// seconds after which net/http gives up on a connection that was opened and never used.
+// grace is the time that requests have to finish when Serve ends. It is longer than the five
+// seconds after which net/http closes connections that were opened but never used.
 const grace = 10 * time.Second
 
-// New returns a registry that asks nobody who they are. Blobs are kept in dir, manifests always in memory; where dir is
-// "", everything is. All repositories share their blobs.
+// New returns a registry that needs no login. Blobs are stored in dir, or in memory if dir is "".
+// Manifests are always in memory. All repositories share their blobs.
 func New(dir string) http.Handler {
 	blobs := registry.NewInMemoryBlobHandler()
 	if dir != "" {
 		blobs = registry.NewDiskBlobHandler(dir)
 	}
-	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(true), registry.WithBlobHandler(blobs))
-	return whole{&mounting{inner, blobs}}
+	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(true),
+		registry.WithBlobHandler(blobs))
+	return completeManifests{&mounting{inner, blobs}}
 }
 
-// mounting adds the one request to go-containerregistry's registry that it does not know, and without which docker
-// manifest push fails: to mount a blob from another repository. Distribution spec, "Mounting a blob from another
-// repository".
+// mounting adds the mounting of blobs from another repository, which go-containerregistry's
+// registry does not support and docker manifest push needs; see "Mounting a blob from another
+// repository" in the distribution specification.
 type mounting struct {
 	http.Handler
 	blobs registry.BlobHandler
@@ -47,7 +48,7 @@ func (m *mounting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if _, err := blobs.Stat(r.Context(), repo, digest); err != nil {
-		m.Handler.ServeHTTP(w, r) // an upload begins instead
+		m.Handler.ServeHTTP(w, r) // starts an upload instead
 		return
 	}
 	w.Header().Set("Location", "/v2/"+repo+"/blobs/"+digest.String())
@@ -55,9 +56,9 @@ func (m *mounting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusCreated)
 }
 
-// Serve runs the registry of New until ctx ends, on l, which the caller has opened and Serve closes. It answers only
-// requests that name this machine, since anyone may push to it. A nil error means that ctx ended and no request was cut
-// off.
+// Serve runs the registry of New on l until ctx ends, and closes l. It only accepts requests for
+// names of this machine, since anyone may push to it. It returns nil if ctx ended and all requests
+// finished.
 func Serve(ctx context.Context, l net.Listener, dir string) error {
 	server := &http.Server{
 		Handler:           local{New(dir)},
@@ -66,7 +67,7 @@ func Serve(ctx context.Context, l net.Listener, dir string) error {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          log.New(io.Discard, "", 0),
 	}
-	// The server's Serve returns as soon as Shutdown begins, so the requests under way are waited for here.
+	// http.Server.Serve returns as soon as Shutdown begins, so wait for the remaining requests here.
 	stopped := make(chan error, 1)
 	release := context.AfterFunc(ctx, func() {
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)

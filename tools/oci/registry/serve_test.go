@@ -18,7 +18,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
-// started is a registry as multiarch registry serves it.
+// started starts a registry like multiarch registry does.
 func started(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -49,14 +49,17 @@ func ask(t *testing.T, address, host, origin string) int {
 
 func TestServeAnswersOnlyLocalNames(t *testing.T) {
 	address := started(t)
-	for _, host := range []string{"", address, "localhost", "localhost:5000", "LOCALHOST", "127.0.0.1", "127.1.2.3:1", "[::1]", "[::1]:5000", "registry.localhost:5000", "localhost."} {
+	for _, host := range []string{"", address, "localhost", "localhost:5000", "LOCALHOST", "127.0.0.1",
+		"127.1.2.3:1", "[::1]", "[::1]:5000", "registry.localhost:5000", "localhost."} {
 		assert.Equal(t, http.StatusOK, ask(t, address, host, ""), host)
 	}
-	for _, host := range []string{"evil.example", "evil.example:5000", "localhost.evil.example", "127.0.0.1.evil.example", "notlocalhost", "10.0.0.1", "0.0.0.0", "[fe80::1]", "[::]"} {
+	for _, host := range []string{"evil.example", "evil.example:5000", "localhost.evil.example",
+		"127.0.0.1.evil.example", "notlocalhost", "10.0.0.1", "0.0.0.0", "[fe80::1]", "[::]"} {
 		assert.Equal(t, http.StatusForbidden, ask(t, address, host, ""), host)
 	}
 	assert.Equal(t, http.StatusOK, ask(t, address, "", "http://"+address))
-	for _, origin := range []string{"https://evil.example", "null", "http://localhost:1", "http://" + address + ".evil.example"} {
+	for _, origin := range []string{"https://evil.example", "null", "http://localhost:1", "http://" + address +
+		".evil.example"} {
 		assert.Equal(t, http.StatusForbidden, ask(t, address, "", origin), origin)
 	}
 }
@@ -64,7 +67,8 @@ func TestServeAnswersOnlyLocalNames(t *testing.T) {
 func TestServeStoresWholeManifestsOnly(t *testing.T) {
 	address := started(t)
 	put := func(body io.Reader) int {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+address+"/v2/hello/manifests/latest", body)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut,
+			"http://"+address+"/v2/hello/manifests/latest", body)
 		require.NoError(t, err)
 		req.Header.Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
 		resp, err := http.DefaultClient.Do(req)
@@ -83,10 +87,11 @@ func TestServeStoresWholeManifestsOnly(t *testing.T) {
 	assert.Equal(t, http.StatusBadRequest, put(strings.NewReader(`{"layers": [{"size": -1}]}`)))
 	absent("negative size")
 
-	// A connection that breaks in the middle.
+	// A connection that breaks during the upload.
 	c, err := net.Dial("tcp", address)
 	require.NoError(t, err)
-	_, err = io.WriteString(c, "PUT /v2/hello/manifests/latest HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{}")
+	_, err = io.WriteString(c,
+		"PUT /v2/hello/manifests/latest HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{}")
 	require.NoError(t, err)
 	require.NoError(t, c.(*net.TCPConn).CloseWrite())
 	if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err == nil {

@@ -10,12 +10,13 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 )
 
-// errorPage is how much of an error answer is read. go-containerregistry refuses more than 64 KiB, and then forgets the
-// status code.
+// errorPage is the number of bytes read of an error response. go-containerregistry rejects more
+// than 64 KiB and then loses the status code.
 const errorPage = 32 << 10
 
-// sizes bounds what is read of answers, except for blobs, whose readers know their sizes: a manifest, an index or a list of
-// tags is refused if it is longer than manifest.Limit, and an error page is cut. Manifests are checked on the way.
+// sizes limits the size of responses except blobs, whose size is known to their readers: manifests,
+// indexes and tag lists longer than manifest.Limit are rejected, and error pages are truncated.
+// Manifests are validated as well.
 type sizes struct{ inner http.RoundTripper }
 
 func (s sizes) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -27,7 +28,8 @@ func (s sizes) RoundTrip(req *http.Request) (*http.Response, error) {
 	switch {
 	case resp.StatusCode >= 300:
 		resp.Body = bounded{io.LimitReader(resp.Body, errorPage), resp.Body}
-	case first.Method != http.MethodGet || !strings.HasPrefix(first.URL.Path, "/v2/") || strings.Contains(first.URL.Path, "/blobs/"):
+	case first.Method != http.MethodGet || !strings.HasPrefix(first.URL.Path, "/v2/") ||
+		strings.Contains(first.URL.Path, "/blobs/"):
 	case strings.Contains(first.URL.Path, "/manifests/"):
 		raw, err := manifest.Read(resp.Body)
 		_ = resp.Body.Close()
@@ -44,7 +46,7 @@ func (s sizes) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// firstRequest is the one that a request was redirected from, or the request itself.
+// firstRequest returns the request that req was redirected from, or req itself.
 func firstRequest(req *http.Request) *http.Request {
 	for req.Response != nil && req.Response.Request != nil {
 		req = req.Response.Request
@@ -57,7 +59,7 @@ type bounded struct {
 	io.Closer
 }
 
-// refusing fails once more than left bytes have been read.
+// refusing fails after left bytes have been read.
 type refusing struct {
 	inner io.Reader
 	left  int64

@@ -162,7 +162,7 @@ func (p *pusher) transfer(ctx context.Context, t blobTransfer) error {
 	missing := t.missing
 	err = p.retryUpload(ctx, func(ctx context.Context) error {
 		if missing { // only for the first attempt: a failed one may have stored the blob
-			ctx, missing = registry.Missing(ctx, t.Digest.String()), false
+			ctx, missing = registry.WithMissingBlob(ctx, t.Digest.String()), false
 		}
 		return p.uploader.Upload(ctx, t.to.repo, upload)
 	})

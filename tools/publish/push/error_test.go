@@ -108,7 +108,7 @@ func TestHintNamesTheRegistry(t *testing.T) {
 	dockerConfig(t, "{}")
 	_, err := publish(t, quick, target(closed, hello, "latest"))
 	assert.ErrorContains(t, err, "GET "+elsewhere+"/token", "that is who refuses")
-	assert.Equal(t, login(closed.host)+" as a user who may push", hint(err))
+	assert.Equal(t, login(closed.host)+" as a user with permission to push", hint(err))
 
 	// What is copied from there is not a matter of the registry that it is sent to.
 	dockerConfig(t, fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, closed.host, base64.StdEncoding.EncodeToString([]byte(user+":"+secret))))
@@ -125,5 +125,5 @@ func TestHintNamesTheRegistry(t *testing.T) {
 	closed.Choose(func(faulty.Request) faulty.Fault { return faulty.Status(http.StatusForbidden) })
 	open := newLoopback(t, nil)
 	_, err = publish(t, quick, target(open, copied, "latest"))
-	assert.Contains(t, hint(err), login(closed.host)+" as a user who may read")
+	assert.Contains(t, hint(err), login(closed.host)+" as a user with permission to read")
 }

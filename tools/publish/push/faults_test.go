@@ -170,7 +170,7 @@ func TestPushErrorMessage(t *testing.T) {
 		"tags not moved: HOST/hello:latest, HOST/hello-arm64v8:v1", amd, arm, arm, index), "HOST", l.host))
 	var partial *push.Error
 	require.ErrorAs(t, err, &partial)
-	assert.Equal(t, "push again: what is there is not sent a second time", partial.Hint())
+	assert.Equal(t, "push again; what has been uploaded is not sent again", partial.Hint())
 	assert.Zero(t, l.digest(t, "hello-arm64v8:v1"), "it was moved first, and has been deleted again")
 
 	t.Run("an intermediate image fails first", func(t *testing.T) {

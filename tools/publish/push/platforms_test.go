@@ -223,7 +223,7 @@ func TestForeignLayersAreNamedInTheHint(t *testing.T) {
 	var partial *push.Error
 	require.ErrorAs(t, err, &partial)
 	assert.Equal(t, registry.ForeignLayer, registry.Classify(err))
-	assert.Contains(t, partial.Hint(), "fetched from elsewhere by its URL")
+	assert.Contains(t, partial.Hint(), "foreign layers")
 	assert.NotContains(t, partial.Hint(), "again")
 }
 

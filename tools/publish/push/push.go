@@ -218,7 +218,7 @@ func (p *pusher) digestOf(ctx context.Context, ref name.Reference) (v1.Hash, err
 		return err
 	})
 	if serverFailed(err) {
-		if full, err := p.puller.Get(registry.Once(ctx), ref); err == nil {
+		if full, err := p.puller.Get(registry.WithoutRetries(ctx), ref); err == nil {
 			return full.Digest, nil
 		}
 	}

@@ -1,5 +1,6 @@
-// Package registrytest starts registries on loopback for tests: go-containerregistry's, which is in memory, Debian's
-// docker-registry (distribution 2.8), and distribution 3. All of them can be restarted, and keep what they have.
+// Package registrytest starts registries on loopback for tests: that of go-containerregistry in
+// memory, Debian's docker-registry (distribution 2.8), and distribution 3. All of them can be
+// restarted without losing data.
 package registrytest
 
 import (
@@ -17,30 +18,32 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
-// programs are the registries that are programs of their own.
+// programs lists the registries that run as separate processes.
 var programs = map[string]string{"distribution 2.8": "docker-registry", "distribution 3": "registry3"}
 
-// Kinds are the registries that Start knows.
+// Kinds returns the registries that Start supports.
 func Kinds() []string { return []string{"go-containerregistry", "distribution 2.8", "distribution 3"} }
 
-// Full tells whether matrices run as a whole. They are reduced by default, to keep tests quick.
+// Full reports whether test matrices run completely. By default they are reduced, to keep tests
+// quick.
 func Full() bool { return os.Getenv("MULTIARCH_TEST_MATRIX") == "full" }
 
 // Server is a registry that runs until the test ends.
 type Server struct {
-	// Host is its name in references.
+	// Host is the registry in references.
 	Host string
-	// Dir is where distribution keeps its files, "" if the registry is in memory.
+	// Dir is the storage directory of distribution, or "" if the registry is in memory.
 	Dir string
 
 	t       testing.TB
-	handler http.Handler // of a registry in this process
+	handler http.Handler // of an in-process registry
 	server  *http.Server
-	program []string // of another one
+	program []string // of a registry process
 	process *exec.Cmd
 }
 
-// Start starts a registry. The test is skipped if the registry is not installed, unless MULTIARCH_TEST_TOOLS is "all".
+// Start starts a registry. The test is skipped if the registry is not installed, unless
+// MULTIARCH_TEST_TOOLS is "all".
 func Start(t testing.TB, kind string) *Server {
 	t.Helper()
 	s := &Server{t: t, Host: free(t)}
@@ -55,7 +58,7 @@ func Start(t testing.TB, kind string) *Server {
 	return s
 }
 
-// free is an address on loopback where nothing listens.
+// free returns an unused address on loopback.
 func free(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -87,7 +90,7 @@ http: {addr: %q}
 	return []string{path, "serve", file}
 }
 
-// Restart stops the registry as a crash does, without a word to anyone, and starts it again after a while.
+// Restart kills the registry and starts it again after a delay.
 func (s *Server) Restart(down time.Duration) {
 	s.t.Helper()
 	s.stop()
@@ -102,7 +105,8 @@ func (s *Server) start() {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		s.server = &http.Server{Handler: s.handler, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: time.Minute}
+		s.server = &http.Server{Handler: s.handler, ErrorLog: log.New(io.Discard, "", 0),
+			ReadHeaderTimeout: time.Minute}
 		go func() { _ = s.server.Serve(l) }()
 	} else {
 		s.process = exec.Command(s.program[0], s.program[1:]...)
