@@ -36,7 +36,13 @@ func TestReferenceIsCurrent(t *testing.T) {
 		require.NoError(t, os.WriteFile("README.md", []byte(want), 0o644))
 		return
 	}
-	assert.Equal(t, want, string(content), "run: go test ./tools/spec/config -run TestReferenceIsCurrent -update")
+	got := strings.Split(string(content), "\n")
+	for i, line := range strings.Split(want, "\n") {
+		if i >= len(got) || got[i] != line {
+			t.Fatalf("README.md:%d is not %q; run: go test ./tools/spec/config -run TestReferenceIsCurrent -update", i+1, line)
+		}
+	}
+	assert.Len(t, strings.Split(want, "\n"), len(got))
 }
 
 // sections are the parts of the reference: a key path as users see it, and the schema's name of its type.
