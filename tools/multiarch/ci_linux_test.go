@@ -294,7 +294,7 @@ func (m pipelineMachine) triesLegacy(jobs []pipelineJob, digest func(reference s
 			continue
 		}
 		assert.Error(m, err)
-		assert.Contains(m, said, "legacy, linux/arm64: smoke test: its stdout does not match")
+		assert.Contains(m, said, "legacy, linux/arm64: smoke test: stdout does not match")
 	}
 	assert.Equal(m, before, digest("team/legacy:latest"))
 	assert.Empty(m, digest("team/hello:v2.0.0"))

@@ -17,12 +17,12 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
-// smokeMode says which images of a release are tried out; "" means none.
+// smokeMode selects the images of a release that are smoke tested; "" means none.
 type smokeMode string
 
 const (
 	smokeAll smokeMode = "all"
-	// smokeExisting is for images that join existing ones, which no machine of a pipeline has built.
+	// smokeExisting selects images that join existing ones, which no machine of a pipeline has built.
 	smokeExisting smokeMode = "existing"
 )
 
@@ -46,8 +46,8 @@ func (m *smokeMode) String() string { return string(*m) }
 // Type names the values in help texts.
 func (*smokeMode) Type() string { return "all|existing" }
 
-// smoke runs every child of a release as its image's smoke: says, and names all that fail. One that cannot be run on this
-// machine has failed, unless the configuration skips it. It fails if there is none and needed is true.
+// smoke runs the smoke test of every platform of a release and reports all failures. A platform that this machine cannot
+// run fails, unless the configuration skips it. If needed is true, having no test at all is an error too.
 func (a *app) smoke(ctx context.Context, r *release, mode smokeMode, needed bool) error {
 	var (
 		group    errgroup.Group
@@ -57,6 +57,8 @@ func (a *app) smoke(ctx context.Context, r *release, mode smokeMode, needed bool
 		tried    int
 	)
 	group.SetLimit(runtime.NumCPU())
+	progress := a.terminal.progress()
+	defer progress.finish()
 	seen := map[string]bool{}
 	for _, t := range r.targets {
 		if seen[t.Name] {
@@ -71,7 +73,7 @@ func (a *app) smoke(ctx context.Context, r *release, mode smokeMode, needed bool
 			continue
 		}
 		if entry == nil {
-			a.terminal.note("multiarch: %s has no smoke: and was not tried out", t.Name)
+			a.terminal.note("multiarch: %s has no smoke test", t.Name)
 			continue
 		}
 		check := checkOf(*entry)
@@ -81,11 +83,12 @@ func (a *app) smoke(ctx context.Context, r *release, mode smokeMode, needed bool
 		}
 		for _, c := range childrenOf(manifest) {
 			if slices.Contains(entry.Skip, c.platform) {
-				a.terminal.note("%s: %s is not tried out: it stands in skip:", t.Name, c.name)
+				a.terminal.note("%s: %s skipped (smoke.skip)", t.Name, c.name)
 				continue
 			}
 			tried++
 			group.Go(func() error {
+				defer progress.start(c.name+" "+t.Name, "smoke test").Done()
 				img, err := t.Index.Image(c.descriptor.Digest)
 				if err == nil {
 					err = tester.Run(ctx, t.Name, img, c.platform, check)
@@ -95,7 +98,7 @@ func (a *app) smoke(ctx context.Context, r *release, mode smokeMode, needed bool
 				if err != nil {
 					failures = append(failures, err)
 				} else {
-					a.terminal.note("%s: %s works", t.Name, c.name)
+					a.terminal.note("%s: %s passed its smoke test", t.Name, c.name)
 				}
 				return ctx.Err()
 			})
@@ -106,12 +109,12 @@ func (a *app) smoke(ctx context.Context, r *release, mode smokeMode, needed bool
 	}
 	slices.SortFunc(failures, func(x, y error) int { return strings.Compare(x.Error(), y.Error()) })
 	if tried == 0 && needed && mode == smokeAll {
-		return usagef("say in multiarch.yaml how an image is tried out, such as smoke: {args: [--version]}", "--smoke has nothing to run")
+		return usagef("add one to multiarch.yaml, such as smoke: {args: [--version]}", "--smoke: no image has a smoke test")
 	}
 	return errors.Join(failures...)
 }
 
-// checkOf reads the smoke: of an image, whose patterns have been checked.
+// checkOf converts the smoke test of an image, whose patterns were checked before.
 func checkOf(s config.Smoke) smoke.Check {
 	pattern := func(p config.Pattern) *regexp.Regexp {
 		if p == "" {

@@ -14,7 +14,7 @@ import (
 // host is what waysToRun needs to know about the machine.
 type host struct {
 	os, arch string
-	// level says whether the processor has the variant of its own architecture.
+	// level reports whether the CPU supports a variant of its own architecture.
 	level func(variant string) bool
 	// find returns the path of a program, as exec.LookPath does.
 	find func(name string) (string, error)
@@ -24,8 +24,8 @@ func thisHost() host {
 	return host{runtime.GOOS, runtime.GOARCH, hasLevel, exec.LookPath}
 }
 
-// hasLevel compares with the microarchitecture levels of the x86-64 psABI as far as x/sys/cpu tells them, and with what
-// Go asks of an ARM processor for GOARM.
+// hasLevel checks the microarchitecture levels of the x86-64 psABI, as far as x/sys/cpu knows them, and the requirements
+// of GOARM.
 func hasLevel(variant string) bool {
 	x, a := &cpu.X86, &cpu.ARM
 	switch runtime.GOARCH + "/" + variant {
@@ -60,7 +60,7 @@ func waysToRun(row arch.Row, h host) []way {
 			ways = append(ways, way{})
 		}
 	case "linux/amd64 runs linux/386", "linux/arm64 runs linux/arm":
-		ways = append(ways, way{}) // most do, some do not: the kernel says when it is started
+		ways = append(ways, way{}) // most CPUs can; the kernel refuses on others
 	}
 	if row.QEMU.Name == "" {
 		return ways
@@ -99,7 +99,7 @@ func examine(emulator string) (way, error) {
 	return way{emulator, loader == "", header}, nil
 }
 
-// fits says whether the way can be gone in an isolation.
+// fits reports whether the way works in an isolation.
 func (w way) fits(i isolation) bool {
 	if i == shared {
 		return w.emulator != ""
@@ -110,9 +110,9 @@ func (w way) fits(i isolation) bool {
 func (w way) info(i isolation, prog *program, o Options) Info {
 	info := Info{Mode: Native, Emulator: w.emulator, Private: i != shared}
 	if len(o.Publish) > 0 {
-		info.Notes = append(info.Notes, "the program has a network of its own: it is reached on the published ports, and reaches nothing")
+		info.Notes = append(info.Notes, "the program runs in its own network: only published ports reach it, and it reaches nothing")
 	} else if prog.privileged && i != private {
-		info.Notes = append(info.Notes, "ports below 1024 cannot be opened by this user: publish them, as in --publish 8080:80")
+		info.Notes = append(info.Notes, "this user cannot open ports below 1024; publish them instead, such as --publish 8080:80")
 	}
 	if w.emulator != "" {
 		info.Mode = Emulated
@@ -120,17 +120,17 @@ func (w way) info(i isolation, prog *program, o Options) Info {
 	if info.Private {
 		return info
 	}
-	info.Notes = append(info.Notes, "the program has no root of its own: files that the image lacks are looked for on this machine")
+	info.Notes = append(info.Notes, "the program is not isolated: it sees this machine's files if the image lacks them")
 	if !w.static {
-		info.Notes = append(info.Notes, w.emulator+" is dynamically linked; with a static one (Debian: qemu-user-static) the program gets its own root")
+		info.Notes = append(info.Notes, w.emulator+" is dynamically linked; a static one (Debian: qemu-user-static) allows isolation")
 	}
 	if prog.userSpec != "" {
-		info.Notes = append(info.Notes, "the image's user "+prog.userSpec+" is not taken on: the program runs as the user who started it")
+		info.Notes = append(info.Notes, "the image's user "+prog.userSpec+" is ignored: the program runs as the current user")
 	}
 	return info
 }
 
-// loaderOf returns the dynamic loader that an ELF file asks the kernel for (its PT_INTERP), "" where it asks for none.
+// loaderOf returns the dynamic loader of an ELF file (its PT_INTERP), or "" if it is static.
 func loaderOf(f *os.File) (string, error) {
 	file, err := elf.NewFile(f)
 	if err != nil {

@@ -12,16 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Init is to be called before anything else in the main function of every program that uses this package, and in the
-// TestMain of its tests:
+// Init must be called first in the main function of every program that uses this package, and in the TestMain of its
+// tests:
 //
 //	if code, ok := run.Init(); ok {
 //		os.Exit(code)
 //	}
 //
-// Where Start has started this executable to be the first process in an image's namespaces, Init mounts what belongs
-// into the root, starts the image's program there, looks after it until it ends, and returns true with the code to
-// exit with. Otherwise it does nothing and returns false.
+// If Start has started this executable as the first process in an image's namespaces, Init mounts the root, starts the
+// image's program, supervises it until it ends, and returns true with the exit code to use. Otherwise it does nothing and
+// returns false.
 func Init() (exitCode int, ok bool) {
 	if len(os.Args) == 0 || os.Args[0] != initName {
 		return 0, false
@@ -41,12 +41,12 @@ func Init() (exitCode int, ok bool) {
 		_ = errors.As(err, &r.Errno)
 		_, r.Isolating = errors.AsType[*isolationError](err)
 		_ = out.Encode(r)
-		return 125, true // as container engines say that they, not the program, failed
+		return 125, true // the exit code of container engines for their own failures
 	}
 	return code, true
 }
 
-// isolationError is what went wrong before the program was tried.
+// isolationError is an error that occurred before the program was tried.
 type isolationError struct{ error }
 
 func (e *isolationError) Unwrap() error { return e.error }
@@ -55,7 +55,7 @@ func (e *isolationError) Unwrap() error { return e.error }
 func supervise(in *json.Decoder, out *json.Encoder) (int, error) {
 	var s spec
 	if err := in.Decode(&s); err != nil {
-		return 0, fmt.Errorf("reading what to start: %w", err)
+		return 0, fmt.Errorf("reading the program to start: %w", err)
 	}
 	if s.Isolation != shared {
 		if err := enter(s); err != nil {
@@ -65,8 +65,8 @@ func supervise(in *json.Decoder, out *json.Encoder) (int, error) {
 	if err := dropRights(s); err != nil {
 		return 0, &isolationError{err}
 	}
-	// What a terminal sends to the group is for the program. SIGTSTP is for nobody, and the program inherits that: who
-	// started us would not notice that it sleeps, and wait for it on a dead terminal.
+	// Signals that a terminal sends to the group are for the program. SIGTSTP is ignored, also by the program: our parent
+	// would not notice a stopped program, and would wait for it on a dead terminal.
 	terminal := make(chan os.Signal, 1)
 	signal.Notify(terminal, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTERM)
 	signal.Ignore(syscall.SIGTSTP)
@@ -115,8 +115,7 @@ func supervise(in *json.Decoder, out *json.Encoder) (int, error) {
 	}
 }
 
-// receive passes on the signals that are to be sent to the program. The channel is closed when there is nobody any
-// more who could send some.
+// receive passes on signals for the program. It closes the channel when the sender is gone.
 func receive(in *json.Decoder, signals chan<- syscall.Signal) {
 	defer close(signals)
 	for {
@@ -148,7 +147,7 @@ func reap(pid int, exit chan<- int) {
 	}
 }
 
-// end leaves nothing behind that the program has started. In a process namespace the kernel sees to that when this
+// end kills everything that the program has started. In a process namespace the kernel sees to that when this
 // process ends.
 func end(s spec) {
 	if s.Isolation == shared && unix.Getpgrp() == os.Getpid() {
@@ -178,13 +177,13 @@ func rights() map[uintptr]bool {
 // shared isolation its rights stay what they are.
 func dropRights(s spec) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("giving up new privileges: %w", err)
+		return fmt.Errorf("setting no_new_privs: %w", err)
 	}
 	if s.Isolation == shared {
 		return nil
 	}
 	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
-		return fmt.Errorf("giving up ambient capabilities: %w", err)
+		return fmt.Errorf("clearing ambient capabilities: %w", err)
 	}
 	keep := rights()
 	for c := uintptr(0); ; c++ {
@@ -195,7 +194,7 @@ func dropRights(s spec) error {
 			continue
 		}
 		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
-			return fmt.Errorf("giving up capability %d: %w", c, err)
+			return fmt.Errorf("dropping capability %d: %w", c, err)
 		}
 	}
 }

@@ -15,17 +15,17 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// DamagedError is returned for an image whose bytes are not those that its manifest or its config names.
+// DamagedError is returned for an image whose content does not match its manifest or config.
 type DamagedError struct{ reason string }
 
 func (e *DamagedError) Error() string { return e.reason }
 
-// Hint says what restores an image.
+// Hint tells how to restore the image.
 func (e *DamagedError) Hint() string { return "build, copy or pull the image again" }
 
 func damagedf(format string, args ...any) error { return &DamagedError{fmt.Sprintf(format, args...)} }
 
-// blob is a layer with what manifest and config say of it.
+// blob is a layer with its entries in the manifest and the config.
 type blob struct {
 	layer  v1.Layer
 	digest v1.Hash
@@ -33,7 +33,7 @@ type blob struct {
 	diffID v1.Hash
 }
 
-// blobs lists the layers of an image from the bottom up. The config must be the one that the manifest names.
+// blobs lists the layers of an image from the bottom up. The config must match the manifest.
 func blobs(img v1.Image) ([]blob, error) {
 	layers, err := img.Layers()
 	if err != nil {
@@ -48,7 +48,7 @@ func blobs(img v1.Image) ([]blob, error) {
 		return nil, fmt.Errorf("reading the image's config: %w", err)
 	}
 	if got, _, _ := v1.SHA256(bytes.NewReader(raw)); got != manifest.Config.Digest {
-		return nil, damagedf("the digest of the config is %s, the manifest says %s", got, manifest.Config.Digest)
+		return nil, damagedf("config has digest %s, but the manifest lists %s", got, manifest.Config.Digest)
 	}
 	config, err := v1.ParseConfigFile(bytes.NewReader(raw))
 	if err != nil {
@@ -56,7 +56,7 @@ func blobs(img v1.Image) ([]blob, error) {
 	}
 	diffIDs := config.RootFS.DiffIDs
 	if len(diffIDs) != len(manifest.Layers) || len(layers) != len(diffIDs) {
-		return nil, damagedf("the manifest has %d layers, the config %d diffIDs", len(manifest.Layers), len(diffIDs))
+		return nil, damagedf("manifest has %d layers, but the config has %d diffIDs", len(manifest.Layers), len(diffIDs))
 	}
 	all := make([]blob, len(diffIDs))
 	for i, d := range manifest.Layers {
@@ -80,7 +80,7 @@ func (b blob) read(ctx context.Context, visit func(io.Reader) error) (err error)
 	buffered := bufio.NewReaderSize(packed, 64<<10)
 	content, release, err := decompress(buffered)
 	if err != nil {
-		return damagedf("it cannot be decompressed: %v", err)
+		return damagedf("decompressing: %v", err)
 	}
 	defer release()
 	unpacked := &sum{inner: content, hash: sha256.New()}
@@ -94,18 +94,18 @@ func (b blob) read(ctx context.Context, visit func(io.Reader) error) (err error)
 	case packed.err != nil:
 		return packed.err
 	case err == nil && packed.n != b.size:
-		return damagedf("the blob has %d bytes, the manifest says %d", packed.n, b.size)
+		return damagedf("blob has %d bytes, but the manifest lists %d", packed.n, b.size)
 	case err == nil && packed.digest() != b.digest:
-		return damagedf("the digest of the blob is %s, the manifest says %s", packed.digest(), b.digest)
+		return damagedf("blob has digest %s, but the manifest lists %s", packed.digest(), b.digest)
 	case err != nil:
-		return damagedf("it cannot be decompressed: %v", err)
+		return damagedf("decompressing: %v", err)
 	case unpacked.digest() != b.diffID:
-		return damagedf("its diffID is %s, the config says %s", unpacked.digest(), b.diffID)
+		return damagedf("diffID is %s, but the config lists %s", unpacked.digest(), b.diffID)
 	}
 	return visited
 }
 
-// decompress finds out how a layer is compressed as container runtimes do: by its first bytes.
+// decompress detects the compression of a layer by its first bytes, as container runtimes do.
 func decompress(r *bufio.Reader) (content io.Reader, release func(), err error) {
 	magic, _ := r.Peek(4) // a shorter blob is not compressed
 	switch {

@@ -52,13 +52,13 @@ func TestStartRefusesBytesThatTheImageDoesNotName(t *testing.T) {
 		}}, "unpacking layer 1 of 2: "},
 		"a truncated layer": {changed{Image: img, layers: func(l []v1.Layer) []v1.Layer {
 			return []v1.Layer{l[0], static.NewLayer([]byte("short"), types.OCIUncompressedLayer)}
-		}}, "unpacking layer 2 of 2: the blob has 5 bytes, the manifest says "},
+		}}, "unpacking layer 2 of 2: blob has 5 bytes, but the manifest lists "},
 		"a missing layer": {changed{Image: img, layers: func(l []v1.Layer) []v1.Layer {
 			return l[:1]
 		}}, "diffIDs"},
 		"another config": {changed{Image: img, config: func(raw []byte) []byte {
 			return append(raw, ' ')
-		}}, "the digest of the config is sha256:"},
+		}}, "config has digest sha256:"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			temporary := t.TempDir()

@@ -40,8 +40,8 @@ func TestWithoutNamespaces(t *testing.T) {
 			assert.Equal(t, run.Emulated, res.info.Mode)
 			assert.False(t, res.info.Private)
 			require.Len(t, res.info.Notes, 2)
-			assert.Contains(t, res.info.Notes[0], "no root of its own")
-			assert.Contains(t, res.info.Notes[1], "nonroot is not taken on")
+			assert.Contains(t, res.info.Notes[0], "is not isolated")
+			assert.Contains(t, res.info.Notes[1], "nonroot is ignored")
 
 			assert.Equal(t, 5, trapped.run(t, img, request{Platform: p, Entrypoint: []string{"/guest", "exit", "5"}}).code)
 		})
@@ -58,7 +58,7 @@ func TestWithoutNamespaces(t *testing.T) {
 		}
 		out, err := cmd.CombinedOutput()
 		require.Error(t, err)
-		assert.Contains(t, string(out), "error: giving the image a root of its own: not allowed on this machine")
+		assert.Contains(t, string(out), "error: isolating the image: not allowed on this machine")
 		assert.Contains(t, string(out), "hint: run as root, or allow user namespaces")
 	})
 }

@@ -22,18 +22,18 @@ import (
 // initName is the name that this executable is called by when it is started to be Init.
 const initName = "multiarch-run-init"
 
-// report is what Init says to the process that started it, one JSON value after the other.
+// report is a message of Init to the process that started it, encoded as JSON.
 type report struct {
 	Started bool          `json:",omitempty"`
 	Exit    *int          `json:",omitempty"` // the program's exit code
 	Error   string        `json:",omitempty"`
 	Errno   syscall.Errno `json:",omitempty"`
-	// Isolating says that the error came before the program was tried.
+	// Isolating is whether the error occurred before the program was tried.
 	Isolating bool `json:",omitempty"`
 }
 
-// isolations lists the kinds of isolation that are worth trying, best first. Within a user namespace nobody has the right
-// to open privileged ports of the machine's network.
+// isolations lists the kinds of isolation that are worth trying, best first. In a user namespace, programs
+// cannot open privileged ports of the machine's network.
 func isolations(privilegedPorts bool) []isolation {
 	if mapsAllIDs() {
 		if privilegedPorts {
@@ -44,14 +44,14 @@ func isolations(privilegedPorts bool) []isolation {
 	return []isolation{privateUsers, shared}
 }
 
-// mapsAllIDs says whether this process may give files and processes to any user: it is root, and not that of a user
-// namespace with a few IDs.
+// mapsAllIDs reports whether this process may give files and processes to any user: whether it is root, and not root of a
+// user namespace with a few IDs.
 func mapsAllIDs() bool {
 	text, err := os.ReadFile("/proc/self/uid_map")
 	return os.Geteuid() == 0 && err == nil && slices.Equal(strings.Fields(string(text)), []string{"0", "0", "4294967295"})
 }
 
-// denials are what the kernel answers where namespaces are switched off, used up, or kept from this user.
+// denials are the kernel's errors if namespaces are disabled, exhausted, or forbidden for this user.
 var denials = []error{syscall.EPERM, syscall.EACCES, syscall.ENOSPC, syscall.EUSERS, syscall.EINVAL, syscall.ENOSYS}
 
 func denied(err error) bool {
@@ -59,13 +59,13 @@ func denied(err error) bool {
 }
 
 // launch starts Init with s and returns when the program runs. wait returns the program's exit code when everything
-// has ended. An error is an errDenied or an errNotNative where another way may do.
+// has ended. The error is errDenied or errNotNative if another way may work.
 func launch(ctx context.Context, s spec, stopSignal string, o Options) (wait func() (int, error), err error) {
 	stop, err := signalNumber(stopSignal)
 	if err != nil {
 		return nil, err
 	}
-	// Init reads its orders from one pipe and answers on another. Where the first one ends, this process is gone.
+	// Init reads its orders from one pipe and answers on another. The first one is closed when this process dies.
 	orders, control, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", s.Path, err)
@@ -84,7 +84,7 @@ func launch(ctx context.Context, s spec, stopSignal string, o Options) (wait fun
 	cmd := &exec.Cmd{
 		Path:        "/proc/self/exe",
 		Args:        []string{initName},
-		Env:         []string{}, // nothing of ours is the program's business
+		Env:         []string{}, // the program must not inherit our environment
 		Stdout:      o.Stdout,
 		Stderr:      o.Stderr,
 		ExtraFiles:  append([]*os.File{orders, status}, ports.inner()...),
@@ -143,14 +143,14 @@ func launch(ctx context.Context, s spec, stopSignal string, o Options) (wait fun
 		if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 			return 128 + int(ws.Signal()), nil
 		}
-		return 0, fmt.Errorf("watching %s: its parent process ended with %s", s.Path, cmd.ProcessState)
+		return 0, fmt.Errorf("watching %s: its parent process exited: %s", s.Path, cmd.ProcessState)
 	}, nil
 }
 
 func startError(s spec, r report, err error) error {
 	switch {
 	case err != nil:
-		return fmt.Errorf("starting %s: this program's main does not call run.Init, or was stopped: %w", s.Path, err)
+		return fmt.Errorf("starting %s: main does not call run.Init, or the process was stopped: %w", s.Path, err)
 	case r.Isolating && denied(r.Errno):
 		return fmt.Errorf("%w: %s", errDenied, r.Error)
 	case r.Errno == syscall.ENOEXEC:
@@ -245,5 +245,5 @@ func signalNumber(name string) (syscall.Signal, error) {
 	if s := unix.SignalNum("SIG" + strings.TrimPrefix(strings.ToUpper(name), "SIG")); s != 0 {
 		return s, nil
 	}
-	return 0, &ProgramError{fmt.Sprintf("the image's stop signal %q is none of Linux", name), ""}
+	return 0, &ProgramError{fmt.Sprintf("invalid stop signal %q in the image", name), ""}
 }

@@ -55,7 +55,7 @@ func removeLeftovers() {
 	}
 }
 
-// abandoned locks a directory of ours that nobody uses any more. It returns nil for any other.
+// abandoned locks a directory of ours that no process uses any more. It returns nil for any other.
 func abandoned(dir string, maybeNew bool) *os.File {
 	info, err := os.Lstat(dir)
 	if err != nil || !info.IsDir() {

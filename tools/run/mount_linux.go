@@ -107,13 +107,13 @@ func bindVolume(source, target string, readOnly bool) error {
 // pivot makes dir, a mount point, the root and takes the old root away.
 func pivot(dir string) error {
 	if err := unix.Chdir(dir); err != nil {
-		return fmt.Errorf("changing to the image's root: %w", err)
+		return fmt.Errorf("entering the image's root: %w", err)
 	}
 	switch err := unix.PivotRoot(".", "."); {
 	case err == nil:
 		// The old root now lies over the new one. pivot_root(2), "pivot_root(".", ".")".
 		if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
-			return fmt.Errorf("taking away the machine's root: %w", err)
+			return fmt.Errorf("unmounting the machine's root: %w", err)
 		}
 	case errors.Is(err, unix.EINVAL):
 		// The machine's root is an initial RAM disk, which cannot be taken away, but covered.

@@ -101,7 +101,7 @@ func (f *forwarder) close() {
 	})
 }
 
-// receiveConnections connects what arrives with the program, until there is nobody any more who could send something.
+// receiveConnections connects received connections with the program until the sender is gone.
 func receiveConnections() {
 	text, rights := make([]byte, 16), make([]byte, unix.CmsgSpace(4))
 	for {
@@ -155,7 +155,7 @@ func connect(c net.Conn, port string) {
 func furnishNetwork(proc string) error {
 	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("switching on the loopback interface: %w", err)
+		return fmt.Errorf("enabling the loopback interface: %w", err)
 	}
 	defer unix.Close(s)
 	lo, err := unix.NewIfreq("lo")
@@ -164,11 +164,11 @@ func furnishNetwork(proc string) error {
 	}
 	lo.SetUint16(unix.IFF_UP)
 	if err := unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, lo); err != nil {
-		return fmt.Errorf("switching on the loopback interface: %w", err)
+		return fmt.Errorf("enabling the loopback interface: %w", err)
 	}
 	limit := filepath.Join(proc, "sys", "net", "ipv4", "ip_unprivileged_port_start")
 	if err := os.WriteFile(limit, []byte("0"), 0); err != nil {
-		return fmt.Errorf("opening ports below 1024: %w", err)
+		return fmt.Errorf("allowing ports below 1024: %w", err)
 	}
 	return nil
 }

@@ -16,24 +16,24 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
-// program is what an image starts: an ELF file in the tree that the kernel or an emulator is given.
+// program is the ELF file of an image that the kernel or an emulator starts.
 type program struct {
 	path       string   // in the tree, absolute
 	args       []string // with the name the program is called by in front
 	env        []string
 	dir        string
-	userSpec   string // as the image says it
+	userSpec   string // as in the image's config
 	user       *user.ExecUser
 	volumes    []string
 	stopSignal string
-	// privileged says that the image names a port below 1024.
+	// privileged is whether the image exposes a port below 1024.
 	privileged bool
 }
 
 // defaultPath is what container engines give an image that sets no PATH.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// newProgram finds out what the image, changed as o says, starts in the tree.
+// newProgram returns the program that the image starts with the options o.
 func newProgram(t *tree, row arch.Row, o Options) (*program, error) {
 	file, err := o.Image.ConfigFile()
 	if err != nil {
@@ -54,7 +54,7 @@ func newProgram(t *tree, row arch.Row, o Options) (*program, error) {
 		}
 	}
 	if len(p.args) == 0 || p.args[0] == "" {
-		return nil, &ProgramError{"the image has neither an entrypoint nor a command", "give a command behind --"}
+		return nil, &ProgramError{"image has neither an entrypoint nor a cmd", "append a command: -- COMMAND [ARGS]"}
 	}
 	if p.user, err = findUser(t, c.User); err != nil {
 		return nil, fmt.Errorf("the image's user %q: %w", c.User, err)
@@ -78,7 +78,7 @@ func commandLine(c v1.Config, o Options) []string {
 	return slices.Concat(entrypoint, cmd)
 }
 
-// environment merges lists of variables; the last setting of a variable wins and stands where it was first set.
+// environment merges lists of variables; the last value of a variable wins, in the position of the first.
 func environment(lists ...[]string) []string {
 	var env []string
 	place := map[string]int{}
@@ -149,18 +149,18 @@ func lookPath(t *tree, name, dir string, env []string) (string, error) {
 	}
 	switch {
 	case found != "":
-		return "", &ProgramError{fmt.Sprintf("%q is not executable", found), "give it mode 0755 in the image"}
+		return "", &ProgramError{fmt.Sprintf("%q is not executable", found), "set its mode to 0755 in the image"}
 	case strings.Contains(name, "/"):
-		return "", &ProgramError{fmt.Sprintf("%q is no file in the image", candidates[0]), ""}
+		return "", &ProgramError{fmt.Sprintf("%q is not a file in the image", candidates[0]), ""}
 	}
-	return "", &ProgramError{fmt.Sprintf("%q is in no directory of the image's PATH (%s)", name, search), ""}
+	return "", &ProgramError{fmt.Sprintf("%q not found in the image's PATH (%s)", name, search), ""}
 }
 
 // maxInterpreters is how many scripts may be interpreted by scripts, as in the Linux kernel.
 const maxInterpreters = 5
 
-// resolve goes from a script to the interpreter its first line names, as the kernel would but an emulator does not,
-// until it stands before an ELF file, and makes sure that this one can be for the platform.
+// resolve follows the #! lines of scripts to an ELF file, as the kernel would but an emulator does not, and checks that
+// the file is for the platform.
 func (p *program) resolve(t *tree, row arch.Row) error {
 	for range maxInterpreters {
 		head, loader, err := inspect(t, p.path)
@@ -174,7 +174,7 @@ func (p *program) resolve(t *tree, row arch.Row) error {
 		line, _, _ = bytes.Cut(line, []byte("\n"))
 		args := interpreterOf(string(line))
 		if len(args) == 0 {
-			return &ProgramError{p.path + ": its first line names no interpreter", ""}
+			return &ProgramError{p.path + ": no interpreter after #!", ""}
 		}
 		p.args = slices.Concat(args, []string{p.path}, p.args[1:])
 		script := p.path
@@ -182,7 +182,7 @@ func (p *program) resolve(t *tree, row arch.Row) error {
 			return &ProgramError{fmt.Sprintf("the interpreter of %s: %s", script, err), ""}
 		}
 	}
-	return &ProgramError{p.path + ": scripts that interpret scripts are too deeply nested", ""}
+	return &ProgramError{p.path + ": too many nested script interpreters", ""}
 }
 
 // interpreterOf splits what follows #! as Linux does: the interpreter, then all the rest as one argument.
@@ -206,18 +206,18 @@ func (p *program) check(t *tree, row arch.Row, head []byte, loader string) error
 	case !ok:
 		return &ProgramError{p.path + " is neither an ELF file nor a script with #!", ""}
 	case header != row.Header:
-		return &ProgramError{fmt.Sprintf("%s is %s, the platform is %s", p.path, header, row), ""}
+		return &ProgramError{fmt.Sprintf("%s is %s, but the platform is %s", p.path, header, row), ""}
 	case loader == "":
 		return nil
 	}
 	if _, err := t.stat(loader); err != nil {
 		return &ProgramError{fmt.Sprintf("%s needs the dynamic loader %s, which is not in the image", p.path, loader),
-			"link it statically (CGO_ENABLED=0), or choose a base with a C library"}
+			"link it statically (CGO_ENABLED=0), or use a base with a C library"}
 	}
 	return nil
 }
 
-// inspect reads the beginning of a file, and which dynamic loader it asks for where it is an ELF file.
+// inspect reads the beginning of a file, and the dynamic loader of an ELF file.
 func inspect(t *tree, name string) (head []byte, loader string, err error) {
 	f, err := t.open(name)
 	if err != nil {
@@ -231,7 +231,7 @@ func inspect(t *tree, name string) (head []byte, loader string, err error) {
 	}
 	if bytes.HasPrefix(head, []byte("\x7fELF")) {
 		if loader, err = loaderOf(f); err != nil {
-			return nil, "", &ProgramError{fmt.Sprintf("it is a damaged ELF file: %s", err), ""}
+			return nil, "", &ProgramError{fmt.Sprintf("invalid ELF file: %s", err), ""}
 		}
 	}
 	return head[:n], loader, nil

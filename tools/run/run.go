@@ -21,47 +21,47 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
-// Options says what to run and how it is connected.
+// Options select the program and its input and output.
 type Options struct {
 	// Image is the image of one platform, not an index.
 	Image v1.Image
-	// Platform is what Image is for. It is taken from here, not from the image's config.
+	// Platform is the platform of Image. The image's config is not consulted.
 	Platform arch.Platform
-	// Env is added to the image's environment, in the form of os.Environ; it wins over it.
+	// Env overrides the image's environment, in the form of os.Environ.
 	Env []string
-	// Args replaces the image's command where it is not nil.
+	// Args, if not nil, replaces the image's cmd.
 	Args []string
-	// Entrypoint replaces the image's entrypoint, and drops its command, where it is not nil.
+	// Entrypoint, if not nil, replaces the image's entrypoint and drops its cmd.
 	Entrypoint []string
-	// Stdin, Stdout and Stderr are the program's; nil is /dev/null. Files are handed over as they are. A Stdin that
-	// is no file is read by a goroutine, which ends when that Read returns.
+	// Stdin, Stdout and Stderr are the program's; nil means /dev/null. The program inherits files directly. A goroutine
+	// reads any other Stdin and ends when its Read returns.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	// Volumes are files and directories of this machine that appear in the image's root.
 	Volumes []Volume
-	// Publish, unless it is empty, gives the program a network of its own, with a loopback interface and nothing else. It
-	// is reached from this machine on the published ports.
+	// Publish, if not empty, gives the program its own network with only a loopback interface, reachable from this
+	// machine on the published ports.
 	Publish []Port
-	// Grace is how long the program may take to stop once it was asked to, 0 for ten seconds.
+	// Grace is how long the program may take to stop before it is killed; 0 means ten seconds.
 	Grace time.Duration
 }
 
 // Volume is a file or directory of this machine in an image's root.
 type Volume struct {
-	// Source is its path here, Target its path there. Both are absolute.
+	// Source is the path on this machine, Target the path in the image. Both are absolute.
 	Source, Target string
 	ReadOnly       bool
 }
 
-// Port leads connections to the program.
+// Port forwards connections to the program.
 type Port struct {
-	// Address is where this machine listens, such as 127.0.0.1:8080.
+	// Address is the address to listen on, such as 127.0.0.1:8080.
 	Address string
 	// Container is the TCP port on which the program listens.
 	Container int
 }
 
-// Mode is how the machine's processor comes to run the program.
+// Mode is how the CPU runs the program.
 type Mode string
 
 // The modes.
@@ -70,30 +70,30 @@ const (
 	Emulated Mode = "emulated"
 )
 
-// Info says in which way a program was started.
+// Info describes how a program was started.
 type Info struct {
 	Mode Mode
-	// Emulator is the path of the qemu-user program, "" natively.
+	// Emulator is the path of the qemu-user program, or "" for native programs.
 	Emulator string
-	// Private says whether the program has a root of its own. Where it has not, it is started by qemu's -L: files of
-	// the image are found first, those of the machine after them, and the image's user is not taken on.
+	// Private is whether the program has its own root. Otherwise qemu's -L starts it: it finds files of the image first
+	// and those of the machine second, and the image's user is ignored.
 	Private bool
-	// Notes are sentences for the person who asked: what is not as it would be under a container runtime.
+	// Notes describe, for the user, what differs from a container runtime.
 	Notes []string
 }
 
 // Process is a program that was started.
 type Process struct {
-	// Info says how.
+	// Info describes how it was started.
 	Info   Info
 	wait   func() (int, error)
 	remove func() error
 }
 
-// Run starts the program, waits for it and returns its exit code, 128 plus the number of the signal where one ended
-// it. When ctx ends, the program is sent the image's stop signal (SIGTERM where it names none), and SIGKILL with
-// everything it started once the grace period is over; the exit code is returned then too, without an error. An error
-// means that the program was not started or could not be watched.
+// Run starts the program, waits for it and returns its exit code, or 128 plus the number of the signal that ended it. When
+// ctx ends, Run sends the image's stop signal (default: SIGTERM) to the program and, after the grace period, SIGKILL to it
+// and everything it started. It returns the exit code then too. An error means that the program was not started or could
+// not be watched.
 func Run(ctx context.Context, o Options) (exitCode int, err error) {
 	p, err := Start(ctx, o)
 	if err != nil {
@@ -103,13 +103,13 @@ func Run(ctx context.Context, o Options) (exitCode int, err error) {
 }
 
 // Start unpacks the image into a new temporary directory and starts its program there. The caller must call Wait,
-// which removes the directory; the end of ctx stops the program as Run says. If this process dies, the program and
+// which removes the directory. The end of ctx stops the program as in Run. If this process dies, the program and
 // everything it started die with it, and the next Start removes the directory.
 //
 // The program's main must call Init before anything else: this package starts its own executable a second time.
 //
-// Errors with a hint: *PlatformError, *EmulatorError and *PrivateRootError where this machine cannot run it,
-// *ProgramError where the image cannot be run by any machine.
+// Errors with a hint are *PlatformError, *EmulatorError and *PrivateRootError if this machine cannot run the program, and
+// *ProgramError if no machine can.
 func Start(ctx context.Context, o Options) (p *Process, err error) {
 	row, ok := arch.Find(o.Platform)
 	if !ok || row.OS != "linux" || len(isolations(false)) == 0 {
@@ -122,7 +122,7 @@ func Start(ctx context.Context, o Options) (p *Process, err error) {
 	removeLeftovers()
 	dir, release, err := lockedDirectory()
 	if err != nil {
-		return nil, fmt.Errorf("making a root for the image: %w", err)
+		return nil, fmt.Errorf("creating the image's root: %w", err)
 	}
 	remove := func() error {
 		defer release()
@@ -189,7 +189,7 @@ func start(ctx context.Context, t *tree, prog *program, row arch.Row, ways []way
 	return nil, &EmulatorError{row}
 }
 
-// removeAll is os.RemoveAll where programs may have left directories that even their owner may not write to.
+// removeAll is os.RemoveAll, but also removes directories that their owner cannot write to.
 func removeAll(dir string) error {
 	if os.RemoveAll(dir) == nil {
 		return nil

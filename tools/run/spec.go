@@ -21,22 +21,22 @@ const (
 	privateUsers
 )
 
-// emulatorPath is where an emulator stands in a private root: in /dev, which is never the image's own.
+// emulatorPath is the path of an emulator in a private root: in /dev, which is never the image's own.
 const emulatorPath = "/dev/.multiarch/qemu"
 
 // spec is what the first process of an isolation, Init, is told to do.
 type spec struct {
 	Isolation isolation
-	// Root is the tree's directory, "" to stay in the machine's root.
+	// Root is the tree's directory, or "" to stay in the machine's root.
 	Root string
 	// Emulator is the host's emulator that appears at emulatorPath.
 	Emulator string
-	// Register says that the kernel is to be told about the emulator for Header's files, so that what the program
-	// starts is emulated as well.
+	// Register is whether to register the emulator with the kernel for files with Header, so that child processes are
+	// emulated as well.
 	Register bool
 	Header   arch.Header
 
-	// OwnNetwork says that the program is in a network namespace of its own; connections to it arrive on portsFile.
+	// OwnNetwork is whether the program has its own network namespace. Connections to it arrive on portsFile.
 	OwnNetwork bool
 	// Mounts are volumes, with targets relative to Root.
 	Mounts []Volume

@@ -13,25 +13,24 @@ import (
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 )
 
-// tree is the root file system of an image, below a directory of this machine. Names in it are those a program in a
-// chroot would use; whatever its symbolic links say, nothing outside is reached: os.Root sees to that, and securejoin
-// only finds out where in the tree a name leads.
+// tree is the root file system of an image, below a directory of this machine. Names in it are those that a program in a
+// chroot would use. os.Root guarantees that symbolic links do not reach outside; securejoin only resolves names.
 type tree struct {
 	dir  string
 	root *os.Root
-	// owners says whether files get the owners that the image gives them. Otherwise all belong to whoever runs this.
+	// owners is whether files get their owners from the image. Otherwise all files belong to the current user.
 	owners bool
 }
 
 // newTree makes the directory dir, whose parent must not let other users in, and opens it.
 func newTree(dir string) (*tree, error) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("making a root for the image: %w", err)
+		return nil, fmt.Errorf("creating the image's root: %w", err)
 	}
 	// The temporary directory itself may be reached through links; securejoin wants a root without them.
 	dir, err := filepath.EvalSymlinks(dir)
 	if err != nil {
-		return nil, fmt.Errorf("making a root for the image: %w", err)
+		return nil, fmt.Errorf("creating the image's root: %w", err)
 	}
 	root, err := inputfile.OpenRoot(dir)
 	if err != nil {
@@ -43,8 +42,8 @@ func newTree(dir string) (*tree, error) {
 // Close lets go of the directory.
 func (t *tree) Close() error { return t.root.Close() }
 
-// locate returns where name stands relative to the tree's root. Links among its directories are followed, name itself
-// is not, and need not exist.
+// locate returns name relative to the tree's root. It follows links among the directories of name, but not name itself,
+// which need not exist.
 func (t *tree) locate(name string) (string, error) {
 	dir, base := path.Split(path.Clean("/" + name))
 	at, err := t.follow(dir)
@@ -79,14 +78,14 @@ func (t *tree) stat(name string) (fs.FileInfo, error) {
 	return t.root.Stat(at)
 }
 
-// furnish adds to the tree what a container runtime would: the places that are mounted on, the working directory and
-// the volumes, and the machine's way of resolving names where the image has none of its own.
+// furnish adds what a container runtime would: mount points, the working directory, the volumes, and the machine's
+// resolv.conf and hosts if the image has none.
 func (t *tree) furnish(prog *program) error {
 	for _, name := range []string{"proc", "dev"} {
 		// A link here would turn the mount away from the tree.
 		if info, err := t.root.Lstat(name); err == nil && !info.IsDir() {
 			if err := t.root.Remove(name); err != nil {
-				return fmt.Errorf("making room for /%s: %w", name, err)
+				return fmt.Errorf("removing /%s: %w", name, err)
 			}
 		}
 		if err := t.root.MkdirAll(name, 0o755); err != nil {
@@ -99,7 +98,7 @@ func (t *tree) furnish(prog *program) error {
 			err = t.root.MkdirAll(at, 0o755)
 		}
 		if err != nil {
-			return fmt.Errorf("making the directory %s: %w", name, err)
+			return fmt.Errorf("creating directory %s: %w", name, err)
 		}
 	}
 	for _, name := range []string{"/etc/resolv.conf", "/etc/hosts"} {
@@ -110,7 +109,7 @@ func (t *tree) furnish(prog *program) error {
 	return nil
 }
 
-// adopt copies a file of this machine to the same place in the tree, unless the tree has it or the machine has not.
+// adopt copies a file of this machine to the same path in the tree, unless the tree has it already.
 func (t *tree) adopt(name string) error {
 	if info, err := t.stat(name); err == nil && info.Size() > 0 {
 		return nil

@@ -52,7 +52,7 @@ func (t *tree) layer(ctx context.Context, r io.Reader) error {
 	}
 }
 
-// cancelable ends with its context, however large a file says it is.
+// cancelable stops reading when its context ends.
 type cancelable struct {
 	ctx context.Context
 	r   io.Reader
@@ -84,7 +84,7 @@ func (c changeset) apply(h *tar.Header, body io.Reader) error {
 	}
 	for part := range strings.SplitSeq(h.Name, "/") {
 		if part == ".." {
-			return errors.New("the name leads out of its directory")
+			return errors.New("the name escapes its directory")
 		}
 	}
 	at, err := c.locate(h.Name)
@@ -98,7 +98,7 @@ func (c changeset) apply(h *tar.Header, body io.Reader) error {
 	case strings.HasPrefix(base, whiteoutMeta):
 		return nil
 	case isWhiteout && (hidden == "" || hidden == "." || hidden == ".."):
-		return errors.New("the whiteout names no file")
+		return errors.New("invalid whiteout: no file name")
 	case isWhiteout:
 		return c.remove(path.Join(dir, hidden))
 	}
@@ -150,7 +150,7 @@ func (c changeset) write(h *tar.Header, at string, body io.Reader) error {
 	if err := c.root.MkdirAll(path.Dir(at), 0o755); err != nil {
 		return err
 	}
-	var target string // of a hard link, found before what stands in its way is removed
+	var target string // of a hard link, resolved before an entry in its way is removed
 	if h.Typeflag == tar.TypeLink {
 		var err error
 		if target, err = c.locate(h.Linkname); err != nil {
@@ -166,7 +166,7 @@ func (c changeset) write(h *tar.Header, at string, body io.Reader) error {
 	// An entry replaces what was there, except that a directory keeps its content for another directory.
 	if info, err := c.root.Lstat(at); err == nil && !(info.IsDir() && h.Typeflag == tar.TypeDir) {
 		if at == "." {
-			return errors.New("the root is no directory")
+			return errors.New("the root is not a directory")
 		}
 		if err := c.root.RemoveAll(at); err != nil {
 			return err
@@ -205,8 +205,8 @@ func (c changeset) file(h *tar.Header, at string, body io.Reader) (err error) {
 	return c.root.Chtimes(at, h.ModTime, h.ModTime)
 }
 
-// attributes sets owner and mode. Set-user-ID and set-group-ID bits are dropped: a root that anybody can make must not
-// raise anyone's rights, and programs are started in a way that ignores them.
+// attributes sets owner and mode. Set-user-ID and set-group-ID bits are dropped: an image must not raise
+// privileges, and programs start in a way that ignores the bits.
 func (c changeset) attributes(h *tar.Header, at string) error {
 	mode := h.FileInfo().Mode() & (fs.ModePerm | fs.ModeSticky)
 	if !h.FileInfo().IsDir() {

@@ -146,10 +146,10 @@ func TestHostileLayers(t *testing.T) {
 		files []file
 		fails string
 	}{
-		"dots":                           {[]file{text("../../outside/file", 0o644, "evil")}, "leads out"},
-		"dots behind a name":             {[]file{text("a/../../../outside/file", 0o644, "evil")}, "leads out"},
-		"whiteout of the parent":         {[]file{text("a/.wh...", 0o644, "")}, "names no file"},
-		"whiteout of dots":               {[]file{text("../../outside/.wh.file", 0o644, "")}, "leads out"},
+		"dots":                           {[]file{text("../../outside/file", 0o644, "evil")}, "escapes"},
+		"dots behind a name":             {[]file{text("a/../../../outside/file", 0o644, "evil")}, "escapes"},
+		"whiteout of the parent":         {[]file{text("a/.wh...", 0o644, "")}, "invalid whiteout"},
+		"whiteout of dots":               {[]file{text("../../outside/.wh.file", 0o644, "")}, "escapes"},
 		"hard link to dots":              {[]file{link(tar.TypeLink, "stolen", "../../outside/file"), text("stolen", 0o644, "evil")}, "hard link"},
 		"hard link to an absolute name":  {[]file{link(tar.TypeLink, "stolen", "OUTSIDE/file")}, "hard link"},
 		"written through a link":         {[]file{link(tar.TypeSymlink, "away", "../../outside"), text("away/file", 0o644, "evil")}, ""},

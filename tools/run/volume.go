@@ -15,7 +15,7 @@ func ParseVolume(text string) (Volume, error) {
 	rest, readOnly := strings.CutSuffix(text, ":ro")
 	source, target, ok := strings.Cut(strings.TrimSuffix(rest, ":rw"), ":")
 	if !ok || source == "" || !path.IsAbs(target) {
-		return Volume{}, fmt.Errorf("invalid volume %q: it is HOST:CONTAINER, and CONTAINER is an absolute path", text)
+		return Volume{}, fmt.Errorf("invalid volume %q: expected HOST:CONTAINER with an absolute CONTAINER", text)
 	}
 	target = path.Clean(target)
 	for _, own := range []string{"/proc", "/dev"} {
@@ -36,7 +36,7 @@ func ParseVolume(text string) (Volume, error) {
 // ParsePort reads [ADDRESS:]HOST:CONTAINER, and listens on the loopback interface unless an address is given.
 func ParsePort(text string) (Port, error) {
 	text = strings.TrimSuffix(text, "/tcp")
-	invalid := fmt.Errorf("invalid port %q: it is HOST:CONTAINER, two TCP ports such as 8080:80", text)
+	invalid := fmt.Errorf("invalid port %q: expected HOST:CONTAINER, two TCP ports such as 8080:80", text)
 	n := strings.LastIndex(text, ":")
 	if n < 0 {
 		return Port{}, invalid
@@ -58,7 +58,7 @@ func ParsePort(text string) (Port, error) {
 func (t *tree) mountPoints(volumes []Volume) error {
 	for _, v := range volumes {
 		if err := t.mountPoint(v); err != nil {
-			return fmt.Errorf("making the mount point %s: %w", v.Target, err)
+			return fmt.Errorf("creating mount point %s: %w", v.Target, err)
 		}
 	}
 	return nil
@@ -74,7 +74,7 @@ func (t *tree) mountPoint(v Volume) error {
 		return err
 	}
 	if there, err := t.root.Stat(at); err == nil && there.IsDir() != source.IsDir() {
-		return errors.New("of a file and a directory, one cannot be mounted on the other")
+		return errors.New("cannot mount a file on a directory, or a directory on a file")
 	} else if err == nil {
 		return nil
 	}

@@ -24,22 +24,22 @@ import (
 	"github.com/multiarch-build/multiarch/tools/run"
 )
 
-// Check says how a program shows that it works.
+// Check describes a smoke test.
 type Check struct {
-	// Args replaces the image's command where it is not nil.
+	// Args, if not nil, replaces the image's cmd.
 	Args []string
 	// Env is added to the image's environment, NAME=value.
 	Env []string
-	// Exit is the exit code to expect, and Stdout, where it is not nil, what the standard output has to match.
+	// Exit is the expected exit code. Stdout, if not nil, has to match the standard output.
 	Exit   int
 	Stdout *regexp.Regexp
-	// Timeout is how long all of it may take, one minute where it is zero.
+	// Timeout limits the whole test; zero means one minute.
 	Timeout time.Duration
-	// HTTP is a request that the program has to answer, instead of ending. Exit and Stdout mean nothing then.
+	// HTTP, if not nil, is a request that the program has to answer. Exit and Stdout are ignored then.
 	HTTP *HTTP
 }
 
-// HTTP is a request and the answer to expect.
+// HTTP is a request and the expected response.
 type HTTP struct {
 	Path   string         // "" for /
 	Port   int            // of this machine, whose network the program has
@@ -47,11 +47,11 @@ type HTTP struct {
 	Body   *regexp.Regexp // nil for any
 }
 
-// Error is a program that did not do what was expected.
+// Error is returned if a program fails its test.
 type Error struct {
 	Image    string
 	Platform arch.Platform
-	// Problem says what was expected and what happened.
+	// Problem describes what was expected and what happened.
 	Problem string
 	// Output is the end of what the program wrote to its standard output and error, or to the one that was compared.
 	Output string
@@ -60,17 +60,17 @@ type Error struct {
 func (e *Error) Error() string {
 	text := fmt.Sprintf("%s, %s: smoke test: %s", e.Image, e.Platform, e.Problem)
 	if e.Output == "" {
-		return text + "; it wrote nothing"
+		return text + "; no output"
 	}
-	return text + "; it wrote:\n" + e.Output
+	return text + "; output:\n" + e.Output
 }
 
-// Hint says what to do about it.
+// Hint returns a command that reproduces the failure.
 func (e *Error) Hint() string {
-	return fmt.Sprintf("try it by hand: multiarch run %s --platform %s", e.Image, e.Platform)
+	return fmt.Sprintf("reproduce it with: multiarch run %s --platform %s", e.Image, e.Platform)
 }
 
-// UnableError says that this machine cannot run programs of the platform.
+// UnableError is returned if this machine cannot run programs of the platform.
 type UnableError struct {
 	Image    string
 	Platform arch.Platform
@@ -82,32 +82,32 @@ func (e *UnableError) Error() string {
 }
 func (e *UnableError) Unwrap() error { return e.Err }
 
-// Hint says what to do about it.
+// Hint tells how to run or skip the platform.
 func (e *UnableError) Hint() string {
-	leave := fmt.Sprintf("leave it out: smoke: {skip: [%s]}", e.Platform)
+	leave := fmt.Sprintf("skip the platform: smoke: {skip: [%s]}", e.Platform)
 	if hint := fault.HintOf(e.Err); hint != "" {
 		return hint + "; or " + leave
 	}
 	return leave
 }
 
-// PortError says that another program listens on the port of a smoke test.
+// PortError is returned if another program listens on the port of a smoke test.
 type PortError struct {
 	Port int
 	Err  error
 }
 
 func (e *PortError) Error() string {
-	return fmt.Sprintf("port %d of this machine is not free: %s", e.Port, e.Err)
+	return fmt.Sprintf("port %d is in use: %s", e.Port, e.Err)
 }
 func (e *PortError) Unwrap() error { return e.Err }
 
-// Hint says what to do about it.
+// Hint tells how to free the port.
 func (e *PortError) Hint() string {
-	return "stop the program that listens there, or let the image listen on another port: smoke: {env: {PORT: ...}, http: {port: ...}}"
+	return "stop the program that uses it, or choose another port: smoke: {env: {PORT: ...}, http: {port: ...}}"
 }
 
-// Tester tries out images, several at a time where it is called so. The zero value is ready.
+// Tester runs smoke tests. It may be used concurrently. The zero value is ready to use.
 type Tester struct {
 	// starting is held while an image is unpacked and its program started: a process that another one's start makes
 	// meanwhile would hold a program open that is being written, and the kernel runs no such program.
@@ -130,9 +130,8 @@ func (t *Tester) port(n int) *sync.Mutex {
 	return t.ports[n]
 }
 
-// Run tries out the image of one platform. name is what the image is called in messages. The error is an *Error where
-// the program fails the check, and an *UnableError where this machine cannot run it at all. Programs that listen on the
-// same port are run one after another.
+// Run tests the image of one platform. name is its name in messages. The error is an *Error if the program fails the test,
+// and an *UnableError if this machine cannot run it. Programs that listen on the same port run one after another.
 //
 // The program's main must call run.Init before anything else.
 func (t *Tester) Run(ctx context.Context, name string, img v1.Image, p arch.Platform, c Check) error {
@@ -161,7 +160,7 @@ func (t *Tester) Run(ctx context.Context, name string, img v1.Image, p arch.Plat
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case limited.Err() != nil:
-		return &Error{name, p, fmt.Sprintf("it was not started within %v", c.Timeout), ""}
+		return &Error{name, p, fmt.Sprintf("did not start within %v", c.Timeout), ""}
 	case err != nil:
 		return &Error{name, p, err.Error(), ""}
 	}
@@ -192,7 +191,7 @@ func (t *Tester) Run(ctx context.Context, name string, img v1.Image, p arch.Plat
 				problem = <-answer
 			}
 			if problem != "" && limited.Err() == nil {
-				problem = fmt.Sprintf("it ended with exit code %d before it answered", e.code)
+				problem = fmt.Sprintf("exited with code %d before it answered", e.code)
 			}
 		}
 		stop()
@@ -202,13 +201,13 @@ func (t *Tester) Run(ctx context.Context, name string, img v1.Image, p arch.Plat
 		case e.err != nil && ctx.Err() == nil:
 			return fmt.Errorf("%s, %s: smoke test: %w", name, p, e.err)
 		case limited.Err() != nil:
-			problem = fmt.Sprintf("it did not end within %v", c.Timeout)
+			problem = fmt.Sprintf("did not exit within %v", c.Timeout)
 		case e.code != c.Exit:
-			problem = fmt.Sprintf("it ended with exit code %d, not %d", e.code, c.Exit)
+			problem = fmt.Sprintf("exited with code %d, want %d", e.code, c.Exit)
 		case c.Stdout != nil && !c.Stdout.Match(out.content()):
-			problem = fmt.Sprintf("its stdout does not match %q", written(c.Stdout))
+			problem = fmt.Sprintf("stdout does not match %q", written(c.Stdout))
 			if output = &out; len(out.content()) == 0 {
-				problem, output = fmt.Sprintf("its stdout is empty and does not match %q", written(c.Stdout)), &both
+				problem, output = fmt.Sprintf("stdout is empty and does not match %q", written(c.Stdout)), &both
 			}
 		}
 	}
@@ -221,7 +220,7 @@ func (t *Tester) Run(ctx context.Context, name string, img v1.Image, p arch.Plat
 	return nil
 }
 
-// cannot tells whether err says that this machine runs no program of the platform.
+// cannot reports whether err means that this machine cannot run programs of the platform.
 func cannot(err error) bool {
 	var system *run.PlatformError
 	var emulator *run.EmulatorError
@@ -229,10 +228,10 @@ func cannot(err error) bool {
 	return errors.As(err, &system) || errors.As(err, &emulator) || errors.As(err, &root)
 }
 
-// written is a pattern as its author wrote it: without the flag that lets ^ and $ match at lines.
+// written returns a pattern as its author wrote it, without the flag that lets ^ and $ match at lines.
 func written(r *regexp.Regexp) string { return strings.TrimPrefix(r.String(), "(?m)") }
 
-// free makes sure that nobody else would answer.
+// free checks that no other program would answer.
 func free(port int) error {
 	l, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(port)))
 	if err != nil {
@@ -241,10 +240,10 @@ func free(port int) error {
 	return l.Close()
 }
 
-// pollEvery is how often a program that does not listen yet is asked.
+// pollEvery is the interval between requests to a program that does not listen yet.
 const pollEvery = 50 * time.Millisecond
 
-// ask asks until there is an answer, and returns what is wrong with it.
+// ask sends requests until there is a response, and returns what is wrong with it.
 func (h HTTP) ask(ctx context.Context, timeout time.Duration) (problem string) {
 	path, status := h.Path, h.Status
 	if path == "" {
@@ -262,15 +261,15 @@ func (h HTTP) ask(ctx context.Context, timeout time.Duration) (problem string) {
 		code, body, err := get(ctx, &client, url)
 		switch {
 		case err == nil && code != status && code != http.StatusServiceUnavailable:
-			return fmt.Sprintf("GET %s answers %d, not %d: %s", url, code, status, strings.TrimSpace(string(body[:min(len(body), 500)])))
+			return fmt.Sprintf("GET %s: got status %d, want %d: %s", url, code, status, strings.TrimSpace(string(body[:min(len(body), 500)])))
 		case err == nil && code == status && h.Body != nil && !h.Body.Match(body):
-			return fmt.Sprintf("GET %s: the body does not match %q: %s", url, written(h.Body), strings.TrimSpace(string(body[:min(len(body), 500)])))
+			return fmt.Sprintf("GET %s: body does not match %q: %s", url, written(h.Body), strings.TrimSpace(string(body[:min(len(body), 500)])))
 		case err == nil && code == status:
 			return ""
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Sprintf("GET %s has no answer of status %d within %v", url, status, timeout)
+			return fmt.Sprintf("GET %s: no response with status %d within %v", url, status, timeout)
 		case <-time.After(pollEvery):
 		}
 	}
@@ -290,7 +289,7 @@ func get(ctx context.Context, client *http.Client, url string) (code int, body [
 	return resp.StatusCode, body, err
 }
 
-// keep is how much of what a program says is kept, in bytes.
+// keep is how many bytes of a program's output are kept.
 const keep = 1 << 20
 
 // tail keeps the end of what is written to it.
