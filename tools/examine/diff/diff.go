@@ -19,8 +19,8 @@ import (
 // parallelReads is how many children are examined at a time. It bounds memory and open connections.
 const parallelReads = 3
 
-// Diff finds out what differs between two images or indexes. Where their digests are the same nothing is read; where
-// those of a platform are the same nothing of it is. Layers are read only if their content (diffID) differs.
+// Compare compares two images or indexes. It reads nothing if their digests are equal, and nothing of a platform whose
+// digests are equal. It reads layers only if their content (diffID) differs.
 func Compare(ctx context.Context, a, b *source.Source) (*Result, error) {
 	d := &Result{
 		A: Side{a.Name, a.Root.MediaType, a.Root.Digest},
@@ -45,7 +45,7 @@ func (d *Result) compare(ctx context.Context, a, b *source.Source) error {
 		return fmt.Errorf("%s: %w", b.Name, err)
 	}
 	if a.Image != nil && b.Image != nil && left[0].name != right[0].name {
-		// Two images are compared whatever they are for.
+		// Two images are compared even if their platforms differ.
 		left[0].name += " and " + right[0].name
 		right[0].name = left[0].name
 	}
@@ -85,14 +85,13 @@ func (d *Result) compare(ctx context.Context, a, b *source.Source) error {
 	return d.compareIndexes(a, b, left, right)
 }
 
-// namedPart is an entry with a name that pairs it with one of the other side.
+// namedChild is a child with a name that pairs it with a child of the other side.
 type namedChild struct {
 	source.Child
 	name string
 }
 
-// named gives each entry its name: the platform, with what else a client chooses by, and a number where that is not
-// enough.
+// namedChildren names each child: its platform and, if needed, the OS version and a number.
 func namedChildren(s *source.Source) ([]namedChild, error) {
 	all, err := s.Children()
 	if err != nil {
@@ -124,7 +123,7 @@ func namedChildren(s *source.Source) ([]namedChild, error) {
 	return parts, nil
 }
 
-// configPlatform is the name of an image whose descriptor does not say its platform.
+// configPlatform returns the name of an image whose descriptor has no platform.
 func configPlatform(l source.Child) (string, error) {
 	o, err := l.ReadIntact()
 	if err != nil {
@@ -143,7 +142,7 @@ func configPlatform(l source.Child) (string, error) {
 	return arch.Canonical(config.OS, config.Architecture, config.Variant).String(), nil
 }
 
-// root compares the indexes themselves.
+// compareIndexes compares the indexes without their children.
 func (d *Result) compareIndexes(a, b *source.Source, left, right []namedChild) error {
 	if a.Index == nil || b.Index == nil {
 		if a.Root.MediaType != b.Root.MediaType {
@@ -173,14 +172,14 @@ func (d *Result) compareIndexes(a, b *source.Source, left, right []namedChild) e
 	return nil
 }
 
-// comparison is a Diff under way.
+// comparison is the state of Compare.
 type comparison struct {
 	a, b *source.Source
-	// layers has what is known about pairs of layers, which the children of an index often share.
+	// layers caches the differences of pairs of layers, which children often share.
 	layers memo.Map[[2]v1.Hash, fileDifferences]
 }
 
-// child compares two entries. Entries that are no images differ in their digest and no more.
+// compareChild compares two children. Of artifacts it compares only the digests.
 func (c *comparison) compareChild(ctx context.Context, a, b namedChild) (Child, error) {
 	d := Child{Child: a.name, A: a.Descriptor.Digest, B: b.Descriptor.Digest}
 	if err := ctx.Err(); err != nil {
@@ -223,7 +222,7 @@ func (c *comparison) compareChild(ctx context.Context, a, b namedChild) (Child, 
 	return d, nil
 }
 
-// configs compares the configs and, by what they say, the layers.
+// compareConfigs compares the configs and the layers.
 func (c *comparison) compareConfigs(ctx context.Context, d *Child, x, y *source.Manifest) error {
 	left, err := newImageSide(x)
 	if err != nil {
@@ -247,7 +246,7 @@ func (c *comparison) compareConfigs(ctx context.Context, d *Child, x, y *source.
 	return nil
 }
 
-// side is one side of a child.
+// imageSide is one side of a pair of images.
 type imageSide struct {
 	*source.Manifest
 	config []byte

@@ -26,10 +26,10 @@ type fileDifferences struct {
 	note string
 }
 
-// fileList is what a layer holds, as far as its diffID depends on it.
+// fileList lists the files of a layer with everything that its diffID depends on.
 type fileList struct {
 	files map[string]file
-	// order is a hash of the names in the order they have in the tar.
+	// order is a hash of the names in the order of the archive.
 	order hash.Hash
 	room  int
 }
@@ -71,12 +71,12 @@ func listFiles(ctx context.Context, img v1.Image, digest v1.Hash) (*fileList, er
 	return l, m.TarError
 }
 
-// filesLimit is how much memory, in bytes and roughly, the list of a layer's files may take.
+// filesLimit is the approximate memory, in bytes, for the files of a layer.
 const filesLimit = 96 << 20
 
 var errTooManyFiles = errors.New("it has too many files to compare")
 
-// fileCost is what a file takes in the list besides its strings, in bytes.
+// fileCost is the memory of a file without its strings, in bytes.
 const fileCost = 250
 
 func (l *fileList) visit(h *tar.Header, content io.Reader) error {
@@ -110,7 +110,7 @@ func (l *fileList) visit(h *tar.Header, content io.Reader) error {
 	return nil
 }
 
-// extensions are the extended attributes and whatever else only PAX headers can say.
+// paxRecords returns the extended attributes and other PAX records that have no field in a tar header.
 func paxRecords(h *tar.Header) string {
 	var all []string
 	for key, value := range h.PAXRecords {
@@ -124,7 +124,7 @@ func paxRecords(h *tar.Header) string {
 	return strings.Join(all, " ")
 }
 
-// compare finds the files that differ. Where there are none, its note says why the layers do.
+// compare returns the files that differ. If there are none, the note explains why the layers differ.
 func (l *fileList) compare(other *fileList) fileDifferences {
 	var d fileDifferences
 	names := map[string]bool{}

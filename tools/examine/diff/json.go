@@ -11,9 +11,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// compare finds the fields in which two JSON documents differ, sorted by name: of objects those within them
-// (config.User), of lists of objects those of each (history[2].comment), of the list of environment variables each
-// variable (config.Env[PATH]). Fields called as in without, and all within them, are left out.
+// compareJSON returns the fields in which two JSON documents differ, sorted by name. It compares the fields of objects
+// (config.User), the elements of lists of objects (history[2].comment), and each environment variable
+// (config.Env[PATH]). It skips the fields in without.
 func compareJSON(a, b []byte, without ...string) ([]Change, error) {
 	x, err := flatten(a, without)
 	if err != nil {
@@ -34,7 +34,7 @@ func compareJSON(a, b []byte, without ...string) ([]Change, error) {
 	return changes, nil
 }
 
-// compareDescriptors compares what descriptors say beside digest and size.
+// compareDescriptors compares descriptors except for digest and size.
 func compareDescriptors(a, b v1.Descriptor) ([]Change, error) {
 	x, err := json.Marshal(a)
 	if err != nil {
@@ -94,7 +94,7 @@ func (f *flattener) add(name string, value any) {
 	f.found[name] = toJSON(value)
 }
 
-// addVariables adds an environment, unless something in it is no variable.
+// addVariables adds the variables of an environment. It returns false if an element is not NAME=value.
 func (f *flattener) addVariables(list []any) bool {
 	for _, e := range list {
 		if s, ok := e.(string); !ok || !strings.Contains(s, "=") {
@@ -108,7 +108,7 @@ func (f *flattener) addVariables(list []any) bool {
 	return true
 }
 
-// quote is a value as JSON, the way people would write it.
+// toJSON returns a value as JSON without HTML escapes.
 func toJSON(v any) string {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)

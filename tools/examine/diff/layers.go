@@ -8,7 +8,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// compareLayers lines up the layers of both sides by their content.
+// compareLayers aligns the layers of both sides by their content.
 func (c *comparison) compareLayers(ctx context.Context, d *Child, a, b *imageSide) error {
 	var gapA, gapB []LayerInfo
 	var found []Layer
@@ -71,7 +71,7 @@ func (c *comparison) compareLayers(ctx context.Context, d *Child, a, b *imageSid
 	return nil
 }
 
-// content identifies a layer's content, or its bytes where the config does not say.
+// content returns the diffID of a layer or, if the config has none, its digest.
 func (l LayerInfo) content() v1.Hash {
 	if l.DiffID != (v1.Hash{}) {
 		return l.DiffID
@@ -79,9 +79,9 @@ func (l LayerInfo) content() v1.Hash {
 	return l.Digest
 }
 
-// align returns the layers of both sides in order, those in pairs that belong to the longest common sequence.
+// align returns the layers of both sides in order. Layers of the longest common subsequence are paired.
 func align(a, b []LayerInfo) [][2]*LayerInfo {
-	// longest[i][j] is the length of the longest common sequence of a[i:] and b[j:].
+	// longest[i][j] is the length of the longest common subsequence of a[i:] and b[j:].
 	longest := make([][]int, len(a)+1)
 	for i := range longest {
 		longest[i] = make([]int, len(b)+1)
@@ -113,8 +113,7 @@ func align(a, b []LayerInfo) [][2]*LayerInfo {
 	return steps
 }
 
-// movedLayers finds the layers that both sides have, but not in the same order: by their number in a, what they are in
-// b.
+// movedLayers returns the layers that both sides have in a different order: for their number in a, the layer of b.
 func movedLayers(a, b []LayerInfo) map[int]*LayerInfo {
 	left, right := map[v1.Hash][]*LayerInfo{}, map[v1.Hash][]*LayerInfo{}
 	for _, step := range align(a, b) {
@@ -134,7 +133,7 @@ func movedLayers(a, b []LayerInfo) map[int]*LayerInfo {
 	return moved
 }
 
-// files compares the files of two layers, once for all children that have both.
+// compareFiles compares the files of two layers, once for all children that share them.
 func (c *comparison) compareFiles(ctx context.Context, a, b *imageSide, x, y LayerInfo) (fileDifferences, error) {
 	key := [2]v1.Hash{x.Digest, y.Digest}
 	return c.layers.Get(key, func() (fileDifferences, error) {

@@ -12,42 +12,43 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/blob"
 )
 
-// Difference is why two digests are not the same.
+// Result explains why two digests differ.
 type Result struct {
 	A Side `json:"a"`
 	B Side `json:"b"`
-	// Index is what differs in the indexes themselves.
+	// Index lists the differences of the indexes, without their children.
 	Index []Change `json:"index,omitempty"`
-	// Notes are what is no field: the order of children, or another way to write the same.
+	// Notes are differences outside of fields, such as the order of children.
 	Notes []string `json:"notes,omitempty"`
-	// OnlyA and OnlyB name the children that the other side does not have.
+	// OnlyA and OnlyB name the children that only one side has.
 	OnlyA []string `json:"onlyA,omitempty"`
 	OnlyB []string `json:"onlyB,omitempty"`
-	// Children are the common ones that differ, in the order of A.
+	// Children are the differences of the children that both sides have, in the order of A.
 	Children []Child `json:"children,omitempty"`
 }
 
-// Side is one of the two that were compared.
+// Side is one of the two compared images.
 type Side struct {
 	Name      string          `json:"name"`
 	MediaType types.MediaType `json:"mediaType"`
 	Digest    v1.Hash         `json:"digest"`
 }
 
-// Change is a field that differs. A value is JSON, or "" where the side does not have the field.
+// Change is a field that differs. A and B are JSON, or "" if a side does not have the field.
 type Change struct {
 	Field string `json:"field"`
 	A     string `json:"a,omitempty"`
 	B     string `json:"b,omitempty"`
 }
 
-// ChildDifference is what differs for a platform.
+// Child is the difference of a platform.
 type Child struct {
-	// Child is the platform, or says what the child is instead.
+	// Child is the platform or another name of the child.
 	Child string  `json:"child"`
 	A     v1.Hash `json:"a"`
 	B     v1.Hash `json:"b"`
-	// Descriptor is about the entry of the index, Manifest and Config about the two documents without their layers.
+	// Descriptor lists the differences of the index entries, Manifest and Config those of the documents without their
+	// layers.
 	Descriptor []Change `json:"descriptor,omitempty"`
 	Manifest   []Change `json:"manifest,omitempty"`
 	Config     []Change `json:"config,omitempty"`
@@ -55,33 +56,33 @@ type Child struct {
 	Notes      []string `json:"notes,omitempty"`
 }
 
-// Kind says how something differs.
+// Kind is the kind of a difference.
 type Kind string
 
 const (
-	// Added is what only B has, Removed what only A has, Changed what both have.
+	// Added is in B only, Removed in A only, and Changed in both.
 	Added   Kind = "added"
 	Removed Kind = "removed"
 	Changed Kind = "changed"
-	// Moved is a layer that stands at another place between the same others.
+	// Moved is a layer that has another position among the same layers.
 	Moved Kind = "moved"
-	// Recompressed is a layer with the same content (diffID) in other bytes.
+	// Recompressed is a layer with the same content (diffID) but other bytes.
 	Recompressed Kind = "recompressed"
 )
 
-// LayerDifference is a layer that differs.
+// Layer is a layer that differs.
 type Layer struct {
 	Kind Kind `json:"kind"`
-	// A and B describe the layer on either side, nil where there is none.
+	// A and B describe the layer on each side, nil if the side does not have it.
 	A *LayerInfo `json:"a,omitempty"`
 	B *LayerInfo `json:"b,omitempty"`
-	// Files are the files that differ, sorted by path, of a layer that is Changed.
+	// Files are the files that differ, sorted by path, if the layer is Changed.
 	Files []File `json:"files,omitempty"`
-	// Note says why a Changed layer without such files differs.
+	// Note explains why a Changed layer differs if no file does.
 	Note string `json:"note,omitempty"`
 }
 
-// LayerSide is a layer of an image. Layer counts from one.
+// LayerInfo is a layer of an image. Layer counts from one.
 type LayerInfo struct {
 	Layer     int             `json:"layer"`
 	MediaType types.MediaType `json:"mediaType"`
@@ -90,25 +91,25 @@ type LayerInfo struct {
 	Size      int64           `json:"size"`
 }
 
-// FileDifference is a file that differs. Fields are type, size, mode, owner, content (its SHA-256), mtime, link, device
-// and extended.
+// File is a file that differs. The fields are type, size, mode, owner, content (its SHA-256), mtime, link, device and
+// extended.
 type File struct {
 	Path   string   `json:"path"`
 	Kind   Kind     `json:"kind"`
 	Fields []Change `json:"fields,omitempty"`
 }
 
-// Empty tells whether the two are the same.
+// Empty reports whether the digests are equal.
 func (d *Result) Empty() bool { return d.A.Digest == d.B.Digest }
 
-// String is d for people, "" where nothing differs.
+// String formats d as text, "" if nothing differs.
 func (d *Result) String() string {
 	var b strings.Builder
 	_, _ = d.WriteTo(&b)
 	return b.String()
 }
 
-// WriteTo writes d for people, nothing where nothing differs.
+// WriteTo writes d as text, nothing if nothing differs.
 func (d *Result) WriteTo(w io.Writer) (int64, error) {
 	if d.Empty() {
 		return 0, nil
@@ -142,7 +143,7 @@ func (d *Result) WriteTo(w io.Writer) (int64, error) {
 	return int64(n), err
 }
 
-// text is lines with indentation.
+// textWriter writes indented lines.
 type textWriter struct{ strings.Builder }
 
 func (t *textWriter) line(depth int, format string, args ...any) {
@@ -165,7 +166,7 @@ func (t *textWriter) changes(depth int, title string, changes []Change) {
 	}
 }
 
-// String is c on one line.
+// String formats c on one line.
 func (c Change) String() string {
 	switch {
 	case c.A == "":
@@ -211,7 +212,7 @@ func orNone(value string) string {
 	return value
 }
 
-// String is l in a few words.
+// String formats l on one line.
 func (l *LayerInfo) String() string {
 	c, _ := blob.CompressionOf(l.MediaType)
 	return fmt.Sprintf("%s (%s, %s)", l.Digest, display.Size(l.Size), c)

@@ -16,19 +16,19 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/source"
 )
 
-// dockerManifest is what `docker manifest inspect --verbose` prints of an image: docker/cli, cli/manifest/types,
-// ImageManifest. The order of the fields is that of its output.
+// dockerManifest is the output of `docker manifest inspect --verbose` for an image (docker/cli, cli/manifest/types,
+// ImageManifest). The order of the fields matters.
 type dockerManifest struct {
 	Ref        string
 	Descriptor ocispec.Descriptor
-	// Raw is the manifest as it is stored (base64 in JSON), the other two are the same manifest as JSON.
+	// Raw is the stored manifest (base64 in JSON); the other two are the same manifest as JSON.
 	Raw              []byte          `json:",omitempty"`
 	SchemaV2Manifest json.RawMessage `json:",omitempty"`
 	OCIManifest      json.RawMessage `json:",omitempty"`
 }
 
-// DockerManifests returns, byte for byte, what `docker manifest inspect --verbose` prints of s: a list for an index,
-// one object for a plain image, and a newline. For what is not in a registry, the references are made of its name.
+// DockerManifests returns the output of `docker manifest inspect --verbose`, byte for byte: a list for an index or one
+// object for an image, and a newline. The references of a source outside a registry are made from its name.
 func DockerManifests(ctx context.Context, s *source.Source) ([]byte, error) {
 	all, err := s.Children()
 	if err != nil {
@@ -68,7 +68,7 @@ func dockerJSON(v any) ([]byte, error) {
 	return append(out, '\n'), err
 }
 
-// dockerImage describes a plain image, with the platform its config says.
+// dockerImage describes a single image, with the platform of its config.
 func dockerImage(s *source.Source, l source.Child) (*dockerManifest, error) {
 	o, err := l.Read()
 	if err != nil {
@@ -78,7 +78,7 @@ func dockerImage(s *source.Source, l source.Child) (*dockerManifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The names of a platform's fields are the same in a config, which is how docker reads them, too.
+	// The fields of a platform have the same names in a config. Docker relies on this, too.
 	platform := &ocispec.Platform{}
 	if err := json.Unmarshal(raw, platform); err != nil {
 		return nil, &source.DecodeError{Document: "config", Err: err}
@@ -86,7 +86,7 @@ func dockerImage(s *source.Source, l source.Child) (*dockerManifest, error) {
 	return newDockerManifest(o, dockerRef(s, ""), platform)
 }
 
-// dockerChild describes an image of an index, with the platform the index says, which may be none.
+// dockerChild describes an image of an index, with the platform of the index, which is optional.
 func dockerChild(s *source.Source, l source.Child) (*dockerManifest, error) {
 	o, err := l.Read()
 	if err != nil {
@@ -121,7 +121,7 @@ func newDockerManifest(o *source.Manifest, ref string, platform *ocispec.Platfor
 	return m, nil
 }
 
-// dockerRef is the reference of an image as docker completes it, and with a digest that of a child.
+// dockerRef returns the reference of an image, completed as docker does, with the digest of a child if there is one.
 func dockerRef(s *source.Source, child digest.Digest) string {
 	named, err := reference.ParseNormalizedNamed(s.Name)
 	if err != nil || !s.Remote() {

@@ -14,29 +14,29 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/source"
 )
 
-// Report is what a source consists of. Sizes are in bytes, of what is stored: compressed where it is compressed.
+// Report describes a source. Sizes are those of the stored bytes, which may be compressed.
 type Report struct {
 	Name      string          `json:"name"`
 	MediaType types.MediaType `json:"mediaType"`
 	Digest    v1.Hash         `json:"digest"`
-	// Size is the length of the index, or of the manifest of a plain image.
+	// Size is the length of the index, or of the manifest of a single image.
 	Size     int64   `json:"size"`
 	Children []Child `json:"children"`
 	Totals   Totals  `json:"totals"`
 }
 
-// Child is an image of an index; a plain image is its own only child.
+// Child is an entry of an index. An image outside an index is its own only child.
 type Child struct {
-	// Platform is what the descriptor says, or else the config; it is zero for attestations.
+	// Platform is that of the descriptor or else of the config. It is zero for attestations.
 	Platform arch.Platform `json:"platform,omitzero"`
-	// AttestationOf is the digest of the image that BuildKit attests something of here, "" for an image.
+	// AttestationOf is the digest of the image that an attestation of BuildKit describes, "" for an image.
 	AttestationOf string `json:"attestationOf,omitempty"`
-	// Missing is that the index lists it, but that it is not there, as in the archives of docker save. Nothing but its
-	// descriptor is known, and it counts in no total.
+	// Missing is set if the index lists the child but it does not exist, as in the archives of docker save. Only its
+	// descriptor is known, and the totals do not include it.
 	Missing   bool            `json:"missing,omitempty"`
 	MediaType types.MediaType `json:"mediaType"`
 	Digest    v1.Hash         `json:"digest"`
-	// ManifestSize is the length of the manifest; Size is that of everything: manifest, config and layers.
+	// ManifestSize is the length of the manifest; Size includes the config and the layers.
 	ManifestSize int64   `json:"manifestSize"`
 	Size         int64   `json:"size"`
 	Config       v1.Hash `json:"config,omitzero"`
@@ -48,24 +48,24 @@ type Layer struct {
 	MediaType types.MediaType `json:"mediaType"`
 	Digest    v1.Hash         `json:"digest"`
 	Size      int64           `json:"size"`
-	// Children is how many children have the layer; it is shared where they are two and more.
+	// Children is the number of children with this layer. A layer with two or more is shared.
 	Children int `json:"children"`
 }
 
 // Totals are sums over all children.
 type Totals struct {
-	// Platforms is how many platforms there is an image for.
+	// Platforms is the number of platforms with an image.
 	Platforms int `json:"platforms"`
-	// Bytes counts every child as a whole, Unique what they share only once: what a registry keeps. The index itself
-	// is in neither.
+	// Bytes counts every child completely, Unique counts shared content once, as a registry stores it. Neither includes
+	// the index.
 	Bytes  int64 `json:"bytes"`
 	Unique int64 `json:"uniqueBytes"`
 }
 
-// parallelReads is how many children are read at a time. It bounds memory and open connections.
+// parallelReads bounds the number of children that are read at a time, and so memory and open connections.
 const parallelReads = 3
 
-// NewReport reads the manifests of s; no layer, and a config only where a descriptor names no platform.
+// NewReport reads the manifests of s. It reads a config only if the descriptor has no platform, and never a layer.
 func NewReport(ctx context.Context, s *source.Source) (*Report, error) {
 	all, err := s.Children()
 	if err != nil {
@@ -106,7 +106,7 @@ func reportChild(l source.Child) (Child, error) {
 		c.AttestationOf = l.AttestationOf
 	}
 	if !d.MediaType.IsImage() {
-		return c, nil // an index within the index, or something that is no image: its media type says so
+		return c, nil // a nested index or an artifact, which its media type tells
 	}
 	o, err := l.ReadIntact()
 	if err != nil && source.IsMissing(err) && d.Digest != (v1.Hash{}) && l.Listed {
@@ -132,7 +132,7 @@ func reportChild(l source.Child) (Child, error) {
 	return c, nil
 }
 
-// sum fills in what can be said only with all children at hand.
+// sum calculates the totals and the number of children of each layer.
 func (r *Report) sum() {
 	users := map[v1.Hash]int{}
 	for _, c := range r.Children {

@@ -8,23 +8,22 @@ import (
 	"io"
 )
 
-// dynamic is what a binary tells the dynamic loader. System V ABI, "Dynamic Section".
+// dynamic is the dynamic section of a binary (System V ABI, "Dynamic Section").
 type dynamic struct {
-	needed []string // DT_NEEDED: the libraries it is linked with
-	soname string   // DT_SONAME: what a library calls itself
+	needed []string // DT_NEEDED: the libraries that it needs
+	soname string   // DT_SONAME: the name of a library
 	// rpath and runpath are DT_RPATH and DT_RUNPATH: directories, separated by colons.
 	rpath, runpath string
 }
 
 const (
-	// dynamicLimit is how many bytes of a dynamic section are read. libLLVM's is a kilobyte.
+	// dynamicLimit bounds the bytes that are read from a dynamic section. That of libLLVM has a kilobyte.
 	dynamicLimit = 64 << 10
-	// neededLimit is how many libraries a binary may need.
+	// neededLimit bounds the number of libraries.
 	neededLimit = 1024
 )
 
-// readDynamic reads what loaders read: the segments, not the sections, which a binary need not have. It returns nil for
-// a static binary.
+// readDynamic reads the segments, as loaders do, because sections are optional. It returns nil for a static binary.
 func readDynamic(f *elf.File) (*dynamic, error) {
 	var segment *elf.Prog
 	for _, s := range f.Progs {
@@ -90,7 +89,7 @@ func readDynamic(f *elf.File) (*dynamic, error) {
 	return d, nil
 }
 
-// stringTable is the one of a dynamic section, where it is in memory.
+// stringTable is the string table of a dynamic section, at its address in memory.
 type stringTable struct {
 	file          *elf.File
 	address, size uint64
@@ -103,7 +102,7 @@ func (t stringTable) at(offset uint64) (string, error) {
 		if s.Type != elf.PT_LOAD || offset >= t.size || address < t.address || address < s.Vaddr || address-s.Vaddr >= s.Filesz {
 			continue
 		}
-		// Most names are short; what a string may have at most is read only if it is long.
+		// Most names are short: read the maximum only for long ones.
 		for _, length := range []uint64{64, pathLimit} {
 			raw := make([]byte, min(length, t.size-offset))
 			n, err := s.ReadAt(raw, int64(address-s.Vaddr))

@@ -9,20 +9,20 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
-// sectionNamesLimit is how long all names of all sections may be together, if each were as long as the table they are
-// in. A real executable has a few dozen sections and a table of a few hundred bytes.
+// sectionNamesLimit bounds the length of all section names together, if each were as long as their table. A real
+// executable has a few dozen sections and a table of a few hundred bytes.
 const sectionNamesLimit = 16 << 20
 
-// withoutTraps returns an ELF file as debug/elf can read it whatever it contains. That package reads the names of the
-// sections first, into memory: from a table that can be compressed, and with names that can all be as long as the
-// table. A file that uses this is shown without its sections, which no kernel needs to run it.
+// sanitizeELF returns an ELF file that debug/elf can read safely. debug/elf reads all section names into memory, from a
+// table that can be compressed, and each name can be as long as the table. Files that exploit this are returned without
+// their sections, which are not needed at run time.
 func sanitizeELF(file io.ReaderAt, h arch.Header) (io.ReaderAt, error) {
 	var order binary.ByteOrder = binary.LittleEndian
 	if h.Order == arch.Big {
 		order = binary.BigEndian
 	}
-	// System V ABI, "ELF Header" and "Sections": where the section table is, the length and number of its entries, and
-	// which of them is the table of names.
+	// System V ABI, "ELF Header" and "Sections": the offset of the section table, the length and number of its entries,
+	// and the index of the table of names.
 	var table struct {
 		offset           int64
 		length, n, names uint16
@@ -45,7 +45,7 @@ func sanitizeELF(file io.ReaderAt, h arch.Header) (io.ReaderAt, error) {
 		hidden = &maskedFile{file, [][2]int64{{32, 36}, {48, 52}}}
 	}
 	if table.n == 0 || table.names >= table.n || table.offset < 0 {
-		return hidden, nil // more than 65279 sections, no names, or nonsense
+		return hidden, nil // more than 65279 sections, no names, or invalid
 	}
 	at := table.offset + int64(table.names)*int64(table.length)
 	if at < 0 {
@@ -70,7 +70,7 @@ func sanitizeELF(file io.ReaderAt, h arch.Header) (io.ReaderAt, error) {
 	return file, nil
 }
 
-// elfHead is a file that reads as zero in some places of its head.
+// maskedFile is a file in which some ranges read as zero.
 type maskedFile struct {
 	inner  io.ReaderAt
 	zeroed [][2]int64

@@ -7,8 +7,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
-// levels has, for every setting of the go command that selects an instruction set, its values from the one that runs
-// everywhere to the one that needs the newest processor: `go help environment`.
+// levels lists the values of the Go settings that select an instruction set, from the most compatible to the newest (go
+// help environment).
 var levels = map[string][]string{
 	"GO386":     {"softfloat", "sse2"},
 	"GOAMD64":   {"v1", "v2", "v3", "v4"},
@@ -20,16 +20,16 @@ var levels = map[string][]string{
 	"GORISCV64": {"rva20u64", "rva22u64", "rva23u64"},
 }
 
-// fit is how a binary's level compares with that of a platform.
+// levelFit is how the level of a binary compares with that of a platform.
 type levelFit int
 
 const (
 	levelSupported levelFit = iota // the platform's level or a lower one
 	levelTooHigh                   // some machines of the platform cannot run it
-	levelUnknown                   // a value nobody knows
+	levelUnknown                   // an unknown value
 )
 
-// compareLevel holds the value that a binary was built with against the level of a platform.
+// compareLevel compares the level of a binary with that of a platform.
 func compareLevel(level arch.EnvVar, built string) levelFit {
 	value, options, _ := strings.Cut(built, ",")
 	// GOARM=7,softfloat needs less than GOARM=7; GOARM64=v8.0,lse needs more than v8.0, and all of v8.1 has it.

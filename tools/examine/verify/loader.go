@@ -8,40 +8,40 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
-// loaderCache is the index of libraries that ldconfig writes for glibc's loader, which reads no /etc/ld.so.conf.
+// loaderCache is the index of libraries that ldconfig writes for the loader of glibc, which does not read
+// /etc/ld.so.conf.
 const loaderCache = "/etc/ld.so.cache"
 
-// textLimit is how long a file may be whose content is kept. The loader cache of a desktop is 200 KiB.
+// textLimit bounds the files whose text is kept. The loader cache of a desktop has 200 KiB.
 const textLimit = 1 << 20
 
-// textFile tells whether the content of a file is needed: loaders read it to know where libraries are, or runtimes to
-// know who a user is.
+// textFile reports whether the text of a file is needed: to find libraries or to look up users.
 func textFile(name string) bool {
 	return name == passwdFile || name == groupFile || name == loaderCache || strings.HasPrefix(name, "/etc/ld-musl-") && strings.HasSuffix(name, ".path")
 }
 
-// libraryName tells whether a file is called as a shared library is.
+// libraryName reports whether a file has the name of a shared library.
 func libraryName(name string) bool {
 	base := path.Base(name)
 	return strings.HasSuffix(base, ".so") || strings.Contains(base, ".so.")
 }
 
-// loader is the program that an ELF interpreter is, ld.so: where it looks for libraries.
+// loader describes where a dynamic loader (ld.so), the interpreter of an ELF binary, searches for libraries.
 type loader struct {
 	musl bool
-	// environment are the directories of LD_LIBRARY_PATH, as they are written there.
+	// environment lists the directories of LD_LIBRARY_PATH.
 	environment []string
-	// cached are the paths that the cache has for a name.
+	// cached lists the paths of a library in the loader cache.
 	cached map[string][]string
-	// system are the directories that need not be named.
+	// system lists the default directories.
 	system []string
-	// libs are what $LIB can stand for.
+	// libs lists the values that $LIB can have.
 	libs []string
-	// unknown is the file that could not be read, and without which nothing can be said to be missing.
+	// unreadable is a file that could not be read. Without it, no library can be reported as missing.
 	unreadable string
 }
 
-// newLoader describes the loader at the path interpreter. multiarch are the names of Debian's directories.
+// newLoader describes the loader at the path interpreter.
 func newLoader(root *rootfs, row arch.Row, interpreter string, env []string) *loader {
 	l := &loader{musl: strings.HasPrefix(path.Base(interpreter), "ld-musl-")}
 	if search, ok := variable(env, "LD_LIBRARY_PATH", false); ok && search != "" {
@@ -51,7 +51,7 @@ func newLoader(root *rootfs, row arch.Row, interpreter string, env []string) *lo
 		}
 	}
 	if l.musl {
-		// musl, ldso/dynlink.c: what the file lists, else these.
+		// musl, ldso/dynlink.c: the directories in the file, or else these.
 		name, _, _ := strings.Cut(strings.TrimPrefix(path.Base(interpreter), "ld-musl-"), ".so")
 		search := "/lib:/usr/local/lib:/usr/lib"
 		if text, found := l.read(root, "/etc/ld-musl-"+name+".path"); found {
@@ -75,8 +75,9 @@ func newLoader(root *rootfs, row arch.Row, interpreter string, env []string) *lo
 	return l
 }
 
-// multiarch lists Debian's directory for the libraries of a row. For one that Debian does not build (Raspbian's arm/v6
-// is in the directory of arm/v7) or whose variant is not known it is those of all rows with the same machine.
+// debianDirectories lists the directories of Debian for the libraries of a row. If Debian does not build the row (the
+// libraries of Raspbian's arm/v6 are in the directory of arm/v7), or if its variant is unknown, they are those of all
+// rows with the same machine.
 func debianDirectories(row arch.Row) []string {
 	if known, _ := arch.Find(row.Platform); known == row && row.Debian != "" {
 		return []string{row.LibraryDir()}
@@ -90,7 +91,7 @@ func debianDirectories(row arch.Row) []string {
 	return names
 }
 
-// read returns the content of a file that was kept.
+// read returns the text of a file.
 func (l *loader) read(root *rootfs, name string) (text string, found bool) {
 	switch at := root.resolve(name); {
 	case !at.found:
@@ -103,8 +104,8 @@ func (l *loader) read(root *rootfs, name string) (text string, found bool) {
 	}
 }
 
-// parseLoaderCache reads what ldconfig has written: glibc, sysdeps/generic/dl-cache.h. Entries for some processors only
-// are left out; there is always another for all.
+// parseLoaderCache parses the file that ldconfig writes (glibc, sysdeps/generic/dl-cache.h). It skips entries for
+// specific processors, because there is always a generic one, too.
 func parseLoaderCache(text string, byteOrder arch.ByteOrder) (paths map[string][]string, ok bool) {
 	var order binary.ByteOrder = binary.LittleEndian
 	if byteOrder == arch.Big {
@@ -113,7 +114,7 @@ func parseLoaderCache(text string, byteOrder arch.ByteOrder) (paths map[string][
 	raw := []byte(text)
 	const old, magic = "ld.so-1.7.0", "glibc-ld.so.cache1.1"
 	if strings.HasPrefix(text, old) {
-		// Up to glibc 2.31 the same stood there in an older form first: a head of 16 bytes, and entries of 12.
+		// Up to glibc 2.31 the file begins with an older format: a header of 16 bytes and entries of 12.
 		if len(raw) < 16 {
 			return nil, false
 		}
@@ -153,7 +154,7 @@ func parseLoaderCache(text string, byteOrder arch.ByteOrder) (paths map[string][
 	return paths, true
 }
 
-// builtIn tells whether musl's loader is itself what a name asks for: ldso/dynlink.c, load_library.
+// builtIn reports whether the loader of musl itself provides a library (ldso/dynlink.c, load_library).
 func (l *loader) builtIn(name string) bool {
 	rest, ok := strings.CutPrefix(name, "lib")
 	if !l.musl || !ok {
@@ -167,16 +168,16 @@ func (l *loader) builtIn(name string) bool {
 	return false
 }
 
-// object is a binary that has been loaded, and by which other: the first one by none.
+// object is a loaded binary and the one that needs it, nil for the program.
 type object struct {
 	path   string
 	links  *dynamic
 	loader *object
-	depth  int // how many others there are up to the first one
+	depth  int // distance to the program
 }
 
-// places lists the paths that a name that o needs can have, in the order in which they are tried: man ld.so, and musl's
-// ldso/dynlink.c. Relative ones are relative to the working directory.
+// candidates lists the paths of a library that o needs, in the order in which the loader tries them (man ld.so, and
+// ldso/dynlink.c of musl). Relative paths are relative to the working directory.
 func (l *loader) candidates(o *object, name string) []string {
 	if strings.Contains(name, "/") {
 		return l.expand(o, name)
@@ -192,7 +193,7 @@ func (l *loader) candidates(o *object, name string) []string {
 	if l.musl {
 		add(o, l.environment)
 		for a := o; a != nil; a = a.loader {
-			// One of the two is enough; musl makes no difference between them.
+			// musl treats RPATH and RUNPATH alike and uses one of them.
 			if a.links.runpath != "" {
 				add(a, directories(a.links.runpath))
 			} else {
@@ -220,7 +221,7 @@ func (l *loader) candidates(o *object, name string) []string {
 	return found
 }
 
-// directories splits a list. An empty word is the working directory.
+// directories splits a list. An empty element is the working directory.
 func directories(list string) []string {
 	if list == "" {
 		return nil
@@ -228,7 +229,8 @@ func directories(list string) []string {
 	return strings.Split(list, ":")
 }
 
-// expand replaces what a loader replaces. Where it cannot be known ($PLATFORM is the processor's name) there is no path.
+// expand replaces the variables that the loader replaces. It returns nothing if a value is not known: $PLATFORM is the
+// name of the processor.
 func (l *loader) expand(o *object, name string) []string {
 	if name == "" {
 		return []string{"."}

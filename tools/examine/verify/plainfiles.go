@@ -5,19 +5,19 @@ import (
 	"encoding/binary"
 )
 
-// plainFiles are the regular files of a layer of which nothing matters but that they exist and whether they are
-// executable: neither programs nor libraries. Layers can have millions of them, so only a hash of each name is kept.
+// plainFiles are the regular files that are neither programs nor libraries. Only their existence and their execute bits
+// matter. Layers can have millions of them, so that only hashes of their names are stored.
 type plainFiles map[uint64]bool
 
-// plainCost is about how many bytes a plain file takes.
+// plainCost is the approximate memory of a plain file in bytes.
 const plainCost = 24
 
-// plain tells whether nothing of an entry would be lost in plainFiles.
+// plain reports whether plainFiles can represent an entry.
 func (e entry) plain() bool {
 	return e.kind == regular && e.program == nil && e.text == nil && e.target == "" && !e.library
 }
 
-// nameKey hashes a name. By accident no two names of an image have one key.
+// hashName hashes a name with SHA-256, truncated to 64 bits: collisions do not occur by accident.
 func hashName(name string) uint64 {
 	sum := sha256.Sum256([]byte(name))
 	return binary.BigEndian.Uint64(sum[:])

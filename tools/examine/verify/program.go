@@ -16,29 +16,29 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/blob"
 )
 
-// program is an executable file: an ELF or PE binary, or a script. Shared libraries are programs here, too.
+// program is an executable file: an ELF or PE binary, or a script. It is also used for shared libraries.
 type program struct {
 	path string
 	// header is zero for a script.
 	header arch.Header
-	// interpreter is what the kernel starts in the program's place: the PT_INTERP of a dynamic ELF binary, or the first
-	// word behind the #! of a script. It is "" for a static binary.
+	// interpreter is the program that the kernel starts instead: PT_INTERP of a dynamic ELF binary, or the first word
+	// after the #! of a script. It is "" for a static binary.
 	interpreter string
-	// argument is the word behind the interpreter of a script.
+	// argument is the word after the interpreter of a script.
 	argument string
-	// links are what the dynamic loader is asked for, nil for a static binary.
+	// links is the dynamic section, nil for a static binary.
 	links *dynamic
-	// settings are what the Go build information says about the target, nil where there is none.
+	// settings are the target settings of the Go build information, nil if there is none.
 	settings map[string]string
-	// cut says how it is known that the end of a binary is missing, "" for a whole one.
+	// truncated describes why a binary is incomplete, "" for a complete one.
 	truncated string
-	// unread is why the inside of a binary could not be examined, "" where it was.
+	// unreadable is why a binary could not be examined, "" if it was.
 	unreadable string
 }
 
 func (p *program) isScript() bool { return p.header == arch.Header{} }
 
-// strings are those that p keeps in memory.
+// strings returns the strings that p keeps in memory.
 func (p *program) strings() []string {
 	all := []string{p.interpreter, p.argument}
 	if p.links != nil {
@@ -48,27 +48,28 @@ func (p *program) strings() []string {
 }
 
 const (
-	// memoryLimit is how long a binary may be to be examined in memory, in bytes. Longer ones go to a temporary file.
+	// memoryLimit bounds the binaries that are examined in memory, in bytes. Longer ones are copied to a temporary
+	// file.
 	memoryLimit = 16 << 20
-	// spoolLimit is how long a binary may be to be examined inside, in bytes.
+	// spoolLimit bounds the binaries that are examined, in bytes.
 	spoolLimit = 512 << 20
-	// insideLimit is how many bytes of a binary are looked at to find what is needed of it: damaged or hostile headers
-	// can point to anything, as often as they like.
+	// readLimit bounds the bytes that are read from a binary to examine it: damaged or hostile headers can refer to
+	// anything, any number of times.
 	readLimit = 48 << 20
-	// scriptLine is how much of a script the kernel looks at: BINPRM_BUF_SIZE of Linux.
+	// scriptLine is the length of the #! line that Linux reads: BINPRM_BUF_SIZE.
 	scriptLine = 256
 	// pathLimit is PATH_MAX of Linux.
 	pathLimit = 4096
 )
 
-// examiner looks into executable files, one at a time. Each is copied to memory or, if it is long, to a temporary file.
+// examiner examines executable files one at a time. It copies each to memory or, if it is long, to a temporary file.
 type examiner struct {
 	memory bytes.Buffer
 	spool  *os.File
-	// named is set where the system lets no open file be removed, which is otherwise done at once: then nothing is left
-	// behind, however the process ends.
+	// removeOnClose is set if the system cannot remove open files. Otherwise the temporary file is removed at once, so
+	// that nothing is left if the process is killed.
 	removeOnClose bool
-	// failed is why that could not be done.
+	// spoolError is why the temporary file could not be written.
 	spoolError error
 }
 
@@ -81,8 +82,8 @@ func (e *examiner) close() {
 	}
 }
 
-// examine returns nil for what is no program we know. Of a file that is not executable, a library, it does not find out
-// how it was built. An error means that nothing more can be examined.
+// examine returns nil for files that are not known programs. It does not read the build settings of files that are not
+// executable. After an error, no more files can be examined.
 func (e *examiner) examine(name string, h *tar.Header, content io.Reader, executable bool) (*program, error) {
 	head := make([]byte, arch.HeaderSize)
 	n, err := io.ReadFull(content, head)
@@ -103,7 +104,7 @@ func (e *examiner) examine(name string, h *tar.Header, content io.Reader, execut
 		p.unreadable = fmt.Sprintf("it has more than %d bytes", spoolLimit)
 		return p, nil
 	case blob.IsSparse(h):
-		// A few bytes of the archive can be any length of file.
+		// A sparse file can have any length and take a few bytes in the archive.
 		p.unreadable = "it is stored as a sparse file"
 		return p, nil
 	}
@@ -118,8 +119,8 @@ func (e *examiner) examine(name string, h *tar.Header, content io.Reader, execut
 	return p, nil
 }
 
-// scriptInterpreter reads the #! line as Linux does: fs/binfmt_script.c. Windows line ends are part of the name there.
-// The words behind the interpreter are one argument; the first of them is returned that is no option of env.
+// scriptInterpreter parses the #! line as Linux does (fs/binfmt_script.c), where a carriage return is part of the name.
+// Linux passes the rest of the line as one argument; argument is its first word that is not an option of env.
 func scriptInterpreter(head []byte) (interpreter, argument string, ok bool) {
 	if !bytes.HasPrefix(head, []byte("#!")) {
 		return "", "", false
@@ -137,7 +138,7 @@ func scriptInterpreter(head []byte) (interpreter, argument string, ok bool) {
 	return words[0], "", true
 }
 
-// store copies a file of size bytes to where any part of it can be read, until the next one is stored.
+// store copies a file of size bytes for random access. The copy is valid until the next call.
 func (e *examiner) store(content io.Reader, size int64) (io.ReaderAt, error) {
 	if size <= memoryLimit {
 		e.memory.Reset()
@@ -175,7 +176,7 @@ func (e *examiner) store(content io.Reader, size int64) (io.ReaderAt, error) {
 	return &limitedReaderAt{io.NewSectionReader(e.spool, 0, n), readLimit}, nil
 }
 
-// failing keeps the error of a reader, to tell it from that of the writer.
+// errorRecorder records the error of a reader, to distinguish it from that of the writer.
 type errorRecorder struct {
 	inner io.Reader
 	err   error
@@ -189,13 +190,13 @@ func (f *errorRecorder) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// metered reads a file until it has read too much.
+// limitedReaderAt fails after a number of bytes.
 type limitedReaderAt struct {
 	inner io.ReaderAt
 	left  int64
 }
 
-var errReadLimit = errors.New("its headers are too involved")
+var errReadLimit = errors.New("its headers are too complex")
 
 func (m *limitedReaderAt) ReadAt(p []byte, off int64) (int, error) {
 	if m.left -= int64(len(p)) + 1; m.left < 0 {
@@ -204,12 +205,12 @@ func (m *limitedReaderAt) ReadAt(p []byte, off int64) (int, error) {
 	return m.inner.ReadAt(p, off)
 }
 
-// look finds the interpreter, the libraries and, of an executable file, the build settings. The packages of the standard library that do so are not made for
-// files that mean harm.
+// readMetadata reads the interpreter, the libraries and, of an executable file, the build settings. It recovers from
+// panics, because the debug packages are not hardened against hostile files.
 func (p *program) readMetadata(file io.ReaderAt, executable bool) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("examining it failed: %v", r)
+			err = fmt.Errorf("examining the content failed: %v", r)
 		}
 	}()
 	if p.header.Format == arch.ELF {
@@ -234,13 +235,13 @@ func (p *program) readMetadata(file io.ReaderAt, executable bool) (err error) {
 	}
 	info, err := buildinfo.Read(file)
 	if err != nil {
-		return nil // not written in Go, or too old to say
+		return nil // not a Go binary, or too old for build information
 	}
 	p.settings = targetSettings(info.Settings)
 	return nil
 }
 
-// elfInterpreter returns the path in PT_INTERP, "" where there is none.
+// elfInterpreter returns the path in PT_INTERP, or "".
 func elfInterpreter(f *elf.File) (string, error) {
 	for _, segment := range f.Progs {
 		if segment.Type != elf.PT_INTERP {
@@ -256,8 +257,8 @@ func elfInterpreter(f *elf.File) (string, error) {
 	return "", nil
 }
 
-// targetSettings are the settings that say what a binary was built for. A binary with build information, but without
-// settings, has an empty map.
+// targetSettings selects the build settings that describe the target. The result is empty, not nil, for a binary with
+// build information but without settings.
 func targetSettings(all []debug.BuildSetting) map[string]string {
 	settings := map[string]string{}
 	for _, s := range all {

@@ -10,7 +10,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/blob"
 )
 
-// layerRecord is contents as they are remembered. Names of files are bytes, which JSON would change.
+// layerRecord is layerContents in a Memory. It is encoded with gob, because JSON would change file names that are not
+// UTF-8.
 type layerRecord struct {
 	Size           int64
 	Compression    string
@@ -18,7 +19,7 @@ type layerRecord struct {
 	Entries        map[string]entryRecord
 	Plain, Folding map[uint64]bool
 	Gone, Opaque   map[string]bool
-	// Programs are those of entries; the first Executables of them are executable.
+	// Programs are those of the entries. The first Executables of them are executable.
 	Programs    []programRecord
 	Executables int
 }
@@ -27,7 +28,7 @@ type entryRecord struct {
 	Kind                         byte
 	Executable, Library, Implied bool
 	Target                       string
-	// Program counts from one; 0 is none.
+	// Program is an index into Programs plus one; 0 means none.
 	Program int
 	HasText bool
 	Text    string
@@ -48,7 +49,7 @@ type programRecord struct {
 
 func layerKey(d v1.Descriptor) string { return checksVersion + " " + d.Digest.String() }
 
-// keep remembers a layer whose bytes are those of its digest.
+// store stores a layer whose content matches its digest.
 func (c *layerCache) store(d v1.Descriptor, content *layerContents) {
 	if c.checks.Memory == nil || content.readError != nil || content.DecompressError != nil || content.TarError != nil ||
 		content.Digest != d.Digest {
@@ -57,7 +58,7 @@ func (c *layerCache) store(d v1.Descriptor, content *layerContents) {
 	storeLayer(c.checks.Memory, d, content)
 }
 
-// remember puts a layer into a memory. What cannot be remembered is read again.
+// storeLayer stores a layer in a Memory. If this fails, the next run reads the layer again.
 func storeLayer(memory Memory, d v1.Descriptor, content *layerContents) {
 	var raw bytes.Buffer
 	if gob.NewEncoder(&raw).Encode(content.record()) == nil {
@@ -65,7 +66,7 @@ func storeLayer(memory Memory, d v1.Descriptor, content *layerContents) {
 	}
 }
 
-// recall finds what is remembered of a layer.
+// lookup returns the stored contents of a layer.
 func (c *layerCache) lookup(d v1.Descriptor) (*layerContents, bool) {
 	var raw []byte
 	if c.checks.Memory == nil || !c.checks.Memory.Get(layerKind, layerKey(d), &raw) {
@@ -110,7 +111,7 @@ func (c *layerContents) record() layerRecord {
 	return r
 }
 
-// contents are those of a record; false for one that makes no sense.
+// contents decodes a record, and returns false if it is invalid.
 func (r layerRecord) contents(digest v1.Hash) (*layerContents, bool) {
 	c := &layerContents{
 		entries: make(map[string]entry, len(r.Entries)), plain: r.Plain, foldedPlain: r.Folding, whiteouts: r.Gone, opaque: r.Opaque,

@@ -7,31 +7,31 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// rootfs is the file system of an image: its layers, one over the other. Nothing is merged; each look-up goes through
-// the layers from the top, so it costs no memory of its own.
+// rootfs is the file system of an image: a stack of layers. Layers are not merged; each lookup goes through them from
+// the top and needs no memory.
 type rootfs struct {
 	layers []imageLayer
-	// windows file names differ in more than case.
+	// windows file systems ignore the case of names.
 	windows bool
-	// partial is set where the files of a layer are not known, so that nothing can be said to be missing.
+	// partial is set if the files of a layer are not known, so that no file can be reported as missing.
 	partial bool
-	// steps counts the look-ups.
+	// lookups counts the lookups.
 	lookups int
 	cache   map[string]resolved
 }
 
-// stacked is a layer at its place in an image.
+// imageLayer is a layer of an image and its location.
 type imageLayer struct {
 	*layerContents
 	place location
-	// through are directories that a lower layer has as a symbolic link, and that this layer puts files into without
-	// saying that they are directories. A runtime that unpacks one layer over the other follows the link.
+	// redirects are directories into which this layer puts files without an entry for the directory, and which a lower
+	// layer has as a symbolic link. A runtime that unpacks the layers follows the link.
 	redirects []redirect
 }
 
 type redirect struct{ link, target string }
 
-// located is where a path leads to.
+// resolved is the file that a path resolves to.
 type resolved struct {
 	entry
 	path  string
@@ -40,11 +40,11 @@ type resolved struct {
 }
 
 const (
-	linkLimit = 40   // Linux follows as many
-	stepLimit = 5000 // names on the way of a single path
-	// totalLimit is the look-ups for an image. Each is a map access or a few.
+	linkLimit = 40   // symbolic links that Linux follows
+	stepLimit = 5000 // elements of a resolved path
+	// lookupLimit bounds the lookups for an image. Each is one or a few map accesses.
 	lookupLimit = 20_000_000
-	// detourLimit is how many detours a layer may have. Those of a merged /usr are six.
+	// redirectLimit bounds the redirects of a layer. A merged /usr has six.
 	redirectLimit = 32
 )
 
@@ -56,7 +56,7 @@ func (r *rootfs) add(i int, d v1.Descriptor, c *layerContents) {
 	r.layers = append(r.layers, imageLayer{layerContents: c, place: layerLocation(i, d)})
 }
 
-// folded is c with the names as Windows compares them, near enough. Its programs are those of c.
+// foldNames returns c with lower-case names, an approximation of how Windows compares them. It shares the programs.
 func (c *layerContents) foldNames() *layerContents {
 	f := *c
 	f.entries, f.whiteouts, f.opaque = fold(c.entries), fold(c.whiteouts), fold(c.opaque)
@@ -72,7 +72,7 @@ func fold[V any](m map[string]V) map[string]V {
 	return folded
 }
 
-// settle is called when all layers are there.
+// findRedirects finds the redirects of all layers. It must be called after the last layer is added.
 func (r *rootfs) findRedirects() {
 	r.cache = map[string]resolved{}
 	all := r.layers
@@ -98,7 +98,7 @@ func (r *rootfs) findRedirects() {
 
 func (r *rootfs) overLimit() bool { return r.lookups > lookupLimit }
 
-// resolve follows an absolute path through all symbolic links, as the kernel does in a container.
+// resolve follows an absolute path and its symbolic links, as the kernel does in a container.
 func (r *rootfs) resolve(name string) resolved {
 	if r.windows {
 		name = strings.ToLower(name)
@@ -119,7 +119,7 @@ func (r *rootfs) follow(name string) resolved {
 	}
 	rest := strings.Split(name, "/")
 	here := resolved{entry: entry{kind: directory}, path: "/", found: true}
-	// floors are, for every directory on the way, the lowest layer whose files are seen there.
+	// floors are, for every directory of the path, the lowest layer whose files are visible in it.
 	floors := []int{0}
 	for hops, steps := 0, 0; len(rest) > 0; {
 		word := rest[0]
@@ -164,8 +164,8 @@ func (r *rootfs) follow(name string) resolved {
 	return here
 }
 
-// lookup finds a path whose parent has been resolved, in the layers from floor up. The floor it returns is the one of
-// a directory that it has found.
+// lookup finds a path whose parent is resolved, in the layers from floor up. For a directory, it returns the floor of
+// its files.
 func (r *rootfs) lookup(name string, floor int) (resolved, int) {
 	var best resolved
 	for i := len(r.layers) - 1; i >= floor; i-- {
@@ -187,7 +187,7 @@ func (r *rootfs) lookup(name string, floor int) (resolved, int) {
 		switch {
 		case ok && e.kind != directory:
 			if best.found && e.kind != symlink {
-				return best, i + 1 // a directory has taken the file's place
+				return best, i + 1 // a directory replaces the file
 			}
 			if best.found && !best.implied {
 				return best, i + 1
@@ -203,7 +203,7 @@ func (r *rootfs) lookup(name string, floor int) (resolved, int) {
 	return best, floor
 }
 
-// linked finds the file of a lower layer that a hard link in layer i is for.
+// resolveHardLink finds the file of a lower layer that a hard link in layer i refers to.
 func (r *rootfs) resolveHardLink(target string, i int) entry {
 	if r.windows {
 		target = strings.ToLower(target)

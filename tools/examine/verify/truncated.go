@@ -11,8 +11,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 )
 
-// incomplete compares the length of a binary with what its headers promise. It returns "" unless the end is missing:
-// headers that make no sense are another matter.
+// describeTruncation compares the length of a binary with its headers. It returns "" if the binary is complete or its
+// headers are invalid.
 func describeTruncation(file io.ReaderAt, h arch.Header, size int64) string {
 	var end uint64
 	var err error
@@ -31,7 +31,7 @@ func describeTruncation(file io.ReaderAt, h arch.Header, size int64) string {
 	return ""
 }
 
-// read reads a header at an offset of a file of size bytes.
+// readHeader reads a header at an offset of a file of size bytes.
 func readHeader(file io.ReaderAt, order binary.ByteOrder, offset, size int64, header any) error {
 	n := int64(binary.Size(header))
 	if offset < 0 || offset > size-n {
@@ -40,10 +40,10 @@ func readHeader(file io.ReaderAt, order binary.ByteOrder, offset, size int64, he
 	return binary.Read(io.NewSectionReader(file, offset, n), order, header)
 }
 
-// tableLimit is how many entries of a table of segments or sections are looked at.
+// tableLimit bounds the entries that are read from a table of segments or sections.
 const tableLimit = 4096
 
-// elfEnd returns where the last segment or section ends, and the tables that describe them. System V ABI, "ELF Header".
+// elfEnd returns the end of the last segment, section or header table (System V ABI, "ELF Header").
 func elfEnd(file io.ReaderAt, h arch.Header, size int64) (uint64, error) {
 	var order binary.ByteOrder = binary.LittleEndian
 	if h.Order == arch.Big {
@@ -118,7 +118,7 @@ func elfEnd(file io.ReaderAt, h arch.Header, size int64) (uint64, error) {
 	return end, nil
 }
 
-// peEnd returns where the last section ends. Microsoft, "PE Format", "Section Table".
+// peEnd returns the end of the last section (Microsoft, "PE Format", "Section Table").
 func peEnd(file io.ReaderAt, size int64) (uint64, error) {
 	const offsetAt, signature = 0x3c, 4
 	var start uint32
