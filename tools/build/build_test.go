@@ -274,7 +274,7 @@ images:
 		"multiarch.yaml:7:20: images.y.files[0].from: bin-arm64 does not exist",
 		"multiarch.yaml:7:50: images.y.files[1].from: no file in shared matches *.rb",
 		"multiarch.yaml:9:36: images.y.overrides.linux/arm64.files[0].from: link is a symbolic link to gone, which does not exist",
-		"multiarch.yaml:10:22: images.a.files[0].from: . holds out, where the images are written to",
+		"multiarch.yaml:10:22: images.a.files[0].from: . contains out, the output directory",
 	}, got)
 
 	p, err = plan.New(c, plan.Options{Images: []string{"a"}})

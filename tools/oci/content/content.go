@@ -31,10 +31,10 @@ func CheckNames(images []Image) error {
 	seen := map[string]bool{}
 	for _, i := range images {
 		if i.Name == "" {
-			return errors.New("an image has no name")
+			return errors.New("every image needs a name")
 		}
 		if seen[i.Name] {
-			return fmt.Errorf("two images are called %s", i.Name)
+			return fmt.Errorf("duplicate image name %q", i.Name)
 		}
 		seen[i.Name] = true
 	}

@@ -19,36 +19,36 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/content"
 )
 
-// store is the directory of a layout's blobs: in a directory for each algorithm, named by their digests' digits.
-type store struct{ dir string }
+// blobStore is the blobs directory of a layout. It has one directory per algorithm, with files named by digest.
+type blobStore struct{ dir string }
 
-func (s store) path(h v1.Hash) string { return filepath.Join(s.dir, h.Algorithm, h.Hex) }
+func (s blobStore) path(h v1.Hash) string { return filepath.Join(s.dir, h.Algorithm, h.Hex) }
 
-// lacking returns the files that s does not hold.
-func (s store) lacking(ctx context.Context, files []content.File) ([]content.File, error) {
-	held := make([]bool, len(files))
+// missing returns the files that s does not have.
+func (s blobStore) missing(ctx context.Context, files []content.File) ([]content.File, error) {
+	has := make([]bool, len(files))
 	var group errgroup.Group
 	group.SetLimit(runtime.NumCPU())
 	for i, f := range files {
 		group.Go(func() error {
-			held[i] = s.holds(ctx, f)
+			has[i] = s.has(ctx, f)
 			return ctx.Err()
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	var lacking []content.File
+	var missing []content.File
 	for i, f := range files {
-		if !held[i] {
-			lacking = append(lacking, f)
+		if !has[i] {
+			missing = append(missing, f)
 		}
 	}
-	return lacking, nil
+	return missing, nil
 }
 
 // put writes f.
-func (s store) put(ctx context.Context, f content.File) error {
+func (s blobStore) put(ctx context.Context, f content.File) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -63,8 +63,8 @@ func (s store) put(ctx context.Context, f content.File) error {
 	return nil
 }
 
-// holds tells whether f stands in s with the right content. Whatever keeps it from being read counts as no.
-func (s store) holds(ctx context.Context, f content.File) bool {
+// has reports whether s has f with the right content. An unreadable file counts as missing.
+func (s blobStore) has(ctx context.Context, f content.File) bool {
 	path := s.path(f.Digest)
 	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() || info.Size() != f.Size {
 		return false
@@ -73,10 +73,9 @@ func (s store) holds(ctx context.Context, f content.File) bool {
 	return f.CopyTo(ctx, io.Discard) == nil
 }
 
-// files lists what an image or index in s consists of, as far as its manifests can be read. go-containerregistry could do
-// so, but not in a layout in which another tool has listed a digest that it does not know. Damaged indexes
-// could list each other: depth bounds how deep it goes.
-func (s store) files(d v1.Descriptor, where string, depth int) ([]content.File, error) {
+// files lists what an image or index in s consists of. go-containerregistry cannot do this if another tool has listed a
+// digest of an unknown algorithm. depth limits the recursion, because damaged indexes could refer to each other.
+func (s blobStore) files(d v1.Descriptor, where string, depth int) ([]content.File, error) {
 	all := []content.File{{Digest: d.Digest, Size: d.Size, Label: where}}
 	var parts struct {
 		Manifests []v1.Descriptor `json:"manifests"`
@@ -87,7 +86,7 @@ func (s store) files(d v1.Descriptor, where string, depth int) ([]content.File, 
 		return all, nil
 	}
 	if d.Size > manifestLimit || depth == 0 {
-		return nil, fmt.Errorf("%s: %s is too large or too deep", where, d.Digest)
+		return nil, fmt.Errorf("%s: %s is too large or nested too deeply", where, d.Digest)
 	}
 	raw, err := os.ReadFile(s.path(d.Digest))
 	if err == nil {
@@ -114,8 +113,8 @@ func (s store) files(d v1.Descriptor, where string, depth int) ([]content.File, 
 	return all, nil
 }
 
-// whole tells whether all files stand in s. Those in known are not looked at again.
-func (s store) whole(ctx context.Context, files []content.File, known map[v1.Hash]bool) (bool, error) {
+// hasAll reports whether s has all files. It does not read those in known.
+func (s blobStore) hasAll(ctx context.Context, files []content.File, known map[v1.Hash]bool) (bool, error) {
 	var missing atomic.Bool
 	var group errgroup.Group
 	group.SetLimit(runtime.NumCPU())
@@ -124,7 +123,7 @@ func (s store) whole(ctx context.Context, files []content.File, known map[v1.Has
 			continue
 		}
 		group.Go(func() error {
-			if !missing.Load() && !s.holds(ctx, f) {
+			if !missing.Load() && !s.has(ctx, f) {
 				missing.Store(true)
 			}
 			return ctx.Err()
@@ -134,8 +133,8 @@ func (s store) whole(ctx context.Context, files []content.File, known map[v1.Has
 	return !missing.Load(), err
 }
 
-// removeTemporary removes what a writer that was stopped has left among the blobs.
-func (s store) removeTemporary() error {
+// removeTemporary removes unfinished blobs of an interrupted call.
+func (s blobStore) removeTemporary() error {
 	algorithms, err := os.ReadDir(s.dir)
 	if err != nil {
 		return err
@@ -149,7 +148,7 @@ func (s store) removeTemporary() error {
 	return errors.Join(errs...)
 }
 
-// removeTemporary removes what a writer that was stopped has left in dir.
+// removeTemporary removes unfinished files of an interrupted call.
 func removeTemporary(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -78,7 +78,7 @@ func childProcess(dir string, rounds int, environ ...string) *exec.Cmd {
 	return cmd
 }
 
-func TestLayoutSurvivesKill(t *testing.T) {
+func TestWriteSurvivesKill(t *testing.T) {
 	dir := t.TempDir()
 	first := contenttest.Service(t, "hello", []v1.Layer{contenttest.NewLayer(t, "first", 1000)}, contenttest.AMD64)
 	require.NoError(t, layout.Write(t.Context(), dir, []content.Image{first}, nil))
@@ -109,7 +109,7 @@ func TestLayoutSurvivesKill(t *testing.T) {
 	assert.Empty(t, stale)
 }
 
-func TestLayoutOnAFullDisk(t *testing.T) {
+func TestWriteToAFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, layout.Write(t.Context(), dir, []content.Image{contenttest.Service(t, "hello", nil, contenttest.AMD64)}, nil))
 	before := stateOf(t, dir)
@@ -123,7 +123,7 @@ func TestLayoutOnAFullDisk(t *testing.T) {
 	assert.Equal(t, before, stateOf(t, dir))
 }
 
-func TestLayoutInAnUnwritableDirectory(t *testing.T) {
+func TestWriteToAReadOnlyDirectory(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, layout.Write(t.Context(), dir, []content.Image{contenttest.Service(t, "hello", nil, contenttest.AMD64)}, nil))
 	before := stateOf(t, dir)

@@ -17,63 +17,63 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/indexjson"
 )
 
-// BrokenIndexError is returned for a layout whose index.json cannot be read and may list what other tools have written.
+// BrokenIndexError is returned if index.json is invalid and may list images of other tools.
 type BrokenIndexError struct {
 	File string
 	Err  error
 }
 
 func (e *BrokenIndexError) Error() string {
-	return fmt.Sprintf("%s cannot be read: %v", e.File, e.Err)
+	return fmt.Sprintf("reading %s: %v", e.File, e.Err)
 }
 func (e *BrokenIndexError) Unwrap() error { return e.Err }
 
-// Hint says what to do about it.
+// Hint suggests to repair the file.
 func (e *BrokenIndexError) Hint() string {
-	return "repair it, or write to another directory: it may list images that multiarch did not write"
+	return "repair the file, which may list images of other tools, or write to another directory"
 }
 
-// layoutList is the index.json of a layout.
-type layoutList struct {
+// index is the index.json of a layout.
+type index struct {
 	*indexjson.Index
-	raw []byte // nil if there is no file
+	raw []byte // nil if the file is missing
 }
 
-// readList reads the index.json in dir. If all of it was ours, one that is damaged is as good as none.
-func readList(dir string, r layoutRecord) (layoutList, error) {
+// readList reads the index.json in dir. A damaged file counts as missing if multiarch wrote all of it.
+func readList(dir string, r record) (index, error) {
 	file := filepath.Join(dir, IndexFile)
 	raw, err := inputfile.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return emptyList(nil)
 	}
 	if err != nil {
-		return layoutList{}, err
+		return index{}, err
 	}
-	index, err := indexjson.Parse(raw)
+	parsed, err := indexjson.Parse(raw)
 	if err != nil && !r.Sole {
-		return layoutList{}, &BrokenIndexError{file, err}
+		return index{}, &BrokenIndexError{file, err}
 	}
 	if err != nil {
 		return emptyList(raw)
 	}
-	return layoutList{index, raw}, nil
+	return index{parsed, raw}, nil
 }
 
-func emptyList(raw []byte) (layoutList, error) {
+func emptyList(raw []byte) (index, error) {
 	text, err := Index(nil)
 	if err != nil {
-		return layoutList{}, err
+		return index{}, err
 	}
-	index, err := indexjson.Parse(text)
-	return layoutList{index, raw}, err
+	parsed, err := indexjson.Parse(text)
+	return index{parsed, raw}, err
 }
 
-// nameOf is the name of an entry, "" if it has none.
+// nameOf returns the name of an entry, or "".
 func nameOf(e indexjson.Entry) string { return e.Descriptor.Annotations[NameAnnotation] }
 
-// replace gives the list the entries for images, each in the place of the first one with its name, and without those
-// that drop says. What is there as it has to be stays as it is written.
-func (l layoutList) replace(entries []v1.Descriptor, drop func(indexjson.Entry) bool) error {
+// replace inserts entries of images, each in place of the first one with its name, and removes the entries for which
+// remove returns true. Unchanged entries keep their bytes.
+func (l index) replace(entries []v1.Descriptor, remove func(indexjson.Entry) bool) error {
 	own := map[string]v1.Descriptor{}
 	for _, d := range entries {
 		own[d.Annotations[NameAnnotation]] = d
@@ -84,10 +84,10 @@ func (l layoutList) replace(entries []v1.Descriptor, drop func(indexjson.Entry) 
 		name := nameOf(e)
 		d, ours := own[name]
 		switch {
-		case name != "" && ours && placed[name], !ours && drop(e):
+		case name != "" && ours && placed[name], !ours && remove(e):
 		case name != "" && ours:
 			placed[name] = true
-			if !says(e, d) {
+			if !matches(e, d) {
 				var err error
 				if e, err = indexjson.NewEntry(d); err != nil {
 					return err
@@ -112,8 +112,8 @@ func (l layoutList) replace(entries []v1.Descriptor, drop func(indexjson.Entry) 
 	return nil
 }
 
-// says reports whether an entry describes what d does. It may have more annotations.
-func says(e indexjson.Entry, d v1.Descriptor) bool {
+// matches reports whether an entry is equal to d, except for additional annotations.
+func matches(e indexjson.Entry, d v1.Descriptor) bool {
 	for key, value := range d.Annotations {
 		if e.Descriptor.Annotations[key] != value {
 			return false
@@ -122,15 +122,15 @@ func says(e indexjson.Entry, d v1.Descriptor) bool {
 	return e.Err == nil && e.Descriptor.Digest == d.Digest && e.Descriptor.Size == d.Size && e.Descriptor.MediaType == d.MediaType
 }
 
-// has reports whether an entry is there already.
-func (l layoutList) has(d v1.Descriptor) bool {
+// has reports whether the index has the entry d.
+func (l index) has(d v1.Descriptor) bool {
 	return slices.ContainsFunc(l.Entries, func(e indexjson.Entry) bool {
-		return nameOf(e) == d.Annotations[NameAnnotation] && says(e, d)
+		return nameOf(e) == d.Annotations[NameAnnotation] && matches(e, d)
 	})
 }
 
-// sole reports whether nothing in the list is of other tools.
-func (l layoutList) sole(r layoutRecord) bool {
+// isOurs reports whether multiarch wrote everything in the index.
+func (l index) isOurs(r record) bool {
 	for _, key := range l.Keys() {
 		if key != "schemaVersion" && key != "mediaType" && key != "manifests" {
 			return false
@@ -142,7 +142,7 @@ func (l layoutList) sole(r layoutRecord) bool {
 	})
 }
 
-// plain reports whether an entry has no fields but those that we write.
+// plain reports whether an entry has only fields that multiarch writes.
 func plain(e indexjson.Entry) bool {
 	o, err := indexjson.ParseObject(e.Raw)
 	if err != nil {
@@ -156,9 +156,9 @@ func plain(e indexjson.Entry) bool {
 	return true
 }
 
-// text is the content of index.json. If all of it is ours, it does not depend on what was there before.
-func (l layoutList) text(r layoutRecord) ([]byte, error) {
-	if !l.sole(r) {
+// text returns the new content of index.json. If everything in it is ours, it is independent of the old content.
+func (l index) text(r record) ([]byte, error) {
+	if !l.isOurs(r) {
 		return l.Bytes(), nil
 	}
 	var entries []v1.Descriptor
@@ -168,8 +168,8 @@ func (l layoutList) text(r layoutRecord) ([]byte, error) {
 	return Index(entries)
 }
 
-// unchanged reports whether the file still is what was read. Other tools do not know our lock.
-func (l layoutList) unchanged(dir string) bool {
+// unchanged reports whether the file has not changed since it was read. Other tools ignore the lock.
+func (l index) unchanged(dir string) bool {
 	raw, err := inputfile.ReadFile(filepath.Join(dir, IndexFile))
 	if l.raw == nil {
 		return errors.Is(err, fs.ErrNotExist)
@@ -177,7 +177,7 @@ func (l layoutList) unchanged(dir string) bool {
 	return err == nil && bytes.Equal(raw, l.raw)
 }
 
-// Index is the content of an index.json that has our entries only.
+// Index returns the content of an index.json with the given entries, sorted by name.
 func Index(entries []v1.Descriptor) ([]byte, error) {
 	slices.SortStableFunc(entries, func(a, b v1.Descriptor) int {
 		return strings.Compare(a.Annotations[NameAnnotation], b.Annotations[NameAnnotation])

@@ -1,3 +1,7 @@
+// Package layout writes OCI image layouts: directories that hold images for skopeo, crane and other tools. Every file
+// is complete before it gets its name, and index.json is replaced last, so that an interrupted write leaves the old
+// layout valid. A layout may be shared with other tools: multiarch records what it wrote, and keeps everything else.
+// The package also owns the names of the files, and refuses layouts as the source of an image's files.
 package layout
 
 import (
@@ -27,52 +31,51 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/indexjson"
 )
 
-// Write writes images into the OCI layout in dir, each named by the annotation org.opencontainers.image.ref.name (skopeo
-// inspect oci:dist:hello). Images of earlier calls stay if their names are in keep and their content is whole; others of
-// earlier calls are removed, with the blobs that only they use. What other tools have written stays byte for byte, unless
-// an image takes its name: entries, blobs, and fields of index.json.
+// Write writes images to the OCI layout in dir. The annotation org.opencontainers.image.ref.name holds an image's name,
+// as in "skopeo inspect oci:dist:hello". Images of earlier calls stay if their names are in keep and their content is
+// complete; other images of earlier calls are removed, with the blobs that only they use. What other tools wrote stays
+// byte for byte, except entries whose name an image takes.
 //
-// A blob that dir has with the right content is neither opened at its source nor written again, and if nothing differs
-// nothing is written at all. Every file is complete before it gets its name, and index.json is replaced last: whatever
-// interrupts Write leaves the old layout valid, and the next call removes what was left behind. Two processes writing
-// the same dir take turns. A dir that has content and is no OCI layout is left as it is, with a *NotLayoutError.
+// Blobs that exist with the right content are neither read from the images nor written again. If nothing changes,
+// nothing is written. Files that an interrupted call left behind are removed. Concurrent processes wait for each other.
+// If dir has content and is not an OCI layout, the error is a *NotLayoutError.
 func Write(ctx context.Context, dir string, images []content.Image, keep []string) error {
-	return writeLayout(ctx, dir, images, layoutChange{build: true, keep: keep})
+	return write(ctx, dir, images, options{replaceBuild: true, keep: keep})
 }
 
-// Add is Write for images that no build has made: all others stay.
+// Add writes images to the OCI layout in dir as Write does, and keeps all other images.
 func Add(ctx context.Context, dir string, images []content.Image) error {
-	return writeLayout(ctx, dir, images, layoutChange{})
+	return write(ctx, dir, images, options{})
 }
 
-// Replace is Add for an image that was made from what dir had under its name, with the digest onto; the
-// zero hash means that it had nothing. If that has changed, nothing is written and the error is a *ChangedError.
-func Replace(ctx context.Context, dir string, image content.Image, onto v1.Hash) error {
-	return writeLayout(ctx, dir, []content.Image{image}, layoutChange{onto: &onto})
+// Replace adds an image as Add does, if the entry with its name has the digest expected. The zero hash expects no entry.
+// Otherwise it writes nothing and returns a *ChangedError.
+func Replace(ctx context.Context, dir string, image content.Image, expected v1.Hash) error {
+	return write(ctx, dir, []content.Image{image}, options{expected: &expected})
 }
 
-// layoutChange says what becomes of entries that are not written.
-type layoutChange struct {
-	// build is that all images of earlier builds go whose names are not in keep.
-	build bool
-	keep  []string
-	// onto is the digest that the entry with the name of the only image has to have, nil for any.
-	onto *v1.Hash
+// options control what happens to existing entries.
+type options struct {
+	// replaceBuild removes images of earlier builds, unless their names are in keep.
+	replaceBuild bool
+	keep         []string
+	// expected is the digest that the entry of the only image must have; nil accepts any.
+	expected *v1.Hash
 }
 
-func writeLayout(ctx context.Context, dir string, images []content.Image, change layoutChange) error {
+func write(ctx context.Context, dir string, images []content.Image, o options) error {
 	if err := content.CheckNames(images); err != nil {
 		return err
 	}
-	if err := replaceLayout(ctx, dir, images, change); err != nil {
+	if err := writeLocked(ctx, dir, images, o); err != nil {
 		return fmt.Errorf("writing the OCI layout %s: %w", dir, err)
 	}
 	return nil
 }
 
-func replaceLayout(ctx context.Context, dir string, images []content.Image, change layoutChange) (err error) {
-	// Checked before anything is written, and again when no other process can write.
-	if err := refuseForeign(dir); err != nil {
+func writeLocked(ctx context.Context, dir string, images []content.Image, o options) (err error) {
+	// Check before anything is written, and again under the lock.
+	if err := checkDir(dir); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -80,19 +83,22 @@ func replaceLayout(ctx context.Context, dir string, images []content.Image, chan
 	}
 	lock := flock.New(filepath.Join(dir, LockFile), flock.SetPermissions(0o644))
 	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
-		return fmt.Errorf("taking its lock: %w", err)
+		return fmt.Errorf("locking it: %w", err)
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	if err := refuseForeign(dir); err != nil {
+	if err := checkDir(dir); err != nil {
 		return err
 	}
 
-	w := layoutWriter{dir: dir, blobs: store{filepath.Join(dir, BlobsDir)}, record: readRecord(dir), change: change, used: map[v1.Hash]bool{}}
+	w := writer{
+		dir: dir, blobs: blobStore{filepath.Join(dir, BlobsDir)}, record: readRecord(dir), options: o,
+		used: map[v1.Hash]bool{},
+	}
 	list, err := readList(dir, w.record)
 	if err != nil {
 		return err
 	}
-	if err := change.check(images, list); err != nil {
+	if err := o.check(images, list); err != nil {
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(dir, MarkerFile)); err != nil {
@@ -103,18 +109,18 @@ func replaceLayout(ctx context.Context, dir string, images []content.Image, chan
 	if err := os.MkdirAll(filepath.Join(w.blobs.dir, "sha256"), 0o755); err != nil {
 		return err
 	}
-	if err := w.put(ctx, images, list); err != nil {
+	if err := w.writeBlobs(ctx, images, list); err != nil {
 		return err
 	}
-	if err := w.list(ctx, images); err != nil {
+	if err := w.writeIndex(ctx, images); err != nil {
 		return err
 	}
-	return w.clear()
+	return w.removeUnused()
 }
 
-// check reports whether the entry that is to be replaced has changed.
-func (c layoutChange) check(images []content.Image, list layoutList) error {
-	if c.onto == nil {
+// check returns a *ChangedError if the entry to be replaced has changed.
+func (o options) check(images []content.Image, list index) error {
+	if o.expected == nil {
 		return nil
 	}
 	name := images[0].Name
@@ -125,24 +131,24 @@ func (c layoutChange) check(images []content.Image, list layoutList) error {
 			break
 		}
 	}
-	if now == *c.onto {
+	if now == *o.expected {
 		return nil
 	}
-	return &ChangedError{Name: name, Expected: *c.onto, Actual: now}
+	return &ChangedError{Name: name, Expected: *o.expected, Actual: now}
 }
 
-// layoutWriter is one write to a layout whose lock is held.
-type layoutWriter struct {
+// writer is one call of write, with the lock held.
+type writer struct {
 	dir     string
-	blobs   store
-	record  layoutRecord
-	change  layoutChange
+	blobs   blobStore
+	record  record
+	options options
 	entries []v1.Descriptor  // of the images
 	used    map[v1.Hash]bool // the blobs of the images
 }
 
-// put writes the blobs of the images that the layout lacks.
-func (w *layoutWriter) put(ctx context.Context, images []content.Image, list layoutList) error {
+// writeBlobs writes the blobs that the layout lacks.
+func (w *writer) writeBlobs(ctx context.Context, images []content.Image, list index) error {
 	var files []content.File
 	for _, image := range images {
 		entry, err := entryOf(image)
@@ -161,49 +167,50 @@ func (w *layoutWriter) put(ctx context.Context, images []content.Image, list lay
 			}
 		}
 	}
-	lacking, err := w.blobs.lacking(ctx, files)
+	missing, err := w.blobs.missing(ctx, files)
 	if err != nil {
 		return err
 	}
-	for _, f := range lacking {
+	for _, f := range missing {
 		if _, err := os.Lstat(w.blobs.path(f.Digest)); errors.Is(err, fs.ErrNotExist) {
 			w.record.Blobs = append(w.record.Blobs, f.Digest)
 		}
 	}
 	for _, e := range w.entries {
 		if list.has(e) && !w.record.wrote(e) {
-			continue // another tool wrote it, and it stays as it is
+			continue // another tool wrote the same entry, and owns it
 		}
-		w.record.Entries = append(w.record.Entries, recordedEntry{e.Annotations[NameAnnotation], e.Digest, w.change.build})
+		w.record.Entries = append(w.record.Entries,
+			recordedEntry{e.Annotations[NameAnnotation], e.Digest, w.options.replaceBuild})
 	}
 	if err := w.record.write(w.dir); err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.NumCPU())
-	for _, f := range lacking {
+	for _, f := range missing {
 		group.Go(func() error { return w.blobs.put(ctx, f) })
 	}
 	return group.Wait()
 }
 
-// list replaces index.json.
-func (w *layoutWriter) list(ctx context.Context, images []content.Image) error {
+// writeIndex replaces index.json.
+func (w *writer) writeIndex(ctx context.Context, images []content.Image) error {
 	for {
 		list, err := readList(w.dir, w.record)
 		if err != nil {
 			return err
 		}
-		if err := w.change.check(images, list); err != nil {
+		if err := w.options.check(images, list); err != nil {
 			return err
 		}
-		var unread error
+		var readErr error
 		err = list.replace(w.entries, func(e indexjson.Entry) bool {
-			dropped, err := w.drops(ctx, list, e)
-			unread = cmp.Or(unread, err)
-			return dropped
+			removed, err := w.removes(ctx, list, e)
+			readErr = cmp.Or(readErr, err)
+			return removed
 		})
-		if err := cmp.Or(err, unread, ctx.Err()); err != nil {
+		if err := cmp.Or(err, readErr, ctx.Err()); err != nil {
 			return err
 		}
 		text, err := list.text(w.record)
@@ -211,35 +218,35 @@ func (w *layoutWriter) list(ctx context.Context, images []content.Image) error {
 			return err
 		}
 		if !list.unchanged(w.dir) {
-			continue // another tool has written it meanwhile
+			continue // another tool, which does not know the lock, has written it
 		}
 		return replaceFile(filepath.Join(w.dir, IndexFile), text)
 	}
 }
 
-// drops reports whether an entry goes that no image replaces: one of an earlier build, whose name is not kept or whose
-// content is not whole.
-func (w *layoutWriter) drops(ctx context.Context, list layoutList, e indexjson.Entry) (bool, error) {
+// removes reports whether an entry that no image replaces is removed: one of an earlier build, if its name is not kept
+// or its content is incomplete.
+func (w *writer) removes(ctx context.Context, list index, e indexjson.Entry) (bool, error) {
 	ours, ok := w.record.entry(nameOf(e), e.Digest)
-	if !w.change.build || ok && !ours.Build {
+	if !w.options.replaceBuild || ok && !ours.Build {
 		return false, nil
 	}
 	if !ok {
-		return w.record.lostName(list, e), nil
+		return w.record.ownsUnnamed(list, e), nil
 	}
-	if !slices.Contains(w.change.keep, ours.Name) {
+	if !slices.Contains(w.options.keep, ours.Name) {
 		return true, nil
 	}
 	files, err := w.blobs.files(e.Descriptor, ours.Name, 4)
 	if err != nil {
 		return true, nil
 	}
-	whole, err := w.blobs.whole(ctx, files, w.used)
-	return err == nil && !whole, err
+	complete, err := w.blobs.hasAll(ctx, files, w.used)
+	return err == nil && !complete, err
 }
 
-// clear removes what is ours and not used any more, and records the rest.
-func (w *layoutWriter) clear() error {
+// removeUnused removes blobs that multiarch wrote and nothing refers to, and updates the record.
+func (w *writer) removeUnused() error {
 	list, err := readList(w.dir, w.record)
 	if err != nil {
 		return err
@@ -248,7 +255,7 @@ func (w *layoutWriter) clear() error {
 	for _, e := range list.Entries {
 		all.follow(e.Digest)
 	}
-	var kept layoutRecord
+	var kept record
 	var errs []error
 	for _, h := range w.record.Blobs {
 		if all.seen[h.String()] || w.used[h] {
@@ -261,7 +268,7 @@ func (w *layoutWriter) clear() error {
 		}
 	}
 	for _, e := range list.Entries {
-		// An entry may be recorded twice, by a build and by another command: the last counts.
+		// An entry may be recorded twice, by a build and by another command: the last record counts.
 		for _, ours := range slices.Backward(w.record.Entries) {
 			if ours.Name == nameOf(e) && ours.Digest.String() == e.Digest {
 				kept.Entries = append(kept.Entries, ours)
@@ -269,12 +276,12 @@ func (w *layoutWriter) clear() error {
 			}
 		}
 	}
-	kept.Sole = list.sole(kept)
+	kept.Sole = list.isOurs(kept)
 	errs = append(errs, kept.write(w.dir), w.blobs.removeTemporary(), removeTemporary(w.dir))
 	return errors.Join(errs...)
 }
 
-// entryOf describes an image's index under the image's name.
+// entryOf returns the entry of an image for index.json.
 func entryOf(image content.Image) (v1.Descriptor, error) {
 	d, err := content.Describe(image.Index, image.Name)
 	d.Annotations = map[string]string{}
@@ -293,34 +300,35 @@ type ChangedError struct {
 func (e *ChangedError) Error() string {
 	state := func(h v1.Hash) string {
 		if h == (v1.Hash{}) {
-			return "missing"
+			return "no entry"
 		}
 		return h.String()
 	}
-	return fmt.Sprintf("%s was changed by another process meanwhile: it was %s, and is %s", e.Name, state(e.Expected), state(e.Actual))
+	return fmt.Sprintf("%s was changed by another process: expected %s, found %s",
+		e.Name, state(e.Expected), state(e.Actual))
 }
 
-// Hint suggests to start again from the current entry.
-func (e *ChangedError) Hint() string { return "run it again, to change what it is now" }
+// Hint suggests to start from the current entry.
+func (e *ChangedError) Hint() string { return "run the command again to change the current index" }
 
-// NotLayoutError is returned for a directory that holds something else than an OCI layout.
+// NotLayoutError is returned for a directory that has content and is not an OCI layout.
 type NotLayoutError struct {
-	// Dir is the directory, Found the name of something in it.
+	// Dir is the directory, Found what it holds.
 	Dir, Found string
 }
 
 func (e *NotLayoutError) Error() string {
-	return fmt.Sprintf("%s is not empty and not an OCI layout: it holds %s", e.Dir, e.Found)
+	return fmt.Sprintf("%s is not an OCI layout: it contains %s", e.Dir, e.Found)
 }
 
-// Hint says what to do about it.
+// Hint names the flag that selects the directory.
 func (e *NotLayoutError) Hint() string {
 	return "choose another directory with --output, or remove this one"
 }
 
-// refuseForeign returns a *NotLayoutError unless dir is a layout, is empty, is missing, or holds no more than a first
-// call leaves behind that was stopped before it marked dir as a layout.
-func refuseForeign(dir string) error {
+// checkDir returns a *NotLayoutError unless dir is a layout, empty or missing. It ignores files that a first call leaves
+// if it is interrupted before it writes the marker.
+func checkDir(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -332,7 +340,7 @@ func refuseForeign(dir string) error {
 	for _, e := range entries {
 		switch name := e.Name(); {
 		case name == MarkerFile:
-			return checkMark(dir)
+			return checkMarker(dir)
 		case name == LockFile, name == recordFile, strings.HasPrefix(name, tempPrefix):
 		default:
 			found = name
@@ -344,7 +352,7 @@ func refuseForeign(dir string) error {
 	return nil
 }
 
-func checkMark(dir string) error {
+func checkMarker(dir string) error {
 	raw, err := inputfile.ReadFile(filepath.Join(dir, MarkerFile))
 	if err != nil {
 		return err
@@ -353,12 +361,12 @@ func checkMark(dir string) error {
 		Version string `json:"imageLayoutVersion"`
 	}
 	if json.Unmarshal(raw, &m) != nil || !strings.HasPrefix(m.Version, "1.") {
-		return &NotLayoutError{dir, "an " + MarkerFile + " file of another kind or version"}
+		return &NotLayoutError{dir, "an " + MarkerFile + " file of an unknown format or version"}
 	}
 	return nil
 }
 
-// replaceFile gives the file at path the content, in one step, unless it has it already.
+// replaceFile replaces the content of a file atomically, unless it has that content already.
 func replaceFile(path string, content []byte) error {
 	if old, err := inputfile.ReadFile(path); err == nil && bytes.Equal(old, content) {
 		return nil

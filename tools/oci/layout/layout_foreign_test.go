@@ -227,7 +227,7 @@ func TestABrokenIndexOfOtherToolsIsNotReplaced(t *testing.T) {
 	contenttest.RequireLayout(t, dir, "hello")
 }
 
-func TestReplaceInLayout(t *testing.T) {
+func TestReplaceExpectsADigest(t *testing.T) {
 	f := newForeignLayout(t, "")
 	first, second := contenttest.Service(t, "x", nil, contenttest.AMD64), contenttest.Service(t, "x", nil, contenttest.ARM64)
 	first.Annotations = map[string]string{"a": "b"}

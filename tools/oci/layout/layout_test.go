@@ -53,7 +53,7 @@ func blobPath(t testing.TB, dir string, d interface{ Digest() (v1.Hash, error) }
 	return filepath.Join(dir, "blobs", "sha256", contenttest.DigestOf(t, d).Hex)
 }
 
-func TestLayout(t *testing.T) {
+func TestWrite(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "dist")
 	base := contenttest.NewLayer(t, "base", 200_000)
 	py := contenttest.Service(t, "py-app", []v1.Layer{base}, contenttest.AMD64, contenttest.ARMv7)
@@ -90,7 +90,7 @@ func TestLayout(t *testing.T) {
 }
 
 // What others have put into a layout stays, whatever it is called, and if it has no name at all.
-func TestAddToLayout(t *testing.T) {
+func TestAddKeepsOtherImages(t *testing.T) {
 	dir := t.TempDir()
 	l, err := ggcrlayout.Write(dir, empty.Index)
 	require.NoError(t, err)
@@ -121,7 +121,7 @@ func TestAddToLayout(t *testing.T) {
 	require.Error(t, layout.Add(t.Context(), dir, []content.Image{next, next}))
 }
 
-func TestLayoutReplacesWrongBlobs(t *testing.T) {
+func TestWriteReplacesWrongBlobs(t *testing.T) {
 	dir := t.TempDir()
 	base, other := contenttest.NewLayer(t, "base", 5000), contenttest.NewLayer(t, "other", 5000)
 	hello := contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64)
@@ -169,7 +169,7 @@ func touch(t testing.TB, dir string, names ...string) {
 	}
 }
 
-func TestLayoutRefusesForeignDirectories(t *testing.T) {
+func TestWriteRefusesOtherDirectories(t *testing.T) {
 	hello := contenttest.Service(t, "hello", nil, contenttest.AMD64)
 	for name, files := range map[string]map[string]string{
 		"something else": {"main.go": "package main"},
@@ -205,7 +205,7 @@ func TestLayoutRefusesForeignDirectories(t *testing.T) {
 	})
 }
 
-func TestLayoutFailuresLeaveTheOldLayout(t *testing.T) {
+func TestFailedWriteKeepsTheOldLayout(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, layout.Write(t.Context(), dir, []content.Image{contenttest.Service(t, "hello", nil, contenttest.AMD64)}, nil))
 	before := stateOf(t, dir)
@@ -246,7 +246,7 @@ func TestLayoutFailuresLeaveTheOldLayout(t *testing.T) {
 	require.NoError(t, layout.Write(t.Context(), dir, nil, []string{"hello"}), "clears away new blobs")
 	assert.Equal(t, before, stateOf(t, dir))
 
-	require.ErrorContains(t, layout.Write(t.Context(), dir, []content.Image{{Name: "a"}, {Name: "a"}}, nil), "two images are called a")
+	require.ErrorContains(t, layout.Write(t.Context(), dir, []content.Image{{Name: "a"}, {Name: "a"}}, nil), "duplicate image name \"a\"")
 }
 
 func sizeOf(t testing.TB, l v1.Layer) int64 {
@@ -256,7 +256,7 @@ func sizeOf(t testing.TB, l v1.Layer) int64 {
 	return n
 }
 
-func TestLayoutTakesTurns(t *testing.T) {
+func TestConcurrentWritesWait(t *testing.T) {
 	dir := t.TempDir()
 	held := flock.New(filepath.Join(dir, ".multiarch.lock"))
 	require.NoError(t, held.Lock())
@@ -279,7 +279,7 @@ func TestLayoutTakesTurns(t *testing.T) {
 	contenttest.RequireLayout(t, dir, "a", "b", "c", "d")
 }
 
-func TestLayoutIsReadByOthers(t *testing.T) {
+func TestOtherToolsReadTheLayout(t *testing.T) {
 	dir := t.TempDir()
 	hello := contenttest.Service(t, "hello", []v1.Layer{contenttest.NewLayer(t, "base", 5000)}, contenttest.AMD64, contenttest.ARM64)
 	require.NoError(t, layout.Write(t.Context(), dir, []content.Image{hello, contenttest.Service(t, "py-app", nil, contenttest.AMD64)}, nil))

@@ -7,12 +7,11 @@ import (
 	"strings"
 )
 
-// manifestLimit bounds what is read into memory to find out what it refers to. Registries accept 4 MiB.
+// manifestLimit is the size of the largest file that is parsed as a manifest. Registries accept 4 MiB.
 const manifestLimit = 8 << 20
 
-// references collects everything in the blobs of a layout that a digest leads to: blobs that it names, and those that
-// these name. Nothing needs to exist, or to be of a known type. What other tools have put there can be anything, so that
-// every digest in a JSON document counts.
+// references collects all blobs that a digest refers to, directly or through other blobs. Files of other tools may have
+// any type, so every digest in a JSON document counts, and blobs need not exist.
 type references struct {
 	dir  string // blobs
 	seen map[string]bool
@@ -66,7 +65,7 @@ func readDocument(name string) (map[string]any, bool) {
 	return document, json.Unmarshal(raw, &document) == nil
 }
 
-// startsObject keeps layers from being read as a whole.
+// startsObject avoids reading whole layers.
 func startsObject(name string) bool {
 	f, err := os.Open(name)
 	if err != nil {

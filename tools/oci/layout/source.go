@@ -20,25 +20,26 @@ type SourceError struct {
 func (e *SourceError) Error() string {
 	is := "an OCI layout that multiarch wrote"
 	if e.Output {
-		is = "where the images are written to"
+		is = "the output directory"
 	}
 	if path.Clean(e.From) == e.Dir {
 		return fmt.Sprintf("%s is %s", e.From, is)
 	}
-	return fmt.Sprintf("%s holds %s, %s", e.From, e.Dir, is)
+	return fmt.Sprintf("%s contains %s, %s", e.From, e.Dir, is)
 }
 
 // Hint says how to separate the source from the layout.
 func (e *SourceError) Hint() string {
 	from := path.Clean(e.From)
 	if from == e.Dir {
-		return "name another folder, or write them elsewhere: --output"
+		return "choose another directory, or write the images elsewhere with --output"
 	}
 	below := e.Dir
 	if from != "." {
 		below = strings.TrimPrefix(strings.TrimPrefix(e.Dir, from), "/")
 	}
-	return fmt.Sprintf("name a folder below %s, leave it out (glob: [\"!%s/**\"]), or write elsewhere: --output", from, below)
+	return fmt.Sprintf("choose a directory below %s, exclude the layout (glob: [\"!%s/**\"]), or write elsewhere with --output",
+		from, below)
 }
 
 // Refuse returns a function for layer.Source.Refuse: it returns a *SourceError for a file that marks its directory as

@@ -34,8 +34,8 @@ func TestRefuseLayoutsOfEarlierBuilds(t *testing.T) {
 		{from: ".", glob: []string{"!dist/**"}, want: "/src/a /src/theirs/index.json /src/theirs/oci-layout"},
 		{from: "theirs", want: "/src/index.json /src/oci-layout"},
 		{from: "dist", want: "/src/.multiarch.lock /src/blobs /src/blobs/sha256 /src/blobs/sha256/aa /src/index.json /src/oci-layout"},
-		{from: ".", wrong: ". holds dist, an OCI layout that multiarch wrote", tip: `glob: ["!dist/**"]`},
-		{from: "./", glob: []string{"**/*.json"}, wrong: "./ holds dist, an OCI layout that multiarch wrote", tip: "--output"},
+		{from: ".", wrong: ". contains dist, an OCI layout that multiarch wrote", tip: `glob: ["!dist/**"]`},
+		{from: "./", glob: []string{"**/*.json"}, wrong: "./ contains dist, an OCI layout that multiarch wrote", tip: "--output"},
 	} {
 		source := layer.Source{From: c.from, To: "/src", Glob: c.glob, Refuse: layout.Refuse(c.from)}
 		entries, err := layer.Collect(tree, source)
