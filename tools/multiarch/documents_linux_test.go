@@ -165,7 +165,7 @@ func hasFlag(cmd *cobra.Command, flag string) bool {
 }
 
 // varying matches what differs between machines: digests and sizes depend on the version of Go.
-var varying = regexp.MustCompile(`sha256:[0-9a-f]{7,64}…?|[0-9.]+ ?[kM]B|(127\.0\.0\.1|localhost):[0-9]+|registry\.example\.com| +`)
+var varying = regexp.MustCompile(`sha256:[0-9a-f]{64}|\b[0-9a-f]{12}\b|[0-9.]+ ?[kM]B|(127\.0\.0\.1|localhost):[0-9]+|registry\.example\.com| +`)
 
 const documentedProgram = `package main
 
