@@ -96,7 +96,7 @@ func inRoot(name string) (string, error) {
 	case strings.HasPrefix(name, "/"):
 		return "", errors.New("an absolute path")
 	case slices.Contains(strings.Split(name, "/"), ".."):
-		return "", errors.New("a path with ..")
+		return "", errors.New("a path with a .. element")
 	}
 	if err := checkText(name); err != nil {
 		return "", err

@@ -223,8 +223,8 @@ func TestMergeHostile(t *testing.T) {
 		want string
 	}{
 		"absolute":                   {file{name: "/etc/passwd"}, `"/etc/passwd": an absolute path`},
-		"above":                      {file{name: "./../etc/passwd"}, `"./../etc/passwd": a path with ..`},
-		"above, in between":          {file{name: "./usr/../../x"}, "a path with .."},
+		"above":                      {file{name: "./../etc/passwd"}, `"./../etc/passwd": a path with a .. element`},
+		"above, in between":          {file{name: "./usr/../../x"}, "a path with a .. element"},
 		"a device":                   {file{name: "./dev/null", kind: '3'}, "neither a file, a directory nor a link"},
 		"a block device":             {file{name: "./dev/sda", kind: '4'}, "neither a file"},
 		"a fifo":                     {file{name: "./run/fifo", kind: '6'}, "neither a file"},
@@ -232,7 +232,7 @@ func TestMergeHostile(t *testing.T) {
 		"a link above, absolute":     {file{name: "./usr/x", kind: '2', link: "/../etc"}, "above the root"},
 		"a link above, later":        {file{name: "./usr/x", kind: '2', link: "a/../../../etc"}, "above the root"},
 		"a link above, in /lib":      {file{name: "./lib/x", kind: '2', link: "../../etc"}, "above the root"},
-		"a hard link out":            {file{name: "./usr/x", kind: '1', link: "../../etc/passwd"}, `a hard link to "../../etc/passwd": a path with ..`},
+		"a hard link out":            {file{name: "./usr/x", kind: '1', link: "../../etc/passwd"}, `a hard link to "../../etc/passwd": a path with a .. element`},
 		"a hard link, absolute":      {file{name: "./usr/x", kind: '1', link: "/etc/passwd"}, "an absolute path"},
 		"a hard link to nothing":     {file{name: "./usr/x", kind: '1', link: "./usr/y"}, "which is no file before it in the package"},
 		"a hard link to a directory": {file{name: "./usr/x", kind: '1', link: "./usr"}, "which is no file before it in the package"},

@@ -216,7 +216,7 @@ func TestSourceThatChangesWhileItIsCompiled(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "go"), []byte(script), 0o755))
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	w.write("dep/dep.go", "package dep\n\nconst Text = \"changing\"\n")
-	_, _, err = w.build()
+	_, _, _ = w.build()
 	_, _, err = w.build()
 	var changed *gobuild.ChangedError
 	require.ErrorAs(t, err, &changed)

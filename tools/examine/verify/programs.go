@@ -139,7 +139,7 @@ func (p *programChecks) checkBuildSettings(at location, e *program) {
 	}
 	built, ok := e.settings[level.Name]
 	switch {
-	case e.settings == nil || len(e.settings) == 0:
+	case len(e.settings) == 0:
 		p.addUnproven(at, "carries no build settings")
 	case !ok:
 		p.addUnproven(at, "carries no setting "+level.Name)

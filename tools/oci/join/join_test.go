@@ -146,7 +146,6 @@ func is(t testing.TB, platform string, img v1.Image) string {
 var (
 	amd64 = arch.Platform{OS: "linux", Architecture: "amd64"}
 	arm64 = arch.Platform{OS: "linux", Architecture: "arm64"}
-	armv7 = arch.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
 )
 
 func TestImagesAndIndexes(t *testing.T) {

@@ -81,5 +81,5 @@ func (h completeManifests) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func refuse(w http.ResponseWriter, status int, code transport.ErrorCode, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(transport.Error{Errors: []transport.Diagnostic{{Code: code, Message: message}}})
+	_ = json.NewEncoder(w).Encode(map[string][]transport.Diagnostic{"errors": {{Code: code, Message: message}}})
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -109,7 +108,7 @@ func (r *reader) keyOf(n *yaml.Node, path Path) *yaml.Node {
 
 // fail records an error in the value at path.
 func (r *reader) fail(path Path, hint, format string, args ...any) {
-	var err error = errors.New(fmt.Sprintf(format, args...))
+	err := fmt.Errorf(format, args...)
 	if hint != "" {
 		err = hinted(err, hint)
 	}
