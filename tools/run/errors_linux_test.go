@@ -43,8 +43,8 @@ func TestImagesThatCannotRun(t *testing.T) {
 		config     v1.Config
 		want, hint string
 	}{
-		{nil, v1.Config{}, "neither an entrypoint nor a command", "-- COMMAND"},
-		{[]string{""}, v1.Config{}, "neither an entrypoint nor a command", "-- COMMAND"},
+		{nil, v1.Config{}, "neither an entrypoint nor a cmd", "-- COMMAND"},
+		{[]string{""}, v1.Config{}, "neither an entrypoint nor a cmd", "-- COMMAND"},
 		{[]string{"/nosuch"}, v1.Config{}, `"/nosuch" is not a file in the image`, ""},
 		{[]string{"./nosuch"}, v1.Config{WorkingDir: "/tmp"}, `"/tmp/nosuch" is not a file in the image`, ""},
 		{[]string{"nosuch"}, v1.Config{Env: []string{"PATH=/usr/bin:relative"}}, `"nosuch" not found in the image's PATH (/usr/bin:relative)`, ""},
