@@ -2,6 +2,8 @@ package tools_test
 
 import (
 	"fmt"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -137,6 +139,33 @@ func TestMapListsEveryPackage(t *testing.T) {
 		}
 	}
 	assert.ElementsMatch(t, want, got, "list the package in the table of tools/README.md")
+}
+
+// TestPackagesHaveComments requires a comment of at least two sentences, or one for what is internal or for tests.
+func TestPackagesHaveComments(t *testing.T) {
+	cmd := exec.Command("go", "list", "-f", "{{if .GoFiles}}{{.ImportPath}}\t{{.Dir}}{{end}}", "./...")
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	for line := range strings.Lines(string(out)) {
+		path, dir, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		fset := token.NewFileSet()
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		require.NoError(t, err)
+		var comment string
+		for _, file := range files {
+			parsed, err := parser.ParseFile(fset, file, nil, parser.PackageClauseOnly|parser.ParseComments)
+			require.NoError(t, err)
+			if !strings.HasSuffix(file, "_test.go") {
+				comment += parsed.Doc.Text()
+			}
+		}
+		sentences := len(regexp.MustCompile(`[.:](\s|$)`).FindAllString(comment, -1))
+		want := 2
+		if strings.Contains(path, "/internal/") || strings.Contains(path, "/tests/") || strings.HasSuffix(path, "test") {
+			want = 1
+		}
+		assert.GreaterOrEqual(t, sentences, want, "%s needs a package comment of two to six sentences", path)
+	}
 }
 
 // TestWorkflowIsValid lets actionlint check this repository's own workflow.

@@ -1,3 +1,6 @@
+// Package load writes built image indexes to archives, and loads them into a container engine of this machine: docker,
+// podman, nerdctl or ctr. An archive holds an OCI layout with all platforms, or one image as docker save writes it.
+// Engines that know single images only receive the image for their platform.
 package load
 
 import (
