@@ -8,7 +8,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/internal/format"
 )
 
-// printable keeps what somebody else has written on one line and harmless to a terminal.
+// OneLine escapes line breaks and control characters in text from an image, which could harm a terminal.
 func OneLine(s string) string {
 	quoted := strconv.Quote(s)
 	if quoted == `"`+s+`"` {
