@@ -111,7 +111,7 @@ var mayImport = map[string][]string{
 		"tools/arch", "tools/internal/memo", "tools/oci/blob", "tools/oci/source", "tools/examine/internal/display",
 	},
 	"tools/examine/inspect":  {"tools/arch", "tools/oci/source", "tools/examine/internal/display"},
-	"tools/examine/validate": {"tools/oci/source", "tools/spec/finding", "tools/examine/verify"},
+	"tools/examine/validate": {"tools/oci/layout", "tools/oci/source", "tools/spec/finding", "tools/examine/verify"},
 	"tools/examine/verify": {
 		"tools/arch", "tools/internal/memo", "tools/oci/blob", "tools/oci/manifest", "tools/oci/source",
 		"tools/spec/finding", "tools/examine/internal/display",

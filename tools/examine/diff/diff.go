@@ -164,10 +164,10 @@ func (d *Result) compareIndexes(a, b *source.Source, left, right []namedChild) e
 	}
 	if len(d.OnlyA) == 0 && len(d.OnlyB) == 0 &&
 		!slices.EqualFunc(left, right, func(l, r namedChild) bool { return l.name == r.name }) {
-		d.Notes = append(d.Notes, "the children are in another order")
+		d.Notes = append(d.Notes, "the children are in a different order")
 	}
 	if len(d.Index)+len(d.Notes)+len(d.OnlyA)+len(d.OnlyB)+len(d.Children) == 0 {
-		d.Notes = append(d.Notes, "the indexes say the same and are written differently")
+		d.Notes = append(d.Notes, "the indexes have the same content in another encoding")
 	}
 	return nil
 }
@@ -217,7 +217,7 @@ func (c *comparison) compareChild(ctx context.Context, a, b namedChild) (Child, 
 		return d, err
 	}
 	if len(d.Manifest)+len(d.Config)+len(d.Layers)+len(d.Notes) == 0 {
-		d.Notes = append(d.Notes, "the manifests say the same and are written differently")
+		d.Notes = append(d.Notes, "the manifests have the same content in another encoding")
 	}
 	return d, nil
 }
@@ -241,7 +241,7 @@ func (c *comparison) compareConfigs(ctx context.Context, d *Child, x, y *source.
 		return err
 	}
 	if !bytes.Equal(left.config, right.config) && len(d.Config)+len(d.Layers) == 0 {
-		d.Notes = append(d.Notes, "the configs say the same and are written differently")
+		d.Notes = append(d.Notes, "the configs have the same content in another encoding")
 	}
 	return nil
 }

@@ -129,7 +129,7 @@ func TestDiffOfIndexes(t *testing.T) {
 	}, body(t, compare(t, a, b)))
 
 	turned := sourcetest.Index(t, sourcetest.Child{Platform: "linux/s390x", Image: image("linux/s390x")}, sourcetest.Child{Platform: "linux/amd64", Image: image("linux/amd64")}, sourcetest.Child{Platform: "linux/arm64", Image: image("linux/arm64")})
-	assert.Equal(t, []string{"the children are in another order"}, body(t, compare(t, a, turned)))
+	assert.Equal(t, []string{"the children are in a different order"}, body(t, compare(t, a, turned)))
 
 	list := mutate.IndexMediaType(a, types.DockerManifestList)
 	assert.Equal(t, []string{
@@ -159,7 +159,7 @@ func TestDiffOfIndexes(t *testing.T) {
 
 	assert.Equal(t, []string{
 		"linux/amd64: sha256:... -> sha256:...",
-		"  the manifests say the same and are written differently",
+		"  the manifests have the same content in another encoding",
 	}, body(t, compare(t, image("linux/amd64"), sourcetest.IndentedManifest{Image: image("linux/amd64")})))
 }
 
@@ -181,8 +181,8 @@ func TestDiffOfFiles(t *testing.T) {
 		"owner":    {[]sourcetest.File{changed(nil)}, []sourcetest.File{changed(func(h *tar.Header) { h.Uid, h.Gname = 5, "staff" })}, []string{"~ /z: owner 0:0 -> 5:0, owner name none -> :staff"}},
 		"mtime":    {[]sourcetest.File{changed(nil)}, []sourcetest.File{changed(func(h *tar.Header) { h.ModTime = time.Unix(1e9, 0) })}, []string{"~ /z: mtime 1970-01-01T00:00:00Z -> 2001-09-09T01:46:40Z"}},
 		"extended": {[]sourcetest.File{changed(nil)}, []sourcetest.File{changed(func(h *tar.Header) { h.PAXRecords = map[string]string{"SCHILY.xattr.user.a": "1"} })}, []string{"~ /z: extended none -> SCHILY.xattr.user.a=1"}},
-		"order":    {[]sourcetest.File{{Name: "a"}, {Name: "b"}}, []sourcetest.File{{Name: "b"}, {Name: "a"}}, []string{"the files are the same, and stand in another order or under names that are written differently"}},
-		"form":     {[]sourcetest.File{{Name: "a"}}, []sourcetest.File{{Name: "a", Header: func(h *tar.Header) { h.Format = tar.FormatGNU }}}, []string{"the files are the same, and the tar archive is written differently"}},
+		"order":    {[]sourcetest.File{{Name: "a"}, {Name: "b"}}, []sourcetest.File{{Name: "b"}, {Name: "a"}}, []string{"the files are the same, in a different order or with names that are spelled differently"}},
+		"form":     {[]sourcetest.File{{Name: "a"}}, []sourcetest.File{{Name: "a", Header: func(h *tar.Header) { h.Format = tar.FormatGNU }}}, []string{"the files are the same, and the tar archive is encoded differently"}},
 	} {
 		a, b := text(t, "linux/amd64", nil, []sourcetest.File{{Name: "base"}}, c.a), text(t, "linux/amd64", nil, []sourcetest.File{{Name: "base"}}, c.b)
 		got := body(t, compare(t, sourcetest.Index(t, sourcetest.Child{Platform: "linux/amd64", Image: a}), sourcetest.Index(t, sourcetest.Child{Platform: "linux/amd64", Image: b})))

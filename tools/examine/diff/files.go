@@ -151,9 +151,9 @@ func (l *fileList) compare(other *fileList) fileDifferences {
 	switch {
 	case len(d.list) > 0:
 	case string(l.order.Sum(nil)) != string(other.order.Sum(nil)):
-		d.note = "the files are the same, and stand in another order or under names that are written differently"
+		d.note = "the files are the same, in a different order or with names that are spelled differently"
 	default:
-		d.note = "the files are the same, and the tar archive is written differently"
+		d.note = "the files are the same, and the tar archive is encoded differently"
 	}
 	return d
 }

@@ -1,5 +1,5 @@
-// Command validate is the program that Bazel's validation actions run. It verifies an image from its manifest, its config
-// and the blobs of its layers, which the actions that assemble images never read.
+// Command validate runs in the validation actions of the Bazel rules. It verifies an image from its manifest, its
+// config and the blobs of its layers, which the actions that assemble images do not read.
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multiarch-build/multiarch/tools/examine/verify"
+	"github.com/multiarch-build/multiarch/tools/oci/layout"
 	"github.com/multiarch-build/multiarch/tools/oci/source"
 	"github.com/multiarch-build/multiarch/tools/spec/finding"
 )
@@ -26,7 +27,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stderr))
 }
 
-// run is the whole program: arguments in, exit code out.
+// run runs the program and returns its exit code.
 func run(ctx context.Context, args []string, stderr io.Writer) int {
 	r, err := parse(args)
 	if err != nil {
@@ -55,7 +56,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 	return 0
 }
 
-// request is what is to be verified.
+// request is a parsed command line.
 type request struct {
 	image      string
 	descriptor string
@@ -64,13 +65,13 @@ type request struct {
 	out        string
 }
 
-// list is a flag that may be given many times.
+// list is a repeatable flag.
 type list []string
 
 func (l *list) String() string     { return strings.Join(*l, " ") }
 func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 
-// kinds is a flag that may be given many times.
+// kinds is a repeatable flag.
 type kinds []finding.Kind
 
 func (k *kinds) String() string { return fmt.Sprint(*k) }
@@ -84,7 +85,7 @@ func (k *kinds) Set(s string) error {
 	return nil
 }
 
-// parse reads flags, or those in the lines of a params file, whose name follows an @.
+// parse parses flags, or the lines of a params file whose name follows an @.
 func parse(args []string) (*request, error) {
 	if len(args) == 1 && strings.HasPrefix(args[0], "@") {
 		content, err := os.ReadFile(args[0][1:])
@@ -120,18 +121,18 @@ func parse(args []string) (*request, error) {
 	return &r, r.files.add(r.descriptor, manifest, config, layers, blobs)
 }
 
-// add says which files hold the blobs of an image.
+// add records the files of the blobs of an image.
 func (f *blobFiles) add(descriptor, manifest, config string, layers, blobs []string) error {
 	var d v1.Descriptor
 	if err := readJSON(descriptor, &d); err != nil {
 		return err
 	}
-	f.byDigest[blobName(d.Digest)] = manifest
+	f.byDigest[layout.BlobPath(d.Digest)] = manifest
 	var m v1.Manifest
 	if err := readJSON(manifest, &m); err != nil {
 		return err
 	}
-	f.byDigest[blobName(m.Config.Digest)] = config
+	f.byDigest[layout.BlobPath(m.Config.Digest)] = config
 	for i, file := range layers {
 		var l struct {
 			Digest v1.Hash `json:"digest"`
@@ -139,12 +140,12 @@ func (f *blobFiles) add(descriptor, manifest, config string, layers, blobs []str
 		if err := readJSON(file, &l); err != nil {
 			return err
 		}
-		f.byDigest[blobName(l.Digest)] = blobs[i]
+		f.byDigest[layout.BlobPath(l.Digest)] = blobs[i]
 	}
 	return nil
 }
 
-// verify reads all bytes of the image.
+// verify verifies all bytes of the image.
 func (r *request) verify(ctx context.Context) (*verify.Verdict, error) {
 	var d v1.Descriptor
 	if err := readJSON(r.descriptor, &d); err != nil {

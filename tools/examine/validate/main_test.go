@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// actionInputs writes an image with a script at /run.sh as the actions of the rules do, and returns the flags for it.
+// actionInputs writes an image with a script at /run.sh, like the actions of the rules, and returns the flags for it.
 func actionInputs(t *testing.T) (dir string, args []string) {
 	dir = t.TempDir()
 	var content bytes.Buffer

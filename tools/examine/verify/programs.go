@@ -98,7 +98,7 @@ func (p *programChecks) missingInterpreter(at location, format string, args ...a
 var i386, _ = arch.Find(arch.Platform{OS: "linux", Architecture: "386"})
 
 // checkInterpreter checks that the interpreter of a program exists and can be executed.
-func (p *programChecks) checkInterpreter(report func(location, string, ...any), at location, e *program, says string) {
+func (p *programChecks) checkInterpreter(report func(location, string, ...any), at location, e *program, subject string) {
 	if e.interpreter == "" || p.root.partial || p.root.windows {
 		return
 	}
@@ -109,16 +109,16 @@ func (p *programChecks) checkInterpreter(report func(location, string, ...any), 
 	switch found := p.root.resolve(name); {
 	case p.root.overLimit():
 	case !found.found:
-		report(at, "%s %s, which the image does not have", says, e.interpreter)
+		report(at, "%s %s, which the image does not have", subject, e.interpreter)
 	case found.kind != regular:
-		report(at, "%s %s, which is not a regular file", says, e.interpreter)
+		report(at, "%s %s, which is not a regular file", subject, e.interpreter)
 	case !found.executable:
-		report(at, "%s %s, which is not executable", says, e.interpreter)
+		report(at, "%s %s, which is not executable", subject, e.interpreter)
 	case found.program == nil:
-		report(at, "%s %s, which is neither %s nor a script", says, e.interpreter, article(string(p.row.Header.Format)))
+		report(at, "%s %s, which is neither %s nor a script", subject, e.interpreter, article(string(p.row.Header.Format)))
 	case e.isScript() && path.Base(name) == env && e.argument != "":
 		if _, ok := p.find(e.argument); !ok && !p.root.overLimit() {
-			report(at, "%s %s %s, which is in no directory of PATH", says, e.interpreter, e.argument)
+			report(at, "%s %s %s, which is in no directory of PATH", subject, e.interpreter, e.argument)
 		}
 	}
 }

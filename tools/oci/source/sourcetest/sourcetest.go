@@ -37,10 +37,10 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/source"
 )
 
-// compiled has the tiny program for every platform that a test has asked for.
+// compiled caches the test program by platform.
 var compiled sync.Map
 
-// compile compiles the tiny program for a platform. extra are more settings of the environment, NAME=value.
+// Compile compiles the test program for a platform. extra are additional environment variables, NAME=value.
 func Compile(t testing.TB, platform string, extra ...string) []byte {
 	t.Helper()
 	key := strings.Join(append([]string{platform}, extra...), " ")
@@ -74,7 +74,8 @@ func Compile(t testing.TB, platform string, extra ...string) []byte {
 	return content
 }
 
-// file is a file of a test layer. Its kind follows from what is set; a name that ends in a slash is a directory.
+// File is a file of a test layer. If Typeflag is not set, it follows from the other fields; a name that ends in a slash
+// is a directory.
 type File struct {
 	Name, Text, Link string
 	Mode             int64
@@ -82,6 +83,7 @@ type File struct {
 	Header           func(*tar.Header)
 }
 
+// Tar returns a tar archive of files.
 func Tar(t testing.TB, files ...File) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -111,18 +113,18 @@ func Tar(t testing.TB, files ...File) []byte {
 	return out.Bytes()
 }
 
-// layerOf is an uncompressed layer: fast, and its bytes are the tar's.
+// Layer returns an uncompressed layer. It is fast, and its bytes are those of the tar archive.
 func Layer(t testing.TB, files ...File) v1.Layer {
 	t.Helper()
 	return static.NewLayer(Tar(t, files...), types.OCIUncompressedLayer)
 }
 
-// shared is the layer that all children of the good index have.
+// SharedLayer returns the layer that all images of HelloIndex have.
 func SharedLayer(t testing.TB) v1.Layer {
 	return Layer(t, File{Name: "etc/"}, File{Name: "etc/passwd", Text: "root:x:0:0:root:/root:/bin/sh\n"})
 }
 
-// imageOf is an image that starts /app/hello (or what change makes of that).
+// Image returns an image that starts /app/hello, or what change sets instead.
 func Image(t testing.TB, platform string, change func(*v1.ConfigFile), layers ...v1.Layer) v1.Image {
 	t.Helper()
 	p, err := v1.ParsePlatform(platform)
@@ -146,7 +148,7 @@ func Image(t testing.TB, platform string, change func(*v1.ConfigFile), layers ..
 	return img
 }
 
-// hello is a good image of a platform.
+// Hello returns a valid image for a platform.
 func Hello(t testing.TB, platform string) v1.Image {
 	if platform == "windows/amd64" {
 		return Image(t, platform, func(c *v1.ConfigFile) { c.Config.Entrypoint = []string{`C:\app\Hello`} }, SharedLayer(t),
@@ -156,12 +158,13 @@ func Hello(t testing.TB, platform string) v1.Image {
 		Layer(t, File{Name: "app/hello", Text: string(Compile(t, platform)), Mode: 0o755}))
 }
 
-// child is an entry of a test index.
+// Child is an entry of a test index.
 type Child struct {
 	Platform string // of the descriptor, "" for none
 	Image    v1.Image
 }
 
+// Index returns an index of children.
 func Index(t testing.TB, children ...Child) v1.ImageIndex {
 	t.Helper()
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
@@ -178,6 +181,7 @@ func Index(t testing.TB, children ...Child) v1.ImageIndex {
 	return index
 }
 
+// Describe returns the descriptor of an image without a platform.
 func Describe(img v1.Image) (v1.Descriptor, error) {
 	mediaType, err := img.MediaType()
 	if err != nil {
@@ -191,10 +195,10 @@ func Describe(img v1.Image) (v1.Descriptor, error) {
 	return v1.Descriptor{MediaType: mediaType, Digest: digest, Size: size}, err
 }
 
-// keep hides an image's own descriptor, whose platform mutate would take where a test wants none.
+// keep hides the descriptor of an image, because mutate would copy its platform to an entry without one.
 type keep struct{ v1.Image }
 
-// goodIndex has a good child for every platform.
+// HelloIndex returns an index with a valid image for each platform.
 func HelloIndex(t testing.TB, platforms ...string) v1.ImageIndex {
 	var children []Child
 	for _, p := range platforms {
@@ -203,7 +207,7 @@ func HelloIndex(t testing.TB, platforms ...string) v1.ImageIndex {
 	return Index(t, children...)
 }
 
-// writeLayout writes what is to be an OCI layout with one entry, called hello.
+// WriteLayout writes an image or index into a new OCI layout, with the name hello, and returns its directory.
 func WriteLayout(t testing.TB, what mutate.Appendable) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "layout")
@@ -219,6 +223,7 @@ func WriteLayout(t testing.TB, what mutate.Appendable) string {
 	return dir
 }
 
+// Open opens a reference and closes the source when the test ends.
 func Open(t testing.TB, ref string) *source.Source {
 	t.Helper()
 	s, err := source.Open(t.Context(), registry.Client{}, ref)
@@ -227,10 +232,10 @@ func Open(t testing.TB, ref string) *source.Source {
 	return s
 }
 
-// documents are those of a child in a layout, for a test to damage.
+// Documents are the parsed documents of a child, for a test to change.
 type Documents struct{ Descriptor, Manifest, Config map[string]any }
 
-// forge changes child n of the only index in a layout, and everything above it so that the digests are right.
+// Forge changes child n of the only index in a layout and updates all digests above it.
 func Forge(t testing.TB, dir string, n int, change func(Documents)) {
 	t.Helper()
 	var top, index map[string]any
@@ -274,10 +279,10 @@ func Forge(t testing.TB, dir string, n int, change func(Documents)) {
 
 var digestPattern = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
 
-// hideDigests replaces every digest in s, so that tests can compare texts.
+// HideDigests replaces all digests in s, so that tests can compare texts.
 func HideDigests(s string) string { return digestPattern.ReplaceAllString(s, "sha256:...") }
 
-// program finds an external program, or ends the test.
+// FindProgram returns the path of an external program. It skips the test if it is not installed.
 func FindProgram(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -291,6 +296,7 @@ func FindProgram(t testing.TB, name string) string {
 	return ""
 }
 
+// RunTool runs an external program and returns its output.
 func RunTool(t testing.TB, name string, args ...string) []byte {
 	t.Helper()
 	cmd := exec.Command(FindProgram(t, name), args...)
@@ -302,7 +308,7 @@ func RunTool(t testing.TB, name string, args ...string) []byte {
 	return out
 }
 
-// tarDir makes an archive of a directory.
+// TarDir writes a tar archive of a directory and returns its path.
 func TarDir(t testing.TB, dir string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "archive.tar")
@@ -315,7 +321,7 @@ func TarDir(t testing.TB, dir string) string {
 	return file
 }
 
-// serve starts a registry; between, where it is not nil, sees every request first.
+// ServeRegistry starts a registry and returns its host. If between is not nil, it handles every request.
 func ServeRegistry(t testing.TB, between func(w http.ResponseWriter, r *http.Request, next http.Handler)) string {
 	t.Helper()
 	handler := ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)))
@@ -327,6 +333,7 @@ func ServeRegistry(t testing.TB, between func(w http.ResponseWriter, r *http.Req
 	return strings.TrimPrefix(server.URL, "http://")
 }
 
+// Push uploads an image or index to a registry.
 func Push(t testing.TB, ref string, what any) {
 	t.Helper()
 	r, err := name.ParseReference(ref)
@@ -339,20 +346,21 @@ func Push(t testing.TB, ref string, what any) {
 	}
 }
 
-// app is a layer with a program at /app/hello.
+// HelloLayer returns a layer with a program at /app/hello.
 func HelloLayer(t testing.TB, content string) v1.Layer {
 	return Layer(t, File{Name: "app/hello", Text: content, Mode: 0o755})
 }
 
-// stored is a layer with a diffID of its own.
+// LayerWithDiffID is a layer with a given diffID.
 type LayerWithDiffID struct {
 	v1.Layer
 	ID v1.Hash
 }
 
+// DiffID implements v1.Layer.
 func (s LayerWithDiffID) DiffID() (v1.Hash, error) { return s.ID, nil }
 
-// attested is an index of an image and BuildKit's kind of attestation.
+// Attested returns an index of an image and an attestation in the format of BuildKit.
 func Attested(t testing.TB, img v1.Image, subject v1.Hash) v1.ImageIndex {
 	statement := static.NewLayer([]byte(`{"_type":"https://in-toto.io/Statement/v1"}`), "application/vnd.in-toto+json")
 	proof := Image(t, "unknown/unknown", func(c *v1.ConfigFile) { c.Config = v1.Config{} }, statement)
@@ -365,13 +373,15 @@ func Attested(t testing.TB, img v1.Image, subject v1.Hash) v1.ImageIndex {
 	}})
 }
 
+// BlobFile returns the path of a blob in a layout.
 func BlobFile(dir string, h string) string {
 	return filepath.Join(dir, "blobs", "sha256", strings.TrimPrefix(h, "sha256:"))
 }
 
-// IndentedManifest is an image whose manifest is written for people.
+// IndentedManifest is an image with an indented manifest.
 type IndentedManifest struct{ v1.Image }
 
+// RawManifest implements v1.Image.
 func (i IndentedManifest) RawManifest() ([]byte, error) {
 	raw, err := i.Image.RawManifest()
 	if err != nil {
@@ -382,11 +392,13 @@ func (i IndentedManifest) RawManifest() ([]byte, error) {
 	return out.Bytes(), err
 }
 
+// Digest implements v1.Image.
 func (i IndentedManifest) Digest() (v1.Hash, error) {
 	d, err := Describe(i)
 	return d.Digest, err
 }
 
+// Size implements v1.Image.
 func (i IndentedManifest) Size() (int64, error) {
 	d, err := Describe(i)
 	return d.Size, err
