@@ -94,8 +94,9 @@ var mayImport = map[string][]string{
 	},
 	"tools/bazel/gazelle": {"tools/internal/fault", "tools/spec/config", "tools/bazel"},
 
-	"tools/assemble": {"tools/internal/fault",
-		"tools/arch", "tools/oci/image", "tools/oci/layer", "tools/oci/rootfs", "tools/spec/config",
+	"tools/assemble": {
+		"tools/arch", "tools/internal/atomicfile", "tools/internal/fault", "tools/oci/image", "tools/oci/layer",
+		"tools/oci/layout", "tools/oci/rootfs", "tools/spec/config",
 		"tools/spec/lock", "tools/spec/suggest", "tools/base/debian", "tools/base/static",
 	},
 
@@ -125,7 +126,7 @@ var mayImport = map[string][]string{
 	"tools/rules/tests/cross/program": {},
 
 	"tools/multiarch": {
-		"tools/internal/fault", "tools/arch", "tools/internal/git", "tools/internal/inputfile",
+		"tools/internal/atomicfile", "tools/internal/fault", "tools/arch", "tools/internal/git", "tools/internal/inputfile",
 		"tools/internal/progress", "tools/oci/image", "tools/oci/join", "tools/oci/reference",
 		"tools/oci/registry", "tools/spec/config", "tools/spec/finding", "tools/spec/lock", "tools/spec/plan",
 		"tools/spec/suggest", "tools/base/debian", "tools/base/pull", "tools/base/static", "tools/build",

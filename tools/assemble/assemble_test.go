@@ -188,7 +188,7 @@ images:
 				require.NoError(t, err)
 				require.Len(t, top.Manifests, 1)
 				assert.Equal(t, wanted, top.Manifests[0].Digest)
-				assert.Equal(t, "hello", top.Manifests[0].Annotations[refName])
+				assert.Equal(t, "hello", top.Manifests[0].Annotations["org.opencontainers.image.ref.name"])
 
 				// A layout of one image.
 				w.must(append([]string{"layout", "-name", "hello", "-out", "one", "-root", "linux_amd64.descriptor"}, layoutArgs...)...)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/oci/image"
+	"github.com/multiarch-build/multiarch/tools/oci/layout"
 	"github.com/multiarch-build/multiarch/tools/oci/rootfs"
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
@@ -65,7 +66,7 @@ func (b *openedBase) tree(dir string, p arch.Platform) (*rootfs.Tree, error) {
 	}
 	tree := rootfs.New()
 	for _, l := range b.Layers {
-		f, err := os.Open(filepath.Join(dir, "blobs", l.Digest.Algorithm, l.Digest.Hex))
+		f, err := os.Open(filepath.Join(dir, layout.BlobPath(l.Digest)))
 		if err != nil {
 			return nil, err
 		}
@@ -84,7 +85,7 @@ type openedBase struct {
 
 func readBase(name, dir string) (*openedBase, error) {
 	var index v1.IndexManifest
-	if err := readLoose(filepath.Join(dir, "index.json"), &index); err != nil {
+	if err := readLoose(filepath.Join(dir, layout.IndexFile), &index); err != nil {
 		return nil, err
 	}
 	if len(index.Manifests) != 1 || !index.Manifests[0].MediaType.IsImage() {
@@ -93,7 +94,7 @@ func readBase(name, dir string) (*openedBase, error) {
 			"use a layout with one platform: oci.pull with the digest of the platform's manifest",
 		}
 	}
-	blob := func(h v1.Hash) string { return filepath.Join(dir, "blobs", h.Algorithm, h.Hex) }
+	blob := func(h v1.Hash) string { return filepath.Join(dir, layout.BlobPath(h)) }
 	b := &openedBase{manifest: index.Manifests[0].Digest}
 	var m v1.Manifest
 	if err := readLoose(blob(b.manifest), &m); err != nil {

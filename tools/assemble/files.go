@@ -1,15 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
+	"github.com/multiarch-build/multiarch/tools/internal/atomicfile"
 	"github.com/multiarch-build/multiarch/tools/oci/image"
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
@@ -103,23 +102,9 @@ func writeBytes(file string, content []byte) error {
 	})
 }
 
-// writeFile writes a file atomically.
-func writeFile(file string, fill func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(file), ".assemble-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	w := bufio.NewWriterSize(f, 64<<10)
-	if err := fill(w); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := errors.Join(w.Flush(), f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), file)
+// writeFile writes an output of an action, which no other process writes. It does not wait for the disk: Bazel runs the
+// action again if the output is lost.
+func writeFile(file string, write func(io.Writer) error) error {
+	temp := filepath.Join(filepath.Dir(file), ".assemble-"+filepath.Base(file))
+	return atomicfile.WriteVia(temp, file, 0o644, write)
 }

@@ -12,10 +12,9 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-)
 
-// refName is the annotation with the name of an image in a layout. See "Pre-Defined Annotation Keys" in the OCI image spec.
-const refName = "org.opencontainers.image.ref.name"
+	"github.com/multiarch-build/multiarch/tools/oci/layout"
+)
 
 // writeLayout copies an image or index into an OCI image layout. It uses the digests in descriptors without computing them
 // again.
@@ -40,7 +39,7 @@ func writeLayout(ctx context.Context, flags *flag.FlagSet, args []string) error 
 			len(children), len(manifests), len(configs), len(layers), len(blobs), len(bases), len(layouts))
 	}
 	l := layoutWriter{dir: *out, written: map[v1.Hash]bool{}}
-	if err := os.MkdirAll(filepath.Join(*out, "blobs", "sha256"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(*out, layout.BlobsDir, "sha256"), 0o755); err != nil {
 		return err
 	}
 	for i := range layers {
@@ -74,10 +73,10 @@ func writeLayout(ctx context.Context, flags *flag.FlagSet, args []string) error 
 	if !l.written[top.Digest] {
 		return fmt.Errorf("image %s: no manifest or index with the root digest %s", *name, top.Digest)
 	}
-	top.Annotations = map[string]string{refName: *name}
+	top.Annotations = map[string]string{layout.NameAnnotation: *name}
 	return writeAll(
-		output{filepath.Join(*out, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`)},
-		output{filepath.Join(*out, "index.json"), v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{top}}},
+		output{filepath.Join(*out, layout.MarkerFile), []byte(layout.Marker)},
+		output{filepath.Join(*out, layout.IndexFile), v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{top}}},
 	)
 }
 
@@ -88,13 +87,13 @@ type layoutWriter struct {
 }
 
 // base copies the layers of a base image.
-func (l layoutWriter) base(ctx context.Context, file, layout string) error {
+func (l layoutWriter) base(ctx context.Context, file, from string) error {
 	var of baseFile
 	if err := readJSON(file, &of); err != nil {
 		return err
 	}
 	for _, one := range of.Layers {
-		if err := errors.Join(ctx.Err(), l.copy(one.Digest, filepath.Join(layout, "blobs", one.Digest.Algorithm, one.Digest.Hex))); err != nil {
+		if err := errors.Join(ctx.Err(), l.copy(one.Digest, filepath.Join(from, layout.BlobPath(one.Digest)))); err != nil {
 			return err
 		}
 	}
@@ -147,7 +146,7 @@ func (l layoutWriter) copy(h v1.Hash, file string) error {
 		return err
 	}
 	defer from.Close()
-	to, err := os.OpenFile(filepath.Join(l.dir, "blobs", h.Algorithm, h.Hex), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	to, err := os.OpenFile(filepath.Join(l.dir, layout.BlobPath(h)), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
 	}
