@@ -13,6 +13,8 @@ import (
 // TestCgoOnDebian compiles a program that calls the C library for the machine's own architecture and for another one, puts
 // it onto Debian's C library, and runs it. On the static base verify says what it lacks.
 func TestCgoOnDebian(t *testing.T) {
+	skipShort(t)
+	t.Parallel()
 	tool(t, "x86_64-linux-gnu-gcc")
 	tool(t, "aarch64-linux-gnu-gcc")
 	tool(t, "qemu-aarch64-static")

@@ -45,6 +45,7 @@ func private(inner http.Handler) http.Handler {
 // fork, which knows no password, is built all the same. What is not run are sudo and apt-get; and Bazel, whose work the
 // embedded engine does here, since what is tried out are the steps.
 func TestPipelinesRun(t *testing.T) {
+	skipShort(t)
 	tool(t, "git")
 	tool(t, "qemu-aarch64-static")
 	for _, system := range []string{"github", "gitlab", "jenkins"} {

@@ -91,6 +91,7 @@ func tool(t *testing.T, name string) string {
 
 // TestExample builds the example of this repository and reads it with the tools that users have.
 func TestExample(t *testing.T) {
+	skipShort(t)
 	dist := filepath.Join(t.TempDir(), "dist")
 	digests := command(t, "multiarch", "build", "-q", "-f", exampleFile, "-o", dist)
 
@@ -112,8 +113,12 @@ func TestExample(t *testing.T) {
 			command(t, "cp", "-r", filepath.Join("../..", part), copied)
 		}
 		t.Setenv("MULTIARCH_CACHE", t.TempDir())
-		again := command(t, "multiarch", "build", "-q", "-f", filepath.Join(copied, "images/multiarch.yaml"))
-		assert.Equal(t, digests, again)
+		file := filepath.Join(copied, "images/multiarch.yaml")
+		if !registrytest.Full() {
+			assert.Contains(t, digests, command(t, "multiarch", "build", "-q", "-f", file, "hello"))
+			return
+		}
+		assert.Equal(t, digests, command(t, "multiarch", "build", "-q", "-f", file))
 		assert.Empty(t, command(t, "diff", "-r", "--exclude=*.lock", "--exclude=.*", dist, filepath.Join(copied, "dist")))
 	})
 
@@ -177,15 +182,20 @@ func TestExample(t *testing.T) {
 
 var listening = regexp.MustCompile(`127\.0\.0\.1:[0-9]+|\[::\]:[0-9]+|:[0-9]+`)
 
-// TestExampleServicesAnswer starts hello and clock for each platform and sends each one request.
+// TestExampleServicesAnswer starts hello for each platform and sends it one request. It does the same with clock for
+// linux/amd64 and linux/arm/v6, or for all platforms with MULTIARCH_TEST_MATRIX=full.
 func TestExampleServicesAnswer(t *testing.T) {
+	skipShort(t)
 	for _, r := range exampleRows(t) {
 		t.Run(r.Slug(), func(t *testing.T) {
 			if r.QEMU.Name != "" {
 				tool(t, "qemu-"+r.QEMU.Name+"-static")
 			}
+			t.Parallel()
 			assert.Equal(t, "Hello. I am a Go service running on "+r.String()+"\n", ask(t, exampleFile, "hello", r.Platform, "/"))
-			assert.Contains(t, ask(t, exampleFile, "clock", r.Platform, "/?zone=Asia/Tokyo"), "+09:00")
+			if registrytest.Full() || r.Architecture == "amd64" || r.Variant == "v6" {
+				assert.Contains(t, ask(t, exampleFile, "clock", r.Platform, "/?zone=Asia/Tokyo"), "+09:00")
+			}
 		})
 	}
 }
@@ -215,6 +225,7 @@ func TestEveryRowIsBuiltAndRuns(t *testing.T) {
 	command(t, "multiarch", "verify", "oci:"+dist+":hello")
 	for _, r := range rows {
 		t.Run(r.Slug(), func(t *testing.T) {
+			t.Parallel()
 			switch {
 			case r.Architecture == "amd64" && r.Variant == "v4" && !cpu.X86.HasAVX512F:
 				t.Skip("neither qemu-user nor this machine has AVX-512")
@@ -226,20 +237,26 @@ func TestEveryRowIsBuiltAndRuns(t *testing.T) {
 	}
 }
 
-// TestPythonServiceAnswers starts the Flask service for each platform and sends it one request.
+// TestPythonServiceAnswers starts the Flask service and sends it one request: for linux/amd64 and the big-endian
+// linux/s390x, or for all platforms with MULTIARCH_TEST_MATRIX=full.
 func TestPythonServiceAnswers(t *testing.T) {
+	skipShort(t)
 	machines := map[string]string{
 		"linux/amd64": "x86_64", "linux/arm64": "aarch64", "linux/arm/v7": "armv7l", "linux/arm/v5": "armv7l",
 		"linux/ppc64le": "ppc64le", "linux/s390x": "s390x", "linux/riscv64": "riscv64",
 		"linux/386": "x86_64", // it runs natively, and the kernel reports its own machine
 	}
 	for name, machine := range machines {
+		if !registrytest.Full() && name != "linux/amd64" && name != "linux/s390x" {
+			continue
+		}
 		p, err := arch.Parse(name)
 		require.NoError(t, err)
 		t.Run(p.Slug(), func(t *testing.T) {
 			if row, _ := arch.Find(p); row.QEMU.Name != "" {
 				tool(t, "qemu-"+row.QEMU.Name+"-static")
 			}
+			t.Parallel()
 			assert.Equal(t, "Hello ONAP. I am a Python service running on "+machine+"\n", ask(t, exampleFile, "py-app", p, "/"))
 		})
 	}
@@ -248,6 +265,8 @@ func TestPythonServiceAnswers(t *testing.T) {
 // TestLockFromTodaysMirror locks the Flask service with the machine's Debian mirror. Versions depend on the day; the
 // architectures and the packages do not.
 func TestLockFromTodaysMirror(t *testing.T) {
+	skipShort(t)
+	t.Parallel()
 	copied := t.TempDir()
 	command(t, "cp", "-r", "../../images", copied)
 	file := filepath.Join(copied, "images/multiarch.yaml")

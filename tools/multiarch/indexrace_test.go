@@ -78,6 +78,7 @@ func platformsOf(t *testing.T, ref string) []string {
 // TestParallelChangesOfAnIndexAreMerged has several processes change one index at the same time, in every kind of registry
 // and in a layout.
 func TestParallelChangesOfAnIndexAreMerged(t *testing.T) {
+	skipShort(t)
 	rounds := map[int]int{2: 1} // by the number of processes
 	if registrytest.Full() {
 		rounds = map[int]int{2: 12, 3: 3, 4: 3}
@@ -124,6 +125,7 @@ func TestParallelChangesOfAnIndexAreMerged(t *testing.T) {
 
 // Others may replace what this process has put in place, but it may not vanish.
 func TestParallelReplacements(t *testing.T) {
+	skipShort(t)
 	host := registrytest.Start(t, "go-containerregistry").Host
 	pushRaced(t, host)
 	dir := t.TempDir()
@@ -149,6 +151,7 @@ func TestParallelReplacements(t *testing.T) {
 
 // TestIndexContentInEveryRegistry runs the script about the content of indexes with every kind of registry.
 func TestIndexContentInEveryRegistry(t *testing.T) {
+	skipShort(t)
 	for _, kind := range registrytest.Kinds()[1:] { // TestScripts runs it with the first
 		t.Run(kind, func(t *testing.T) {
 			host := registrytest.Start(t, kind).Host

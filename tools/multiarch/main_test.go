@@ -26,6 +26,14 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"multiarch": main})
 }
 
+// skipShort skips tests that build for many platforms, start registries, or repeat a race many times.
+func skipShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("too slow for -short")
+	}
+}
+
 // TestScripts runs testdata/script. To accept changed golden output: go test ./tools/multiarch -update
 func TestScripts(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")

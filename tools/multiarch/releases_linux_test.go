@@ -85,6 +85,7 @@ func (r releases) standing(t *testing.T, tags map[string]string) map[string]stri
 // TestReleaseKilledAtAnyMoment kills releases at random moments. Every tag stands for the old image or the new one and is
 // complete, no intermediate state survives the next release, and one that was not killed is reported as it is.
 func TestReleaseKilledAtAnyMoment(t *testing.T) {
+	skipShort(t)
 	for _, kind := range registrytest.Kinds() {
 		t.Run(kind, func(t *testing.T) {
 			kills := 5
@@ -137,6 +138,7 @@ func TestReleaseKilledAtAnyMoment(t *testing.T) {
 // TestReleaseWhileTheRegistryRestarts stops the registry at random moments of a release, as a crash does, and starts it
 // again. The release gets over that, or fails and leaves each tag complete.
 func TestReleaseWhileTheRegistryRestarts(t *testing.T) {
+	skipShort(t)
 	restarts := 2
 	if registrytest.Full() {
 		restarts = 10
@@ -180,6 +182,7 @@ func TestReleaseWhileTheRegistryRestarts(t *testing.T) {
 // TestConcurrentReleaseCommands runs eight release commands of different versions at once. If the tags are those of
 // several in the end, one of them has failed with exit code 7 and has said so.
 func TestConcurrentReleaseCommands(t *testing.T) {
+	skipShort(t)
 	const processes = 8
 	rounds := 1
 	if registrytest.Full() {

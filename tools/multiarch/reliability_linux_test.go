@@ -79,6 +79,7 @@ func validLayout(t *testing.T, dir string) {
 // TestKilledAtAnyMoment kills builds at random moments. The layout always stays whole, old or new, and the next build
 // gives what a build with an empty cache gives.
 func TestKilledAtAnyMoment(t *testing.T) {
+	skipShort(t)
 	s := newServices(t)
 	start := time.Now()
 	s.build(t)
@@ -162,6 +163,7 @@ func alive(pid int) bool {
 
 // TestConcurrentBuilds runs whole processes against one cache and one layout.
 func TestConcurrentBuilds(t *testing.T) {
+	skipShort(t)
 	s := newServices(t)
 	var all []*exec.Cmd
 	outputs := make([]strings.Builder, 4)

@@ -55,6 +55,8 @@ func main() {
 // TestStaticBase runs a program on the static base: natively and under emulation it finds time zones, users, writable
 // folders, and the CA roots together with one that was put beside them.
 func TestStaticBase(t *testing.T) {
+	skipShort(t)
+	t.Parallel()
 	server, ca := newTLSServer(t)
 	s := services{t.TempDir(), t.TempDir()}
 	s.write(t, "go.mod", "module example.com/probe\n\ngo 1.24\n")

@@ -20,6 +20,7 @@ import (
 // TestWheels builds an image with a wheel and a binary for each platform, found by placeholders: every child has its own
 // and no other. Without the wheel of one platform nothing is built.
 func TestWheels(t *testing.T) {
+	t.Parallel()
 	s := services{t.TempDir(), t.TempDir()}
 	s.write(t, "multiarch.yaml", `version: 1
 platforms: [linux/amd64, linux/arm64, linux/arm/v7, linux/arm/v5, linux/s390x]
