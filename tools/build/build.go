@@ -1,5 +1,7 @@
-// Package build is the embedded engine: it carries out a plan in this process, with the go command as its only helper,
-// and returns one image index an image. Whatever was made before, from the same inputs, comes from the cache.
+// Package build is the embedded engine. Run executes a plan in this process, with the go command as
+// the only external program, and returns one image index per image. Programs, layers and file lists
+// come from the cache if their inputs have not changed. Package gobuild compiles and package cache
+// stores.
 package build
 
 import (
@@ -26,21 +28,22 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// Options say where and how a plan is carried out.
+// Options configure Run.
 type Options struct {
-	// Dir is the top of the tree: what packages and files are relative to.
+	// Dir is the source tree that packages and files are relative to.
 	Dir   string
 	Store *cache.Store
-	// Jobs is how many layers are written, and about how many compilers run, at a time; 0 means one a processor.
+	// Jobs is the number of layers written, and roughly of compilers run, in parallel; 0 means the
+	// number of CPUs.
 	Jobs int
-	// Pull opens a base from a registry, on behalf of what is built.
+	// Pull opens a base image in a registry.
 	Pull func(ctx context.Context, b plan.Base) (Base, error)
-	// Join opens the existing images of i.From and joins them to an index, on behalf of what is built.
+	// Join opens the existing images of i.From and joins them to an index.
 	Join func(ctx context.Context, i plan.Image) (v1.ImageIndex, error)
 	// Debian fetches the packages of bases.
 	Debian debian.Fetcher
-	// Observe, if it is set, is called for every layer that is written, so that verifying the results need not
-	// read it again.
+	// Observe, if not nil, is called for every layer that is written, so that verifying the results
+	// does not read it again.
 	Observe func() LayerObserver
 	// Progress, if it is set, is called for every platform of an image that is finished. Calls do not overlap.
 	Progress func(Event)
@@ -49,10 +52,10 @@ type Options struct {
 	Started func(Step) Running
 }
 
-// Base is an image that others continue: its config, and its layers, whose bytes nobody reads unless somebody asks.
+// Base is a base image: its config, and its layers, which are only read on demand.
 type Base struct {
-	Config *image.BaseConfig // nil where it is no image
-	Env    []string          // that programs find where their image does not say otherwise
+	Config *image.BaseConfig // nil if the base is not an image
+	Env    []string          // default environment of programs
 	Layers []image.Layer
 }
 
@@ -62,31 +65,36 @@ type Result struct {
 	Index v1.ImageIndex
 }
 
-// LayerObserver examines one layer while it is written.
+// LayerObserver examines a layer while it is written.
 type LayerObserver interface {
 	// Visit is called for every entry of the tar.
 	Visit(h *tar.Header, content io.Reader)
-	// Keep is called once the layer is written, with the digests of the bytes that Visit was called for.
+	// Keep is called after the layer has been written, with the digests of the bytes passed to
+	// Visit.
 	Keep(d v1.Descriptor, diffID v1.Hash)
-	// Close is called in any case.
+	// Close is always called.
 	Close()
 }
 
-// Run carries out a plan. The results are in the plan's order. Nothing is written but the cache; layers are read, and
-// made again where the cache turns out to be damaged, when somebody reads the index. What the compiler refuses is
-// returned as *CompileError, joined, after every platform has been tried.
+// Run executes a plan and returns the results in the order of the plan. It only writes to the
+// cache. Layers are read when the returned indexes are read, and are built again if the cache turns
+// out to be damaged. After every platform has been tried, compiler errors are returned together as
+// *CompileError.
 func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
 	tree, err := inputfile.OpenRoot(o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening the tree: %w", err)
 	}
-	// It stays open for as long as somebody may read the layers; the runtime closes it with the last reference.
+	// The tree stays open while layers may be read. The runtime closes it with the last reference.
 	jobs := cmp.Or(o.Jobs, runtime.NumCPU())
 	start := newStarter(o.Started)
 	e := &engine{
 		tree: tree, pull: o.Pull, join: o.Join, debian: o.Debian, start: start, layers: newLayers(ctx, o, jobs, start),
 	}
-	e.newCompiler = func(ctx context.Context) (*gobuild.Builder, error) { return gobuild.New(ctx, o.Dir, o.Store, jobs) }
+	e.newCompiler = func(ctx context.Context) (*gobuild.Builder, error) {
+		return gobuild.New(ctx, o.Dir, o.Store,
+			jobs)
+	}
 	return e.run(ctx, p, o.Progress)
 }
 
@@ -100,24 +108,24 @@ type engine struct {
 
 	newCompiler func(context.Context) (*gobuild.Builder, error)
 	builder     memo.Value[*gobuild.Builder]
-	grounds     memo.Map[member, ground]
+	foundations memo.Map[member, foundation]
 }
 
-// compiler returns the compiler. The go command is only needed if something is compiled.
+// compiler returns the compiler. The go command is only required if something is compiled.
 func (e *engine) compiler(ctx context.Context) (*gobuild.Builder, error) {
 	return e.builder.Get(func() (*gobuild.Builder, error) { return e.newCompiler(ctx) })
 }
 
-// made is what has become of a child so far: its layers, by where they come in the image.
-type made struct {
+// childLayers are the layers of a child that have been built.
+type childLayers struct {
 	base          Base
 	files, binary *image.Layer
 }
 
 func (e *engine) run(ctx context.Context, p *plan.Plan, report func(Event)) ([]Result, error) {
-	children := make([][]made, len(p.Images))
+	children := make([][]childLayers, len(p.Images))
 	for i := range p.Images {
-		children[i] = make([]made, len(p.Images[i].Children))
+		children[i] = make([]childLayers, len(p.Images[i].Children))
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	var failures compileErrors
@@ -160,10 +168,10 @@ func (e *engine) run(ctx context.Context, p *plan.Plan, report func(Event)) ([]R
 	return assemble(p, children, joined)
 }
 
-// joined makes the index of an image that consists of existing ones.
+// joined returns the index of an image that joins existing images.
 func (e *engine) joined(ctx context.Context, i plan.Image) (v1.ImageIndex, error) {
 	if e.join == nil {
-		return nil, fmt.Errorf("image %s joins existing images, and there is nobody to read them", i.Name)
+		return nil, fmt.Errorf("image %s joins existing images, but Options.Join is not set", i.Name)
 	}
 	index, err := e.join(ctx, i)
 	if err != nil {
@@ -172,9 +180,9 @@ func (e *engine) joined(ctx context.Context, i plan.Image) (v1.ImageIndex, error
 	return index, nil
 }
 
-// layersOf makes the layers of a child that need no compiler.
-func (e *engine) layersOf(ctx context.Context, p *plan.Plan, m member, of *made) error {
-	g, err := e.ground(ctx, p, m)
+// layersOf builds the layers of a child that need no compiler.
+func (e *engine) layersOf(ctx context.Context, p *plan.Plan, m member, of *childLayers) error {
+	g, err := e.foundation(ctx, p, m)
 	if err != nil {
 		return err
 	}
@@ -190,32 +198,32 @@ func (e *engine) layersOf(ctx context.Context, p *plan.Plan, m member, of *made)
 	return nil
 }
 
-// base makes, or opens, what a child stands on.
+// base builds or opens the base of a child.
 func (e *engine) base(ctx context.Context, c plan.Child) (Base, error) {
 	switch {
 	case c.Base.Image != nil && e.pull == nil:
-		return Base{}, fmt.Errorf("base %s is in a registry, and there is nobody to read it", c.Base.Name)
+		return Base{}, fmt.Errorf("base %s is in a registry, but Options.Pull is not set", c.Base.Name)
 	case c.Base.Image != nil:
 		running := e.start(Step{Download, c.Platform, []string{c.Base.Name}})
 		defer running.Done()
-		return e.pull(ctx, c.Base) // its errors name the base
+		return e.pull(ctx, c.Base) // errors of Pull name the base
 	case c.Base.Builtin == plan.Static:
 		l, err := e.layers.static(ctx, c)
 		if err != nil {
-			return Base{}, fmt.Errorf("making base %s: %w", c.Base.Name, err)
+			return Base{}, fmt.Errorf("building base %s: %w", c.Base.Name, err)
 		}
 		return Base{Env: static.Env(), Layers: []image.Layer{*l}}, nil
 	case c.Base.Debian != nil:
 		b, err := e.layers.packages(ctx, c, e.debian)
 		if err != nil {
-			return Base{}, fmt.Errorf("making base %s for %s: %w", c.Base.Name, c.Platform, err)
+			return Base{}, fmt.Errorf("building base %s for %s: %w", c.Base.Name, c.Platform, err)
 		}
 		return b, nil
 	}
 	return Base{}, nil
 }
 
-// SettingsError is returned for settings that do not suit the base of an image.
+// SettingsError is returned for settings that conflict with the base of an image.
 type SettingsError struct {
 	Image    string
 	Platform arch.Platform
@@ -226,11 +234,11 @@ func (e *SettingsError) Error() string {
 	return fmt.Sprintf("image %s, %s: %v", e.Image, e.Platform, e.Err)
 }
 
-// Unwrap returns what is wrong.
+// Unwrap returns the cause.
 func (e *SettingsError) Unwrap() error { return e.Err }
 
-// assemble joins what was made. What existed is joined already.
-func assemble(p *plan.Plan, children [][]made, joined []v1.ImageIndex) ([]Result, error) {
+// assemble builds the indexes from the layers. Joined images are used as they are.
+func assemble(p *plan.Plan, children [][]childLayers, joined []v1.ImageIndex) ([]Result, error) {
 	var results []Result
 	for i, img := range p.Images {
 		if joined[i] != nil {

@@ -147,7 +147,8 @@ func TestStepsNameImagesAndPlatforms(t *testing.T) {
 	dir, cacheDir := tree(t), t.TempDir()
 	build1 := func() *steps {
 		var s steps
-		_, err := build.Run(t.Context(), planOf(t, services), build.Options{Dir: dir, Store: store(t, cacheDir), Started: s.start})
+		_, err := build.Run(t.Context(), planOf(t, services), build.Options{Dir: dir, Store: store(t, cacheDir),
+			Started: s.start})
 		require.NoError(t, err)
 		assert.Zero(t, s.running, "every step ends")
 		return &s
@@ -208,12 +209,14 @@ func TestEveryKindOfCompileErrorIsSaid(t *testing.T) {
 	dir, cacheDir := tree(t), t.TempDir()
 	// The second time it is known what the programs were made of.
 	for _, edit := range []string{"", "// edited\n"} {
-		write(t, filepath.Join(dir, "one/main.go"), edit+"package main\n\nimport \"example.com/nowhere\"\n\nfunc main() { nowhere.X() }\n")
+		write(t, filepath.Join(dir, "one/main.go"),
+			edit+"package main\n\nimport \"example.com/nowhere\"\n\nfunc main() { nowhere.X() }\n")
 		write(t, filepath.Join(dir, "two/main.go"), edit+"package main\n\nfunc main() { undefined() }\n")
 		write(t, filepath.Join(dir, "other/two/a.go"), edit+"package two\n")
 		_, err := build.Run(t.Context(), planOf(t, services), build.Options{Dir: dir, Store: store(t, cacheDir)})
 		require.Error(t, err)
-		for _, want := range []string{"provides package example.com/nowhere", "undefined: undefined", "./other/two is not a main package: it is package two"} {
+		for _, want := range []string{"provides package example.com/nowhere", "undefined: undefined",
+			"./other/two is not a main package: it is package two"} {
 			assert.Equal(t, 1, strings.Count(err.Error(), want), "%s in %s", want, err)
 		}
 		for _, name := range []string{"one/main.go", "two/main.go", "other/two/a.go"} {
@@ -229,7 +232,9 @@ func TestPackagesThatAreNotThere(t *testing.T) {
 		"{package: ./lib}":           "./lib is not a main package: it is package lib",
 		"{package: example.com/x/y}": "example.com/x/y",
 	} {
-		_, err := build.Run(t.Context(), planOf(t, "version: 1\nplatforms: [linux/amd64]\nimages: {a: {go: "+text+"}, two: {go: {package: ./two}}}"), build.Options{Dir: tree(t), Store: store(t, t.TempDir())})
+		_, err := build.Run(t.Context(), planOf(t,
+			"version: 1\nplatforms: [linux/amd64]\nimages: {a: {go: "+text+"}, two: {go: {package: ./two}}}"),
+			build.Options{Dir: tree(t), Store: store(t, t.TempDir())})
 		var failed *build.CompileError
 		require.True(t, errors.As(err, &failed), fmt.Sprint(err))
 		assert.Contains(t, err.Error(), want)
@@ -238,7 +243,8 @@ func TestPackagesThatAreNotThere(t *testing.T) {
 }
 
 func TestMissingFilesAreNamed(t *testing.T) {
-	_, err := build.Run(t.Context(), planOf(t, "version: 1\nplatforms: [linux/amd64]\nimages: {a: {files: [{from: nowhere, to: /x}]}}"), build.Options{Dir: tree(t), Store: store(t, t.TempDir())})
+	_, err := build.Run(t.Context(), planOf(t, "version: 1\nplatforms: [linux/amd64]\nimages: {a: {files: "+
+		"[{from: nowhere, to: /x}]}}"), build.Options{Dir: tree(t), Store: store(t, t.TempDir())})
 	assert.ErrorContains(t, err, "nowhere does not exist")
 	assert.ErrorContains(t, err, "image a, linux/amd64")
 }
@@ -273,7 +279,8 @@ images:
 		"multiarch.yaml:7:20: images.y.files[0].from: bin-amd64 does not exist",
 		"multiarch.yaml:7:20: images.y.files[0].from: bin-arm64 does not exist",
 		"multiarch.yaml:7:50: images.y.files[1].from: no file in shared matches *.rb",
-		"multiarch.yaml:9:36: images.y.overrides.linux/arm64.files[0].from: link is a symbolic link to gone, which does not exist",
+		"multiarch.yaml:9:36: images.y.overrides.linux/arm64.files[0].from: link is a symbolic link to gone, " +
+			"which does not exist",
 		"multiarch.yaml:10:22: images.a.files[0].from: . contains out, the output directory",
 	}, got)
 
@@ -284,11 +291,13 @@ images:
 }
 
 func TestNoFileHidesTheProgram(t *testing.T) {
-	for _, files := range []string{"{from: README, to: /app/a}", "{from: shared, to: /app, glob: [\"**/conf\"]}, {from: README, to: /app/a}"} {
-		_, err := build.Run(t.Context(), planOf(t, "version: 1\nplatforms: [linux/amd64]\nimages: {a: {go: {package: ./two}, files: ["+files+"]}}"), build.Options{Dir: tree(t), Store: store(t, t.TempDir())})
+	for _, files := range []string{"{from: README, to: /app/a}",
+		"{from: shared, to: /app, glob: [\"**/conf\"]}, {from: README, to: /app/a}"} {
+		_, err := build.Run(t.Context(), planOf(t, "version: 1\nplatforms: [linux/amd64]\nimages: {a: {go: "+
+			"{package: ./two}, files: ["+files+"]}}"), build.Options{Dir: tree(t), Store: store(t, t.TempDir())})
 		var hidden *build.HiddenError
 		require.ErrorAs(t, err, &hidden)
-		assert.ErrorContains(t, err, "image a, linux/amd64: README goes to /app/a, which is the program")
+		assert.ErrorContains(t, err, "image a, linux/amd64: README is copied to /app/a, the path of the program")
 	}
 }
 
@@ -301,7 +310,8 @@ func TestCancelledBuildEnds(t *testing.T) {
 
 // Existing images need no compiler, and neither a tree nor a cache with anything in it.
 func TestJoinedImages(t *testing.T) {
-	p := planOf(t, "version: 1\nimages: {b: {from: [x, y]}, a: {files: [{from: shared, to: /a}], platforms: [linux/amd64]}}")
+	p := planOf(t,
+		"version: 1\nimages: {b: {from: [x, y]}, a: {files: [{from: shared, to: /a}], platforms: [linux/amd64]}}")
 	o := build.Options{Dir: tree(t), Store: store(t, t.TempDir())}
 	_, err := build.Run(t.Context(), p, o)
 	require.ErrorContains(t, err, "image b joins existing images")

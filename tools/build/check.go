@@ -14,9 +14,9 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// Check looks for the files that a plan takes from the tree at dir, before anything is made of them. What is wrong with
-// them is returned as config.Errors, all of it. output is the directory to which images will be written as an OCI layout,
-// which no image may take in; it is "" where there is none.
+// Check verifies that the files of a plan exist in the tree at dir before anything is built. All
+// errors are returned together as config.Errors. output is the directory that images will be
+// written to, which no image may include, or "".
 func Check(c *config.Config, p *plan.Plan, dir, output string) error {
 	tree, err := inputfile.OpenRoot(dir)
 	if err != nil {
@@ -25,18 +25,19 @@ func Check(c *config.Config, p *plan.Plan, dir, output string) error {
 	defer tree.Close()
 	if output != "" {
 		if output, err = inside(dir, output); err != nil {
-			return fmt.Errorf("looking for the output: %w", err)
+			return fmt.Errorf("finding the output directory: %w", err)
 		}
 	}
 	var wrong config.Errors
-	checked := map[string]error{} // platforms and images often share their files
+	checked := map[string]error{} // platforms and images often share files
 	for _, i := range p.Images {
 		for _, child := range i.Children {
 			for n, f := range child.Files {
 				key := fmt.Sprintf("%q", []any{f.From, f.To, f.Glob})
 				err, known := checked[key]
 				if !known {
-					err = check(tree, layer.Source{From: f.From, To: f.To, Glob: f.Glob, Refuse: layout.Refuse(f.From)}, output)
+					err = check(tree, layer.Source{From: f.From, To: f.To, Glob: f.Glob,
+						Refuse: layout.Refuse(f.From)}, output)
 					checked[key] = err
 				}
 				if err != nil {
@@ -58,7 +59,7 @@ func check(tree *os.Root, s layer.Source, output string) error {
 	return layer.Check(tree, s)
 }
 
-// inside returns a directory as a path in the tree, or "" where it is elsewhere.
+// inside returns a directory as a path in the tree, or "" if it is outside.
 func inside(tree, dir string) (string, error) {
 	tree, err := filepath.Abs(tree)
 	if err != nil {

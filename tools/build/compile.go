@@ -16,16 +16,16 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// unit is what one go command compiles: programs for one platform with the same tags and environment.
+// unit is the work of one go command: programs for one platform with the same tags and environment.
 type unit struct {
 	request gobuild.Request
-	members []member // one a target of the request
+	members []member // one per target of the request
 }
 
-// member says whose program a target is.
+// member identifies the child that a target belongs to.
 type member struct{ image, child int }
 
-// units groups the programs of a plan, platforms in table order.
+// units groups the programs of a plan, in table order of platforms.
 func units(p *plan.Plan) []unit {
 	var list []unit
 	index := map[string]int{}
@@ -37,20 +37,25 @@ func units(p *plan.Plan) []unit {
 			key := fmt.Sprintf("%02d %q %q %t", arch.Order(c.Platform), c.Go.Tags, c.Go.Env, c.Go.Cgo)
 			n, ok := index[key]
 			if !ok {
-				row, _ := arch.Find(c.Platform) // plans hold platforms of the table
+				row, _ := arch.Find(c.Platform) // plans only contain platforms of the table
 				n, index[key] = len(list), len(list)
-				list = append(list, unit{request: gobuild.Request{Row: row, Tags: c.Go.Tags, Env: c.Go.Env, Cgo: c.Go.Cgo}})
+				list = append(list, unit{request: gobuild.Request{Row: row, Tags: c.Go.Tags, Env: c.Go.Env,
+					Cgo: c.Go.Cgo}})
 			}
-			list[n].request.Targets = append(list[n].request.Targets, gobuild.Target{Name: img.Name, Package: c.Go.Package, Ldflags: c.Go.Ldflags})
+			list[n].request.Targets = append(list[n].request.Targets, gobuild.Target{Name: img.Name,
+				Package: c.Go.Package, Ldflags: c.Go.Ldflags})
 			list[n].members = append(list[n].members, member{i, j})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b unit) int { return arch.Order(a.request.Row.Platform) - arch.Order(b.request.Row.Platform) })
+	slices.SortStableFunc(list, func(a,
+		b unit) int {
+		return arch.Order(a.request.Row.Platform) - arch.Order(b.request.Row.Platform)
+	})
 	return list
 }
 
-// compileUnit compiles a unit and makes the layers of its programs.
-func (e *engine) compileUnit(ctx context.Context, p *plan.Plan, u unit, children [][]made) error {
+// compileUnit compiles a unit and builds the layers of its programs.
+func (e *engine) compileUnit(ctx context.Context, p *plan.Plan, u unit, children [][]childLayers) error {
 	builder, err := e.compiler(ctx)
 	if err != nil {
 		return err
@@ -64,13 +69,15 @@ func (e *engine) compileUnit(ctx context.Context, p *plan.Plan, u unit, children
 				group.Go(func() error {
 					m := u.members[t]
 					img := p.Images[m.image]
-					under, err := e.ground(ctx, p, m)
+					under, err := e.foundation(ctx, p, m)
 					if err != nil {
 						return err
 					}
-					l, err := e.layers.binary(ctx, img.Name, img.Children[m.child], under, binary, e.recompile(builder, u.request, t))
+					l, err := e.layers.binary(ctx, img.Name, img.Children[m.child], under, binary,
+						e.recompile(builder, u.request, t))
 					if err != nil {
-						return fmt.Errorf("image %s, %s: %w", img.Name, u.request.Row, blame(builder, u.request, t, binary, err))
+						return fmt.Errorf("image %s, %s: %w", img.Name, u.request.Row, blame(builder, u.request, t,
+							binary, err))
 					}
 					children[m.image][m.child].binary = l
 					return nil
@@ -99,7 +106,7 @@ func (e *engine) compiling(platform arch.Platform) func(gobuild.Status) {
 	}
 }
 
-// recompile builds one target of a request by itself.
+// recompile compiles a single target of a request.
 func (e *engine) recompile(builder *gobuild.Builder, r gobuild.Request, t int) recompile {
 	r.Targets = r.Targets[t : t+1]
 	return func(ctx context.Context, use func(gobuild.Binary) error) error {
@@ -114,7 +121,7 @@ func (e *engine) recompile(builder *gobuild.Builder, r gobuild.Request, t int) r
 	}
 }
 
-// CompileError is what the compiler refused, once for all the platforms on which it said the same.
+// CompileError holds compiler output. Platforms with the same output share one error.
 type CompileError struct {
 	Images    []string
 	Platforms []arch.Platform
@@ -126,19 +133,21 @@ func (e *CompileError) Error() string {
 	for _, p := range e.Platforms {
 		platforms = append(platforms, p.String())
 	}
-	return fmt.Sprintf("compiling %s for %s:\n%s", strings.Join(e.Images, ", "), strings.Join(platforms, ", "), strings.TrimRight(e.Output, "\n"))
+	return fmt.Sprintf("compiling %s for %s:\n%s", strings.Join(e.Images, ", "), strings.Join(platforms, ", "),
+		strings.TrimRight(e.Output, "\n"))
 }
 
 // Class classifies the error for the exit code.
 func (e *CompileError) Class() fault.Class { return fault.Compile }
 
-// compileErrors gathers what the compiler refuses, so that one platform's errors do not hide another's.
+// compileErrors collects compiler errors, so that those of one platform do not hide those of
+// another.
 type compileErrors struct {
 	mu  sync.Mutex
 	all []*CompileError
 }
 
-// keep takes the compiler's errors out of err and returns what is left.
+// keep removes compiler errors from err and returns the rest.
 func (c *compileErrors) keep(err error) error {
 	var joined interface{ Unwrap() []error }
 	if errors.As(err, &joined) {

@@ -7,14 +7,16 @@ import (
 	"github.com/multiarch-build/multiarch/tools/build/gobuild"
 )
 
-// attempts is how often something is made whose files in the cache are damaged or removed while they are in use.
+// attempts is how often something is built if its files in the cache are damaged or removed while
+// in use.
 const attempts = 3
 
-// errDamaged is a compiled program that is not what its record promised. The record has been removed.
+// errDamaged is returned for a compiled program that does not match its record. The record has been
+// removed.
 var errDamaged = errors.New("a compiled program is damaged")
 
-// blame returns errDamaged if err, a failure to read a program, comes from a damaged program. A sound program costs
-// nothing: writing its layer checks it on the way.
+// blame returns errDamaged if err, an error of reading a program, is caused by a damaged program.
+// Intact programs are not checked separately, since writing their layer checks them.
 func blame(builder *gobuild.Builder, r gobuild.Request, t int, binary gobuild.Binary, err error) error {
 	if builder.Check(r, r.Targets[t], binary) {
 		return err
@@ -22,7 +24,8 @@ func blame(builder *gobuild.Builder, r gobuild.Request, t int, binary gobuild.Bi
 	return errDamaged
 }
 
-// undamaged repeats a build that met a damaged program: its record is gone, so the next attempt compiles it again.
+// undamaged repeats a build that found a damaged program. Its record has been removed, so the next
+// attempt compiles it again.
 func (e *engine) undamaged(build func() error) error {
 	for range attempts {
 		if err := build(); !errors.Is(err, errDamaged) {
@@ -32,14 +35,14 @@ func (e *engine) undamaged(build func() error) error {
 	return &unstableError{what: "a compiled program", dir: e.layers.store.Dir()}
 }
 
-// unstableError is returned if the cache is damaged faster than it can be repaired.
+// unstableError is returned if the cache is damaged repeatedly.
 type unstableError struct{ what, dir string }
 
 func (e *unstableError) Error() string {
 	return fmt.Sprintf("%s in the cache %s was damaged or removed %d times in a row", e.what, e.dir, attempts)
 }
 
-// Hint says how to avoid that.
+// Hint returns how to avoid the error.
 func (e *unstableError) Hint() string {
-	return "stop what else writes to this folder, or set MULTIARCH_CACHE to another one"
+	return "stop other programs that write to this directory, or set MULTIARCH_CACHE to another one"
 }

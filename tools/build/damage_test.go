@@ -135,7 +135,8 @@ func TestDamageMatrix(t *testing.T) {
 		"locks":          func(p string) bool { return filepath.Base(p) == "lock" },
 		"mark of a trim": func(p string) bool { return filepath.Base(p) == "trimmed" },
 	}
-	without := map[string][]string{"": nil, " without records": {"records"}, " without blobs": {"blobs"}, " without both": {"records", "blobs"}}
+	without := map[string][]string{"": nil, " without records": {"records"}, " without blobs": {"blobs"},
+		" without both": {"records", "blobs"}}
 	cases := 0
 	for kind, wanted := range kinds {
 		for damage, inflict := range damages() {
@@ -147,7 +148,8 @@ func TestDamageMatrix(t *testing.T) {
 					files := entriesOf(t, cacheDir, wanted)
 					for i, file := range files {
 						other := files[(i+1)%len(files)]
-						if len(files) == 1 && (damage == "swap" || damage == "copy over" || damage == "link to another") {
+						if len(files) == 1 && (damage == "swap" || damage == "copy over" ||
+							damage == "link to another") {
 							t.Skip("there is only one")
 						}
 						require.NoError(t, inflict(file, other))
@@ -207,7 +209,8 @@ func TestCacheDisappearsDuringABuild(t *testing.T) {
 	for n := range 3 {
 		t.Run(fmt.Sprintf("when image %d is finished", n), func(t *testing.T) {
 			events := 0
-			results, err := build.Run(t.Context(), planOf(t, small), build.Options{Dir: dir, Store: store(t, cacheDir), Progress: func(build.Event) {
+			results, err := build.Run(t.Context(), planOf(t, small), build.Options{Dir: dir, Store: store(t,
+				cacheDir), Progress: func(build.Event) {
 				if events == n {
 					assert.NoError(t, os.RemoveAll(cacheDir))
 				}

@@ -18,22 +18,23 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// layers makes layers, each once, and remembers them by what they are made of.
+// layers builds layers, each once, by the key of its content.
 type layers struct {
-	// life is the context for reading layers after the calls that made them have returned.
-	life      context.Context
-	store     *cache.Store
-	slots     chan struct{} // limits how many layers are read or written at a time
-	made      memo.Map[string, layer.Descriptor]
-	collected memo.Map[string, []layer.Entry]
-	entries   memo.Value[[]layer.Entry] // of the static base
-	trees     memo.Map[string, *rootfs.Tree]
-	observe   func() LayerObserver // note what layers hold while they are written
-	start     starter
+	// readContext is used for reading layers after the calls that built them have returned.
+	readContext context.Context
+	store       *cache.Store
+	slots       chan struct{} // limits concurrent reads and writes of layers
+	childLayers memo.Map[string, layer.Descriptor]
+	collected   memo.Map[string, []layer.Entry]
+	entries     memo.Value[[]layer.Entry] // of the static base
+	trees       memo.Map[string, *rootfs.Tree]
+	observe     func() LayerObserver // examines layers while they are written
+	start       starter
 }
 
-func newLayers(life context.Context, o Options, jobs int, start starter) *layers {
-	return &layers{life: life, store: o.Store, slots: make(chan struct{}, jobs), observe: o.Observe, start: start}
+func newLayers(readContext context.Context, o Options, jobs int, start starter) *layers {
+	return &layers{readContext: readContext, store: o.Store, slots: make(chan struct{}, jobs), observe: o.Observe,
+		start: start}
 }
 
 const recordKind = "layer"
@@ -47,27 +48,29 @@ func (l *layers) static(ctx context.Context, c plan.Child) (*image.Layer, error)
 	if err != nil {
 		return nil, err
 	}
-	return l.make(ctx, Step{Compress, c.Platform, []string{c.Base.Name}}, image.CreatedByBase+c.Base.Builtin, entries, optionsOf(c))
+	return l.make(ctx, Step{Compress, c.Platform, []string{c.Base.Name}}, image.CreatedByBase+c.Base.Builtin,
+		entries, optionsOf(c))
 }
 
-// HiddenError is returned for a file at the path of the program, whose layer would hide it.
+// HiddenError is returned for a file at the path of the program, which would be replaced by the
+// program.
 type HiddenError struct{ Path, From string }
 
 func (e *HiddenError) Error() string {
-	return fmt.Sprintf("%s goes to %s, which is the program", e.From, e.Path)
+	return fmt.Sprintf("%s is copied to %s, the path of the program", e.From, e.Path)
 }
 
-// Hint says how the conflict can end.
+// Hint returns how to resolve the conflict.
 func (e *HiddenError) Hint() string {
-	return "give the file another path (to:), or leave it out (glob:)"
+	return "change the path of the file (to:), or exclude it (glob:)"
 }
 
-// recompile makes a program once more and calls use with it, for a layer that has to be written again.
+// recompile compiles a program again and calls use with it, for a layer that has to be rewritten.
 type recompile func(ctx context.Context, use func(gobuild.Binary) error) error
 
-// binary makes the layer of a compiled program, over the file system that its image has by then.
+// binary builds the layer of a compiled program on top of the image's file system.
 func (l *layers) binary(
-	ctx context.Context, name string, c plan.Child, under ground, b gobuild.Binary, again recompile,
+	ctx context.Context, name string, c plan.Child, under foundation, b gobuild.Binary, again recompile,
 ) (*image.Layer, error) {
 	o := optionsOf(c)
 	entries, err := under.program(c, b)
@@ -78,12 +81,12 @@ func (l *layers) binary(
 	step := Step{Compress, c.Platform, []string{name}}
 	now := func() (layer.Descriptor, error) { return l.write(ctx, step, key, entries, o) }
 	later := func() (d layer.Descriptor, err error) {
-		err = again(l.life, func(b gobuild.Binary) error {
+		err = again(l.readContext, func(b gobuild.Binary) error {
 			entries, err := under.program(c, b)
 			if err != nil {
 				return err
 			}
-			d, err = l.write(l.life, step, layer.Key(entries, o), entries, o)
+			d, err = l.write(l.readContext, step, layer.Key(entries, o), entries, o)
 			return err
 		})
 		return d, err
@@ -91,20 +94,20 @@ func (l *layers) binary(
 	return l.kept(key, image.CreatedByProgram, now, later)
 }
 
-// make returns the layer of some entries, whose contents can be read at any time.
+// make returns the layer of entries whose contents can be read at any time.
 func (l *layers) make(
 	ctx context.Context, step Step, createdBy string, entries []layer.Entry, o layer.Options,
 ) (*image.Layer, error) {
 	key := layer.Key(entries, o)
 	return l.kept(key, createdBy,
 		func() (layer.Descriptor, error) { return l.write(ctx, step, key, entries, o) },
-		func() (layer.Descriptor, error) { return l.write(l.life, step, key, entries, o) })
+		func() (layer.Descriptor, error) { return l.write(l.readContext, step, key, entries, o) })
 }
 
-// kept returns the layer with a key: the one in the store, or else what now writes there. The blob is checked whenever
-// it is opened; if it is damaged or missing by then, later writes it again.
+// kept returns the layer with a key from the store, or else the one that now writes to it. The blob
+// is checked whenever it is opened; if it is damaged or missing, later writes it again.
 func (l *layers) kept(key, createdBy string, now, later func() (layer.Descriptor, error)) (*image.Layer, error) {
-	d, err := l.made.Get(key, func() (d layer.Descriptor, err error) {
+	d, err := l.childLayers.Get(key, func() (d layer.Descriptor, err error) {
 		if l.store.Get(recordKind, key, &d) && l.store.Has(d.Digest, d.Size) {
 			return d, nil
 		}
@@ -120,7 +123,7 @@ func (l *layers) kept(key, createdBy string, now, later func() (layer.Descriptor
 			}
 			again, err := later()
 			if err == nil && again != d {
-				err = fmt.Errorf("layer %s became %s when it was made again", d.Digest, again.Digest)
+				err = fmt.Errorf("layer %s became %s when it was rebuilt", d.Digest, again.Digest)
 			}
 			if err != nil {
 				return nil, err
@@ -140,7 +143,7 @@ func (l *layers) write(
 	var observer LayerObserver
 	_, err = l.store.Write(func(w io.Writer) (_ v1.Hash, err error) {
 		if l.observe != nil {
-			observer = l.observe() // the store may have to start again
+			observer = l.observe() // the store may call this function again
 			defer observer.Close()
 			o.Observe = observer.Visit
 		}

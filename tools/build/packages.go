@@ -13,8 +13,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// packages makes the layer of a base of Debian packages. The layer is known by its packages, so that nothing is
-// fetched, nor unpacked, where it is in the store.
+// packages builds the layer of a Debian base. Its key consists of the packages, so that nothing is
+// downloaded or unpacked if the store has it.
 func (l *layers) packages(ctx context.Context, c plan.Child, fetcher debian.Fetcher) (Base, error) {
 	b := c.Base.Debian
 	options := optionsOf(c)
@@ -23,17 +23,19 @@ func (l *layers) packages(ctx context.Context, c plan.Child, fetcher debian.Fetc
 		return Base{}, err
 	}
 	key := string(recipe)
-	made, err := l.kept(key, image.CreatedByBase+c.Base.Name,
+	childLayers, err := l.kept(key, image.CreatedByBase+c.Base.Name,
 		func() (layer.Descriptor, error) { return l.merge(ctx, fetcher, key, c, options) },
-		func() (layer.Descriptor, error) { return l.merge(l.life, fetcher, key, c, options) })
+		func() (layer.Descriptor, error) { return l.merge(l.readContext, fetcher, key, c, options) })
 	if err != nil {
 		return Base{}, err
 	}
-	return Base{Env: static.PackagesEnv(b.Packages), Layers: []image.Layer{*made}}, nil
+	return Base{Env: static.PackagesEnv(b.Packages), Layers: []image.Layer{*childLayers}}, nil
 }
 
-// merge fetches packages and writes their layer. It starts again if the cache is removed meanwhile.
-func (l *layers) merge(ctx context.Context, fetcher debian.Fetcher, key string, c plan.Child, o layer.Options) (d layer.Descriptor, err error) {
+// merge downloads packages and writes their layer. It starts again if the cache is removed in the
+// meantime.
+func (l *layers) merge(ctx context.Context, fetcher debian.Fetcher, key string, c plan.Child,
+	o layer.Options) (d layer.Descriptor, err error) {
 	for range attempts {
 		if d, err = l.mergeOnce(ctx, fetcher, key, c, o); !errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil {
 			break
@@ -42,8 +44,9 @@ func (l *layers) merge(ctx context.Context, fetcher debian.Fetcher, key string, 
 	return d, err
 }
 
-// mergeOnce fetches all packages at once.
-func (l *layers) mergeOnce(ctx context.Context, fetcher debian.Fetcher, key string, c plan.Child, o layer.Options) (d layer.Descriptor, err error) {
+// mergeOnce downloads all packages in parallel.
+func (l *layers) mergeOnce(ctx context.Context, fetcher debian.Fetcher, key string, c plan.Child,
+	o layer.Options) (d layer.Descriptor, err error) {
 	b := c.Base.Debian
 	step := func(stage Stage) Step { return Step{stage, c.Platform, []string{c.Base.Name}} }
 	running := l.start(step(Download))

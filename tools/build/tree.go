@@ -16,9 +16,11 @@ import (
 
 const treeKind = "rootfs"
 
-// Tree returns the file system of an image's layers. It reads the layers only if the store does not know it yet.
+// Tree returns the file system of an image's layers. The layers are only read if the store does not
+// have it.
 //
-// downloaded may be nil. It is called while the layers are read, with the bytes of all of them.
+// downloaded, if not nil, is called while the layers are read, with the number of bytes of all of
+// them.
 func Tree(store *cache.Store, layers []image.Layer, downloaded func(done, total int64)) (*rootfs.Tree, error) {
 	key := treeKey(layers)
 	tree := rootfs.New()
@@ -55,7 +57,7 @@ func treeKey(layers []image.Layer) string {
 // apply reads a layer. It calls read with the bytes of it that were read; a layer that is read again counts from 0.
 func apply(tree *rootfs.Tree, l image.Layer, read func(n int64)) error {
 	if l.Stream != nil {
-		// Its errors name the base.
+		// Errors of Stream name the base.
 		return l.Stream(func(r io.Reader) error { return tree.Apply(&countingReader{r: r, read: read}) })
 	}
 	r, err := l.Blob()
@@ -82,8 +84,8 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// treeOf returns the file system of a child's base: nil if it is not known, as for images of Windows, whose layers have
-// a form of their own.
+// treeOf returns the file system of a child's base. It is nil if it is unknown, as for Windows
+// images, whose layers have a different structure.
 func (l *layers) treeOf(c plan.Child, under Base) (*rootfs.Tree, error) {
 	if len(under.Layers) == 0 {
 		return rootfs.New(), nil

@@ -33,7 +33,8 @@ images:
 func TestVerifyNeedsNoLayersThatWereJustWritten(t *testing.T) {
 	dir, cacheDir := smallTree(t), t.TempDir()
 	s := store(t, cacheDir)
-	results, err := build.Run(t.Context(), planOf(t, verified), build.Options{Dir: dir, Store: s, Observe: func() build.LayerObserver { return verify.NewObserver(s) }})
+	results, err := build.Run(t.Context(), planOf(t, verified), build.Options{Dir: dir, Store: s,
+		Observe: func() build.LayerObserver { return verify.NewObserver(s) }})
 	require.NoError(t, err)
 	fromBytes := map[string]*verify.Verdict{}
 	for _, r := range results {

@@ -267,7 +267,7 @@ func TestLostPackages(t *testing.T) {
 	}
 	p.env = snapshots
 	_, stderr = p.want(t, 5, "build")
-	assert.Contains(t, stderr, "not what was asked for")
+	assert.Contains(t, stderr, "unexpected content")
 	assert.Contains(t, stderr, "run: multiarch lock --update")
 
 	p.archive.lose(true)

@@ -265,7 +265,7 @@ func TestFaults(t *testing.T) {
 		"something else": {func(w http.ResponseWriter, r *http.Request) bool {
 			_, _ = io.WriteString(w, strings.Repeat("x", 5000))
 			return true
-		}, "not what was asked for", "lock --update under"},
+		}, "unexpected content: ", "lock --update under"},
 		"an endless body": {func(w http.ResponseWriter, r *http.Request) bool {
 			for r.Context().Err() == nil {
 				if _, err := w.Write(make([]byte, 4096)); err != nil {
@@ -273,7 +273,7 @@ func TestFaults(t *testing.T) {
 				}
 			}
 			return true
-		}, "it goes on beyond that", "lock --update under"},
+		}, "there is more content", "lock --update under"},
 		"gone": {func(w http.ResponseWriter, r *http.Request) bool {
 			w.WriteHeader(http.StatusNotFound)
 			return true

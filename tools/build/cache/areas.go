@@ -14,23 +14,24 @@ import (
 // Area is a part of the cache.
 type Area string
 
-// The areas of a cache.
+// Areas of a cache.
 const (
 	Blobs     Area = "blobs"     // layers, bases and packages, by digest
-	Records   Area = "records"   // what was made of what
+	Records   Area = "records"   // inputs and results of builds
 	Programs  Area = "programs"  // compiled programs
-	Temporary Area = "temporary" // unfinished downloads, and what killed processes left behind
+	Temporary Area = "temporary" // unfinished downloads and leftovers of killed processes
 )
 
-// area is a folder of the cache with the names that its entries have. Nothing else in the folder is ever touched: the
-// cache may be in a folder with other things, such as a home directory with a go folder of its own.
+// area is a directory of the cache and the names of its entries. Other files are never touched: the
+// cache may be in a directory with other content, such as a home directory that has its own go
+// directory.
 type area struct {
 	name    Area
 	dir     string
 	entries *regexp.Regexp
 }
 
-// ProgramsFolder is the folder, below the cache, in which each folder holds compiled programs.
+// ProgramsFolder is the directory of the cache whose subdirectories hold compiled programs.
 const ProgramsFolder = "go"
 
 var (
@@ -69,7 +70,7 @@ func (a area) each(visit func(path string, e os.DirEntry) error) error {
 	return nil
 }
 
-// Usage is how much an area holds.
+// Usage is the size of an area.
 type Usage struct {
 	Area  Area  `json:"area"`
 	Files int   `json:"files"`
@@ -102,13 +103,13 @@ func (s *Store) Usage() ([]Usage, error) {
 	return all, nil
 }
 
-// Damage is an entry that was damaged and has been removed.
+// Damage is a damaged entry that has been removed.
 type Damage struct {
 	Area Area   `json:"area"`
 	Path string `json:"path"`
 }
 
-// CheckEntries reads every blob and every record, removes those that are damaged, and returns them.
+// CheckEntries reads every blob and record, removes damaged ones and returns them.
 func (s *Store) CheckEntries(ctx context.Context) (damaged []Damage, err error) {
 	for _, a := range s.areas() {
 		err := a.each(func(path string, e os.DirEntry) error {
@@ -136,7 +137,7 @@ func (s *Store) CheckEntries(ctx context.Context) (damaged []Damage, err error) 
 	return damaged, nil
 }
 
-// EachRecord calls visit with the value, as JSON, of every sound record of a kind.
+// EachRecord calls visit with the JSON value of every intact record of a kind.
 func (s *Store) EachRecord(kind string, visit func(value []byte) error) error {
 	records := area{Records, s.path("records"), regexp.MustCompile(`^` + regexp.QuoteMeta(kind) + `-[0-9a-f]{64}$`)}
 	return records.each(func(_ string, e os.DirEntry) error {
@@ -148,14 +149,14 @@ func (s *Store) EachRecord(kind string, visit func(value []byte) error) error {
 	})
 }
 
-// Clean removes everything that the cache holds. Files in its folder that are not the cache's stay.
+// Clean removes everything from the cache. Other files in its directory are kept.
 func (s *Store) Clean() error {
 	for _, a := range s.areas() {
 		err := a.each(func(path string, _ os.DirEntry) error { return os.RemoveAll(path) })
 		if err != nil {
 			return &UnusableError{s.dir, err}
 		}
-		_ = os.Remove(a.dir) // stays if something else is in it
+		_ = os.Remove(a.dir) // fails if other files are in it
 	}
 	for _, rest := range []string{"blobs", "trimmed"} {
 		_ = os.Remove(s.path(rest))

@@ -1,7 +1,8 @@
-// Package cache stores things that can be made again: blobs by digest, small records by key, and folders that other
-// packages manage. Any number of processes may use one cache at a time, any of them may be killed at any moment, and
-// the cache may be damaged or removed while it is in use. Everything read is checked. Whatever fails its check is
-// removed and counts as missing, so that damage costs time and never changes a result.
+// Package cache stores reproducible results: blobs by digest, small records by key, and directories
+// managed by other packages. Several processes may use a cache at the same time, and may be killed
+// at any moment; the cache may be damaged or removed while in use. Everything is verified when
+// read. Damaged entries are removed and treated as missing, so that damage costs time but never
+// changes a result.
 package cache
 
 import (
@@ -18,10 +19,10 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Store is a cache folder.
+// Store is a cache directory.
 type Store struct{ dir string }
 
-// Open returns the cache in dir and creates the folder if it is missing.
+// Open returns the cache in dir, which it creates if necessary.
 func Open(dir string) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -35,10 +36,10 @@ func Open(dir string) (*Store, error) {
 	return s, nil
 }
 
-// Dir returns the folder of the cache.
+// Dir returns the directory of the cache.
 func (s *Store) Dir() string { return s.dir }
 
-// prepare creates the folders of the cache. It is called again when a folder has disappeared.
+// prepare creates the directories of the cache. It is called again if one has disappeared.
 func (s *Store) prepare() error {
 	for _, d := range []string{s.dir, s.path("tmp"), s.path("blobs"), s.path("blobs", "sha256"), s.path("records")} {
 		if err := makeFolder(d, d != s.dir); err != nil {
@@ -48,28 +49,28 @@ func (s *Store) prepare() error {
 	return nil
 }
 
-// UnusableError is returned for a folder that cannot be used as a cache.
+// UnusableError is returned for a directory that cannot be used as a cache.
 type UnusableError struct {
 	Dir string
 	Err error
 }
 
 func (e *UnusableError) Error() string {
-	return fmt.Sprintf("cache %s cannot be used: %v", e.Dir, e.Err)
+	return fmt.Sprintf("cache %s is not usable: %v", e.Dir, e.Err)
 }
 
-// Unwrap returns the reason.
+// Unwrap returns the cause.
 func (e *UnusableError) Unwrap() error { return e.Err }
 
-// Hint says where else the cache can be.
-func (e *UnusableError) Hint() string { return "set MULTIARCH_CACHE to a folder that can be written" }
+// Hint returns how to select another directory.
+func (e *UnusableError) Hint() string { return "set MULTIARCH_CACHE to a writable directory" }
 
 func (s *Store) path(elem ...string) string {
 	return filepath.Join(append([]string{s.dir}, elem...)...)
 }
 
-// Folder returns a folder whose files the caller manages, such as the outputs of a compiler. It is created if it is
-// missing.
+// Folder returns a directory whose files the caller manages, such as compiler output. It is created
+// if necessary.
 func (s *Store) Folder(elem ...string) (string, error) {
 	dir := s.dir
 	for _, e := range elem {
@@ -82,9 +83,9 @@ func (s *Store) Folder(elem ...string) (string, error) {
 	return dir, nil
 }
 
-// Write creates a blob: write passes its content to w and returns the SHA-256 of exactly these bytes, which every writer
-// of layers computes anyway. The whole blob is in the store once Write returns. write is called again if the cache was
-// removed in the meantime.
+// Write creates a blob: write passes the content to w and returns its SHA-256, which callers
+// compute anyway. When Write returns, the store has the complete blob. write is called again if the
+// cache was removed in the meantime.
 func (s *Store) Write(write func(w io.Writer) (v1.Hash, error)) (h v1.Hash, err error) {
 	err = s.again(func() error {
 		h, err = s.write(write)
@@ -98,7 +99,7 @@ func (s *Store) write(write func(w io.Writer) (v1.Hash, error)) (v1.Hash, error)
 	if err != nil {
 		return v1.Hash{}, s.failed(err)
 	}
-	defer os.Remove(f.Name()) // fails once it has been renamed
+	defer os.Remove(f.Name()) // fails after the rename
 	h, err := write(f)
 	if err != nil {
 		return v1.Hash{}, errors.Join(err, f.Close())
@@ -106,7 +107,7 @@ func (s *Store) write(write func(w io.Writer) (v1.Hash, error)) (v1.Hash, error)
 	return h, s.commit(f, s.blob(h))
 }
 
-// commit makes a temporary file durable and moves it to where it belongs.
+// commit syncs a temporary file and moves it to its final path.
 func (s *Store) commit(f *os.File, to string) error {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return s.failed(err)
@@ -117,7 +118,7 @@ func (s *Store) commit(f *os.File, to string) error {
 	return nil
 }
 
-// Check reads a blob and reports whether it has the content that its digest promises. A damaged blob is removed.
+// Check reports whether a blob matches its digest. A damaged blob is removed.
 func (s *Store) Check(h v1.Hash) bool {
 	f, err := openEntry(s.blob(h))
 	if err != nil {
@@ -131,7 +132,7 @@ func (s *Store) Check(h v1.Hash) bool {
 	return true
 }
 
-// intact reads an open blob to its end. A damaged one is removed.
+// intact reports whether an open blob matches its digest. A damaged blob is removed.
 func (s *Store) intact(f *os.File, h v1.Hash) bool {
 	sum := sha256.New()
 	if _, err := io.Copy(sum, f); err != nil || hashOf(sum) != h {
@@ -141,7 +142,7 @@ func (s *Store) intact(f *os.File, h v1.Hash) bool {
 	return true
 }
 
-// Has reports whether a blob of this size is there, without reading it.
+// Has reports whether a blob of this size exists, without reading it.
 func (s *Store) Has(h v1.Hash, size int64) bool {
 	info, err := os.Lstat(s.blob(h))
 	if err != nil || !info.Mode().IsRegular() || info.Size() != size {
@@ -151,7 +152,8 @@ func (s *Store) Has(h v1.Hash, size int64) bool {
 	return true
 }
 
-// Blob opens a blob without checking its bytes: see Check. The error is fs.ErrNotExist if the blob is missing.
+// Blob opens a blob without verifying it; see Check. The error is fs.ErrNotExist if the blob is
+// missing.
 func (s *Store) Blob(h v1.Hash) (io.ReadCloser, error) {
 	f, err := openEntry(s.blob(h))
 	if err != nil {
@@ -160,7 +162,7 @@ func (s *Store) Blob(h v1.Hash) (io.ReadCloser, error) {
 	return f, nil
 }
 
-// OpenChecked opens a blob whose bytes have been checked. What it returns stays valid if the cache is removed.
+// OpenChecked opens a verified blob. The result stays valid if the cache is removed.
 func (s *Store) OpenChecked(h v1.Hash) (io.ReadCloser, bool) {
 	f, err := openEntry(s.blob(h))
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// openEntry opens a file of the cache. Anything but a regular file in its place is removed and counts as missing: a
-// pipe would block, and a symbolic link leads to content that the cache did not write.
+// openEntry opens a file of the cache. Anything but a regular file is removed and treated as
+// missing: a pipe would block, and a symbolic link leads to content that is not from the cache.
 func openEntry(file string) (*os.File, error) {
 	if err := clear(file); err != nil {
 		return nil, err
@@ -18,21 +18,21 @@ func openEntry(file string) (*os.File, error) {
 	return os.Open(file)
 }
 
-// clear removes what is at the path of a file of the cache, unless it is a regular file or missing.
+// clear removes whatever is at the path of a file of the cache unless it is a regular file.
 func clear(file string) error {
 	info, err := os.Lstat(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && info.Mode().IsRegular():
 		return nil
 	case errors.Is(err, syscall.ENOTDIR):
-		return fs.ErrNotExist // a file is in the place of its folder
+		return fs.ErrNotExist // a file is at the path of its directory
 	case err != nil:
 		return err
 	}
 	return os.RemoveAll(file)
 }
 
-// Replace moves a file of the cache to another place in it, whatever is there.
+// Replace moves a file within the cache, replacing the destination.
 func (s *Store) Replace(from, to string) error {
 	if err := replace(from, to); err != nil {
 		return s.failed(err)
@@ -40,7 +40,7 @@ func (s *Store) Replace(from, to string) error {
 	return nil
 }
 
-// replace moves a file to where it belongs, in place of whatever is there.
+// replace moves a file to its final path, replacing the destination.
 func replace(from, to string) error {
 	if os.Rename(from, to) == nil {
 		return nil
@@ -54,7 +54,8 @@ func replace(from, to string) error {
 	return os.Rename(from, to)
 }
 
-// makeFolder creates a folder. If ours is set, whatever else has its name is removed; a symbolic link to a folder stays.
+// makeFolder creates a directory. If ours is set, anything else with that name is removed, except a
+// symbolic link to a directory.
 func makeFolder(dir string, ours bool) error {
 	err := os.MkdirAll(dir, 0o755)
 	if err == nil || !ours {
@@ -69,10 +70,11 @@ func makeFolder(dir string, ours bool) error {
 	return os.MkdirAll(dir, 0o755)
 }
 
-// attempts is how often an operation is tried while the cache keeps disappearing.
+// attempts is how often an operation is tried if the cache keeps disappearing.
 const attempts = 3
 
-// lostError is an operation that failed because files or folders of the cache disappeared.
+// lostError is returned for an operation that failed because files or directories of the cache
+// disappeared.
 type lostError struct{ error }
 
 func (e *lostError) Unwrap() error { return e.error }
@@ -86,7 +88,7 @@ func (s *Store) failed(err error) error {
 	return err
 }
 
-// again repeats an operation that failed because the cache was removed meanwhile.
+// again repeats an operation that failed because the cache was removed in the meantime.
 func (s *Store) again(operation func() error) error {
 	for n := 1; ; n++ {
 		err := operation()

@@ -11,35 +11,36 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Download opens something from an offset on. Where it can only be had from the start, it is opened there, and from
-// says so: 0.
+// Download opens content at an offset. If only the whole content is available, it is opened at the
+// start, and from is 0.
 type Download func(ctx context.Context, offset int64) (body io.ReadCloser, from int64, err error)
 
-// WrongContentError is returned for a download that is not what was asked for.
+// WrongContentError is returned for a download with unexpected content.
 type WrongContentError struct {
 	Want v1.Hash
-	Size int64 // that was wanted, in bytes
+	Size int64 // expected size in bytes
 	Got  string
 }
 
 func (e *WrongContentError) Error() string {
-	return fmt.Sprintf("not what was asked for: %s of %d bytes, but %s", e.Want, e.Size, e.Got)
+	return fmt.Sprintf("unexpected content: want %s of %d bytes, but %s", e.Want, e.Size, e.Got)
 }
 
-// Hint says what may be behind it.
+// Hint returns possible reasons.
 func (e *WrongContentError) Hint() string {
-	return "nothing of it was kept; something on the way changes the content, or the other side is broken"
+	return "check for a proxy that changes content, and that the server is intact; nothing was stored"
 }
 
-// Fetch downloads a blob into the store, unless it is there already. Its digest and size are checked, and never more
-// bytes are read than size promises. A download that breaks off is continued by the next call, in this process or
-// another; two calls for the same blob take turns. Fetch does not retry failed requests: see registry.Client.Retry.
+// Fetch downloads a blob into the store unless it exists. Digest and size are verified, and at most
+// size bytes are read. An interrupted download is continued by the next call, in this process or
+// another; concurrent calls for the same blob wait for each other. Fetch does not retry failed
+// requests; see registry.Client.Retry.
 func (s *Store) Fetch(ctx context.Context, h v1.Hash, size int64, open Download) error {
 	if s.Has(h, size) {
 		return nil
 	}
 	if h.Algorithm != "sha256" || size < 0 {
-		return fmt.Errorf("blob %s of %d bytes cannot be kept: only SHA-256 digests are known", h, size)
+		return fmt.Errorf("blob %s of %d bytes cannot be stored: only SHA-256 digests are supported", h, size)
 	}
 	return s.again(func() error { return s.fetch(ctx, h, size, open) })
 }
@@ -61,7 +62,7 @@ func (s *Store) fetch(ctx context.Context, h v1.Hash, size int64, open Download)
 	if err != nil {
 		return s.failed(err)
 	}
-	defer f.Close() // again, if it was committed
+	defer f.Close() // closes it again after a commit
 	return s.resume(ctx, f, h, size, open)
 }
 
@@ -80,7 +81,7 @@ func (s *Store) resume(ctx context.Context, f *os.File, h v1.Hash, size int64, o
 		defer body.Close()
 		if from != have || have == 0 {
 			if from != 0 {
-				return fmt.Errorf("downloading %s: asked from byte %d, and got it from byte %d", h, have, from)
+				return fmt.Errorf("downloading %s: requested from byte %d, but got it from byte %d", h, have, from)
 			}
 			have = 0
 			sum.Reset()
@@ -101,7 +102,7 @@ func (s *Store) resume(ctx context.Context, f *os.File, h v1.Hash, size int64, o
 	case have < size:
 		return fmt.Errorf("downloading %s, after %d of %d bytes: %w", h, have, size, io.ErrUnexpectedEOF)
 	case have > size:
-		err = &WrongContentError{h, size, "it goes on beyond that"}
+		err = &WrongContentError{h, size, "there is more content"}
 	case hashOf(sum) != h:
 		err = &WrongContentError{h, size, "its digest is " + hashOf(sum).String()}
 	default:

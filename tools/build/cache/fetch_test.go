@@ -83,7 +83,7 @@ func TestFetchRefuses(t *testing.T) {
 		size    int64
 		message string
 	}{
-		"more than was promised": {"0123456789", 4, "it goes on beyond that"},
+		"more than was promised": {"0123456789", 4, "there is more content"},
 		"something else":         {"xxxx", 4, "its digest is sha256:"},
 		"less":                   {"01", 4, "after 2 of 4 bytes: unexpected EOF"},
 	} {
@@ -130,7 +130,8 @@ func TestFetchOnce(t *testing.T) {
 	var group errgroup.Group
 	for range 8 {
 		group.Go(func() error {
-			return store.Fetch(t.Context(), digestOf(t, content), int64(len(content)), func(context.Context, int64) (io.ReadCloser, int64, error) {
+			return store.Fetch(t.Context(), digestOf(t, content), int64(len(content)), func(context.Context,
+				int64) (io.ReadCloser, int64, error) {
 				opened.Add(1)
 				return io.NopCloser(bytes.NewReader([]byte(content))), 0, nil
 			})

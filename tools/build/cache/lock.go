@@ -9,12 +9,12 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// lockRetry is how often a lock that another process holds is tried again.
+// lockRetry is the interval between attempts to take a lock that another process holds.
 const lockRetry = 20 * time.Millisecond
 
-// Lock takes the lock that is a file of the cache, and waits while another process holds it. what says in an error
-// message what was waited for. If the cache is removed, two processes may hold the lock; what they write is complete
-// and checked all the same.
+// Lock takes a file lock in the cache, waiting while another process holds it. what describes in
+// errors what was waited for. If the cache is removed, two processes may hold the lock; what they
+// write is nevertheless complete and verified.
 func (s *Store) Lock(ctx context.Context, file, what string) (unlock func(), err error) {
 	err = s.again(func() error {
 		if err := makeFolder(filepath.Dir(file), true); err != nil {

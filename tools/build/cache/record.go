@@ -10,10 +10,11 @@ import (
 	"os"
 )
 
-// A record file is three parts: the SHA-256 of the rest, the name of the record, and its value as JSON. The name is the
-// hash of kind and key, so that a record copied over another one does not count for it.
+// A record file has three parts: the SHA-256 of the rest, the name of the record, and its value as
+// JSON. The name is the hash of kind and key, so that a record copied over another one is not
+// accepted for it.
 
-// Put stores v, as JSON, under a kind and a key.
+// Put stores v as JSON under a kind and a key.
 func (s *Store) Put(kind, key string, v any) error {
 	value, err := json.Marshal(v)
 	if err != nil {
@@ -27,7 +28,7 @@ func (s *Store) Put(kind, key string, v any) error {
 		if err != nil {
 			return s.failed(err)
 		}
-		defer os.Remove(f.Name()) // fails once it has been renamed
+		defer os.Remove(f.Name()) // fails after the rename
 		if _, err := f.Write(append([]byte(hex.EncodeToString(sum[:])+"\n"), body...)); err != nil {
 			_ = f.Close()
 			return s.failed(err)
@@ -36,8 +37,8 @@ func (s *Store) Put(kind, key string, v any) error {
 	})
 }
 
-// Get reads into v what was stored under a kind and a key. It returns false if there is nothing, or if what is there is
-// damaged or belongs to another key.
+// Get reads the value of a kind and a key into v. It returns false if it is missing, damaged or
+// belongs to another key.
 func (s *Store) Get(kind, key string, v any) bool {
 	name := recordName(kind, key)
 	value, ok := s.record(name)
@@ -52,7 +53,7 @@ func (s *Store) Get(kind, key string, v any) bool {
 	return true
 }
 
-// Forget removes what was stored under a kind and a key.
+// Forget removes the value of a kind and a key.
 func (s *Store) Forget(kind, key string) { _ = os.RemoveAll(s.path("records", recordName(kind, key))) }
 
 // record reads the value of a record. A damaged record is removed.
@@ -76,7 +77,7 @@ func (s *Store) record(name string) ([]byte, bool) {
 	return nil, false
 }
 
-// recordName names the file of a record. Keys may hold any bytes, so it is a hash.
+// recordName returns the file name of a record. It is a hash, since keys may contain any bytes.
 func recordName(kind, key string) string {
 	sum := sha256.Sum256([]byte(kind + "\x00" + key))
 	return kind + "-" + hex.EncodeToString(sum[:])

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// What has not been used for so long is removed, as the go command does with its own cache; and what a killed process
-// left half-written, after a day.
+// Unused entries are removed after this time, as in the go command's cache, and leftovers of killed
+// processes after a day.
 const (
 	keepUnused    = 14 * 24 * time.Hour
 	keepTemporary = 24 * time.Hour
 	trimEvery     = 24 * time.Hour
 )
 
-// trim removes what is old, at most once a day. It is housekeeping: whatever fails is left for the next time.
+// trim removes old entries, at most once a day. Failures are ignored until the next time.
 func (s *Store) trim(now time.Time) {
 	stamp := s.path("trimmed")
 	if clear(stamp) != nil {
@@ -39,7 +39,8 @@ func (s *Store) trim(now time.Time) {
 	}
 }
 
-// used keeps what was just used from being trimmed. If that fails, it is at worst made again.
+// used protects a recently used entry from being trimmed. If that fails, the entry may have to be
+// built again.
 func used(file string) {
 	now := time.Now()
 	_ = os.Chtimes(file, now, now)

@@ -59,7 +59,8 @@ func onBase(t *testing.T, platforms, images string) *plan.Plan {
 	p := planOf(t, "version: 1\nplatforms: ["+platforms+"]\nimages:\n"+images)
 	for i := range p.Images {
 		for j := range p.Images[i].Children {
-			p.Images[i].Children[j].Base = plan.Base{Name: "odd", Image: &plan.BaseImage{Reference: "r/odd", Child: lock.Child{}}}
+			p.Images[i].Children[j].Base = plan.Base{Name: "odd", Image: &plan.BaseImage{Reference: "r/odd",
+				Child: lock.Child{}}}
 		}
 	}
 	return p
@@ -112,36 +113,46 @@ func TestOverABase(t *testing.T) {
 	}
 	opened := 0
 	layers := []image.Layer{
-		tarLayer(t, &opened, dir("srv/pg/", 0o700, 999), dir("opt/app/", 0o750, 7), link("app", "/opt/app"), link("var/run", "../run"),
+		tarLayer(t, &opened, dir("srv/pg/", 0o700, 999), dir("opt/app/", 0o750, 7), link("app", "/opt/app"),
+			link("var/run", "../run"),
 			dir("gone/", 0o700, 5), link("work", "elsewhere"), dir("state", 0o711, 3),
 			tar.Header{Name: "etc/passwd", Typeflag: tar.TypeReg, Linkname: "me:x:12:13::/:\n"}), // the content
-		tarLayer(t, &opened, tar.Header{Name: ".wh.gone", Typeflag: tar.TypeReg}, tar.Header{Name: ".wh.work", Typeflag: tar.TypeReg}),
+		tarLayer(t, &opened, tar.Header{Name: ".wh.gone", Typeflag: tar.TypeReg}, tar.Header{Name: ".wh.work",
+			Typeflag: tar.TypeReg}),
 	}
 	cases := 0
 	for name, c := range map[string]struct {
 		yaml string
 		want [][]string
 	}{
-		"a file in a directory of the base": {"files: [{from: shared/conf, to: /srv/pg/conf}]", [][]string{{"srv/ 755 0:0", "srv/pg/ 700 999:999 old", "srv/pg/conf 644 0:0"}}},
+		"a file in a directory of the base": {"files: [{from: shared/conf, to: /srv/pg/conf}]",
+			[][]string{{"srv/ 755 0:0", "srv/pg/ 700 999:999 old", "srv/pg/conf 644 0:0"}}},
 		"the program through a link": {"go: {package: ./two, capabilities: cap_net_raw=p}",
 			[][]string{{"opt/ 755 0:0", "opt/app/ 750 7:7 old", "opt/app/x 755 0:0 capable"}}},
-		"a program over files": {"{go: {package: ./two}, files: [{from: shared, to: /app, owner: 9}, {from: shared/conf, to: /gone/}]}",
+		"a program over files": {"{go: {package: ./two}, files: [{from: shared, to: /app, owner: 9}, {from: " +
+			"shared/conf, to: /gone/}]}",
 			[][]string{
-				{"gone/ 755 0:0", "gone/conf 644 0:0", "opt/ 755 0:0", "opt/app/ 750 7:7 old", "opt/app/conf 644 9:9", "opt/app/sub/ 755 9:9", "opt/app/sub/conf 644 9:9"},
+				{"gone/ 755 0:0", "gone/conf 644 0:0", "opt/ 755 0:0", "opt/app/ 750 7:7 old",
+					"opt/app/conf 644 9:9", "opt/app/sub/ 755 9:9", "opt/app/sub/conf 644 9:9"},
 				{"opt/ 755 0:0", "opt/app/ 750 7:7 old", "opt/app/x 755 0:0"},
 			}},
-		"the working directory and volumes, owned by the user of the base": {"{workdir: /work/here, volumes: [/state, /var/run/me], go: {package: ./two}}",
+		"the working directory and volumes, owned by the user of the base": {"{workdir: /work/here, volumes: " +
+			"[/state, /var/run/me], go: {package: ./two}}",
 			[][]string{{
 				"opt/ 755 0:0", "opt/app/ 750 7:7 old", "opt/app/x 755 0:0", "run/ 755 0:0", "run/me/ 755 12:13",
 				"state/ 711 3:3 old", "work/ 755 0:0", "work/here/ 755 12:13",
 			}}},
 		"and by another user": {"{volumes: [/new], user: \"5:6\", links: [{path: /usr/bin/sh, to: busybox}]}",
 			[][]string{{"new/ 755 5:6", "usr/ 755 0:0", "usr/bin/ 755 0:0", "usr/bin/sh 777 0:0 -> busybox"}}},
-		"directories": {"directories: [{path: /state, owner: 1:2}, {path: /srv/pg, mode: 0711}, {path: /new/d, owner: 8, mode: 0700}]",
-			[][]string{{"new/ 755 0:0", "new/d/ 700 8:8", "srv/ 755 0:0", "srv/pg/ 711 999:999 old", "state/ 711 1:2 old"}}},
+		"directories": {"directories: [{path: /state, owner: 1:2}, {path: /srv/pg, mode: 0711}, {path: /new/d, " +
+			"owner: 8, mode: 0700}]",
+			[][]string{{"new/ 755 0:0", "new/d/ 700 8:8", "srv/ 755 0:0", "srv/pg/ 711 999:999 old",
+				"state/ 711 1:2 old"}}},
 		"owner and mode of the destination": {"files: [{from: shared, to: /new/state, owner: 4:5, mode: 0640}]",
-			[][]string{{"new/ 755 0:0", "new/state/ 750 4:5", "new/state/conf 640 4:5", "new/state/sub/ 750 4:5", "new/state/sub/conf 640 4:5"}}},
-		"an empty directory": {"files: [{from: empties, to: /e}]", [][]string{{"e/ 755 0:0", "e/a/ 755 0:0", "e/a/none/ 755 0:0"}}},
+			[][]string{{"new/ 755 0:0", "new/state/ 750 4:5", "new/state/conf 640 4:5", "new/state/sub/ 750 4:5",
+				"new/state/sub/conf 640 4:5"}}},
+		"an empty directory": {"files: [{from: empties, to: /e}]", [][]string{{"e/ 755 0:0", "e/a/ 755 0:0",
+			"e/a/none/ 755 0:0"}}},
 	} {
 		cases++
 		t.Run(name, func(t *testing.T) {
@@ -152,9 +163,11 @@ func TestOverABase(t *testing.T) {
 				yaml = "{" + yaml + "}"
 			}
 			p := onBase(t, "linux/amd64", "  x: "+yaml+"\n")
-			results, err := build.Run(t.Context(), p, build.Options{Dir: top, Store: store(t, t.TempDir()), Pull: func(context.Context, plan.Base) (build.Base, error) {
-				return build.Base{Config: &image.BaseConfig{ConfigFile: v1.ConfigFile{OS: "linux", Config: v1.Config{User: "me"}, RootFS: v1.RootFS{DiffIDs: []v1.Hash{{}, {}}}}}, Layers: layers}, nil
-			}})
+			results, err := build.Run(t.Context(), p, build.Options{Dir: top, Store: store(t, t.TempDir()),
+				Pull: func(context.Context, plan.Base) (build.Base, error) {
+					return build.Base{Config: &image.BaseConfig{ConfigFile: v1.ConfigFile{OS: "linux",
+						Config: v1.Config{User: "me"}, RootFS: v1.RootFS{DiffIDs: []v1.Hash{{}, {}}}}}, Layers: layers}, nil
+				}})
 			require.NoError(t, err)
 			require.Len(t, results, 1)
 			assert.Equal(t, c.want, contents(t, results[0], 0, 2))
@@ -169,9 +182,11 @@ func TestBasesAreListedOnce(t *testing.T) {
 	opened := map[string]*int{"amd64": new(int), "arm64": new(int), "s390x": new(int)}
 	bases := map[string][]image.Layer{}
 	for name, mode := range map[string]int64{"amd64": 0o700, "arm64": 0o700, "s390x": 0o711} {
-		bases[name] = []image.Layer{tarLayer(t, opened[name], tar.Header{Name: "etc/", Typeflag: tar.TypeDir, Mode: mode}, tar.Header{Name: "of", Typeflag: tar.TypeSymlink, Linkname: name})}
+		bases[name] = []image.Layer{tarLayer(t, opened[name], tar.Header{Name: "etc/", Typeflag: tar.TypeDir,
+			Mode: mode}, tar.Header{Name: "of", Typeflag: tar.TypeSymlink, Linkname: name})}
 	}
-	p := onBase(t, "linux/amd64, linux/arm64, linux/s390x", "  x: {files: [{from: shared, to: /etc/shared}]}\n  y: {files: [{from: README, to: /etc/}]}\n")
+	p := onBase(t, "linux/amd64, linux/arm64, linux/s390x",
+		"  x: {files: [{from: shared, to: /etc/shared}]}\n  y: {files: [{from: README, to: /etc/}]}\n")
 	for i := range p.Images {
 		for j, c := range p.Images[i].Children {
 			p.Images[i].Children[j].Base.Name = c.Platform.Architecture
@@ -180,9 +195,11 @@ func TestBasesAreListedOnce(t *testing.T) {
 	dir, top := t.TempDir(), tree(t)
 	var first []v1.Hash
 	for range 2 {
-		results, err := build.Run(t.Context(), p, build.Options{Dir: top, Store: store(t, dir), Pull: func(_ context.Context, b plan.Base) (build.Base, error) {
-			return build.Base{Config: &image.BaseConfig{ConfigFile: v1.ConfigFile{OS: "linux", RootFS: v1.RootFS{DiffIDs: []v1.Hash{{}}}}}, Layers: bases[b.Name]}, nil
-		}})
+		results, err := build.Run(t.Context(), p, build.Options{Dir: top, Store: store(t, dir),
+			Pull: func(_ context.Context, b plan.Base) (build.Base, error) {
+				return build.Base{Config: &image.BaseConfig{ConfigFile: v1.ConfigFile{OS: "linux",
+					RootFS: v1.RootFS{DiffIDs: []v1.Hash{{}}}}}, Layers: bases[b.Name]}, nil
+			}})
 		require.NoError(t, err)
 		var files []v1.Hash
 		m, err := results[0].Index.IndexManifest()
@@ -208,10 +225,12 @@ func TestBasesAreListedOnce(t *testing.T) {
 func TestWhatABaseDoesNotAllow(t *testing.T) {
 	opened := 0
 	base := []image.Layer{tarLayer(t, &opened,
-		tar.Header{Name: "file", Typeflag: tar.TypeReg}, tar.Header{Name: "dir/sub", Typeflag: tar.TypeDir}, tar.Header{Name: "loop", Typeflag: tar.TypeSymlink, Linkname: "loop"},
+		tar.Header{Name: "file", Typeflag: tar.TypeReg}, tar.Header{Name: "dir/sub", Typeflag: tar.TypeDir},
+		tar.Header{Name: "loop", Typeflag: tar.TypeSymlink, Linkname: "loop"},
 		tar.Header{Name: "app", Typeflag: tar.TypeSymlink, Linkname: "file"})}
 	for yaml, want := range map[string]string{
-		"files: [{from: README, to: /file/x}]":           "image x, linux/amd64: README: /file: /file is a file in the base",
+		"files: [{from: README, to: /file/x}]": "image x, linux/amd64: README: /file: /file is a file " +
+			"in the base",
 		"files: [{from: README, to: /loop/x}]":           "too many levels of symbolic links",
 		"files: [{from: README, to: /dir}]":              "README: /dir would replace a directory of the base",
 		"files: [{from: shared, to: /file}]":             "/file is a file in the base",
@@ -223,9 +242,11 @@ func TestWhatABaseDoesNotAllow(t *testing.T) {
 		if yaml[0] != '{' {
 			yaml = "{" + yaml + "}"
 		}
-		_, err := build.Run(t.Context(), onBase(t, "linux/amd64", "  x: "+yaml+"\n"), build.Options{Dir: tree(t), Store: store(t, t.TempDir()), Pull: func(context.Context, plan.Base) (build.Base, error) {
-			return build.Base{Config: &image.BaseConfig{ConfigFile: v1.ConfigFile{OS: "linux", RootFS: v1.RootFS{DiffIDs: []v1.Hash{{}}}}}, Layers: base}, nil
-		}})
+		_, err := build.Run(t.Context(), onBase(t, "linux/amd64", "  x: "+yaml+"\n"), build.Options{Dir: tree(t),
+			Store: store(t, t.TempDir()), Pull: func(context.Context, plan.Base) (build.Base, error) {
+				return build.Base{Config: &image.BaseConfig{ConfigFile: v1.ConfigFile{OS: "linux",
+					RootFS: v1.RootFS{DiffIDs: []v1.Hash{{}}}}}, Layers: base}, nil
+			}})
 		assert.ErrorContains(t, err, want, yaml)
 		assert.ErrorContains(t, err, "image x, linux/amd64")
 	}
@@ -234,17 +255,21 @@ func TestWhatABaseDoesNotAllow(t *testing.T) {
 // TestBuiltInBases creates directories on bases that need no registry, also for another system.
 func TestBuiltInBases(t *testing.T) {
 	for base, want := range map[string][]string{
-		"scratch": {"home/ 755 0:0", "home/nonroot/ 700 65532:65532", "home/nonroot/x/ 755 7:7", "tmp/ 1777 0:0", "tmp/f 644 0:0"},
-		"static":  {"home/ 755 0:0", "home/nonroot/ 700 65532:65532", "home/nonroot/x/ 755 7:7", "tmp/ 1777 0:0", "tmp/f 644 0:0"},
+		"scratch": {"home/ 755 0:0", "home/nonroot/ 700 65532:65532", "home/nonroot/x/ 755 7:7", "tmp/ 1777 0:0",
+			"tmp/f 644 0:0"},
+		"static": {"home/ 755 0:0", "home/nonroot/ 700 65532:65532", "home/nonroot/x/ 755 7:7", "tmp/ 1777 0:0",
+			"tmp/f 644 0:0"},
 	} {
-		r := run(t, tree(t), t.TempDir(), "version: 1\nplatforms: [linux/amd64]\nimages:\n  x: {base: "+base+", user: 7, workdir: /home/nonroot/x, files: [{from: README, to: /tmp/f}]}\n")
+		r := run(t, tree(t), t.TempDir(), "version: 1\nplatforms: [linux/amd64]\nimages:\n  x: {base: "+base+", "+
+			"user: 7, workdir: /home/nonroot/x, files: [{from: README, to: /tmp/f}]}\n")
 		below := 0
 		if base == "static" {
 			below = 1
 		}
 		assert.Equal(t, [][]string{want}, contents(t, r[0], 0, below), base)
 	}
-	r := run(t, tree(t), t.TempDir(), "version: 1\nplatforms: [windows/amd64]\nimages:\n  x: {base: scratch, workdir: /work, files: [{from: README, to: /f}]}\n")
+	r := run(t, tree(t), t.TempDir(), "version: 1\nplatforms: [windows/amd64]\nimages:\n  x: {base: scratch, "+
+		"workdir: /work, files: [{from: README, to: /f}]}\n")
 	list := contents(t, r[0], 0, 0)[0]
 	assert.True(t, slices.ContainsFunc(list, func(s string) bool { return s == "Files/work/ 755 0:0" }), list)
 	_, ok := arch.Find(arch.Platform{OS: "windows", Architecture: "amd64"})

@@ -17,35 +17,35 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// ground is what the program of an image is laid over: its base and its files.
-type ground struct {
+// foundation is everything below the layer of the program: the base and the files of an image.
+type foundation struct {
 	base  Base
-	files []layer.Entry // above the base, where they really go; none if hasFiles is false
-	tree  *rootfs.Tree  // with the files; nil if the base's files are not known
-	needs layer.RequiredDirs   // directories that the layer of the program creates
-	// hasFiles is whether the image has a layer of files.
+	files []layer.Entry      // placed on the base; none if hasFiles is false
+	tree  *rootfs.Tree       // base with the files; nil if the base's files are unknown
+	needs layer.RequiredDirs // created by the layer of the program
+	// hasFiles reports whether the image has a layer of files.
 	hasFiles bool
 }
 
-// ground returns what a child's program is laid over.
-func (e *engine) ground(ctx context.Context, p *plan.Plan, m member) (ground, error) {
-	return e.grounds.Get(m, func() (ground, error) {
+// foundation returns what is below the program of a child.
+func (e *engine) foundation(ctx context.Context, p *plan.Plan, m member) (foundation, error) {
+	return e.foundations.Get(m, func() (foundation, error) {
 		img := p.Images[m.image]
 		c := img.Children[m.child]
 		under, err := e.base(ctx, c)
 		if err != nil {
-			return ground{}, err
+			return foundation{}, err
 		}
-		g, err := e.layers.ground(e.tree, img.Name, c, under)
+		g, err := e.layers.foundation(e.tree, img.Name, c, under)
 		if err != nil {
-			return ground{}, fmt.Errorf("image %s, %s: %w", img.Name, c.Platform, err)
+			return foundation{}, fmt.Errorf("image %s, %s: %w", img.Name, c.Platform, err)
 		}
 		return g, nil
 	})
 }
 
-func (l *layers) ground(tree *os.Root, name string, c plan.Child, under Base) (ground, error) {
-	g := ground{base: under}
+func (l *layers) foundation(tree *os.Root, name string, c plan.Child, under Base) (foundation, error) {
+	g := foundation{base: under}
 	below, err := l.treeOf(c, under)
 	if err != nil {
 		return g, err
@@ -66,7 +66,7 @@ func (l *layers) ground(tree *os.Root, name string, c plan.Child, under Base) (g
 	return g, err
 }
 
-// collect lists what goes into the layer of files.
+// collect returns the entries of the layer of files.
 func (l *layers) collect(tree *os.Root, name string, c plan.Child) ([]layer.Entry, error) {
 	var all []layer.Entry
 	for _, f := range c.Files {
@@ -75,7 +75,7 @@ func (l *layers) collect(tree *os.Root, name string, c plan.Child) ([]layer.Entr
 		if source.Capabilities, err = layer.Capabilities(f.Capabilities); err != nil {
 			return nil, err
 		}
-		// Platforms usually share their files: they are read once.
+		// Platforms usually share files, so they are read only once.
 		entries, err := l.collected.Get(fmt.Sprintf("%#v", source), func() ([]layer.Entry, error) {
 			l.slots <- struct{}{}
 			defer func() { <-l.slots }()
@@ -98,8 +98,8 @@ func (l *layers) collect(tree *os.Root, name string, c plan.Child) ([]layer.Entr
 	return all, nil
 }
 
-// filesLayer makes the layer of files of a child; nil if there is none.
-func (l *layers) filesLayer(ctx context.Context, name string, c plan.Child, g ground) (*image.Layer, error) {
+// filesLayer builds the layer of files of a child, or returns nil if there is none.
+func (l *layers) filesLayer(ctx context.Context, name string, c plan.Child, g foundation) (*image.Layer, error) {
 	if !g.hasFiles {
 		return nil, nil
 	}
@@ -118,7 +118,7 @@ func (l *layers) filesLayer(ctx context.Context, name string, c plan.Child, g gr
 }
 
 // program returns the entries of a compiled program.
-func (g ground) program(c plan.Child, b gobuild.Binary) ([]layer.Entry, error) {
+func (g foundation) program(c plan.Child, b gobuild.Binary) ([]layer.Entry, error) {
 	e := layer.Entry{
 		Path: path.Clean(c.Go.Path), Kind: layer.File, Mode: 0o755, Size: b.Size, SHA256: b.SHA256,
 		Contents: func() (io.ReadCloser, error) { return os.Open(b.Path) },
