@@ -127,8 +127,20 @@ func checkUsage(cmd *cobra.Command) {
 		case cmd.HasSubCommands():
 			return unknownCommand(cmd, args[0])
 		}
-		return usagef("usage: "+cmd.UseLine(), "%s cannot be run with %s", below(cmd), format.Count(len(args), "argument"))
+		return usagef("usage: "+cmd.UseLine(), "%s: expected %s, got %d", below(cmd), expectedArguments(err), len(args))
 	}
+}
+
+// expectedArguments returns how many arguments a command takes, from the error of one of Cobra's validators.
+func expectedArguments(err error) string {
+	var n int
+	if _, scanErr := fmt.Sscanf(err.Error(), "accepts %d arg(s)", &n); scanErr == nil {
+		return format.Count(n, "argument")
+	}
+	if _, scanErr := fmt.Sscanf(err.Error(), "requires at least %d arg(s)", &n); scanErr == nil {
+		return "at least " + format.Count(n, "argument")
+	}
+	return "no arguments"
 }
 
 // selection are the flags of every command that plans.
@@ -174,7 +186,7 @@ type project struct {
 	bases *bases
 }
 
-// load reads the configuration and plans what was asked for.
+// load reads the configuration and plans the named images, or all.
 func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, error) {
 	file, err := a.find()
 	if err != nil {
@@ -232,7 +244,7 @@ func readConfig(file string) (*config.Config, error) {
 }
 
 // errNoConfig is that there is no configuration file; some commands need none.
-var errNoConfig = errors.New("no multiarch.yaml here, in images, or above")
+var errNoConfig = errors.New("no multiarch.yaml here, in images/, or in a parent directory")
 
 // find returns the configuration file: the one given, or the nearest upwards.
 func (a *app) find() (string, error) {
@@ -264,9 +276,9 @@ func (a *app) find() (string, error) {
 			continue
 		}
 		if misnamed != "" {
-			return "", usagef("rename it to multiarch.yaml, or name it with -f", "%w, but %s", errNoConfig, misnamed)
+			return "", usagef("rename it to multiarch.yaml, or pass it with -f", "%w, but %s", errNoConfig, misnamed)
 		}
-		return "", usagef("write one with: multiarch init, or name it with -f", "%w", errNoConfig)
+		return "", usagef("create one with: multiarch init, or pass another file with -f", "%w", errNoConfig)
 	}
 }
 
@@ -278,7 +290,7 @@ func checkFile(file string) error {
 	case err == nil && !info.IsDir():
 		return nil
 	case err == nil:
-		dir, what = file, "is a folder"
+		dir, what = file, "is a directory"
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil // reading it says so
 	}
@@ -290,7 +302,7 @@ func checkFile(file string) error {
 		}
 	}
 	if len(known) == 0 {
-		return usagef("write one with: multiarch init", "%s %s", file, what)
+		return usagef("create one with: multiarch init", "%s %s", file, what)
 	}
 	return usagef(hintOf(file, known), "%s %s", file, what)
 }
@@ -308,7 +320,7 @@ func epoch() (time.Time, error) {
 	}
 	seconds, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || seconds < 0 {
-		return time.Time{}, usagef("it counts seconds since 1970-01-01, such as 1767225600", "SOURCE_DATE_EPOCH is %q", s)
+		return time.Time{}, usagef("use seconds since 1970-01-01, such as 1767225600", "invalid SOURCE_DATE_EPOCH %q", s)
 	}
 	return time.Unix(seconds, 0).UTC(), nil
 }
@@ -328,7 +340,7 @@ func store() (*cache.Store, error) {
 	if dir == "" {
 		user, err := os.UserCacheDir()
 		if err != nil {
-			return nil, usagef("set MULTIARCH_CACHE to a folder that can be written", "no place for a cache: %w", err)
+			return nil, usagef("set MULTIARCH_CACHE to a writable directory", "finding the cache directory: %w", err)
 		}
 		dir = filepath.Join(user, "multiarch")
 	}

@@ -53,11 +53,11 @@ func refuseEmpty(flags *pflag.FlagSet) {
 		}
 		what := "is empty"
 		if f.Value.Type() == "stringSlice" {
-			what = "is empty, or something in its list is"
+			what = "is empty or has an empty element"
 		}
 		checkFlag(flags, f.Name, func(word string) error {
 			if word == "" {
-				return usagef("a variable that is not set, it may be; leave the flag out where nothing is meant", "--%s %s", f.Name, what)
+				return usagef("check that the variable it comes from is set, or omit the flag", "--%s %s", f.Name, what)
 			}
 			return nil
 		})
@@ -69,7 +69,7 @@ func jobsFlag(flags *pflag.FlagSet, jobs *int) {
 	flags.IntVarP(jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
 	checkFlag(flags, "jobs", func(typed string) error {
 		if n, err := strconv.Atoi(typed); err != nil || n < 0 || n > mostJobs {
-			return usagef("0 is one a processor", "--jobs: %q is not a number between 0 and %d", typed, mostJobs)
+			return usagef("0 means the number of CPUs", "--jobs: %q is not a number between 0 and %d", typed, mostJobs)
 		}
 		return nil
 	})

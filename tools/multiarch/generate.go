@@ -27,7 +27,7 @@ of each file that it writes.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if check && asDiff {
-				return usagef("--diff prints what --check finds", "--check and --diff exclude each other")
+				return usagef("use one of them", "--check and --diff are mutually exclusive")
 			}
 			root, files, err := a.generated(resolve)
 			if err != nil {
@@ -154,7 +154,7 @@ func (a *app) write(root string, stale []bazel.File) (err error) {
 	for _, f := range stale {
 		if f.New == nil {
 			if err := os.Remove(filepath.Join(root, filepath.FromSlash(f.Path))); err != nil {
-				return fmt.Errorf("removing what is no longer generated: %w", err)
+				return fmt.Errorf("removing a file that is no longer generated: %w", err)
 			}
 		}
 		a.terminal.result("%s", f.Path)

@@ -38,7 +38,7 @@ apply.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if username == "" || !password {
-				return usagef("such as: multiarch login ghcr.io --username NAME --password-stdin < FILE", "--username and --password-stdin are needed")
+				return usagef("for example: multiarch login ghcr.io --username NAME --password-stdin < FILE", "--username and --password-stdin are required")
 			}
 			host, err := parseHost(args[0])
 			if err != nil {
@@ -79,7 +79,7 @@ func readPassword(r io.Reader) (string, error) {
 		return "", fmt.Errorf("reading the password: %w", err)
 	}
 	if line = strings.TrimRight(line, "\r\n"); line == "" {
-		return "", usagef("pipe it in, as one line", "there is no password on stdin")
+		return "", usagef("pass it as one line", "no password on stdin")
 	}
 	return line, nil
 }
@@ -88,15 +88,15 @@ func readPassword(r io.Reader) (string, error) {
 func keepLogin(host name.Registry, username, secret string) error {
 	file, err := config.Load(os.Getenv("DOCKER_CONFIG"))
 	if err != nil {
-		return &loginError{fmt.Errorf("reading docker's configuration: %w", err), "mend that file, or name another folder for it with DOCKER_CONFIG"}
+		return &loginError{fmt.Errorf("reading docker's configuration: %w", err), "fix that file, or set DOCKER_CONFIG to another directory"}
 	}
 	server := host.RegistryStr()
 	if server == name.DefaultRegistry {
 		server = authn.DefaultAuthKey // docker's own name for Docker Hub
 	}
 	if err := file.GetCredentialsStore(server).Store(types.AuthConfig{ServerAddress: server, Username: username, Password: secret}); err != nil {
-		return &loginError{fmt.Errorf("keeping the login: %w", err),
-			"see that the credential helper which docker's config.json names is installed and works, or name another folder for that file with DOCKER_CONFIG"}
+		return &loginError{fmt.Errorf("storing the credentials: %w", err),
+			"check that the credential helper in docker's config.json is installed and works, or set DOCKER_CONFIG to another directory"}
 	}
 	return nil
 }
@@ -118,5 +118,5 @@ func loginHint(host name.Registry, err error) string {
 		return "check the name and the password; many registries want a token that may push instead of a password"
 	}
 	return cmp.Or(registry.Hint(err, registry.Purpose{Again: "try again", Host: host.RegistryStr()}),
-		fmt.Sprintf("check that %s is a registry: those answer at /v2/", host.RegistryStr()))
+		fmt.Sprintf("check that %s is a registry: it must respond at /v2/", host.RegistryStr()))
 }

@@ -30,8 +30,8 @@ func TestLoginHint(t *testing.T) {
 	defer elsewhere.Close()
 	for hint, at := range map[string]string{
 		"check the name and the password": refusing.URL,
-		"is a registry: those answer":     elsewhere.URL,
-		"runs and can be reached":         "http://127.0.0.1:1",
+		"is a registry: it must respond":  elsewhere.URL,
+		"is running and reachable":        "http://127.0.0.1:1",
 	} {
 		t.Run(hint, func(t *testing.T) {
 			host := must(name.NewRegistry(strings.TrimPrefix(at, "http://")))

@@ -29,19 +29,19 @@ again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			host, _, err := net.SplitHostPort(address)
 			if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-				return usagef("such as localhost:5000, or localhost:0 for any free port", "%q is not an address on loopback", address)
+				return usagef("use localhost:5000, or localhost:0 for a free port", "%q is not a loopback address", address)
 			}
 			if dir != "" {
 				if err := blobFolder(dir); err != nil {
-					return fmt.Errorf("the registry cannot keep blobs in %s: %w", dir, err)
+					return fmt.Errorf("creating the blob directory %s: %w", dir, err)
 				}
 			}
 			l, err := (&net.ListenConfig{}).Listen(cmd.Context(), "tcp", address)
 			if err != nil {
-				return usagef("name another address with --address; port 0 is any that is free", "starting the registry: %w", err)
+				return usagef("choose another address with --address; port 0 selects a free port", "starting the registry: %w", err)
 			}
 			if at, ok := l.Addr().(*net.TCPAddr); !ok || !at.IP.IsLoopback() {
-				return errors.Join(usagef("name an address such as 127.0.0.1:5000", "%q is %s here, which is not on loopback", address, l.Addr()), l.Close())
+				return errors.Join(usagef("use an address such as 127.0.0.1:5000", "%q resolves to %s, which is not a loopback address", address, l.Addr()), l.Close())
 			}
 			where := reachedAt(host, l.Addr())
 			a.terminal.result("%s", where)
