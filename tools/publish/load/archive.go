@@ -17,29 +17,28 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// Format is a kind of archive.
+// Format is the format of an archive.
 type Format string
 
 const (
 	// OCI is a tar of an OCI layout with all platforms: skopeo inspect oci-archive:FILE:NAME.
 	OCI Format = "oci"
-	// Docker is what docker save writes and docker load reads: one platform of each image.
+	// Docker is the format of docker save and docker load: one platform per image.
 	Docker Format = "docker"
 )
 
-// Archive says what an archive looks like. The same archive of the same images has the same bytes: entries are sorted
-// and belong to no time and nobody.
+// Archive writes archives of images. They are reproducible: entries are sorted, and have no times and owners.
 type Archive struct {
 	Format Format
-	// Platform chooses one image of each index, as a machine of that platform would. An OCI archive holds all platforms
-	// where it is zero; a Docker archive then needs images of one platform (else: *PlatformError).
+	// Platform selects one image of each index, as a machine of that platform would. If it is zero, an OCI archive holds
+	// all platforms, and a Docker archive requires images with one platform (otherwise: *content.PlatformError).
 	Platform arch.Platform
-	// References are what a container engine that loads the archive calls an image (registry/repository:tag), by the
-	// image's name. An image without any is NAME:latest in a Docker archive.
+	// References are the references (registry/repository:tag) of each image in an engine that loads the archive, by the
+	// image's name. The default in a Docker archive is NAME:latest.
 	References map[string][]string
 }
 
-// Write writes the archive to w. Content is streamed: each layer is opened once, when its turn has come.
+// Write writes the archive to w. It streams the content and opens each layer once.
 func (a Archive) Write(ctx context.Context, w io.Writer, images []content.Image) error {
 	entries, err := a.entries(images)
 	if err != nil {
@@ -51,7 +50,7 @@ func (a Archive) Write(ctx context.Context, w io.Writer, images []content.Image)
 	return nil
 }
 
-// WriteFile writes the archive to the file at path, which it replaces when the archive is complete.
+// WriteFile replaces the file at path with the archive, once the archive is complete.
 func (a Archive) WriteFile(ctx context.Context, path string, images []content.Image) error {
 	entries, err := a.entries(images)
 	if err != nil {
@@ -64,7 +63,7 @@ func (a Archive) WriteFile(ctx context.Context, path string, images []content.Im
 	return nil
 }
 
-// entry is a file of the archive, or a directory where its path ends in a slash.
+// entry is a file of the archive, or a directory if its path ends in a slash.
 type entry struct {
 	path string
 	content.File
@@ -95,17 +94,17 @@ func (a Archive) entries(images []content.Image) ([]entry, error) {
 	return sorted, nil
 }
 
-// FormatError is returned for a format of archive that does not exist.
+// FormatError is returned for an unknown archive format.
 type FormatError struct{ Format string }
 
 func (e *FormatError) Error() string { return fmt.Sprintf("unknown archive format %q", e.Format) }
 
-// Hint names the formats that exist.
+// Hint names the known formats.
 func (e *FormatError) Hint() string {
 	return suggest.Hint(e.Format, []string{string(OCI), string(Docker)})
 }
 
-// tags are the references of an image, in the given order and each once.
+// tags returns the references of an image in the given order, without duplicates.
 func (a Archive) tags(image string) ([]name.Tag, error) {
 	var tags []name.Tag
 	seen := map[string]bool{}

@@ -167,7 +167,7 @@ func TestArchiveErrors(t *testing.T) {
 	require.ErrorContains(t, bad.Write(t.Context(), io.Discard, []content.Image{hello}), `hello: reference "Not A Reference"`)
 }
 
-func TestArchiveFileIsReplacedWhole(t *testing.T) {
+func TestWriteFileKeepsTheOldFileOnFailure(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "hello.tar")
 	require.NoError(t, os.WriteFile(path, []byte("the old one"), 0o644))

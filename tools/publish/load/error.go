@@ -8,31 +8,31 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// MissingEngineError is returned where none of the programs looked for can be run.
+// MissingEngineError is returned if no container engine is installed.
 type MissingEngineError struct{ Programs []string }
 
 func (e *MissingEngineError) Error() string {
-	return "no container engine: looked for " + strings.Join(e.Programs, ", ") + " on PATH"
+	return "no container engine found on PATH: tried " + strings.Join(e.Programs, ", ")
 }
 
-// Hint says what to do about it.
+// Hint names the alternative.
 func (e *MissingEngineError) Hint() string {
-	return "install one, or write a file for it with multiarch archive"
+	return "install one, or write a file with multiarch archive"
 }
 
-// UnknownEngineError is returned for a program that Load has no way of using.
+// UnknownEngineError is returned for an unsupported container engine.
 type UnknownEngineError struct{ Program string }
 
 func (e *UnknownEngineError) Error() string {
 	return fmt.Sprintf("unknown container engine %q", e.Program)
 }
 
-// Hint names the programs that can be used.
+// Hint names the supported engines.
 func (e *UnknownEngineError) Hint() string { return suggest.Hint(e.Program, programs) }
 
-// Error is returned where a program was run and failed.
+// Error is returned if an engine fails.
 type Error struct {
-	// Program is its path, Message what it wrote to standard error, Err how it ended.
+	// Program is the path of the engine, Message its standard error, Err how it exited.
 	Program, Message string
 	Err              error
 }
@@ -47,7 +47,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Hint names the other programs there are.
+// Hint names the other installed engines.
 func (e *Error) Hint() string {
 	var others []string
 	for _, name := range programs {
@@ -56,7 +56,7 @@ func (e *Error) Hint() string {
 		}
 	}
 	if len(others) == 0 {
-		return "write a file for it with multiarch archive"
+		return "write a file with multiarch archive"
 	}
-	return "start it, or take another one that is installed: --engine " + strings.Join(others, ", --engine ")
+	return "start the engine, or use another one: --engine " + strings.Join(others, ", --engine ")
 }

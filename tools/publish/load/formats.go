@@ -15,15 +15,15 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layout"
 )
 
-// engineAnnotation is where containerd, docker and podman look for the full reference of an entry of a layout.
+// engineAnnotation holds the full reference of an entry, for containerd, docker and podman.
 const engineAnnotation = "io.containerd.image.name"
 
-// ociEntries are the files of an OCI archive: those of a layout.
+// ociEntries returns the files of an OCI archive, which are those of a layout.
 func (a Archive) ociEntries(images []content.Image) (map[string]content.File, error) {
 	entries := map[string]content.File{"blobs/": {}, "blobs/sha256/": {}}
 	var listed []v1.Descriptor
 	for _, image := range images {
-		graph, d, err := a.chosen(image)
+		graph, d, err := a.selected(image)
 		if err != nil {
 			return nil, err
 		}
@@ -52,8 +52,8 @@ func (a Archive) ociEntries(images []content.Image) (map[string]content.File, er
 	return entries, nil
 }
 
-// chosen is what an OCI archive holds of an image: the whole index, or one image of it.
-func (a Archive) chosen(image content.Image) (content.Graph, v1.Descriptor, error) {
+// selected returns what an OCI archive contains of an image: the index, or one image of it.
+func (a Archive) selected(image content.Image) (content.Graph, v1.Descriptor, error) {
 	if a.Platform == (arch.Platform{}) {
 		d, err := content.Describe(image.Index, image.Name)
 		if err != nil {
@@ -69,7 +69,7 @@ func (a Archive) chosen(image content.Image) (content.Graph, v1.Descriptor, erro
 	return content.ListPlatform(img, image.Name, platform)
 }
 
-// engineName is a reference in full, with the name that everybody but go-containerregistry gives to Docker Hub.
+// engineName returns the full reference, with docker.io for Docker Hub, as container engines expect.
 func engineName(t name.Tag) string {
 	if rest, hub := strings.CutPrefix(t.Name(), name.DefaultRegistry+"/"); hub {
 		return "docker.io/" + rest
@@ -77,8 +77,8 @@ func engineName(t name.Tag) string {
 	return t.Name()
 }
 
-// dockerEntries are the files of a Docker archive, called as go-containerregistry's tarball package calls them. That
-// package could write the archive as well, but would put several images in an order that changes from run to run.
+// dockerEntries returns the files of a Docker archive, with the names of go-containerregistry's tarball package. That
+// package could write the archive too, but the order of several images would change from run to run.
 func (a Archive) dockerEntries(images []content.Image) (map[string]content.File, error) {
 	entries := map[string]content.File{}
 	list := tarball.Manifest{}
@@ -107,7 +107,7 @@ func (a Archive) dockerEntries(images []content.Image) (map[string]content.File,
 	return entries, err
 }
 
-// dockerManifest is an image's entry in manifest.json.
+// dockerManifest returns an image's entry in manifest.json.
 func (a Archive) dockerManifest(image string, img v1.Image) (tarball.Descriptor, error) {
 	if len(a.References[image]) == 0 {
 		a.References = map[string][]string{image: {image + ":latest"}}
@@ -116,7 +116,7 @@ func (a Archive) dockerManifest(image string, img v1.Image) (tarball.Descriptor,
 	if err != nil {
 		return tarball.Descriptor{}, err
 	}
-	// The library uses the image as a key of a map; a pointer always can be one.
+	// The library uses the image as a map key, so it must be comparable.
 	key := &struct{ v1.Image }{img}
 	references := map[name.Reference]v1.Image{}
 	for _, t := range tags {
@@ -127,7 +127,7 @@ func (a Archive) dockerManifest(image string, img v1.Image) (tarball.Descriptor,
 		return tarball.Descriptor{}, err
 	}
 	if len(m) != 1 {
-		return tarball.Descriptor{}, fmt.Errorf("describing it for docker: %d entries instead of one", len(m))
+		return tarball.Descriptor{}, fmt.Errorf("describing the image for docker: expected one entry, got %d", len(m))
 	}
 	slices.Sort(m[0].RepoTags)
 	return m[0], nil

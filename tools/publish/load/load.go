@@ -1,6 +1,9 @@
 // Package load writes built image indexes to archives, and loads them into a container engine of this machine: docker,
 // podman, nerdctl or ctr. An archive holds an OCI layout with all platforms, or one image as docker save writes it.
 // Engines that know single images only receive the image for their platform.
+// Package load writes images to archives, and streams them into the container engines of this machine. Archives are OCI
+// archives with all platforms or archives of docker save with one platform per image. The same images always produce
+// the same bytes. Nothing is stored on the way into an engine.
 package load
 
 import (
@@ -21,32 +24,31 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/content"
 )
 
-// Loader says how images come into a container engine of this machine.
+// Loader loads images into a container engine of this machine.
 type Loader struct {
-	// Engine is docker, podman, nerdctl or ctr, or a path to one of these. "" is the first of them on PATH.
+	// Engine is docker, podman, nerdctl or ctr, or a path to one of them. "" selects the first one on PATH.
 	Engine string
-	// Platform chooses one image of each index, as a machine of that platform would. The zero value is this machine's,
+	// Platform selects one image of each index, as a machine of that platform would. The zero value is this machine's,
 	// with Linux as the system; nerdctl and ctr then get all platforms, which containerd can store and what docker and
 	// podman load cannot.
 	Platform arch.Platform
-	// References are what an image is called in the engine, by the image's name; NAME:latest where there are none.
+	// References are the references of each image in the engine, by the image's name. The default is NAME:latest.
 	References map[string][]string
-	// Output receives what the program says on its standard output; nil discards it.
+	// Output receives the standard output of the engine; nil discards it.
 	Output io.Writer
 }
 
-// Result is what Load did.
+// Result is the result of Load.
 type Result struct {
-	// Program is the one that was run, References the new names in the engine in the order of the images.
+	// Program is the path of the engine. References are the loaded references, in the order of the images.
 	Program    string
 	References []string
 }
 
-// programs are the container engines' command lines, in the order in which they are looked for.
+// programs are the supported engines, in the order of the search.
 var programs = []string{"docker", "podman", "nerdctl", "ctr"}
 
-// Load streams the images into the engine; nothing is stored on the way. Where it fails, References are those of
-// images that have been loaded before.
+// Load streams the images into the engine. After an error, References are those of the images that were loaded before.
 func (l Loader) Load(ctx context.Context, images []content.Image) (Result, error) {
 	path, err := l.find()
 	if err != nil {
@@ -73,7 +75,7 @@ func (l Loader) Load(ctx context.Context, images []content.Image) (Result, error
 		archive.Format, archive.Platform = Docker, host
 		err = l.stream(ctx, archive, images, path, "load")
 	case "podman":
-		// It takes OCI archives of one image only. With them an image keeps its digest, which the other format loses.
+		// podman accepts OCI archives with a single image. They keep its digest, unlike archives of docker save.
 		archive.Platform = host
 		for _, i := range images {
 			if err := l.podman(ctx, archive, i, path); err != nil {
@@ -93,7 +95,7 @@ func (l Loader) Load(ctx context.Context, images []content.Image) (Result, error
 	return done, err
 }
 
-// podman loads an image under its first reference and adds the others.
+// podman loads an image under its first reference and tags it with the others.
 func (l Loader) podman(ctx context.Context, archive Archive, image content.Image, path string) error {
 	tags, err := archive.tags(image.Name)
 	if err != nil {
@@ -119,8 +121,8 @@ func platformFlag(p arch.Platform) string {
 	return "--platform=" + p.String()
 }
 
-// hostPlatform is what a container engine on this machine runs: Linux, also in the virtual machine of another system.
-// The running program does not know its machine's level; of the 32-bit ARM ones, v7 is all that is common.
+// hostPlatform returns the platform of a container engine on this machine. The system is Linux, in a virtual machine if
+// needed. The level of the processor is unknown; v7 is the common one of 32-bit ARM.
 func hostPlatform() arch.Platform {
 	p := arch.Platform{OS: "linux", Architecture: runtime.GOARCH}
 	if p.Architecture == "arm" {
@@ -129,12 +131,12 @@ func hostPlatform() arch.Platform {
 	return p
 }
 
-// kind is the member of programs that path is.
+// kind returns the member of programs that path refers to.
 func (l Loader) kind(path string) string {
 	return strings.TrimSuffix(filepath.Base(path), ".exe")
 }
 
-// find returns the path of the program.
+// find returns the path of the engine.
 func (l Loader) find() (string, error) {
 	if l.Engine == "" {
 		for _, name := range programs {
@@ -154,7 +156,7 @@ func (l Loader) find() (string, error) {
 	return path, nil
 }
 
-// stream runs the program with the archive as its standard input.
+// stream runs the engine with the archive on standard input.
 func (l Loader) stream(ctx context.Context, archive Archive, images []content.Image, path string, args ...string) error {
 	entries, err := archive.entries(images)
 	if err != nil {
@@ -167,7 +169,7 @@ func (l Loader) stream(ctx context.Context, archive Archive, images []content.Im
 	go func() {
 		err := writeTar(ctx, w, entries)
 		if err != nil {
-			// The program must not take what there is for all of it.
+			// The engine must not accept a truncated archive.
 			cancel()
 		}
 		_ = w.CloseWithError(err)
@@ -175,7 +177,7 @@ func (l Loader) stream(ctx context.Context, archive Archive, images []content.Im
 	}()
 	err = l.run(ctx, r, path, args...)
 	_ = r.CloseWithError(errStopped)
-	// A program that does not read to the end has failed, or has what it wants; either way it tells.
+	// An engine that stops reading early has failed or has what it needs; its exit code tells which.
 	if failed := <-written; failed != nil && !errors.Is(failed, errStopped) {
 		return fmt.Errorf("streaming the images into %s: %w", path, failed)
 	}
@@ -184,12 +186,12 @@ func (l Loader) stream(ctx context.Context, archive Archive, images []content.Im
 
 var errStopped = errors.New("the program stopped reading")
 
-// run runs the program to its end.
+// run runs the engine until it exits.
 func (l Loader) run(ctx context.Context, stdin io.Reader, path string, args ...string) error {
 	cmd := exec.CommandContext(ctx, path, args...)
 	var message bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, l.Output, &message
-	// Asked to stop, it can put its storage in order; it is made to if it does not.
+	// An interrupt lets the engine clean up its storage; after a delay it is killed.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Run(); err != nil {

@@ -128,7 +128,7 @@ func TestLoadErrors(t *testing.T) {
 		t.Setenv("PATH", t.TempDir())
 		var missing *load.MissingEngineError
 		require.ErrorAs(t, try(load.Loader{}), &missing)
-		assert.EqualError(t, missing, "no container engine: looked for docker, podman, nerdctl, ctr on PATH")
+		assert.EqualError(t, missing, "no container engine found on PATH: tried docker, podman, nerdctl, ctr")
 		require.ErrorAs(t, try(load.Loader{Engine: "podman"}), &missing)
 		assert.Equal(t, []string{"podman"}, missing.Programs)
 		assert.Contains(t, missing.Hint(), "multiarch archive")
