@@ -27,12 +27,12 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// app is what all commands share.
+// app holds what all commands share.
 type app struct {
 	terminal *terminal
 	stdin    io.Reader
 	file     string           // -f
-	limits   *registry.Limits // what is under way to registries, for all clients
+	limits   *registry.Limits // limits of concurrent requests, shared by all clients
 }
 
 func (a *app) command() *cobra.Command {
@@ -75,7 +75,7 @@ platform. It needs no daemon, no emulator and no Dockerfile.`,
 		}
 		return unknownCommand(cmd, args[0])
 	}
-	// Cobra's own commands, which are there once they have been asked for, take any words.
+	// Cobra's own commands only exist after these calls, and accept any arguments.
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	help, _, _ := root.Find([]string{"help"})
@@ -88,7 +88,7 @@ platform. It needs no daemon, no emulator and no Dockerfile.`,
 	return root
 }
 
-// printHelp prints the help of a command, unless there is none of that name.
+// printHelp prints the help of a command, or an error if it does not exist.
 func printHelp(help *cobra.Command, args []string) error {
 	cmd, rest, err := help.Root().Find(args)
 	if err != nil {
@@ -102,7 +102,7 @@ func printHelp(help *cobra.Command, args []string) error {
 	return cmd.Help()
 }
 
-// unknownCommand says which commands there are below cmd.
+// unknownCommand returns an error that lists the subcommands of cmd.
 func unknownCommand(cmd *cobra.Command, word string) error {
 	var known []string
 	for _, c := range cmd.Commands() {
@@ -111,12 +111,12 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 	return usagef(hintOf(word, known), "unknown command %q", strings.TrimSpace(below(cmd)+" "+word))
 }
 
-// below is the name of a command without the program's.
+// below returns the path of a command without the program's name.
 func below(cmd *cobra.Command) string {
 	return strings.TrimSpace(strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()))
 }
 
-// checkUsage makes wrong arguments of a command an error about usage.
+// checkUsage turns errors about arguments into usage errors.
 func checkUsage(cmd *cobra.Command) {
 	check := cmd.Args
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
@@ -143,7 +143,7 @@ func expectedArguments(err error) string {
 	return "no arguments"
 }
 
-// selection are the flags of every command that plans.
+// selection holds the flags of all commands that plan.
 type selection struct {
 	platforms []string
 	registry  string
@@ -243,7 +243,7 @@ func readConfig(file string) (*config.Config, error) {
 	return config.Parse(file, content)
 }
 
-// errNoConfig is that there is no configuration file; some commands need none.
+// errNoConfig is returned if there is no configuration file, which some commands do not need.
 var errNoConfig = errors.New("no multiarch.yaml here, in images/, or in a parent directory")
 
 // find returns the configuration file: the one given, or the nearest upwards.
@@ -282,7 +282,7 @@ func (a *app) find() (string, error) {
 	}
 }
 
-// checkFile refuses what was named with -f and is no file, and says which there are.
+// checkFile reports an error if the argument of -f is not a file, with a hint that lists the candidates.
 func checkFile(file string) error {
 	info, err := os.Stat(file)
 	dir, what := filepath.Dir(file), "does not exist"

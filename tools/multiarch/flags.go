@@ -12,16 +12,16 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// mostJobs is how much may be done at a time, as jobs: in the YAML has it.
+// mostJobs is the maximum of --jobs, as of jobs: in multiarch.yaml.
 const mostJobs = 256
 
-// checked is a flag whose words are checked when they are typed, before anything is done.
+// checked is a flag whose values are validated when flags are parsed.
 type checked struct {
 	pflag.Value
 	check func(word string) error
 }
 
-// Set checks what is typed; the words of a list one by one.
+// Set validates the value, or each element of a list, and sets it.
 func (c *checked) Set(typed string) error {
 	words := []string{typed}
 	if c.Type() == "stringSlice" {
@@ -35,7 +35,7 @@ func (c *checked) Set(typed string) error {
 	return c.Value.Set(typed)
 }
 
-// checkFlag makes a flag refuse what check does.
+// checkFlag makes a flag reject the values that check rejects.
 func checkFlag(flags *pflag.FlagSet, name string, check func(word string) error) {
 	f := flags.Lookup(name)
 	f.Value = &checked{f.Value, check}
@@ -44,8 +44,8 @@ func checkFlag(flags *pflag.FlagSet, name string, check func(word string) error)
 	}
 }
 
-// refuseEmpty makes flags that take words refuse empty ones: without them the command would do something else than what
-// was meant. Those of name=value have checks of their own, and empty values there may be meant.
+// refuseEmpty makes string flags reject empty values, which usually come from unset variables: the command would do
+// something else than intended. Flags of NAME=value pairs validate themselves and may have empty values.
 func refuseEmpty(flags *pflag.FlagSet) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		if f.Value.Type() != "string" && f.Value.Type() != "stringSlice" {
@@ -64,7 +64,7 @@ func refuseEmpty(flags *pflag.FlagSet) {
 	})
 }
 
-// jobsFlag is about how much is done at a time.
+// jobsFlag defines --jobs.
 func jobsFlag(flags *pflag.FlagSet, jobs *int) {
 	flags.IntVarP(jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
 	checkFlag(flags, "jobs", func(typed string) error {
@@ -75,7 +75,7 @@ func jobsFlag(flags *pflag.FlagSet, jobs *int) {
 	})
 }
 
-// flagError makes what is wrong with flags an error about usage.
+// flagError turns errors of flags into usage errors.
 func flagError(cmd *cobra.Command, err error) error {
 	var (
 		own     *usageError

@@ -51,7 +51,7 @@ of each file that it writes.`,
 
 // generated returns the files that are stale.
 func (a *app) generated(resolve bool) (root string, stale []bazel.File, err error) {
-	// bazel run starts programs in a folder of its own and says here where it was itself started.
+	// bazel run changes the working directory and passes the original one in this variable.
 	if dir := os.Getenv("BUILD_WORKING_DIRECTORY"); dir != "" {
 		if err := os.Chdir(dir); err != nil {
 			return "", nil, err
@@ -120,8 +120,8 @@ func differs(stale []bazel.File) error {
 	return nil
 }
 
-// write replaces files. All new contents are on disk before the first file is replaced, so that a full disk or a
-// folder that cannot be written leaves everything as it was.
+// write replaces files. It writes all new contents to disk before it replaces the first file, so that a full disk or a
+// read-only directory leaves everything unchanged.
 func (a *app) write(root string, stale []bazel.File) (err error) {
 	type replacement struct{ from, to string }
 	var ready []replacement

@@ -64,7 +64,7 @@ apply.`,
 	return cmd
 }
 
-// parseHost reads the registry that a user names.
+// parseHost parses a registry host.
 func parseHost(given string) (name.Registry, error) {
 	if err := reference.CheckHost(given); err != nil {
 		return name.Registry{}, usagef("write a host without a repository, such as ghcr.io or localhost:5000", "%w", err)
@@ -84,7 +84,7 @@ func readPassword(r io.Reader) (string, error) {
 	return line, nil
 }
 
-// keepLogin does what docker login does once the registry has agreed.
+// keepLogin stores credentials as docker login does.
 func keepLogin(host name.Registry, username, secret string) error {
 	file, err := config.Load(os.Getenv("DOCKER_CONFIG"))
 	if err != nil {
@@ -101,7 +101,7 @@ func keepLogin(host name.Registry, username, secret string) error {
 	return nil
 }
 
-// loginError is a login that was not taken, or could not be kept.
+// loginError is returned if the registry rejects credentials or they cannot be stored.
 type loginError struct {
 	error
 	hint string
@@ -109,10 +109,10 @@ type loginError struct {
 
 func (e *loginError) Unwrap() error { return e.error }
 
-// Hint says what to do about it.
+// Hint returns what to do about it.
 func (e *loginError) Hint() string { return e.hint }
 
-// loginHint says what may be wrong if a registry does not take a login.
+// loginHint returns what to do if a registry rejects credentials.
 func loginHint(host name.Registry, err error) string {
 	if registry.Classify(err) == registry.LoginNeeded {
 		return "check the name and the password; many registries want a token that may push instead of a password"

@@ -17,19 +17,19 @@ import (
 func main() { os.Exit(start()) }
 
 func start() int {
-	// The run command starts this program again, as the first process of an image.
+	// run starts this program again as the first process of the image.
 	if code, ok := run.Init(); ok {
 		return code
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// The first signal asks for an orderly end; who presses Ctrl-C once more gets an immediate one. Not so SIGTERM:
-	// pipelines send it a few seconds after SIGINT, when tags may be on their way back to what they stood for.
+	// The first signal cancels the context. A second Ctrl-C ends the program immediately, but a SIGTERM does not:
+	// pipelines send it a few seconds after SIGINT, while tags may still be rolled back.
 	context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) })
 	return execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 }
 
-// execute is the whole program: arguments in, exit code out.
+// execute runs the command line and returns the exit code.
 func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{terminal: newTerminal(stdout, stderr), stdin: stdin, limits: &registry.Limits{}}
 	root := a.command()

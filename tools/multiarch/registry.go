@@ -54,8 +54,7 @@ again.`,
 	return cmd
 }
 
-// reachedAt is the address that clients use: the one that is listened on, or localhost if that was asked for and leads
-// there.
+// reachedAt returns the address for clients: the listener's, with the name localhost if the user chose it.
 func reachedAt(asked string, l net.Addr) string {
 	host, port, err := net.SplitHostPort(l.String())
 	if err != nil {
@@ -67,8 +66,8 @@ func reachedAt(asked string, l net.Addr) string {
 	return net.JoinHostPort(host, port)
 }
 
-// blobFolder makes sure that there is a folder that can be written, before the first push finds out. Only the last part
-// of its path is made: the rest may be misspelt.
+// blobFolder creates dir and checks that it is writable, so that the error comes before the first push. It does not create
+// parent directories, because the path may be misspelt.
 func blobFolder(dir string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err

@@ -25,12 +25,12 @@ func (a *app) versionCommand() *cobra.Command {
 	}
 }
 
-// versionLine is what the command prints, and the flag --version.
+// versionLine returns the output of version and --version.
 func versionLine() string {
 	return fmt.Sprintf("multiarch %s %s %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// version is what the go command recorded when it built this program.
+// version returns the version that the go command recorded in this program.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
@@ -39,8 +39,8 @@ func version() string {
 	return info.Main.Version
 }
 
-// fetchable is the version, and whether the go command can fetch it from elsewhere: it came from there, or is that of a
-// tag. What was built from a checkout has a version made of its commit, which nobody else may have.
+// fetchable returns the version, and reports whether the go command can download it: it was downloaded, or it is a tag.
+// The pseudo-version of a build from a checkout may name a commit that was never pushed.
 func fetchable() (string, bool) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
