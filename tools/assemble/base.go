@@ -152,7 +152,10 @@ func (b *openedBase) checkLock(file, name string, p arch.Platform) error {
 func readLoose(file string, v any) error {
 	content, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &hintError{fmt.Errorf("%s does not exist", file), "use a complete OCI image layout, such as one of oci.pull or multiarch_image"}
+		return &hintError{
+			fmt.Errorf("%s does not exist", file),
+			"use a complete OCI image layout, such as one of oci.pull or multiarch_image",
+		}
 	}
 	if err != nil {
 		return err

@@ -33,7 +33,10 @@ func (f healthcheckFile) settings() (*image.Healthcheck, error) {
 		}
 		var err error
 		if *d.to, err = time.ParseDuration(d.value); err != nil || *d.to < 0 {
-			return nil, &hintError{fmt.Errorf("healthcheck: %s: invalid duration %q", d.key, d.value), "use a number and a unit, such as 30s or 1m30s"}
+			return nil, &hintError{
+				fmt.Errorf("healthcheck: %s: invalid duration %q", d.key, d.value),
+				"use a number and a unit, such as 30s or 1m30s",
+			}
 		}
 	}
 	if f.Retries != "" {

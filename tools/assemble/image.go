@@ -225,7 +225,12 @@ func writeIndex(_ context.Context, flags *flag.FlagSet, args []string) error {
 	if err != nil {
 		return s.wrap(err)
 	}
-	outputs = append(outputs, output{*index, content}, output{*descriptor, d}, output{*digest, []byte(d.Digest.String() + "\n")})
+	outputs = append(
+		outputs,
+		output{*index, content},
+		output{*descriptor, d},
+		output{*digest, []byte(d.Digest.String() + "\n")},
+	)
 	return writeAll(outputs...)
 }
 

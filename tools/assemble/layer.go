@@ -161,11 +161,17 @@ func (s subject) entry(text string) (layer.Entry, error) {
 	info, err := os.Stat(e.From)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return layer.Entry{}, &hintError{fmt.Errorf("adding %s: %s does not exist", e.Path, e.From), "build it, or remove it from files"}
+		return layer.Entry{}, &hintError{
+			fmt.Errorf("adding %s: %s does not exist", e.Path, e.From),
+			"build it, or remove it from files",
+		}
 	case err != nil:
 		return layer.Entry{}, err
 	case !info.Mode().IsRegular():
-		return layer.Entry{}, &hintError{fmt.Errorf("adding %s: %s is not a regular file", e.Path, e.From), "list the files in it with a glob"}
+		return layer.Entry{}, &hintError{
+			fmt.Errorf("adding %s: %s is not a regular file", e.Path, e.From),
+			"list the files in it with a glob",
+		}
 	}
 	if e.Binary {
 		if err := s.checkProgram(e.From); err != nil {

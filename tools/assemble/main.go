@@ -36,7 +36,15 @@ func main() {
 type command func(ctx context.Context, flags *flag.FlagSet, args []string) error
 
 func commands() map[string]command {
-	return map[string]command{"base": writeBase, "layer": writeLayer, "image": writeImage, "index": writeIndex, "layout": writeLayout, "status": writeStatus, "tags": writeTags}
+	return map[string]command{
+		"base":   writeBase,
+		"layer":  writeLayer,
+		"image":  writeImage,
+		"index":  writeIndex,
+		"layout": writeLayout,
+		"status": writeStatus,
+		"tags":   writeTags,
+	}
 }
 
 // run executes a command and returns the exit code. It expands an argument @FILE to the lines of FILE, which is a params

@@ -15,7 +15,13 @@ import (
 
 // packages merges Debian packages. file has their entries in multiarch.lock, and debs are the package files, each named
 // after its SHA-256. The Tree keeps unpacked files in the directory spill until it is closed.
-func packages(ctx context.Context, file string, debs []string, slim bool, spill string) (*debian.Tree, []string, error) {
+func packages(
+	ctx context.Context,
+	file string,
+	debs []string,
+	slim bool,
+	spill string,
+) (*debian.Tree, []string, error) {
 	var of []lock.Package
 	if err := readJSON(file, &of); err != nil {
 		return nil, nil, err
@@ -30,7 +36,10 @@ func packages(ctx context.Context, file string, debs []string, slim bool, spill 
 		if !ok {
 			return nil, nil, fmt.Errorf("package %s %s: missing file %s.deb", p.Name, p.Version, p.SHA256)
 		}
-		all = append(all, debian.Deb{Package: debian.Package(p), Open: func() (io.ReadCloser, error) { return os.Open(from) }})
+		all = append(
+			all,
+			debian.Deb{Package: debian.Package(p), Open: func() (io.ReadCloser, error) { return os.Open(from) }},
+		)
 	}
 	tree, err := debian.Merge(ctx, all, debian.Options{Slim: slim, Spill: spill})
 	return tree, static.PackagesEnv(of), err

@@ -58,7 +58,11 @@ func expandAll(what string, of map[string]string, vars config.Vars) error {
 	return nil
 }
 
-func expandValue(template string, vars config.Vars, expand func(config.ValueTemplate, config.Vars) (string, error)) (string, error) {
+func expandValue(
+	template string,
+	vars config.Vars,
+	expand func(config.ValueTemplate, config.Vars) (string, error),
+) (string, error) {
 	if !config.IsTemplate(template) {
 		return template, nil
 	}

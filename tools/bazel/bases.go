@@ -44,7 +44,10 @@ func (t *resolver) base(c plan.Child) string {
 func (t *resolver) baseRules() error {
 	for _, base := range slices.Sorted(maps.Keys(t.bases)) {
 		on := t.bases[base]
-		platforms := slices.SortedFunc(maps.Keys(on), func(a, b arch.Platform) int { return cmp.Compare(arch.Order(a), arch.Order(b)) })
+		platforms := slices.SortedFunc(
+			maps.Keys(on),
+			func(a, b arch.Platform) int { return cmp.Compare(arch.Order(a), arch.Order(b)) },
+		)
 		labels, order := map[string]any{}, []string(nil)
 		kind, slim := debianKind, false
 		t.reserveTarget(t.pkg, base+baseEnding, "base "+base)
@@ -101,8 +104,13 @@ func repository(reference string) (string, error) {
 func (t *resolver) checkBases() {
 	for _, r := range t.rules[t.pkg] {
 		if r.Kind() == debianKind && !t.ws.repos[basesRepo] {
-			t.note("MODULE.bazel needs bases = use_extension(%q, \"bases\"), bases.lock(file = \"//%s:%s\") and use_repo(bases, %q)",
-				t.ws.repo(module)+"//tools/rules:extensions.bzl", t.pkg, lock.Name, basesRepo)
+			t.note(
+				"MODULE.bazel needs bases = use_extension(%q, \"bases\"), bases.lock(file = \"//%s:%s\") and use_repo(bases, %q)",
+				t.ws.repo(module)+"//tools/rules:extensions.bzl",
+				t.pkg,
+				lock.Name,
+				basesRepo,
+			)
 		}
 	}
 	if _, known := t.ws.apparent["rules_oci"]; len(t.pulls) > 0 && !known {

@@ -93,8 +93,17 @@ func Resolve(p Project) (*Workspace, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &resolver{project: p, ws: ws, rules: map[string][]*rule.Rule{}, reported: map[string]bool{}, reserved: map[string]string{},
-		mains: map[string]goTarget{}, repos: map[string]bool{}, bases: map[string]map[arch.Platform]plan.Base{}, trees: map[string]*tree{}}
+	t := &resolver{
+		project:  p,
+		ws:       ws,
+		rules:    map[string][]*rule.Rule{},
+		reported: map[string]bool{},
+		reserved: map[string]string{},
+		mains:    map[string]goTarget{},
+		repos:    map[string]bool{},
+		bases:    map[string]map[arch.Platform]plan.Base{},
+		trees:    map[string]*tree{},
+	}
 	if t.pkg, err = ws.rel(filepath.Dir(p.File)); err != nil {
 		return nil, err
 	}
@@ -157,14 +166,26 @@ func (t *resolver) built() []string {
 			names = append(names, name)
 			continue
 		}
-		t.note("image %s has no build target because it joins existing images: bazel run //%s and multiarch release push it", name, t.pushPackage())
+		t.note(
+			"image %s has no build target because it joins existing images: bazel run //%s and multiarch release push it",
+			name,
+			t.pushPackage(),
+		)
 	}
 	return names
 }
 
 func (t *resolver) workspace(planned *plan.Plan) (*Workspace, error) {
-	w := &Workspace{Root: t.ws.root, ws: t.ws, pkg: t.pkg, rules: t.rules, names: map[string]bool{}, loads: Loads(t.ws.repo),
-		repos: slices.Sorted(maps.Keys(t.repos)), pulls: t.pulls}
+	w := &Workspace{
+		Root:  t.ws.root,
+		ws:    t.ws,
+		pkg:   t.pkg,
+		rules: t.rules,
+		names: map[string]bool{},
+		loads: Loads(t.ws.repo),
+		repos: slices.Sorted(maps.Keys(t.repos)),
+		pulls: t.pulls,
+	}
 	for _, i := range planned.Images {
 		w.names[i.Name] = true
 	}
@@ -196,7 +217,8 @@ func (t *resolver) checkModule(w *Workspace) {
 			}
 		}
 		name := strings.TrimPrefix(strings.Split(info.Name, "//")[0], "@")
-		if _, known := t.ws.apparent[name]; needed != "" && name != "" && !known && !slices.Contains(slices.Collect(maps.Values(t.ws.apparent)), name) {
+		if _, known := t.ws.apparent[name]; needed != "" && name != "" && !known &&
+			!slices.Contains(slices.Collect(maps.Values(t.ws.apparent)), name) {
 			t.note("MODULE.bazel needs bazel_dep(name = %q, version = ...) for %s", name, needed)
 		}
 	}

@@ -164,7 +164,10 @@ func (t *resolver) entry(at config.Path, image string, count *int, f plan.File) 
 
 // withoutGit excludes git metadata from patterns that match it, as layer.Collect does.
 func (found *tree) withoutGit(root string, globs patterns) patterns {
-	if slices.ContainsFunc(found.git, func(p string) bool { return unsupportedPath{path: p, dir: true}.touches(root, globs) }) {
+	if slices.ContainsFunc(
+		found.git,
+		func(p string) bool { return unsupportedPath{path: p, dir: true}.touches(root, globs) },
+	) {
 		globs.exclude = unique(append(slices.Clip(globs.exclude), "**/"+gitFolder, "**/"+gitFolder+"/**"))
 	}
 	return globs
@@ -201,7 +204,11 @@ func (found *tree) problem(root, to string, globs patterns, filtered bool) error
 		return nil
 	case !slices.ContainsFunc(found.files, wanted):
 		if !filtered {
-			return withHint(fmt.Sprintf("add a file, or create the directory in the image: directories: [{path: %s}]", to), "%s is an empty directory", root)
+			return withHint(
+				fmt.Sprintf("add a file, or create the directory in the image: directories: [{path: %s}]", to),
+				"%s is an empty directory",
+				root,
+			)
 		}
 		return withHint("write patterns relative to from:", "no file in %s matches the patterns", root)
 	}
@@ -288,7 +295,10 @@ func (t *resolver) walk(found *tree, root, dir string) error {
 			found.unsupported = append(found.unsupported, unsupportedPath{p, "is a link to Bazel's output directory", true})
 		case e.Type()&fs.ModeSymlink != 0:
 			info, err := os.Stat(t.ws.abs(p))
-			found.unsupported = append(found.unsupported, unsupportedPath{p, "is a symbolic link, which Bazel would follow", err == nil && info.IsDir()})
+			found.unsupported = append(
+				found.unsupported,
+				unsupportedPath{p, "is a symbolic link, which Bazel would follow", err == nil && info.IsDir()},
+			)
 		case e.IsDir():
 			if err := t.walk(found, root, p); err != nil {
 				return err
@@ -325,7 +335,10 @@ func (t *resolver) isLayout(dir string) bool {
 // checkWhiteout checks for names that container runtimes interpret as whiteouts (image-spec, layer.md).
 func (found *tree) checkWhiteout(p string) {
 	if strings.HasPrefix(path.Base(p), ".wh.") {
-		found.unsupported = append(found.unsupported, unsupportedPath{p, "has the prefix .wh., which container runtimes interpret as the deletion of a file", true})
+		found.unsupported = append(
+			found.unsupported,
+			unsupportedPath{p, "has the prefix .wh., which container runtimes interpret as the deletion of a file", true},
+		)
 	}
 }
 
@@ -333,6 +346,9 @@ func (found *tree) checkWhiteout(p string) {
 func (found *tree) checkName(p string) {
 	found.checkWhiteout(p)
 	if strings.ContainsAny(p, `:\`) || strings.ContainsFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		found.unsupported = append(found.unsupported, unsupportedPath{p, "contains characters that Bazel labels do not allow", false})
+		found.unsupported = append(
+			found.unsupported,
+			unsupportedPath{p, "contains characters that Bazel labels do not allow", false},
+		)
 	}
 }

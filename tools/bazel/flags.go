@@ -61,8 +61,13 @@ func (t *resolver) flags(at config.Path, i plan.Image, c plan.Child) (f flags, o
 	}
 	f.tags = c.Go.Tags
 	f.given = src.Ldflags != nil
-	vars := config.Vars{Image: i.Name, Registry: t.project.Config.RegistryOf(i.Push.Repository, i.Push.Registry), Repository: i.Push.Repository, Platform: config.PlatformVarsOf(row),
-		TagPrefix: t.project.Config.TagPrefix(i.Name)}
+	vars := config.Vars{
+		Image:      i.Name,
+		Registry:   t.project.Config.RegistryOf(i.Push.Repository, i.Push.Registry),
+		Repository: i.Push.Repository,
+		Platform:   config.PlatformVarsOf(row),
+		TagPrefix:  t.project.Config.TagPrefix(i.Name),
+	}
 	var joined []string
 	for n, flag := range src.Ldflags {
 		value, err := stamped(flag, vars)
@@ -88,13 +93,22 @@ func (t *resolver) flags(at config.Path, i plan.Image, c plan.Child) (f flags, o
 		name, v, both := strings.Cut(definition, "=")
 		switch {
 		case !isX && fields[min(n, len(fields)-1)] == "-X", isX && !both:
-			t.fail(append(at, "ldflags"), "write it as -X main.version={{.Git.Describe}}, for example", "-X requires package.name=value")
+			t.fail(
+				append(at, "ldflags"),
+				"write it as -X main.version={{.Git.Describe}}, for example",
+				"-X requires package.name=value",
+			)
 		case !isX && strings.ContainsAny(fields[n], stampOpen):
 			t.fail(append(at, "ldflags"), ownTargetHint, "rules_go expands {{.Git}} only in -X flags")
 		case !isX:
 			f.link = append(f.link, fields[n])
 		case strings.ContainsAny(definition, "{}"):
-			t.fail(append(at, "ldflags"), ownTargetHint, "braces in the value of -X %s: rules_go would expand them as a stamp", name)
+			t.fail(
+				append(at, "ldflags"),
+				ownTargetHint,
+				"braces in the value of -X %s: rules_go would expand them as a stamp",
+				name,
+			)
 		default:
 			f.defines[name] = strings.NewReplacer(stampOpen, "{", stampClose, "}").Replace(v)
 		}

@@ -68,12 +68,19 @@ func (w *Workspace) fragment() ([]File, error) {
 
 // extension returns the statement that declares a module extension.
 func (w *Workspace) extension(module, name, file string) bzl.Expr {
-	call := &bzl.CallExpr{X: &bzl.Ident{Name: "use_extension"}, List: []bzl.Expr{text(w.ws.repo(module) + "//" + file), text(name)}}
+	call := &bzl.CallExpr{
+		X:    &bzl.Ident{Name: "use_extension"},
+		List: []bzl.Expr{text(w.ws.repo(module) + "//" + file), text(name)},
+	}
 	return &bzl.AssignExpr{LHS: &bzl.Ident{Name: name}, Op: "=", RHS: call}
 }
 
 func useRepo(extension string, repos []string) bzl.Expr {
-	use := &bzl.CallExpr{X: &bzl.Ident{Name: "use_repo"}, List: []bzl.Expr{&bzl.Ident{Name: extension}}, ForceMultiLine: true}
+	use := &bzl.CallExpr{
+		X:              &bzl.Ident{Name: "use_repo"},
+		List:           []bzl.Expr{&bzl.Ident{Name: extension}},
+		ForceMultiLine: true,
+	}
 	for _, r := range slices.Sorted(slices.Values(repos)) {
 		use.List = append(use.List, text(r))
 	}

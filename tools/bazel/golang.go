@@ -36,7 +36,12 @@ func (t *resolver) binaries(at config.Path, i plan.Image, children []attributes)
 	for n, c := range i.Children {
 		if c.Bazel != "" {
 			if _, err := label.Parse(c.Bazel); err != nil {
-				t.fail(append(at, "bazel"), "write it as //package:target, //package or @repository//package:target", "invalid label %q", c.Bazel)
+				t.fail(
+					append(at, "bazel"),
+					"write it as //package:target, //package or @repository//package:target",
+					"invalid label %q",
+					c.Bazel,
+				)
 				return nil
 			}
 			children[n]["binary"] = c.Bazel
@@ -60,10 +65,20 @@ func (t *resolver) binaries(at config.Path, i plan.Image, children []attributes)
 		}
 		switch {
 		case target.external:
-			t.fail(append(from, "package"), ownTargetHint, "Bazel does not support build flags for a package of another module: %s", c.Go.Package)
+			t.fail(
+				append(from, "package"),
+				ownTargetHint,
+				"Bazel does not support build flags for a package of another module: %s",
+				c.Go.Package,
+			)
 			continue
 		case target.library == "":
-			t.fail(append(from, "package"), "generate its rules with Gazelle, or "+ownTargetHint, "%s embeds no go_library that a binary with different flags could reuse", target.binary)
+			t.fail(
+				append(from, "package"),
+				"generate its rules with Gazelle, or "+ownTargetHint,
+				"%s embeds no go_library that a binary with different flags could reuse",
+				target.binary,
+			)
 			continue
 		}
 		key := target.library + "\n" + f.key()
@@ -125,14 +140,21 @@ func (t *resolver) checkVisible(library string) {
 	}
 	for _, r := range f.Rules {
 		visible := r.AttrStrings("visibility")
-		if r.Name() == l.Name && (slices.Contains(visible, "//visibility:private") || visible == nil && !f.HasDefaultVisibility()) {
+		if r.Name() == l.Name &&
+			(slices.Contains(visible, "//visibility:private") || visible == nil && !f.HasDefaultVisibility()) {
 			t.noteVisibility(l, t.ws.build(l.Pkg))
 		}
 	}
 }
 
 func (t *resolver) noteVisibility(l label.Label, file string) {
-	t.note("%s: a binary in //%s embeds %s: add \"//%s:__pkg__\" to its visibility", path.Join(l.Pkg, file), t.pkg, l.Name, t.pkg)
+	t.note(
+		"%s: a binary in //%s embeds %s: add \"//%s:__pkg__\" to its visibility",
+		path.Join(l.Pkg, file),
+		t.pkg,
+		l.Name,
+		t.pkg,
+	)
 }
 
 // goTarget finds the target of a main package, given as a directory or as an import path.
@@ -169,7 +191,12 @@ func (t *resolver) findGo(pkg string) (goTarget, error) {
 		}
 	}
 	if best == "" {
-		return goTarget{}, withHint("run: go get "+pkg, "no module required by %s provides package %q", path.Join(dir, "go.mod"), pkg)
+		return goTarget{}, withHint(
+			"run: go get "+pkg,
+			"no module required by %s provides package %q",
+			path.Join(dir, "go.mod"),
+			pkg,
+		)
 	}
 	repo := label.ImportPathToBazelRepoName(best)
 	if !t.ws.repos[repo] {
@@ -205,7 +232,10 @@ func (t *resolver) localGo(dir string) (goTarget, error) {
 		prefix = path.Join(module.Module.Mod.Path, strings.TrimPrefix(strings.TrimPrefix(dir, at), "/"))
 	}
 	name := pathtools.RelBaseName(dir, prefix, t.ws.root)
-	found := goTarget{binary: label.New("", dir, name).String(), library: label.New("", dir, strings.ReplaceAll(name, ".", "_")+"_lib").String()}
+	found := goTarget{
+		binary:  label.New("", dir, name).String(),
+		library: label.New("", dir, strings.ReplaceAll(name, ".", "_")+"_lib").String(),
+	}
 	f, err := t.ws.read(dir)
 	if err != nil || f == nil {
 		return found, err
@@ -243,7 +273,11 @@ func (t *resolver) localGo(dir string) (goTarget, error) {
 func hasGo(dir, shown string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return withHint("use a directory relative to the source tree, such as ./app/hello", "directory %s does not exist", shown)
+		return withHint(
+			"use a directory relative to the source tree, such as ./app/hello",
+			"directory %s does not exist",
+			shown,
+		)
 	}
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", shown, err)

@@ -23,8 +23,11 @@ const (
 // replaced except for values marked `# keep`, and all other attributes are preserved.
 func Kinds() map[string]rule.KindInfo {
 	return map[string]rule.KindInfo{
-		imageKind: kind("binary files directories links platforms", "binary_capabilities base entrypoint cmd env user workdir ports volumes "+
-			"labels annotations stop_signal healthcheck created compression cgo allow overrides tag_prefix"),
+		imageKind: kind(
+			"binary files directories links platforms",
+			"binary_capabilities base entrypoint cmd env user workdir ports volumes "+
+				"labels annotations stop_signal healthcheck created compression cgo allow overrides tag_prefix",
+		),
 		filesKind:         kind("srcs directories", "to strip_prefix mode owner owned_below capabilities"),
 		debianKind:        kind("packages", "base slim"),
 		baseImageKind:     kind("layouts", "base lock"),
@@ -51,7 +54,10 @@ func kind(essential, others string) rule.KindInfo {
 // the workspace's own module.
 func Loads(repo func(module string) string) []rule.LoadInfo {
 	return []rule.LoadInfo{
-		{Name: repo("multiarch") + "//tools/rules:defs.bzl", Symbols: []string{imageKind, debianKind, baseImageKind, filesKind, generatedTestKind, tagsKind, pushKind}},
+		{
+			Name:    repo("multiarch") + "//tools/rules:defs.bzl",
+			Symbols: []string{imageKind, debianKind, baseImageKind, filesKind, generatedTestKind, tagsKind, pushKind},
+		},
 		{Name: repo("rules_oci") + "//oci:defs.bzl", Symbols: []string{ociPushKind, ociLoadKind}},
 		{Name: repo("rules_go") + "//go:def.bzl", Symbols: []string{binaryKind}},
 	}

@@ -43,10 +43,14 @@ func (w *Workspace) NewBuildFile(pkg string) []byte {
 	var content strings.Builder
 	switch pkg {
 	case platformsPackage:
-		content.WriteString("# One platform per row of tools/arch/table.go, written by `multiarch generate`. Changes made by hand are preserved.\n")
+		content.WriteString(
+			"# One platform per row of tools/arch/table.go, written by `multiarch generate`. Changes made by hand are preserved.\n",
+		)
 	case w.pkg, path.Join(w.pkg, "push"):
-		content.WriteString("# Written by `multiarch generate` from multiarch.yaml. Rules, attributes and comments added by hand are preserved,\n" +
-			"# as is anything marked with the comment \"keep\".\n")
+		content.WriteString(
+			"# Written by `multiarch generate` from multiarch.yaml. Rules, attributes and comments added by hand are preserved,\n" +
+				"# as is anything marked with the comment \"keep\".\n",
+		)
 	}
 	if pkg == platformsPackage || pkg == w.pkg {
 		content.WriteString("\npackage(default_visibility = [\"//visibility:public\"])\n")

@@ -27,7 +27,11 @@ func translate(globs []string) (p patterns, err error) {
 		case exclude:
 			p.exclude = append(p.exclude, pattern)
 		case len(p.exclude) > 0:
-			return p, withHint("move the patterns with ! to the end", "Bazel's glob cannot include files again after an exclusion, as %q does", g)
+			return p, withHint(
+				"move the patterns with ! to the end",
+				"Bazel's glob cannot include files again after an exclusion, as %q does",
+				g,
+			)
 		default:
 			p.include = append(p.include, pattern)
 		}
@@ -49,7 +53,11 @@ func checkPattern(pattern string) error {
 		case s == "" || s == "." || s == "..":
 			return withHint(hint, "unsupported pattern %q: Bazel's glob requires a plain relative path", pattern)
 		case s != "**" && strings.Contains(s, "**"):
-			return withHint("use * for a part of a name", "unsupported pattern %q: in Bazel's glob, ** matches only whole directories", pattern)
+			return withHint(
+				"use * for a part of a name",
+				"unsupported pattern %q: in Bazel's glob, ** matches only whole directories",
+				pattern,
+			)
 		}
 	}
 	return nil

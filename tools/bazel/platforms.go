@@ -120,7 +120,10 @@ func platformsTable(rows []arch.Row) []byte {
 		table.List = append(table.List, &bzl.KeyValueExpr{Key: text(row.String()), Value: entry})
 	}
 	content := bzl.Format(&bzl.File{Type: bzl.TypeBzl, Stmt: []bzl.Expr{
-		&bzl.StringExpr{Value: "The architecture table of tools/arch/table.go in Starlark.\n\nWritten by `multiarch generate`; do not edit.\n", TripleQuote: true},
+		&bzl.StringExpr{
+			Value:       "The architecture table of tools/arch/table.go in Starlark.\n\nWritten by `multiarch generate`; do not edit.\n",
+			TripleQuote: true,
+		},
 		&bzl.AssignExpr{LHS: &bzl.Ident{Name: "PLATFORMS"}, Op: "=", RHS: table},
 	}})
 	return bytes.Replace(content, []byte("\nPLATFORMS"), []byte("\n\nPLATFORMS"), 1)

@@ -41,13 +41,21 @@ func (t *resolver) push(images []plan.Image) {
 		at := config.Path{"images", i.Name, "push", "per_platform"}
 		for _, c := range i.Children {
 			row, _ := arch.Find(c.Platform)
-			vars := config.Vars{Image: i.Name, Registry: t.project.Config.RegistryOf(repository, i.Push.Registry), Repository: repository, Platform: config.PlatformVarsOf(row)}
+			vars := config.Vars{
+				Image:      i.Name,
+				Registry:   t.project.Config.RegistryOf(repository, i.Push.Registry),
+				Repository: repository,
+				Platform:   config.PlatformVarsOf(row),
+			}
 			own, err := t.intermediate(i.Push.PerPlatform, i.Push.Registry, vars)
 			if err != nil {
 				t.fail(at, "", "%w", err)
 				break
 			}
-			all = append(all, t.destination(i, i.Name+"_"+c.Platform.Slug(), c.Platform.String(), own, known || strings.Contains(own, "/")))
+			all = append(
+				all,
+				t.destination(i, i.Name+"_"+c.Platform.Slug(), c.Platform.String(), own, known || strings.Contains(own, "/")),
+			)
 		}
 	}
 	if len(images) > 0 {

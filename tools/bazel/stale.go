@@ -98,7 +98,8 @@ func previousLabels(f *rule.File, pkg string) map[string]bool {
 						return
 					}
 					l, err := label.Parse(s.Value)
-					if err == nil && (strings.HasPrefix(l.Name, r.Name()+"_bin") || strings.HasPrefix(l.Name, r.Name()+"_files")) && l.Repo == "" {
+					if err == nil && (strings.HasPrefix(l.Name, r.Name()+"_bin") || strings.HasPrefix(l.Name, r.Name()+"_files")) &&
+						l.Repo == "" {
 						all[l.Abs("", pkg).String()] = true
 					}
 				})

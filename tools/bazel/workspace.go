@@ -71,8 +71,15 @@ func open(dir string) (*workspace, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &workspace{apparent: map[string]string{}, included: map[string]bool{}, repos: map[string]bool{}, builds: map[string]string{}, planned: map[string]bool{},
-		parsed: map[string]*rule.File{}, gomod: map[string]*modfile.File{}}
+	w := &workspace{
+		apparent: map[string]string{},
+		included: map[string]bool{},
+		repos:    map[string]bool{},
+		builds:   map[string]string{},
+		planned:  map[string]bool{},
+		parsed:   map[string]*rule.File{},
+		gomod:    map[string]*modfile.File{},
+	}
 	for w.root = abs; ; w.root = filepath.Dir(w.root) {
 		if w.isFile("MODULE.bazel") {
 			return w, w.readModule("MODULE.bazel")

@@ -50,13 +50,18 @@ func serveBase(platforms []platform) (reference string, stop func(), err error) 
 
 func baseImage(p v1.Platform) (v1.Image, error) {
 	layer, err := crane.Layer(map[string][]byte{
-		"etc/passwd":      []byte("root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n"),
+		"etc/passwd": []byte(
+			"root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n",
+		),
 		"etc/os-platform": []byte(p.String() + "\n"),
 	})
 	if err != nil {
 		return nil, err
 	}
-	image, err := mutate.AppendLayers(mutate.MediaType(mutate.ConfigMediaType(empty.Image, types.OCIConfigJSON), types.OCIManifestSchema1), layer)
+	image, err := mutate.AppendLayers(
+		mutate.MediaType(mutate.ConfigMediaType(empty.Image, types.OCIConfigJSON), types.OCIManifestSchema1),
+		layer,
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -102,7 +102,10 @@ func compareBazel(ctx context.Context, w *workshop, s settings, stdout io.Writer
 	if _, err := exec.LookPath("bazel"); err != nil {
 		return usagef("-bazel: bazel is not on PATH; see https://github.com/bazelbuild/bazelisk")
 	}
-	checkout, err := w.output(ctx, command{args: []string{"go", "list", "-m", "-f", "{{.Dir}}", "github.com/multiarch-build/multiarch"}})
+	checkout, err := w.output(
+		ctx,
+		command{args: []string{"go", "list", "-m", "-f", "{{.Dir}}", "github.com/multiarch-build/multiarch"}},
+	)
 	if err != nil {
 		return err
 	}
@@ -157,8 +160,19 @@ func compareBazel(ctx context.Context, w *workshop, s settings, stdout io.Writer
 		return err
 	}
 	about, _, _ = strings.Cut(about, "\n")
-	_, err = fmt.Fprintf(stdout, "%s\n%d services for %d platforms (%s), programs of %.1f MB that are there already. multiarch makes layers of them; the others get finished ones (tar, gzip). Sums over actions are of their own time, as Bazel logs it.\n%s\n",
-		bazelTable(all, measured), len(data.services), len(s.platforms), strings.Join(s.platforms, ", "), float64(programSize)/1e6, about)
+	_, err = fmt.Fprintf(
+		stdout,
+		"%s\n%d services for %d platforms (%s), programs of %.1f MB that are there already. multiarch makes layers of them; the others get finished ones (tar, gzip). Sums over actions are of their own time, as Bazel logs it.\n%s\n",
+		bazelTable(
+			all,
+			measured,
+		),
+		len(data.services),
+		len(s.platforms),
+		strings.Join(s.platforms, ", "),
+		float64(programSize)/1e6,
+		about,
+	)
 	return err
 }
 

@@ -22,7 +22,14 @@ func subjects() []subject {
 	return []subject{
 		{"multiarch", "MultiarchLayer", "", "MultiarchIndex", (*bazelTree).ours, ""},
 		{"rules_oci", "OCIDescriptor", "OCIImage", "OCIIndex", (*bazelTree).rulesOCI, ""},
-		{"rules_img", "LayerMetadata", "ImageManifest", "ImageIndex", (*bazelTree).rulesImg, "bazel_dep(name = \"rules_img\", version = \"0.3.19\")\n"},
+		{
+			"rules_img",
+			"LayerMetadata",
+			"ImageManifest",
+			"ImageIndex",
+			(*bazelTree).rulesImg,
+			"bazel_dep(name = \"rules_img\", version = \"0.3.19\")\n",
+		},
 	}
 }
 
@@ -61,7 +68,12 @@ func (t *bazelTree) ours(platforms []string) string {
 	var b strings.Builder
 	b.WriteString("load(\"@multiarch//tools/rules:defs.bzl\", \"multiarch_image\")\n")
 	for _, s := range t.services {
-		fmt.Fprintf(&b, "multiarch_image(name = %q, base = \"scratch\", platforms = %s, overrides = {", s, starlarkList(platforms))
+		fmt.Fprintf(
+			&b,
+			"multiarch_image(name = %q, base = \"scratch\", platforms = %s, overrides = {",
+			s,
+			starlarkList(platforms),
+		)
 		for _, p := range platforms {
 			fmt.Fprintf(&b, "%q: {\"binary\": \"//data:%s/%s/app\"}, ", p, s, slugOf(p))
 		}
@@ -80,8 +92,15 @@ func (t *bazelTree) rulesOCI(platforms []string) string {
 		for _, p := range platforms {
 			parts, name := partsOf(p), s+"_"+slugOf(p)
 			images = append(images, name)
-			fmt.Fprintf(&b, "oci_image_rule(name = %q, os = %q, architecture = %q, variant = %q, entrypoint = \":entrypoint\", tars = [\"//data:%s\"])\n",
-				name, parts[0], parts[1], parts[2], subject{name: "rules_oci"}.layerFile(s, p))
+			fmt.Fprintf(
+				&b,
+				"oci_image_rule(name = %q, os = %q, architecture = %q, variant = %q, entrypoint = \":entrypoint\", tars = [\"//data:%s\"])\n",
+				name,
+				parts[0],
+				parts[1],
+				parts[2],
+				subject{name: "rules_oci"}.layerFile(s, p),
+			)
 		}
 		fmt.Fprintf(&b, "oci_image_index_rule(name = %q, images = %s)\n", s, starlarkList(images))
 	}
@@ -99,15 +118,30 @@ func (t *bazelTree) rulesImg(platforms []string) string {
 		if parts := partsOf(p); parts[2] != "" {
 			variant = append(variant, fmt.Sprintf("%q", "@rules_img//img/constraints/"+parts[1]+":"+parts[2]))
 		}
-		fmt.Fprintf(&b, "platform(name = %q, parents = [\"@multiarch//platforms:%[1]s\"], constraint_values = [%s])\n", slugOf(p), strings.Join(variant, ""))
+		fmt.Fprintf(
+			&b,
+			"platform(name = %q, parents = [\"@multiarch//platforms:%[1]s\"], constraint_values = [%s])\n",
+			slugOf(p),
+			strings.Join(variant, ""),
+		)
 	}
 	for _, s := range t.services {
 		var images []string
 		for _, p := range platforms {
 			name := s + "_" + slugOf(p)
 			images = append(images, name)
-			fmt.Fprintf(&b, "filegroup(name = \"%s.layer\", srcs = [\"//data:%s\"])\n", name, subject{name: "rules_img"}.layerFile(s, p))
-			fmt.Fprintf(&b, "image_manifest(name = %q, platform = %q, entrypoint = [\"/app/service\"], layers = [\":%[1]s.layer\"])\n", name, slugOf(p))
+			fmt.Fprintf(
+				&b,
+				"filegroup(name = \"%s.layer\", srcs = [\"//data:%s\"])\n",
+				name,
+				subject{name: "rules_img"}.layerFile(s, p),
+			)
+			fmt.Fprintf(
+				&b,
+				"image_manifest(name = %q, platform = %q, entrypoint = [\"/app/service\"], layers = [\":%[1]s.layer\"])\n",
+				name,
+				slugOf(p),
+			)
 		}
 		fmt.Fprintf(&b, "image_index(name = %q, manifests = %s)\n", s, starlarkList(images))
 	}

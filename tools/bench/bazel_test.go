@@ -99,7 +99,7 @@ case "$*" in *//rules_oci:*) [ ! -e no-oci ] || { echo "ERROR: no such rule" >&2
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	for _, c := range []struct {
 		marks, want []string
-		says        string
+		message     string
 	}{
 		{nil, []string{"multiarch", "rules_oci", "rules_img"}, ""},
 		{[]string{"no-module"}, []string{"multiarch", "rules_oci"}, "skipping rules_img: no such module\n"},
@@ -107,8 +107,8 @@ case "$*" in *//rules_oci:*) [ ! -e no-oci ] || { echo "ERROR: no such rule" >&2
 		{[]string{"no-module", "no-oci"}, []string{"multiarch"}, "skipping rules_img: no such module\n"},
 		{[]string{"ours-broken"}, nil, ""},
 	} {
-		var said strings.Builder
-		w, err := openWorkshop(&said)
+		var stderr strings.Builder
+		w, err := openWorkshop(&stderr)
 		require.NoError(t, err)
 		data := &bazelTree{dir: t.TempDir(), checkout: "/src"}
 		require.NoError(t, data.module(subjects()))
@@ -121,10 +121,10 @@ case "$*" in *//rules_oci:*) [ ! -e no-oci ] || { echo "ERROR: no such rule" >&2
 			names = append(names, s.name)
 		}
 		assert.Equal(t, c.want, names, c.marks)
-		assert.Contains(t, said.String(), c.says)
+		assert.Contains(t, stderr.String(), c.message)
 		if c.want == nil {
 			assert.ErrorContains(t, err, "-bazelrc")
-			assert.NotContains(t, said.String(), "skipping", "other subjects must not be blamed")
+			assert.NotContains(t, stderr.String(), "skipping", "other subjects must not be blamed")
 		}
 		require.NoError(t, w.close())
 	}
@@ -149,8 +149,8 @@ func TestBazelTable(t *testing.T) {
 // TestBazelBench runs the comparison with the bazel on PATH, which must be able to resolve rules_go and gazelle. It takes
 // minutes, because it compiles tools/assemble.
 func TestBazelBench(t *testing.T) {
-	rc, asked := os.LookupEnv("MULTIARCH_BENCH_BAZELRC")
-	if !asked {
+	rc, set := os.LookupEnv("MULTIARCH_BENCH_BAZELRC")
+	if !set {
 		t.Skip("MULTIARCH_BENCH_BAZELRC, the value of -bazelrc, is not set")
 	}
 	if _, err := exec.LookPath("bazel"); err != nil {

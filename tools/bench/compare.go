@@ -91,12 +91,28 @@ func compare(ctx context.Context, w *workshop, s settings, stdout io.Writer) err
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(stdout, "%s\n%d HTTP services for %d platforms (%s); ko %s without SBOMs. Everybody links with %s and gets the same programs.\n%s\n", results, s.services, len(s.platforms), strings.Join(s.platforms, ", "), s.ko, strings.Join(linkerFlags(), " "), about)
+	_, err = fmt.Fprintf(
+		stdout,
+		"%s\n%d HTTP services for %d platforms (%s); ko %s without SBOMs. Everybody links with %s and gets the same programs.\n%s\n",
+		results,
+		s.services,
+		len(s.platforms),
+		strings.Join(s.platforms, ", "),
+		s.ko,
+		strings.Join(linkerFlags(), " "),
+		about,
+	)
 	return err
 }
 
 // contestants prepares multiarch and its peers, each with a warm Go build cache. stop ends the servers that they need.
-func contestants(ctx context.Context, w *workshop, s settings, program string, t *tree) (peers []*peer, stop func(), err error) {
+func contestants(
+	ctx context.Context,
+	w *workshop,
+	s settings,
+	program string,
+	t *tree,
+) (peers []*peer, stop func(), err error) {
 	ko, err := w.ko(ctx, s.ko)
 	if err != nil {
 		return nil, nil, err

@@ -79,15 +79,45 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // errors are printed once, by start
 	flags.IntVar(&s.services, "services", 5, "number of services to build")
-	flags.StringVar(&platforms, "platforms", "linux/amd64,linux/arm64,linux/arm/v7,linux/s390x", "Linux `platforms` to build for")
+	flags.StringVar(
+		&platforms,
+		"platforms",
+		"linux/amd64,linux/arm64,linux/arm/v7,linux/s390x",
+		"Linux `platforms` to build for",
+	)
 	flags.IntVar(&s.rounds, "rounds", 5, "number of times to repeat each measurement")
 	flags.StringVar(&s.ko, "ko", "v0.19.1", "`version` of ko to compare with")
-	flags.StringVar(&scale, "scale", "", "measure how multiarch scales instead: plans up to `SERVICESxPLATFORMS`, such as 1000x10, and builds of 5, 10 and 20 services")
-	flags.BoolVar(&s.bazel, "bazel", false, "compare the Bazel rules with rules_oci and rules_img instead, with the bazel on PATH (the README uses -services 20 -rounds 5)")
-	flags.StringVar(&bazelrcs, "bazelrc", "", "comma-separated rc `files` for Bazel, for example to override modules if no registry is reachable")
-	flags.BoolVar(&s.packages, "packages", false, "compare the Python service of images/multiarch.yaml with mmdebstrap and buildah instead, as root")
+	flags.StringVar(
+		&scale,
+		"scale",
+		"",
+		"measure how multiarch scales instead: plans up to `SERVICESxPLATFORMS`, such as 1000x10, and builds of 5, 10 and 20 services",
+	)
+	flags.BoolVar(
+		&s.bazel,
+		"bazel",
+		false,
+		"compare the Bazel rules with rules_oci and rules_img instead, with the bazel on PATH (the README uses -services 20 -rounds 5)",
+	)
+	flags.StringVar(
+		&bazelrcs,
+		"bazelrc",
+		"",
+		"comma-separated rc `files` for Bazel, for example to override modules if no registry is reachable",
+	)
+	flags.BoolVar(
+		&s.packages,
+		"packages",
+		false,
+		"compare the Python service of images/multiarch.yaml with mmdebstrap and buildah instead, as root",
+	)
 	flags.StringVar(&s.mirror, "mirror", "http://deb.debian.org/debian", "Debian mirror for -packages")
-	flags.BoolVar(&s.release, "release", false, "compare releases of 10 and 100 images with crane push instead, to a registry with 20 ms latency (the README uses -rounds 3)")
+	flags.BoolVar(
+		&s.release,
+		"release",
+		false,
+		"compare releases of 10 and 100 images with crane push instead, to a registry with 20 ms latency (the README uses -rounds 3)",
+	)
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(stderr, "usage: go run ./tools/bench [flags]")
 		flags.SetOutput(stderr)
@@ -113,10 +143,10 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	}
 	var comparisons []string
 	for _, c := range []struct {
-		flag  string
-		asked bool
+		flag string
+		set  bool
 	}{{"-bazel", s.bazel}, {"-packages", s.packages}, {"-release", s.release}, {"-scale", scale != ""}} {
-		if c.asked {
+		if c.set {
 			comparisons = append(comparisons, c.flag)
 		}
 	}
@@ -137,7 +167,9 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		return s, nil
 	}
 	s.scale = &size{}
-	if n, err := fmt.Sscanf(scale+"\n", "%dx%d\n", &s.scale.services, &s.scale.platforms); n != 2 || err != nil || s.scale.services < 1 || s.scale.platforms < 1 {
+	if n, err := fmt.Sscanf(scale+"\n", "%dx%d\n", &s.scale.services, &s.scale.platforms); n != 2 || err != nil ||
+		s.scale.services < 1 ||
+		s.scale.platforms < 1 {
 		return s, usagef("-scale %q: must be SERVICESxPLATFORMS, such as 1000x10", scale)
 	}
 	return s, nil

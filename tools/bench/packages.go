@@ -36,7 +36,12 @@ func comparePackages(ctx context.Context, w *workshop, s settings, stdout io.Wri
 	}
 	cache, out := w.path("cache"), w.path("out")
 	us := func(args ...string) []command {
-		return []command{{args: append([]string{program, "-q"}, args...), env: []string{"MULTIARCH_CACHE=" + cache, "MULTIARCH_DEBIAN_MIRROR=" + s.mirror}}}
+		return []command{
+			{
+				args: append([]string{program, "-q"}, args...),
+				env:  []string{"MULTIARCH_CACHE=" + cache, "MULTIARCH_DEBIAN_MIRROR=" + s.mirror},
+			},
+		}
 	}
 	build := us("build", app.name, "--output", out)
 	lock := us("lock", "--update", "-f", w.path("lock", "multiarch.yaml"))
@@ -79,7 +84,15 @@ func comparePackages(ctx context.Context, w *workshop, s settings, stdout io.Wri
 			costs[i] = append(costs[i], c)
 		}
 	}
-	results := table{header: []string{fmt.Sprintf("%s, %d architectures", app.name, len(app.architectures)), "time", "CPU time", "peak memory", "relative to lock and build"}}
+	results := table{
+		header: []string{
+			fmt.Sprintf("%s, %d architectures", app.name, len(app.architectures)),
+			"time",
+			"CPU time",
+			"peak memory",
+			"relative to lock and build",
+		},
+	}
 	wall := func(i int) series[time.Duration] { return of(costs[i], func(c cost) time.Duration { return c.wall }) }
 	for i, step := range steps {
 		results.add(step.title, wall(i).durations(), of(costs[i], func(c cost) time.Duration { return c.cpu }).durations(),
@@ -150,12 +163,30 @@ func (w *workshop) debootstrapped(app *service, mirror string) ([]command, error
 	variants := map[string]string{"armhf": "v7", "armel": "v5"}
 	var all []command
 	store := func(args ...string) {
-		all = append(all, command{args: append([]string{"buildah", "--root", w.path("peer", "store"), "--runroot", w.path("peer", "run"), "--storage-driver", "vfs"}, args...)})
+		all = append(
+			all,
+			command{
+				args: append(
+					[]string{
+						"buildah",
+						"--root",
+						w.path("peer", "store"),
+						"--runroot",
+						w.path("peer", "run"),
+						"--storage-driver",
+						"vfs",
+					},
+					args...),
+			},
+		)
 	}
 	for _, a := range app.architectures {
 		tar := w.path("peer", a+".tar")
-		all = append(all, command{args: []string{"mmdebstrap", "--quiet", "--variant=extract", "--architectures=" + a, "--keyring=" + keys,
-			"--include=" + strings.Join(app.packages, ","), app.suite, tar, mirror}})
+		all = append(
+			all,
+			command{args: []string{"mmdebstrap", "--quiet", "--variant=extract", "--architectures=" + a, "--keyring=" + keys,
+				"--include=" + strings.Join(app.packages, ","), app.suite, tar, mirror}},
+		)
 		word := a
 		if other, ok := goarch[a]; ok {
 			word = other

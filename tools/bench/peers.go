@@ -88,7 +88,20 @@ func (w *workshop) bare(t *tree, goCache string) *peer {
 }
 
 func bareBuild(t *tree, p platform, out string) command {
-	return command{args: append([]string{"go", "build", "-trimpath", "-ldflags=" + strings.Join(linkerFlags(), " "), "-o", out + string(filepath.Separator)}, t.packages()...), dir: t.dir, env: p.Go}
+	return command{
+		args: append(
+			[]string{
+				"go",
+				"build",
+				"-trimpath",
+				"-ldflags=" + strings.Join(linkerFlags(), " "),
+				"-o",
+				out + string(filepath.Separator),
+			},
+			t.packages()...),
+		dir: t.dir,
+		env: p.Go,
+	}
 }
 
 // koPeer builds into an OCI layout with ko, without the steps that the other tools do not perform: no SBOMs, no push.
@@ -112,9 +125,18 @@ func (w *workshop) koPeer(program string, t *tree, goCache, base string, cached 
 	p := &peer{
 		name: name,
 		commands: []command{{
-			args: append([]string{program, "build", "--push=false", "--sbom=none", "--oci-layout-path=" + dist, "--platform=" + strings.Join(platforms, ",")}, t.packages()...),
-			dir:  t.dir,
-			env:  append(w.equal(goCache), "KO_DOCKER_REPO=bench.example", "KO_CONFIG_PATH="+dir),
+			args: append(
+				[]string{
+					program,
+					"build",
+					"--push=false",
+					"--sbom=none",
+					"--oci-layout-path=" + dist,
+					"--platform=" + strings.Join(platforms, ","),
+				},
+				t.packages()...),
+			dir: t.dir,
+			env: append(w.equal(goCache), "KO_DOCKER_REPO=bench.example", "KO_CONFIG_PATH="+dir),
 		}},
 		state: []string{dist},
 		// ko appends to an existing index, so start with an empty one. Blobs may stay.

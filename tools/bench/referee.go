@@ -12,7 +12,13 @@ func (r *referee) check(p *peer, t *tree, sc scenario) error {
 		return fmt.Errorf("reading the outputs of %s: %w", p.name, err)
 	}
 	if want := t.services * len(t.platforms); len(now) != want {
-		return fmt.Errorf("%s built %d outputs for %d services and %d platforms", p.name, len(now), t.services, len(t.platforms))
+		return fmt.Errorf(
+			"%s built %d outputs for %d services and %d platforms",
+			p.name,
+			len(now),
+			t.services,
+			len(t.platforms),
+		)
 	}
 	changed, want := 0, 0
 	for d := range now {

@@ -78,7 +78,13 @@ func compareRelease(ctx context.Context, w *workshop, s settings, stdout io.Writ
 		us := of(costs[0], func(c cost) time.Duration { return c.wall }).median()
 		for i, what := range []string{"multiarch release", "multiarch release, nothing changed", "crane push, one after another"} {
 			wall := of(costs[i], func(c cost) time.Duration { return c.wall })
-			row := []string{n.String(), what, wall.durations(), of(costs[i], func(c cost) int64 { return c.peak }).megabytes(), fmt.Sprint(requests[i])}
+			row := []string{
+				n.String(),
+				what,
+				wall.durations(),
+				of(costs[i], func(c cost) int64 { return c.peak }).megabytes(),
+				fmt.Sprint(requests[i]),
+			}
 			if i == 1 {
 				row[4] += fmt.Sprintf(" for %d digests", digests)
 			}
@@ -92,12 +98,24 @@ func compareRelease(ctx context.Context, w *workshop, s settings, stdout io.Writ
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(stdout, "%s\nThe registry is on loopback and waits %v before each answer.\n%s\n", results, distance, about)
+	_, err = fmt.Fprintf(
+		stdout,
+		"%s\nThe registry is on loopback and waits %v before each answer.\n%s\n",
+		results,
+		distance,
+		about,
+	)
 	return err
 }
 
 // releaseRound measures a release, an unchanged second release, and crane. Each tool has its own empty registry.
-func (w *workshop) releaseRound(ctx context.Context, program, crane string, layouts []string, costs *[3][]cost, requests *[3]int64) error {
+func (w *workshop) releaseRound(
+	ctx context.Context,
+	program, crane string,
+	layouts []string,
+	costs *[3][]cost,
+	requests *[3]int64,
+) error {
 	ours, theirs := serveFar(), serveFar()
 	defer ours.Close()
 	defer theirs.Close()
@@ -115,7 +133,10 @@ func (w *workshop) releaseRound(ctx context.Context, program, crane string, layo
 	for i, dir := range layouts {
 		name := fmt.Sprint("image", i)
 		file.Targets = append(file.Targets, target{name, ours.host() + "/bench/" + name, dir, w.path("tmp", "tags")})
-		pushes = append(pushes, command{args: []string{crane, "push", dir, theirs.host() + "/bench/" + name + ":v1"}, env: quiet})
+		pushes = append(
+			pushes,
+			command{args: []string{crane, "push", dir, theirs.host() + "/bench/" + name + ":v1"}, env: quiet},
+		)
 	}
 	content, err := json.Marshal(file)
 	if err == nil {
@@ -128,7 +149,9 @@ func (w *workshop) releaseRound(ctx context.Context, program, crane string, layo
 		return fmt.Errorf("writing the release file: %w", err)
 	}
 	// Skip verification, because crane push does not verify, and the layers are random bytes.
-	release := []command{{args: []string{program, "release", "-q", "--no-verify", "--prebuilt", w.path("tmp", "targets.json")}, env: quiet}}
+	release := []command{
+		{args: []string{program, "release", "-q", "--no-verify", "--prebuilt", w.path("tmp", "targets.json")}, env: quiet},
+	}
 	for i, run := range []struct {
 		commands []command
 		registry *far

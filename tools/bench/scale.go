@@ -38,7 +38,11 @@ func scalePlans(ctx context.Context, w *workshop, s settings, program string) (t
 		return results, err
 	}
 	if s.scale.platforms > len(all) {
-		return results, usagef("-scale: %d platforms requested, but multiarch supports %d Linux platforms", s.scale.platforms, len(all))
+		return results, usagef(
+			"-scale: %d platforms requested, but multiarch supports %d Linux platforms",
+			s.scale.platforms,
+			len(all),
+		)
 	}
 	for _, services := range []int{max(1, s.scale.services/10), s.scale.services} {
 		n := size{services, s.scale.platforms}
@@ -65,7 +69,15 @@ func scalePlans(ctx context.Context, w *workshop, s settings, program string) (t
 
 // scaleBuilds measures builds of an increasing number of services, with an empty and with a warm cache of multiarch.
 func scaleBuilds(ctx context.Context, w *workshop, s settings, program string) (table, error) {
-	results := table{header: []string{"services x platforms", "build, empty cache", "peak memory", "build, nothing changed", "peak memory"}}
+	results := table{
+		header: []string{
+			"services x platforms",
+			"build, empty cache",
+			"peak memory",
+			"build, nothing changed",
+			"peak memory",
+		},
+	}
 	platforms, err := w.platforms(ctx, program, s.platforms)
 	if err != nil {
 		return results, err
@@ -97,7 +109,11 @@ func scaleBuilds(ctx context.Context, w *workshop, s settings, program string) (
 		}
 		row := []string{n.String()}
 		for _, costs := range [][]cost{empty, again} {
-			row = append(row, of(costs, func(c cost) time.Duration { return c.wall }).durations(), of(costs, func(c cost) int64 { return c.peak }).megabytes())
+			row = append(
+				row,
+				of(costs, func(c cost) time.Duration { return c.wall }).durations(),
+				of(costs, func(c cost) int64 { return c.peak }).megabytes(),
+			)
 		}
 		results.add(row...)
 	}

@@ -67,7 +67,11 @@ func Serve(service, edition string) {
 // newTree writes the services into dir.
 func newTree(dir string, services int, platforms []platform) (*tree, error) {
 	t := &tree{dir, services, platforms}
-	err := errors.Join(t.write("go.mod", moduleFile), t.write("internal/web/web.go", webFile), t.write("multiarch.yaml", manifest(services, platforms)))
+	err := errors.Join(
+		t.write("go.mod", moduleFile),
+		t.write("internal/web/web.go", webFile),
+		t.write("multiarch.yaml", manifest(services, platforms)),
+	)
 	for n := 1; n <= services; n++ {
 		err = errors.Join(err, t.edit(n, "first"))
 	}
@@ -117,7 +121,13 @@ func manifest(services int, platforms []platform) string {
 	}
 	b.WriteString("images:\n")
 	for n := 1; n <= services; n++ {
-		fmt.Fprintf(&b, "  svc%d:\n    go: {package: ./svc%d, ldflags: [%s]}\n    base: static\n", n, n, strings.Join(linkerFlags(), ", "))
+		fmt.Fprintf(
+			&b,
+			"  svc%d:\n    go: {package: ./svc%d, ldflags: [%s]}\n    base: static\n",
+			n,
+			n,
+			strings.Join(linkerFlags(), ", "),
+		)
 	}
 	return b.String()
 }

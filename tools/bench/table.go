@@ -84,7 +84,13 @@ func (s series[T]) spread(unit float64, name string) string {
 	if len(s) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s %s (%s..%s)", digits(float64(s.median())/unit), name, digits(float64(s[0])/unit), digits(float64(s[len(s)-1])/unit))
+	return fmt.Sprintf(
+		"%s %s (%s..%s)",
+		digits(float64(s.median())/unit),
+		name,
+		digits(float64(s[0])/unit),
+		digits(float64(s[len(s)-1])/unit),
+	)
 }
 
 // digits formats a number with three significant digits, or with all digits before the decimal point.

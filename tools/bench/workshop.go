@@ -103,7 +103,10 @@ func (w *workshop) output(ctx context.Context, c command) (string, error) {
 func (w *workshop) multiarch(ctx context.Context) (program string, err error) {
 	w.say("compiling multiarch")
 	program = w.path("bin", "multiarch")
-	_, err = w.output(ctx, command{args: []string{"go", "build", "-o", program, "github.com/multiarch-build/multiarch/tools/multiarch"}})
+	_, err = w.output(
+		ctx,
+		command{args: []string{"go", "build", "-o", program, "github.com/multiarch-build/multiarch/tools/multiarch"}},
+	)
 	return program, err
 }
 

@@ -64,7 +64,12 @@ func (o Options) jobs() ([]job, error) {
 	if !o.Split && o.Runners == nil && o.System != GitHub {
 		first.label = ""
 	}
-	preview := job{ID: "preview", Runner: first.label, On: onRequest, Steps: append(append(o.prepare(), o.loginIfPossible()), o.preview())}
+	preview := job{
+		ID:     "preview",
+		Runner: first.label,
+		On:     onRequest,
+		Steps:  append(append(o.prepare(), o.loginIfPossible()), o.preview()),
+	}
 	var all []job
 	if !o.Split {
 		release := job{ID: "release", Runner: first.label, On: onTag, Writes: true, Releases: true,

@@ -70,7 +70,10 @@ func (o Options) preview() step {
 }
 
 func (o Options) release() step {
-	return step{Name: "Release", Lines: []string{o.runRelease(strings.TrimSpace(o.smoke() + ` --metadata-file "$PWD/release.json"`))}}
+	return step{
+		Name:  "Release",
+		Lines: []string{o.runRelease(strings.TrimSpace(o.smoke() + ` --metadata-file "$PWD/release.json"`))},
+	}
 }
 
 // runRelease returns the release command with flags.
@@ -114,7 +117,9 @@ func (o Options) login() step {
 }
 
 func (o Options) loginLine(l login) string {
-	return `printf '%s' "$` + l.Password + `" | ` + o.Multiarch + " login " + Quote(l.Host) + ` --username "$` + l.Username + `" --password-stdin`
+	return `printf '%s' "$` + l.Password + `" | ` + o.Multiarch + " login " + Quote(
+		l.Host,
+	) + ` --username "$` + l.Username + `" --password-stdin`
 }
 
 // loginIfPossible logs in if credentials are available, which they are not for changes from forks. Without a login, a dry run
@@ -136,7 +141,9 @@ func (o Options) withDockerConfig(lines []string) []string {
 	if o.System != GitHub || len(lines) == 0 {
 		return lines
 	}
-	return append([]string{`export DOCKER_CONFIG="$RUNNER_TEMP/docker"`, `echo "DOCKER_CONFIG=$DOCKER_CONFIG" >>"$GITHUB_ENV"`}, lines...)
+	return append(
+		[]string{`export DOCKER_CONFIG="$RUNNER_TEMP/docker"`, `echo "DOCKER_CONFIG=$DOCKER_CONFIG" >>"$GITHUB_ENV"`},
+		lines...)
 }
 
 // notInNames matches characters that are not allowed in names of variables.
@@ -187,7 +194,11 @@ func (o Options) build(runners []runner, r runner) step {
 	selection := " --runner " + r.arch + " --runners " + strings.Join(all, ",")
 	part := o.releaseCommand() + o.smoke() + selection + ` --part "ci-$RUN-` + r.arch + `"`
 	if o.Engine == Bazel {
-		s.Lines = append(s.Lines, o.Multiarch+" plan --labels"+selection+" >"+targets, o.bazel("build", "--target_pattern_file="+targets))
+		s.Lines = append(
+			s.Lines,
+			o.Multiarch+" plan --labels"+selection+" >"+targets,
+			o.bazel("build", "--target_pattern_file="+targets),
+		)
 		part += " --layouts " + Quote(path.Join("bazel-bin", o.Package))
 	}
 	s.Lines = append(s.Lines, part)

@@ -180,7 +180,10 @@ func (e *extension) ApparentLoads(apparent func(string) string) []rule.LoadInfo 
 }
 
 func withoutGo(loads []rule.LoadInfo) []rule.LoadInfo {
-	return slices.DeleteFunc(slices.Clone(loads), func(l rule.LoadInfo) bool { return strings.HasSuffix(l.Name, "//go:def.bzl") })
+	return slices.DeleteFunc(
+		slices.Clone(loads),
+		func(l rule.LoadInfo) bool { return strings.HasSuffix(l.Name, "//go:def.bzl") },
+	)
 }
 
 // GenerateRules returns the rules of a package for Gazelle to merge. New rules are already in the file.
