@@ -232,6 +232,6 @@ func TestUnreachableRegistry(t *testing.T) {
 	_, err := publish(t, quick, append(targets, far)...)
 	var partial *push.Error
 	require.ErrorAs(t, err, &partial)
-	assert.Contains(t, partial.Hint(), "can be reached")
+	assert.Contains(t, partial.Hint(), "is running and reachable")
 	assert.Zero(t, l.count("POST "), "nothing is sent to the registry that is there")
 }
