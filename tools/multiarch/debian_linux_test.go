@@ -166,7 +166,7 @@ func (p *debianProject) want(t *testing.T, code int, args ...string) (stdout, st
 
 func TestSecurityUpdatesAreLocked(t *testing.T) {
 	p := newDebianProject(t)
-	stdout, stderr := p.want(t, 0, "lock")
+	stdout, _ := p.want(t, 0, "lock")
 	assert.Contains(t, stdout, "app app: 1.0+deb13u1\n")
 	locked, err := os.ReadFile(filepath.Join(p.dir, "multiarch.lock"))
 	require.NoError(t, err)
@@ -191,7 +191,7 @@ func TestSecurityUpdatesAreLocked(t *testing.T) {
 	p.yaml(t, ", security: false")
 	stdout, _ = p.want(t, 4, "lock", "--check")
 	assert.Equal(t, "bases.app: security changed to false, but true is locked\n", stdout)
-	_, stderr = p.want(t, 3, "build")
+	_, stderr := p.want(t, 3, "build")
 	assert.Contains(t, stderr, "security changed to false, but true is locked")
 	stdout, _ = p.want(t, 0, "lock")
 	assert.Equal(t, "app app: 1.0+deb13u2 -> 1.0\n", stdout)
