@@ -33,8 +33,8 @@ func Write(path string, perm os.FileMode, write func(io.Writer) error) error {
 }
 
 // WriteVia is Write through a temporary file that the caller names, in the same directory as path. It does not wait for
-// the disk, and the file always gets the permissions perm before umask. An existing file called temp is removed first: no other process may be
-// writing it.
+// the disk, and the file always gets the permissions perm before umask. An existing file called temp is removed first:
+// no other process may be writing it.
 func WriteVia(temp, path string, perm os.FileMode, write func(io.Writer) error) error {
 	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -243,7 +243,8 @@ func (w *walker) image(img v1.Image, self v1.Descriptor, label string) error {
 		}
 	}
 	w.Manifests = append(w.Manifests, Manifest{
-		Digest: self.Digest, Size: self.Size, Platform: PlatformOf(self), Label: label, Blobs: blobs, Foreign: foreign, Object: img,
+		Digest: self.Digest, Size: self.Size, Platform: PlatformOf(self), Label: label,
+		Blobs: blobs, Foreign: foreign, Object: img,
 	})
 	return nil
 }

@@ -119,7 +119,8 @@ func matches(e indexjson.Entry, d v1.Descriptor) bool {
 			return false
 		}
 	}
-	return e.Err == nil && e.Descriptor.Digest == d.Digest && e.Descriptor.Size == d.Size && e.Descriptor.MediaType == d.MediaType
+	return e.Err == nil && e.Descriptor.Digest == d.Digest && e.Descriptor.Size == d.Size &&
+		e.Descriptor.MediaType == d.MediaType
 }
 
 // has reports whether the index has the entry d.
@@ -185,6 +186,7 @@ func Index(entries []v1.Descriptor) ([]byte, error) {
 	if entries == nil {
 		entries = []v1.Descriptor{} // the property is required
 	}
-	raw, err := json.MarshalIndent(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: entries}, "", "  ")
+	content := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: entries}
+	raw, err := json.MarshalIndent(content, "", "  ")
 	return append(raw, '\n'), err
 }

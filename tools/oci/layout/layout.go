@@ -48,7 +48,7 @@ func Add(ctx context.Context, dir string, images []content.Image) error {
 	return write(ctx, dir, images, options{})
 }
 
-// Replace adds an image as Add does, if the entry with its name has the digest expected. The zero hash expects no entry.
+// Replace adds an image as Add does, if the entry with its name has the digest expected, or is missing if that is zero.
 // Otherwise it writes nothing and returns a *ChangedError.
 func Replace(ctx context.Context, dir string, image content.Image, expected v1.Hash) error {
 	return write(ctx, dir, []content.Image{image}, options{expected: &expected})
@@ -326,8 +326,8 @@ func (e *NotLayoutError) Hint() string {
 	return "choose another directory with --output, or remove this one"
 }
 
-// checkDir returns a *NotLayoutError unless dir is a layout, empty or missing. It ignores files that a first call leaves
-// if it is interrupted before it writes the marker.
+// checkDir returns a *NotLayoutError unless dir is a layout, empty or missing. It ignores what an interrupted
+// first call leaves behind.
 func checkDir(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -12,8 +12,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/indexjson"
 )
 
-// record is the content of recordFile: what multiarch wrote. Other tools write into layouts too, and nothing of theirs may
-// be removed. The record is written first, so that the next call can remove what a killed process left behind.
+// record is the content of recordFile: what multiarch wrote. Other tools write into layouts too, and their files must
+// stay. The record is written first, so that the next call can remove what a killed process left behind.
 type record struct {
 	// Entries are entries of index.json.
 	Entries []recordedEntry `json:"entries"`

@@ -38,7 +38,8 @@ func (e *SourceError) Hint() string {
 	if from != "." {
 		below = strings.TrimPrefix(strings.TrimPrefix(e.Dir, from), "/")
 	}
-	return fmt.Sprintf("choose a directory below %s, exclude the layout (glob: [\"!%s/**\"]), or write elsewhere with --output",
+	return fmt.Sprintf(
+		"choose a directory below %s, exclude the layout (glob: [\"!%s/**\"]), or write elsewhere with --output",
 		from, below)
 }
 

@@ -122,7 +122,8 @@ func (p *pusher) checkImmutable(context.Context) error {
 
 func (t *tagUpdate) change() TagChange {
 	return TagChange{
-		Artifact: t.Artifact, Before: t.before, Hidden: t.hidden, Unreadable: t.unreadable, Immutable: t.immutable, Lost: t.lost,
+		Artifact: t.Artifact, Before: t.before, Hidden: t.hidden, Unreadable: t.unreadable,
+		Immutable: t.immutable, Lost: t.lost,
 	}
 }
 
