@@ -146,7 +146,7 @@ func (c Client) transport() http.RoundTripper {
 // Hosts that a registry refers to, such as its token server, are checked on their own.
 type guard struct {
 	verifying, unverifying http.RoundTripper
-	insecure          func(host string) bool
+	insecure               func(host string) bool
 }
 
 func (g guard) RoundTrip(req *http.Request) (*http.Response, error) {

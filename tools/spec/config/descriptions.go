@@ -35,7 +35,7 @@ var descriptions = map[string]string{
 	"Debian.Keyring": "File of OpenPGP public keys. Every Release must be signed by one of them; default: the " +
 		"keys of Debian's archive.",
 	"Debian.CheckValidUntil": "false accepts a Release after its Valid-Until, for frozen archives; default: true.",
-	"Debian.Slim": "Leave out documentation, man pages and locales. Licences are kept.",
+	"Debian.Slim":            "Leave out documentation, man pages and locales. Licences are kept.",
 
 	"Image.Bazel": "Bazel label of the binary, if the rules cannot derive it.",
 	"Image.From": "Existing images to join: references by platform, or a list of references that declare " +
