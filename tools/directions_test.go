@@ -103,7 +103,11 @@ var mayImport = map[string][]string{
 	"tools/publish/load": {
 		"tools/arch", "tools/internal/atomicfile", "tools/oci/content", "tools/oci/layout", "tools/spec/suggest",
 	},
-	"tools/publish/push": {
+	"tools/publish/release": {
+		"tools/arch", "tools/internal/fault", "tools/internal/format", "tools/internal/inputfile", "tools/oci/join", "tools/oci/manifest",
+		"tools/oci/reference", "tools/oci/registry", "tools/oci/source", "tools/publish/push", "tools/spec/config", "tools/spec/plan",
+	},
+	"tools/publish/push": {"tools/internal/fault",
 		"tools/arch", "tools/oci/content", "tools/oci/registry", "tools/oci/manifest", "tools/internal/format",
 		"tools/oci/reference",
 	},
@@ -126,6 +130,7 @@ var mayImport = map[string][]string{
 	"tools/rules/tests/cross/program": {},
 
 	"tools/multiarch": {
+		"tools/publish/release",
 		"tools/internal/atomicfile", "tools/internal/fault", "tools/arch", "tools/internal/git", "tools/internal/inputfile",
 		"tools/internal/progress", "tools/oci/image", "tools/oci/join", "tools/oci/reference",
 		"tools/oci/registry", "tools/spec/config", "tools/spec/finding", "tools/spec/lock", "tools/spec/plan",

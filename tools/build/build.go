@@ -38,8 +38,6 @@ type Options struct {
 	Jobs int
 	// Pull opens a base image in a registry.
 	Pull func(ctx context.Context, b plan.Base) (Base, error)
-	// Join opens the existing images of i.From and joins them to an index.
-	Join func(ctx context.Context, i plan.Image) (v1.ImageIndex, error)
 	// Debian fetches the packages of bases.
 	Debian debian.Fetcher
 	// Observe, if not nil, is called for every layer that is written, so that verifying the results
@@ -81,6 +79,11 @@ type LayerObserver interface {
 // out to be damaged. After every platform has been tried, compiler errors are returned together as
 // *CompileError.
 func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
+	for _, i := range p.Images {
+		if len(i.From) > 0 {
+			return nil, fmt.Errorf("image %s joins existing images, which the engine does not build", i.Name)
+		}
+	}
 	tree, err := inputfile.OpenRoot(o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening the tree: %w", err)
@@ -89,7 +92,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
 	jobs := cmp.Or(o.Jobs, runtime.NumCPU())
 	start := newStarter(o.Started)
 	e := &engine{
-		tree: tree, pull: o.Pull, join: o.Join, debian: o.Debian, start: start, layers: newLayers(ctx, o, jobs, start),
+		tree: tree, pull: o.Pull, debian: o.Debian, start: start, layers: newLayers(ctx, o, jobs, start),
 	}
 	e.newCompiler = func(ctx context.Context) (*gobuild.Builder, error) {
 		return gobuild.New(ctx, o.Dir, o.Store,
@@ -101,7 +104,6 @@ func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
 type engine struct {
 	tree   *os.Root
 	pull   func(context.Context, plan.Base) (Base, error)
-	join   func(context.Context, plan.Image) (v1.ImageIndex, error)
 	debian debian.Fetcher
 	layers *layers
 	start  starter
@@ -141,14 +143,7 @@ func (e *engine) run(ctx context.Context, p *plan.Plan, report func(Event)) ([]R
 			return nil
 		})
 	}
-	joined := make([]v1.ImageIndex, len(p.Images))
 	for i := range p.Images {
-		if len(p.Images[i].From) > 0 {
-			group.Go(func() (err error) {
-				joined[i], err = e.joined(ctx, p.Images[i])
-				return err
-			})
-		}
 		for j := range p.Images[i].Children {
 			group.Go(func() error {
 				if err := e.layersOf(ctx, p, member{i, j}, &children[i][j]); err != nil {
@@ -165,19 +160,7 @@ func (e *engine) run(ctx context.Context, p *plan.Plan, report func(Event)) ([]R
 	if err := failures.joined(); err != nil {
 		return nil, err
 	}
-	return assemble(p, children, joined)
-}
-
-// joined returns the index of an image that joins existing images.
-func (e *engine) joined(ctx context.Context, i plan.Image) (v1.ImageIndex, error) {
-	if e.join == nil {
-		return nil, fmt.Errorf("image %s joins existing images, but Options.Join is not set", i.Name)
-	}
-	index, err := e.join(ctx, i)
-	if err != nil {
-		return nil, fmt.Errorf("image %s: %w", i.Name, err)
-	}
-	return index, nil
+	return assemble(p, children)
 }
 
 // layersOf builds the layers of a child that need no compiler.
@@ -237,14 +220,10 @@ func (e *SettingsError) Error() string {
 // Unwrap returns the cause.
 func (e *SettingsError) Unwrap() error { return e.Err }
 
-// assemble builds the indexes from the layers. Joined images are used as they are.
-func assemble(p *plan.Plan, children [][]childLayers, joined []v1.ImageIndex) ([]Result, error) {
+// assemble builds the indexes from the layers.
+func assemble(p *plan.Plan, children [][]childLayers) ([]Result, error) {
 	var results []Result
 	for i, img := range p.Images {
-		if joined[i] != nil {
-			results = append(results, Result{img.Name, joined[i]})
-			continue
-		}
 		var members []image.Child
 		for j, c := range img.Children {
 			settings := c.Config

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"testing"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -308,26 +306,8 @@ func TestCancelledBuildEnds(t *testing.T) {
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
-// Existing images need no compiler, and neither a tree nor a cache with anything in it.
-func TestJoinedImages(t *testing.T) {
-	p := planOf(t,
-		"version: 1\nimages: {b: {from: [x, y]}, a: {files: [{from: shared, to: /a}], platforms: [linux/amd64]}}")
-	o := build.Options{Dir: tree(t), Store: store(t, t.TempDir())}
-	_, err := build.Run(t.Context(), p, o)
+func TestRunRefusesImagesThatJoinExistingOnes(t *testing.T) {
+	p := planOf(t, "version: 1\nimages: {b: {from: [x, y]}}")
+	_, err := build.Run(t.Context(), p, build.Options{Dir: tree(t), Store: store(t, t.TempDir())})
 	require.ErrorContains(t, err, "image b joins existing images")
-
-	o.Join = func(_ context.Context, i plan.Image) (v1.ImageIndex, error) {
-		assert.Equal(t, []plan.From{{Reference: "x"}, {Reference: "y"}}, i.From)
-		return empty.Index, nil
-	}
-	results, err := build.Run(t.Context(), p, o)
-	require.NoError(t, err)
-	require.Len(t, results, 2)
-	assert.Equal(t, build.Result{Name: "b", Index: empty.Index}, results[1])
-
-	refused := errors.New("refused")
-	o.Join = func(context.Context, plan.Image) (v1.ImageIndex, error) { return nil, refused }
-	_, err = build.Run(t.Context(), p, o)
-	require.ErrorIs(t, err, refused)
-	assert.ErrorContains(t, err, "image b: refused")
 }

@@ -228,11 +228,12 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 	if err := s.share.check(); err != nil {
 		return nil, err
 	}
-	p.plan, err = plan.New(c, opts)
-	if err == nil {
-		s.share.of(p.plan)
+	all, err := plan.New(c, opts)
+	if err != nil {
+		return p, err
 	}
-	return p, err
+	p.plan = s.share.of(all)
+	return p, nil
 }
 
 func readConfig(file string) (*config.Config, error) {

@@ -3,16 +3,18 @@ package main
 import (
 	"context"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
 
-	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/base/pull"
 	"github.com/multiarch-build/multiarch/tools/build"
-	"github.com/multiarch-build/multiarch/tools/oci/join"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
+	"github.com/multiarch-build/multiarch/tools/publish/release"
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
@@ -22,7 +24,7 @@ type bases struct {
 
 	mu     sync.Mutex
 	opened []*pull.Image
-	joined []*joined // images that consist of existing ones
+	joined []*release.Joined
 }
 
 // opener returns what opens a base. Layers are read until life ends, which is after the build itself.
@@ -42,35 +44,51 @@ func (b *bases) opener(life context.Context) func(context.Context, plan.Base) (b
 	}
 }
 
-// joiner returns what joins existing images, and says which they are. Their layers are read until life ends.
-func (b *bases) joiner(life context.Context, a *app, client registry.Client) func(context.Context, plan.Image) (v1.ImageIndex, error) {
-	return func(ctx context.Context, i plan.Image) (v1.ImageIndex, error) {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+// runEngine builds the images of a plan, and joins those that consist of existing images beside the engine. The results
+// are in the order of the plan. Layers are read until ctx ends.
+func (a *app) runEngine(ctx context.Context, p *project, client registry.Client, o build.Options) ([]build.Result, error) {
+	built := &plan.Plan{}
+	var existing []plan.Image
+	for _, i := range p.plan.Images {
+		if len(i.From) > 0 {
+			existing = append(existing, i)
+		} else {
+			built.Images = append(built.Images, i)
 		}
-		var wanted []existing
-		for _, f := range i.From {
-			e := existing{reference: f.Reference}
-			if f.Platform != (arch.Platform{}) {
-				e.platform = &v1.Platform{OS: f.Platform.OS, Architecture: f.Platform.Architecture, Variant: f.Platform.Variant}
+	}
+	// A failed join stops the build. Otherwise its context lasts as long as ctx, since the results read layers later.
+	buildCtx, stop := context.WithCancel(ctx)
+	context.AfterFunc(ctx, stop)
+	joined := make([]*release.Joined, len(existing))
+	var group errgroup.Group
+	for n, i := range existing {
+		group.Go(func() (err error) {
+			if joined[n], err = release.JoinImage(ctx, client, i); err != nil {
+				stop()
 			}
-			wanted = append(wanted, e)
-		}
-		j, err := joinExisting(life, client, wanted, join.Options{Only: i.Platforms, Annotations: i.Annotations})
-		if err != nil {
-			return nil, err
-		}
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.joined = append(b.joined, j)
-		for _, note := range j.Notes {
+			return err
+		})
+	}
+	results, err := build.Run(buildCtx, built, o)
+	if joinErr := group.Wait(); joinErr != nil {
+		return nil, joinErr
+	}
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	for n, i := range existing {
+		for _, note := range joined[n].Notes {
 			a.terminal.note("%s: %s", i.Name, note)
 		}
-		return j.Index, nil
+		at, _ := slices.BinarySearchFunc(results, i.Name, func(r build.Result, name string) int { return strings.Compare(r.Name, name) })
+		results = slices.Insert(results, at, build.Result{Name: i.Name, Index: joined[n].Index})
 	}
+	p.bases.joined = joined
+	return results, nil
 }
 
-// sources says where the layers of the bases, and the existing images that were joined, stand.
+// sources returns the repositories of the layers of bases, and of the blobs of joined images.
 func (b *bases) sources() map[v1.Hash]name.Repository {
 	from := map[v1.Hash]name.Repository{}
 	for _, i := range b.opened {
@@ -79,7 +97,7 @@ func (b *bases) sources() map[v1.Hash]name.Repository {
 		}
 	}
 	for _, j := range b.joined {
-		maps.Copy(from, j.sources)
+		maps.Copy(from, j.Repositories)
 	}
 	return from
 }

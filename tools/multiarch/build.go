@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/image"
 	"github.com/multiarch-build/multiarch/tools/oci/layout"
 	"github.com/multiarch-build/multiarch/tools/oci/source"
+	"github.com/multiarch-build/multiarch/tools/publish/release"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
@@ -125,7 +127,7 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o buildFlags) ([]build.Re
 		return nil, err
 	}
 	client := a.client(o.insecure, o.jobs)
-	client.Hosts = p.registries()
+	client.Hosts = release.Hosts(p.config)
 	client = client.Connected()
 	puller := pull.NewPuller(client, cache)
 	puller.KeepLayers = p.output != "" // all layers are read to write the layout
@@ -140,10 +142,9 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o buildFlags) ([]build.Re
 	if !o.noVerify {
 		observe = func() build.LayerObserver { return verify.NewObserver(cache) }
 	}
-	results, err := build.Run(cmd.Context(), p.plan, build.Options{
+	results, err := a.runEngine(cmd.Context(), p, client, build.Options{
 		Dir: p.top, Store: cache, Jobs: o.jobs, Observe: observe, Progress: progress.event, Started: progress.step,
 		Pull: p.bases.opener(cmd.Context()), Debian: debian.Fetcher{Mirrors: mirrors, Notify: progress.note},
-		Join: p.bases.joiner(cmd.Context(), a, client),
 	})
 	if err != nil {
 		return nil, placed(p.config, err)
@@ -208,9 +209,9 @@ func published(results []build.Result) []content.Image {
 
 // report prints a line per image, or JSON. pushed holds the references of images that were pushed.
 func (a *app) report(o buildFlags, results []build.Result, pushed map[string][]string) error {
-	all := map[string]metadata{}
+	all := map[string]release.ImageMetadata{}
 	for _, r := range results {
-		m, err := metadataOf(r)
+		m, err := release.NewImageMetadata(r.Index)
 		if err != nil {
 			return fmt.Errorf("describing %s: %w", r.Name, err)
 		}
@@ -249,4 +250,37 @@ func writeFile(name string, content []byte) error {
 		_, err := w.Write(content)
 		return err
 	})
+}
+
+// checkMetadata makes sure that the metadata file can be written, before anything is done that it would describe.
+func (o buildFlags) checkMetadata() error {
+	if o.metadata == "" {
+		return nil
+	}
+	err := replaceable(o.metadata)
+	if err == nil {
+		var f *os.File
+		if f, err = os.CreateTemp(filepath.Dir(o.metadata), "."+filepath.Base(o.metadata)+"-"); err == nil {
+			err = errors.Join(f.Close(), os.Remove(f.Name()))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("the metadata could not be written: %w", err)
+	}
+	return nil
+}
+
+// writeMetadata writes the metadata file, if there is one.
+func (o buildFlags) writeMetadata(all any) error {
+	if o.metadata == "" {
+		return nil
+	}
+	content, err := json.MarshalIndent(all, "", "  ")
+	if err == nil {
+		err = writeFile(o.metadata, append(content, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("writing the metadata: %w", err)
+	}
+	return nil
 }

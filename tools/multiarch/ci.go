@@ -17,6 +17,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/ci"
 	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
+	"github.com/multiarch-build/multiarch/tools/publish/release"
 )
 
 // ciFlags are those of the ci command.
@@ -85,10 +86,10 @@ func (a *app) pipeline(cmd *cobra.Command, f ciFlags, system ci.System) error {
 	if err != nil {
 		return err
 	}
-	if err := project.destined(); err != nil {
+	if err := release.CheckRegistries(project.plan); err != nil {
 		return err
 	}
-	for _, name := range project.fixedTags() {
+	for _, name := range release.FixedTags(project.config, project.plan) {
 		a.terminal.note("multiarch: %s: no tag depends on git, so each release replaces the previous one\nhint: add one, such as push: {tags: [latest, \"{{.Git.Tag}}\"]}", name)
 	}
 	root := repository(project.top)

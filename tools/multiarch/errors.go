@@ -48,24 +48,8 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// usageError reports a wrong command line or environment variable.
-type usageError struct {
-	err  error
-	hint string
-}
-
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
-
-// Class classifies the error for the exit code.
-func (e *usageError) Class() fault.Class { return fault.Usage }
-
-// Hint suggests what to type instead.
-func (e *usageError) Hint() string { return e.hint }
-
-func usagef(hint, format string, args ...any) error {
-	return &usageError{fmt.Errorf(format, args...), hint}
-}
+// usagef returns an error about the command line or an environment variable.
+func usagef(hint, format string, args ...any) error { return fault.Usagef(hint, format, args...) }
 
 // classError is an error without any detail but its class.
 type classError struct {

@@ -15,6 +15,6 @@ import (
 func TestExitCodeOfAPush(t *testing.T) {
 	gone := &pull.UnavailableError{Base: "debian", Err: context.DeadlineExceeded}
 	assert.Equal(t, exitBase, exitCode(fmt.Errorf("building: %w", gone)))
-	assert.Equal(t, exitPush, exitCode(inPush(&push.Error{Err: gone})))
-	assert.Equal(t, exitInterrupted, exitCode(interrupted(inPush(&push.Error{Err: context.Canceled}))))
+	assert.Equal(t, exitPush, exitCode(&push.Error{Err: gone}))
+	assert.Equal(t, exitInterrupted, exitCode(interrupted(&push.Error{Err: context.Canceled})))
 }

@@ -78,7 +78,7 @@ func jobsFlag(flags *pflag.FlagSet, jobs *int) {
 // flagError turns errors of flags into usage errors.
 func flagError(cmd *cobra.Command, err error) error {
 	var (
-		own     *usageError
+		own     *fault.Error
 		hinting fault.Hinter
 		invalid *pflag.InvalidValueError
 		unknown *pflag.NotExistError

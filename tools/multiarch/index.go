@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiarch-build/multiarch/tools/oci/reference"
+	"github.com/multiarch-build/multiarch/tools/publish/release"
 )
 
 func (a *app) indexCommand() *cobra.Command {
@@ -93,7 +94,7 @@ func (a *app) createIndex(cmd *cobra.Command, f indexFlags, args []string) error
 	if err != nil {
 		return err
 	}
-	sources, err := openExisting(cmd.Context(), client, r.wanted, r.options)
+	sources, err := release.OpenExisting(cmd.Context(), client, r.wanted, r.options)
 	if err != nil {
 		return err
 	}
@@ -101,7 +102,7 @@ func (a *app) createIndex(cmd *cobra.Command, f indexFlags, args []string) error
 	if f.append || len(f.remove) > 0 {
 		return c.change()
 	}
-	j, err := sources.join(r.options)
+	j, err := sources.Join(r.options)
 	if err != nil {
 		return err
 	}

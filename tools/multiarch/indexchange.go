@@ -20,6 +20,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/oci/source"
 	"github.com/multiarch-build/multiarch/tools/publish/push"
+	"github.com/multiarch-build/multiarch/tools/publish/release"
 )
 
 const (
@@ -39,11 +40,11 @@ type indexChange struct {
 	flags   indexFlags
 	client  registry.Client
 	request *request
-	sources *existingSources
+	sources *release.Sources
 }
 
 // create writes an index, whatever TARGET is.
-func (c *indexChange) create(j *joined) error {
+func (c *indexChange) create(j *release.Joined) error {
 	c.note(j)
 	if c.flags.dry {
 		return c.dryIndex(c.request, j)
@@ -55,13 +56,13 @@ func (c *indexChange) create(j *joined) error {
 	return c.result(j, references)
 }
 
-func (c *indexChange) note(j *joined) {
+func (c *indexChange) note(j *release.Joined) {
 	for _, note := range j.Notes {
 		c.terminal.note("%s", note)
 	}
 }
 
-func (c *indexChange) result(j *joined, references []string) error {
+func (c *indexChange) result(j *release.Joined, references []string) error {
 	name := c.request.target.repository
 	if c.request.target.dir != "" {
 		name = c.request.target.name
@@ -149,7 +150,7 @@ func (c *indexChange) current() (*standingIndex, error) {
 			return &standingIndex{}, nil
 		}
 		hint := "--append and --remove change an index that is there; --append --create makes a new one of it"
-		return nil, &sourceError{fmt.Errorf("the index to change: %w", err), hint}
+		return nil, &release.SourceError{Err: fmt.Errorf("the index to change: %w", err), Advice: hint}
 	}
 	return &standingIndex{&join.Source{Name: c.request.target.given, Image: s.Image, Index: s.Index}, s.Root.Digest, s.Close}, nil
 }
@@ -164,11 +165,11 @@ func (t target) isNewLayout() bool {
 }
 
 // merge makes the change. If it is made again, platforms to remove may be gone already.
-func (c *indexChange) merge(onto *standingIndex, again bool) (*joined, error) {
+func (c *indexChange) merge(onto *standingIndex, again bool) (*release.Joined, error) {
 	options := c.request.options
 	options.Onto, options.Copy = onto.source, false
 	for {
-		j, err := c.sources.join(options)
+		j, err := c.sources.Join(options)
 		var absent *join.AbsentError
 		if !again || !errors.As(err, &absent) || absent.Source == "" {
 			return j, err
@@ -182,7 +183,7 @@ func (c *indexChange) merge(onto *standingIndex, again bool) (*joined, error) {
 }
 
 // write writes the index. onto is what it was made from, nil for whatever TARGET is.
-func (c *indexChange) write(j *joined, onto *standingIndex) ([]string, error) {
+func (c *indexChange) write(j *release.Joined, onto *standingIndex) ([]string, error) {
 	digest, err := j.Index.Digest()
 	if err != nil {
 		return nil, err
@@ -199,7 +200,7 @@ func (c *indexChange) write(j *joined, onto *standingIndex) ([]string, error) {
 	}
 	goal := push.Target{
 		Name: t.repository, Index: j.Index, Repository: t.repository, Tags: slices.Clone(c.request.tags),
-		Sources: j.sources, Present: j.Present,
+		Sources: j.Repositories, Present: j.Present,
 	}
 	if onto != nil {
 		goal.Expect, goal.ExpectMissing = onto.digest, onto.source == nil
@@ -209,13 +210,13 @@ func (c *indexChange) write(j *joined, onto *standingIndex) ([]string, error) {
 	pushed, err := c.transfer(c.cmd, c.flags.buildFlags, c.client.Hosts, []push.Target{goal})
 	var references []string
 	for _, one := range pushed {
-		references = append(references, full(one))
+		references = append(references, withDigest(one))
 	}
 	return references, err
 }
 
 // lasts reads TARGET twice, after a while each time, and reports whether the change is still in it.
-func (c *indexChange) lasts(j *joined, onto *standingIndex, pause time.Duration) (bool, error) {
+func (c *indexChange) lasts(j *release.Joined, onto *standingIndex, pause time.Duration) (bool, error) {
 	for range 2 {
 		if err := sleep(c.cmd.Context(), pause/2+rand.N(pause)); err != nil {
 			return false, &pushError{fmt.Errorf("%s was pushed; waiting for others who change it: %w", c.request.target.given, err)}
@@ -236,7 +237,7 @@ func (c *indexChange) lasts(j *joined, onto *standingIndex, pause time.Duration)
 }
 
 // holds reports whether the index that TARGET is now has the change in it.
-func (c *indexChange) holds(j *joined, onto, now *standingIndex) (bool, error) {
+func (c *indexChange) holds(j *release.Joined, onto, now *standingIndex) (bool, error) {
 	digest, err := j.Index.Digest()
 	if err != nil || now.digest == digest {
 		return err == nil, err
@@ -268,7 +269,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // dryIndex prints what would be pushed.
-func (a *app) dryIndex(r *request, j *joined) error {
+func (a *app) dryIndex(r *request, j *release.Joined) error {
 	digest, err := j.Index.Digest()
 	if err != nil {
 		return err

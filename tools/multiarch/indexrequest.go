@@ -4,19 +4,22 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multiarch-build/multiarch/tools/oci/join"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/oci/source"
+	"github.com/multiarch-build/multiarch/tools/publish/release"
 )
 
 // request is what index create was asked for.
 type request struct {
 	target  target
-	wanted  []existing
+	wanted  []release.Existing
 	options join.Options
 	tags    []string // all that are moved; those of -t replace the target's own and the spec's
 	// entryAnnotations are those of the entry in a layout.
@@ -56,13 +59,13 @@ func (a *app) indexRequest(ctx context.Context, f indexFlags, client registry.Cl
 		}
 		maps.Copy(r.options.Annotations, spec.Annotations) // those of flags come later, and win
 		for _, m := range spec.Manifests {
-			r.wanted = append(r.wanted, existing{reference: m.Image, platform: m.Platform})
+			r.wanted = append(r.wanted, release.Existing{Reference: m.Image, Platform: m.Platform})
 		}
 	}
 	for _, s := range sources {
 		w, err := parseSource(s)
 		if err == nil {
-			w.opened, err = a.fromProject(w.reference)
+			w.Opened, err = a.fromProject(w.Reference)
 		}
 		if err != nil {
 			return nil, err
@@ -112,18 +115,55 @@ func (a *app) indexRequest(ctx context.Context, f indexFlags, client registry.Cl
 
 // parseSource reads SRC[=PLATFORM], where a platform of Windows may be followed by its version, as docker and
 // containerd's tools write it: windows/amd64:10.0.20348.169.
-func parseSource(s string) (existing, error) {
+func parseSource(s string) (release.Existing, error) {
 	at := strings.LastIndex(s, "=")
 	if at < 0 {
-		return existing{reference: s}, nil
+		return release.Existing{Reference: s}, nil
 	}
 	name, version, _ := strings.Cut(s[at+1:], ":")
 	p, err := join.ParsePlatform(name)
 	if err != nil {
-		return existing{}, usageOf(fmt.Errorf("%s: %w", s, err))
+		return release.Existing{}, usageOf(fmt.Errorf("%s: %w", s, err))
 	}
 	if version != "" && p.OS == "linux" {
-		return existing{}, usagef("write "+s[:at]+"="+name, "%s: only Windows has versions", s)
+		return release.Existing{}, usagef("write "+s[:at]+"="+name, "%s: only Windows has versions", s)
 	}
-	return existing{reference: s[:at], platform: &v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant, OSVersion: version}}, nil
+	return release.Existing{Reference: s[:at], Platform: &v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant, OSVersion: version}}, nil
+}
+
+// target is where an index goes: a repository under a tag, or an entry of an OCI layout.
+type target struct {
+	given           string
+	repository, tag string
+	dir, name       string // of a layout
+}
+
+func (a *app) parseTarget(client registry.Client, given string) (target, error) {
+	t := target{given: given}
+	switch file, top, err := a.projectImage(given); {
+	case err != nil:
+		return t, err
+	case file != "":
+		layout := "oci:" + filepath.Join(top, layoutDir) + ":" + given
+		return t, usagef(fmt.Sprintf("write %s for the layout, or %s for Docker Hub", layout, registry.HubName(given)),
+			"%q is an image of %s, and an index is not pushed there", given, file)
+	}
+	if place, ok := strings.CutPrefix(given, "oci:"); ok {
+		t.dir, t.name, _ = strings.Cut(place, ":")
+		if t.dir == "" || t.name == "" {
+			return t, usagef("such as oci:dist:hello", "%q does not name a layout and an image in it", given)
+		}
+		return t, nil
+	}
+	ref, err := client.Parse(given)
+	if err != nil {
+		return t, usagef("write a reference to a registry, or oci:DIR:NAME", "%w", err)
+	}
+	tag, ok := ref.(name.Tag)
+	if !ok {
+		return t, usagef("write REPOSITORY:TAG: the digest is what comes out", "an index cannot be given its digest: %s", given)
+	}
+	t.tag = tag.TagStr()
+	t.repository = strings.TrimSuffix(given, ":"+t.tag)
+	return t, nil
 }

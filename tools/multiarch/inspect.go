@@ -9,6 +9,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/examine/diff"
 	"github.com/multiarch-build/multiarch/tools/examine/inspect"
 	"github.com/multiarch-build/multiarch/tools/oci/source"
+	"github.com/multiarch-build/multiarch/tools/publish/release"
 )
 
 // open opens the image or index that a reference names.
@@ -20,7 +21,7 @@ func (a *app) open(ctx context.Context, insecure bool, ref string) (*source.Sour
 	opened, err := source.Open(ctx, a.client(insecure, 0), ref)
 	var away *source.UnavailableError
 	if errors.As(err, &away) {
-		return nil, &sourceError{err, a.missingHint(ref)}
+		return nil, &release.SourceError{Err: err, Advice: a.missingHint(ref)}
 	}
 	return opened, err
 }
@@ -34,7 +35,7 @@ func (a *app) openAll(ctx context.Context, insecure bool, ref string) ([]*source
 	sources, err := source.OpenAll(ctx, a.client(insecure, 0), ref)
 	var away *source.UnavailableError
 	if errors.As(err, &away) {
-		return nil, &sourceError{err, a.missingHint(ref)}
+		return nil, &release.SourceError{Err: err, Advice: a.missingHint(ref)}
 	}
 	return sources, err
 }

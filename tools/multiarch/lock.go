@@ -17,6 +17,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/base/static"
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
+	"github.com/multiarch-build/multiarch/tools/publish/release"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
@@ -46,7 +47,7 @@ func (a *app) locking() (*locking, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &locking{top: config.Top(file), file: lockOf(file), wants: lock.Requirements(c, &static), hosts: hosts(c)}
+	l := &locking{top: config.Top(file), file: lockOf(file), wants: lock.Requirements(c, &static), hosts: release.Hosts(c)}
 	l.old, err = lock.Load(file)
 	return l, err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/publish/release"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
@@ -92,7 +93,7 @@ func (a *app) checkDestinations(p project) error {
 	if err != nil {
 		return err
 	}
-	return p.distinct(targets, false)
+	return release.CheckDistinct(p.config, targets, false)
 }
 
 // showPlan prints what the images contain, how they are configured, and where push uploads them.

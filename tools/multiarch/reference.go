@@ -11,6 +11,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/oci/source"
+	"github.com/multiarch-build/multiarch/tools/publish/release"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
@@ -69,9 +70,9 @@ func (a *app) fromProject(ref string) (string, error) {
 	dir := filepath.Join(top, layoutDir)
 	built := "oci:" + dir + ":" + ref
 	if !source.InLayout(dir, ref) {
-		return "", &sourceError{
-			fmt.Errorf("%s is an image of %s, and %s does not hold it", ref, file, dir),
-			fmt.Sprintf("build it with: multiarch build %s; for the image in Docker Hub, write %s", ref, registry.HubName(ref)),
+		return "", &release.SourceError{
+			Err:    fmt.Errorf("%s is an image of %s, and %s does not hold it", ref, file, dir),
+			Advice: fmt.Sprintf("build it with: multiarch build %s; for the image in Docker Hub, write %s", ref, registry.HubName(ref)),
 		}
 	}
 	a.terminal.note("multiarch: %s is the image of %s: %s (for the one in Docker Hub, write %s)", ref, file, built, registry.HubName(ref))

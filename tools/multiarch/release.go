@@ -1,43 +1,24 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/multiarch-build/multiarch/tools/oci/reference"
-	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/publish/push"
+	"github.com/multiarch-build/multiarch/tools/publish/release"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
-	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
-
-// release is what is to be published, and how.
-type release struct {
-	targets []push.Target
-	hosts   map[string]registry.Host
-	// config is nil if Bazel has built targets that were written by hand.
-	config *config.Config
-	// registry takes the place of every registry of the configuration, as redirected says; "" if there is none.
-	registry   string
-	redirected []config.Redirection
-}
 
 func (a *app) releaseCommand() *cobra.Command {
 	var (
-		s     selection
-		o     buildFlags
-		p     pushFlags
-		smoke smokeMode
+		s selection
+		o buildFlags
+		p pushFlags
 	)
 	cmd := &cobra.Command{
 		Use:   "release [IMAGE...]",
@@ -70,27 +51,11 @@ and --runners select the platforms that one runner of a pipeline builds.`,
 			if err != nil {
 				return err
 			}
-			if s.share.runner != "" && len(r.targets) == 0 {
+			if s.share.runner != "" && len(r.Targets) == 0 {
 				a.terminal.note("multiarch: the runner for %s builds nothing", s.share.runner)
 				return nil
 			}
-			if smoke != "" {
-				if err := a.smoke(cmd.Context(), r, smoke, s.share.runner == ""); err != nil {
-					return err
-				}
-			}
-			if err := confined(r.registry, r.targets); err != nil {
-				return err
-			}
-			if p.dryRun {
-				return a.previewRelease(cmd, o, r)
-			}
-			a.noteRedirected(r.redirected)
-			pushed, err := a.transfer(cmd, o, r.hosts, r.targets)
-			if err != nil {
-				return err
-			}
-			return a.released(o, r, pushed)
+			return a.publish(cmd, s, o, p, r, a.released)
 		},
 	}
 	s.flags(cmd)
@@ -102,7 +67,7 @@ and --runners select the platforms that one runner of a pipeline builds.`,
 	cmd.Flags().StringVar(&o.metadata, "metadata-file", "", "write the digest per image, repository and platform to this file, as JSON")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the result, or the dry run, as JSON")
 	cmd.Flags().BoolVar(&p.dryRun, "dry-run", false, "build, but only print what would be uploaded and which tags would move")
-	cmd.Flags().Var(&smoke, "smoke", "run the smoke test of each image first; =existing tests joined images only")
+	cmd.Flags().Var(&p.smoke, "smoke", "run the smoke test of each image first; =existing tests joined images only")
 	cmd.Flags().Lookup("smoke").NoOptDefVal = string(smokeAll)
 	cmd.Flags().StringVar(&p.part, "part", "", "release a part for a later --join: only this tag, only in the first repository")
 	cmd.Flags().StringSliceVar(&p.join, "join", nil, "join the parts with these tags instead of building")
@@ -114,110 +79,52 @@ and --runners select the platforms that one runner of a pipeline builds.`,
 	return cmd
 }
 
-// prepare builds what is to be released, or finds what Bazel has built.
-func (a *app) prepare(cmd *cobra.Command, s selection, o buildFlags, p pushFlags, images []string) (*release, error) {
-	if p.prebuilt != "" {
-		if len(images) > 0 || len(s.platforms) > 0 || len(p.join) > 0 || p.part != "" {
-			return nil, usagef("change it in multiarch.yaml, and run multiarch generate", "what Bazel has built is released as a whole")
-		}
-		return a.prebuiltRelease(cmd, s, o, p)
-	}
-	if p.part != "" {
-		if len(p.join) > 0 || p.tags != nil {
-			return nil, usagef("the real tags are those of the release that joins the parts", "--part excludes --join and --tag")
-		}
-		p.tags = []string{p.part} // so that it may have few platforms
-	} else if s.share.runner != "" || p.layouts != "" {
-		return nil, usagef("such as --part ci-$RUN-amd64", "--runner and --layouts are for a --part of a release")
-	}
-	s.elsewhere = len(p.join) > 0 || p.layouts != ""
-	project, targets, err := a.made(cmd, s, o, p, images)
-	if err != nil {
-		return nil, err
-	}
-	return &release{targets, project.registries(), project.config, project.registry, project.redirected()}, nil
-}
-
-// parts keeps what --join looks for: the first repository of each image. Single images, further repositories and mirrors
-// are for what all parts make together; nor is the tag of a part one that has to stay.
-func parts(targets []push.Target) []push.Target {
-	var first []push.Target
-	for _, t := range targets {
-		if !slices.ContainsFunc(first, func(f push.Target) bool { return f.Name == t.Name }) {
-			t.PerPlatform, t.Immutable = nil, nil
-			first = append(first, t)
-		}
-	}
-	return first
-}
-
-// join makes every image that would be built one that is joined from its parts, which are under these tags in its first
-// repository. All of its platforms have to be there, though not under every tag: not every machine builds for every image.
-func (p *project) join(ctx context.Context, client registry.Client, tags []string) error {
-	puller, err := remote.NewPuller(client.Options(ctx)...)
-	if err != nil {
-		return fmt.Errorf("preparing to read parts: %w", err)
-	}
-	all, ctx := errgroup.WithContext(ctx)
-	all.SetLimit(max(client.Jobs, 8))
-	for n := range p.plan.Images {
-		i := &p.plan.Images[n]
-		if len(i.Children) == 0 {
-			continue // it is joined from others anyway
-		}
-		for _, c := range i.Children {
-			i.Platforms = append(i.Platforms, c.Platform)
-		}
-		i.Children = nil
-		all.Go(func() error {
-			var err error
-			if i.From, err = partsOf(ctx, client, puller, i.Push.Repository, tags); err != nil {
-				return &sourceError{fmt.Errorf("image %s: %w", i.Name, err), "see that the registry can be reached from here, and that the login may read there"}
-			}
-			return nil
-		})
-	}
-	return all.Wait()
-}
-
-// partsOf are the parts of an image that are in a repository, or, so that joining them says what is wrong, those that could
-// be.
-func partsOf(ctx context.Context, client registry.Client, puller *remote.Puller, repository string, tags []string) ([]plan.From, error) {
-	var there, missing []plan.From
-	for _, tag := range tags {
-		part := plan.From{Reference: repository + ":" + tag}
-		ref, err := client.Parse(part.Reference)
-		if err != nil {
-			return nil, err
-		}
-		var answer *transport.Error
-		switch _, err := puller.Get(ctx, ref); {
-		case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
-			missing = append(missing, part)
-		case err != nil:
-			return nil, fmt.Errorf("asking for %s: %w", part.Reference, err)
-		default:
-			there = append(there, part)
-		}
-	}
-	if len(there) == 0 {
-		return missing, nil
-	}
-	return there, nil
-}
-
-// released says what was published.
-func (a *app) released(o buildFlags, r *release, pushed []push.Artifact) error {
-	all, err := r.metadata()
+// released reports by image and repository.
+func (a *app) released(o buildFlags, r *release.Release, artifacts []push.Artifact) error {
+	all, err := r.Metadata()
 	if err != nil {
 		return err
 	}
-	written := o.writeMetadata(all) // whatever comes of it, what was published is said
+	written := o.writeMetadata(all) // if this fails, the report is still printed
 	if o.json {
 		return errors.Join(a.terminal.json(all), written)
 	}
-	for _, p := range pushed {
-		a.terminal.result("%s", full(p))
+	for _, p := range artifacts {
+		a.terminal.result("%s", withDigest(p))
 	}
 	return written
+}
+
+// previewRelease prints what a release would do, and sends nothing. It fails if the release would not move a tag.
+func (a *app) previewRelease(cmd *cobra.Command, o buildFlags, r *release.Release) error {
+	client := a.client(o.insecure, o.jobs)
+	client.Hosts = r.Hosts()
+	preview, err := push.NewPreview(cmd.Context(), client, r.Targets)
+	if err != nil {
+		return err
+	}
+	all, err := r.Metadata()
+	if err != nil {
+		return err
+	}
+	if err := o.writeMetadata(all); err != nil {
+		return err
+	}
+	if o.json {
+		all := struct {
+			*push.Preview
+			Redirected []config.Redirection `json:"redirected,omitempty"`
+		}{preview, r.Redirected}
+		if err := a.terminal.json(all); err != nil {
+			return err
+		}
+	} else {
+		for _, line := range slices.Concat(release.RedirectionLines(r.Redirected), release.PreviewLines(preview)) {
+			a.terminal.result("%s", line)
+		}
+	}
+	if err := preview.Err(); err != nil {
+		return &pushError{err}
+	}
+	return nil
 }

@@ -42,28 +42,39 @@ func (s share) check() error {
 	return nil
 }
 
-// of removes from a plan what other runners build, and images that nobody builds.
-func (s share) of(p *plan.Plan) {
+// of returns a plan without what other runners build, and without images that this one does not build.
+func (s share) of(p *plan.Plan) *plan.Plan {
 	if s.runner == "" {
-		return
+		return p
 	}
-	for n := range p.Images {
-		i := &p.Images[n]
-		i.Children = slices.DeleteFunc(i.Children, func(c plan.Child) bool { return ci.RunnerOf(s.runners, c.Platform) != s.runner })
+	own := &plan.Plan{}
+	for _, i := range p.Images {
+		var children []plan.Child
+		for _, c := range i.Children {
+			if ci.RunnerOf(s.runners, c.Platform) == s.runner {
+				children = append(children, c)
+			}
+		}
+		if i.Children = children; len(children) > 0 {
+			own.Images = append(own.Images, i)
+		}
 	}
-	p.Images = slices.DeleteFunc(p.Images, func(i plan.Image) bool { return len(i.Children) == 0 })
+	return own
 }
 
-// fromLayouts makes every image of a plan one that is joined from the layouts that Bazel has built, one per platform.
-func fromLayouts(p *plan.Plan, dir string) {
-	for n := range p.Images {
-		i := &p.Images[n]
+// fromLayouts returns a plan in which every image is joined from the layouts that Bazel has built, one per platform.
+func fromLayouts(p *plan.Plan, dir string) *plan.Plan {
+	joined := &plan.Plan{}
+	for _, i := range p.Images {
+		i.From, i.Platforms = slices.Clone(i.From), slices.Clone(i.Platforms)
 		for _, c := range i.Children {
 			i.From = append(i.From, plan.From{Reference: "oci:" + path.Join(dir, layoutTarget(i.Name, c.Platform)), Platform: c.Platform})
 			i.Platforms = append(i.Platforms, c.Platform)
 		}
 		i.Children = nil
+		joined.Images = append(joined.Images, i)
 	}
+	return joined
 }
 
 // layoutTarget is the Bazel target of the layout of one image.

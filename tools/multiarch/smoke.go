@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"regexp"
 	"runtime"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/multiarch-build/multiarch/tools/publish/release"
 	"github.com/multiarch-build/multiarch/tools/run/smoke"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
@@ -48,67 +48,45 @@ func (*smokeMode) Type() string { return "all|existing" }
 
 // smoke runs the smoke test of every platform of a release and reports all failures. A platform that this machine cannot
 // run fails, unless the configuration skips it. If needed is true, having no test at all is an error too.
-func (a *app) smoke(ctx context.Context, r *release, mode smokeMode, needed bool) error {
+func (a *app) smoke(ctx context.Context, r *release.Release, mode smokeMode, needed bool) error {
+	if mode == "" {
+		return nil
+	}
+	tests, err := r.SmokeTests(mode == smokeExisting, a.terminal.note)
+	if err != nil {
+		return err
+	}
 	var (
 		group    errgroup.Group
 		mu       sync.Mutex
 		failures []error
 		tester   smoke.Tester
-		tried    int
 	)
 	group.SetLimit(runtime.NumCPU())
 	progress := a.terminal.progress()
 	defer progress.finish()
-	seen := map[string]bool{}
-	for _, t := range r.targets {
-		if seen[t.Name] {
-			continue
-		}
-		seen[t.Name] = true
-		var entry *config.Smoke
-		if r.config != nil {
-			entry = r.config.Images[t.Name].Smoke
-		}
-		if mode == smokeExisting && (r.config == nil || r.config.Images[t.Name].From.IsZero()) {
-			continue
-		}
-		if entry == nil {
-			a.terminal.note("multiarch: %s has no smoke test", t.Name)
-			continue
-		}
-		check := checkOf(*entry)
-		manifest, err := t.Index.IndexManifest()
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", t.Name, err)
-		}
-		for _, c := range childrenOf(manifest) {
-			if slices.Contains(entry.Skip, c.platform) {
-				a.terminal.note("%s: %s skipped (smoke.skip)", t.Name, c.name)
-				continue
+	for _, t := range tests {
+		group.Go(func() error {
+			defer progress.start(t.Name+" "+t.Image, "smoke test").Done()
+			img, err := t.Open()
+			if err == nil {
+				err = tester.Run(ctx, t.Image, img, t.Platform, checkOf(t.Config))
 			}
-			tried++
-			group.Go(func() error {
-				defer progress.start(c.name+" "+t.Name, "smoke test").Done()
-				img, err := t.Index.Image(c.descriptor.Digest)
-				if err == nil {
-					err = tester.Run(ctx, t.Name, img, c.platform, check)
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				if err != nil {
-					failures = append(failures, err)
-				} else {
-					a.terminal.note("%s: %s passed its smoke test", t.Name, c.name)
-				}
-				return ctx.Err()
-			})
-		}
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failures = append(failures, err)
+			} else {
+				a.terminal.note("%s: %s passed its smoke test", t.Image, t.Name)
+			}
+			return ctx.Err()
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
 	slices.SortFunc(failures, func(x, y error) int { return strings.Compare(x.Error(), y.Error()) })
-	if tried == 0 && needed && mode == smokeAll {
+	if len(tests) == 0 && needed && mode == smokeAll {
 		return usagef("add one to multiarch.yaml, such as smoke: {args: [--version]}", "--smoke: no image has a smoke test")
 	}
 	return errors.Join(failures...)

@@ -3,7 +3,10 @@
 // package that returns it, so that no list of error types is needed above.
 package fault
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Class is what went wrong, as far as the exit code is concerned.
 type Class int
@@ -74,4 +77,27 @@ func HintOf(err error) string {
 		return h.Hint()
 	}
 	return ""
+}
+
+// Error is an error with a class and a hint.
+type Error struct {
+	err   error
+	class Class
+	hint  string
+}
+
+func (e *Error) Error() string { return e.err.Error() }
+
+// Unwrap returns the error without class and hint.
+func (e *Error) Unwrap() error { return e.err }
+
+// Class returns the class.
+func (e *Error) Class() Class { return e.class }
+
+// Hint returns the next step, or "".
+func (e *Error) Hint() string { return e.hint }
+
+// Usagef returns an error about the command line or the environment.
+func Usagef(hint, format string, args ...any) error {
+	return &Error{fmt.Errorf(format, args...), Usage, hint}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
@@ -95,6 +96,9 @@ func (u imageUpload) stored() []*manifestUpload {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// Class classifies the error for the exit code.
+func (e *Error) Class() fault.Class { return fault.Push }
 
 // Hint depends on the registry's response.
 func (e *Error) Hint() string {

@@ -1,19 +1,20 @@
-package main
+package release
 
 import (
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/stretchr/testify/assert"
 )
 
-// TestChildrenOf tells apart what differs in nothing but the version of Windows, and leaves attestations out.
-func TestChildrenOf(t *testing.T) {
+// TestChildrenDifferByWindowsVersion also covers attestations, which are no children.
+func TestChildrenDifferByWindowsVersion(t *testing.T) {
 	of := func(digit string, p *v1.Platform) v1.Descriptor {
-		return v1.Descriptor{Digest: v1.Hash{Algorithm: "sha256", Hex: digit}, Platform: p}
+		return v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: v1.Hash{Algorithm: "sha256", Hex: digit}, Platform: p}
 	}
 	var names, digests []string
-	for _, c := range childrenOf(&v1.IndexManifest{Manifests: []v1.Descriptor{
+	for _, c := range children(&v1.IndexManifest{Manifests: []v1.Descriptor{
 		of("1", &v1.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}),
 		of("2", &v1.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.17763.1"}),
 		of("3", &v1.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.20348.1"}),

@@ -1,4 +1,4 @@
-package main
+package release
 
 import (
 	"fmt"
@@ -6,50 +6,14 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/spf13/cobra"
 
 	"github.com/multiarch-build/multiarch/tools/internal/format"
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
-// previewRelease prints what a release would do. Nothing is sent. It fails as the release would, where a tag may not
-// move.
-func (a *app) previewRelease(cmd *cobra.Command, o buildFlags, r *release) error {
-	client := a.client(o.insecure, o.jobs)
-	client.Hosts = r.hosts
-	preview, err := push.NewPreview(cmd.Context(), client, r.targets)
-	if err != nil {
-		return inPush(err)
-	}
-	all, err := r.metadata()
-	if err != nil {
-		return err
-	}
-	if err := o.writeMetadata(all); err != nil {
-		return err
-	}
-	if o.json {
-		all := struct {
-			*push.Preview
-			Redirected []config.Redirection `json:"redirected,omitempty"`
-		}{preview, r.redirected}
-		if err := a.terminal.json(all); err != nil {
-			return err
-		}
-	} else {
-		for _, line := range slices.Concat(redirectedLines(r.redirected), previewLines(preview)) {
-			a.terminal.result("%s", line)
-		}
-	}
-	if err := preview.Err(); err != nil {
-		return &pushError{err}
-	}
-	return nil
-}
-
-// redirectedLines describe which repositories take the place of others.
-func redirectedLines(all []config.Redirection) []string {
+// RedirectionLines describes for people which repositories replace others.
+func RedirectionLines(all []config.Redirection) []string {
 	if len(all) == 0 {
 		return nil
 	}
@@ -60,8 +24,8 @@ func redirectedLines(all []config.Redirection) []string {
 	return lines
 }
 
-// previewLines describes a preview for people: what is sent to each repository, then each tag.
-func previewLines(p *push.Preview) []string {
+// PreviewLines describes a preview for people: the uploads to each repository, then each tag.
+func PreviewLines(p *push.Preview) []string {
 	type traffic struct {
 		uploads, mounts, manifests int
 		bytes                      int64
@@ -89,10 +53,12 @@ func previewLines(p *push.Preview) []string {
 		at(repository).manifests++
 	}
 	slices.Sort(repositories)
-	lines := []string{fmt.Sprintf("to upload: %s of %s; to mount: %s; to put: %s", format.Count(len(p.Uploads), "blob"), format.Bytes(total), format.Count(len(p.Mounts), "blob"), format.Count(len(p.Manifests), "manifest"))}
+	lines := []string{fmt.Sprintf("to upload: %s of %s; to mount: %s; to put: %s", format.Count(len(p.Uploads), "blob"),
+		format.Bytes(total), format.Count(len(p.Mounts), "blob"), format.Count(len(p.Manifests), "manifest"))}
 	for _, r := range repositories {
 		t := to[r]
-		lines = append(lines, fmt.Sprintf("  %s: upload %s of %s, mount %d, put %s", r, format.Count(t.uploads, "blob"), format.Bytes(t.bytes), t.mounts, format.Count(t.manifests, "manifest")))
+		lines = append(lines, fmt.Sprintf("  %s: upload %s of %s, mount %d, put %s",
+			r, format.Count(t.uploads, "blob"), format.Bytes(t.bytes), t.mounts, format.Count(t.manifests, "manifest")))
 	}
 	if len(p.Tags) == 0 {
 		return append(lines, "tags: none")

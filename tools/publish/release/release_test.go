@@ -1,9 +1,8 @@
-package main
+package release_test
 
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -14,11 +13,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/random"
-	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/publish/push"
+	"github.com/multiarch-build/multiarch/tools/publish/release"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
@@ -70,7 +70,6 @@ func configuration(r *rand.Rand) string {
 // registry, as both engines do: nothing may be published outside it, and nothing may be lost.
 func TestRegistryConfinesEverything(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	a := &app{terminal: newTerminal(io.Discard, io.Discard)}
 	cases, references := 0, 0
 	for range 600 {
 		text := configuration(random)
@@ -83,7 +82,8 @@ func TestRegistryConfinesEverything(t *testing.T) {
 		require.NoError(t, err)
 		below := strings.TrimSuffix(place.Name(), "image")
 		check := func(targets []push.Target) {
-			require.NoError(t, confined(trial, targets), "%s\n%s", trial, text)
+			r := &release.Release{Registry: trial, Targets: targets}
+			require.NoError(t, r.CheckConfined(), "%s\n%s", trial, text)
 			for _, target := range targets {
 				all := []string{target.Repository + ":latest"}
 				for _, one := range target.PerPlatform {
@@ -97,18 +97,16 @@ func TestRegistryConfinesEverything(t *testing.T) {
 				}
 			}
 		}
-		p := &project{config: c, registry: trial}
-		p.plan, err = plan.New(c, plan.Options{Registry: trial})
+		p, err := plan.New(c, plan.Options{Registry: trial})
 		require.NoError(t, err, text)
-		embedded, err := a.targets(p, pushFlags{})
+		embedded, err := release.Targets(c, p, config.Vars{}, release.TagOptions{})
 		require.NoError(t, err, text)
 		check(embedded)
 
 		// What Bazel has built is for the configuration's own registry, or for none.
-		own := &project{config: c}
-		own.plan, err = plan.New(c, plan.Options{})
+		own, err := plan.New(c, plan.Options{})
 		require.NoError(t, err, text)
-		built, err := a.targets(own, pushFlags{})
+		built, err := release.Targets(c, own, config.Vars{}, release.TagOptions{})
 		if c.Registry == "" && err != nil {
 			cases++
 			continue // a template names a registry that there is only with --registry
@@ -120,15 +118,15 @@ func TestRegistryConfinesEverything(t *testing.T) {
 				continue // Bazel knows the first repository of each image
 			}
 			firsts = append(firsts, target)
-			everywhere, err := destinations(c, target, trial)
+			everywhere, err := release.Destinations(c, target, trial)
 			require.NoError(t, err, text)
 			bazel = append(bazel, everywhere...)
 		}
 		check(bazel)
 		require.Equal(t, places(embedded), places(bazel), "both engines publish in the same places: %s\n%s", trial, text)
-		check(redirected(firsts, trial).targets)
+		check(release.NewHandwritten(firsts, trial).Targets)
 
-		for _, i := range p.plan.Images {
+		for _, i := range p.Images {
 			require.Len(t, i.Push.Redirected, len(c.Repositories(i.Name, c.Registry)), "every repository has a place")
 		}
 		cases++
@@ -147,15 +145,21 @@ func places(targets []push.Target) (all []string) {
 	return all
 }
 
-func TestConfined(t *testing.T) {
-	for _, outside := range []string{"prod.example.com/x", "trial.example.com/team-b/x", "trial.example.com/teamx", "trial.example.com/team/../prod/x", "x", "team/x", "trial.example.com:5000/team/x"} {
-		assert.Error(t, confined("trial.example.com/team", []push.Target{{Name: "x", Repository: outside}}), outside)
-		single := push.Target{Name: "x", Repository: "trial.example.com/team/x", PerPlatform: []push.PlatformTag{{Reference: outside + ":v1"}}}
-		assert.Error(t, confined("trial.example.com/team", []push.Target{single}), outside)
+func TestCheckConfined(t *testing.T) {
+	check := func(registry string, target push.Target) error {
+		return (&release.Release{Registry: registry, Targets: []push.Target{target}}).CheckConfined()
 	}
-	assert.NoError(t, confined("trial.example.com/team", []push.Target{{Repository: "trial.example.com/team/x"}}))
-	assert.NoError(t, confined("onap", []push.Target{{Repository: "docker.io/onap/x"}}))
-	assert.NoError(t, confined("", []push.Target{{Repository: "docker.io/onap/x"}}))
+	for _, outside := range []string{
+		"prod.example.com/x", "trial.example.com/team-b/x", "trial.example.com/teamx", "trial.example.com/team/../prod/x",
+		"x", "team/x", "trial.example.com:5000/team/x",
+	} {
+		assert.Error(t, check("trial.example.com/team", push.Target{Name: "x", Repository: outside}), outside)
+		single := []push.PlatformTag{{Reference: outside + ":v1"}}
+		assert.Error(t, check("trial.example.com/team", push.Target{Repository: "trial.example.com/team/x", PerPlatform: single}), outside)
+	}
+	assert.NoError(t, check("trial.example.com/team", push.Target{Repository: "trial.example.com/team/x"}))
+	assert.NoError(t, check("onap", push.Target{Repository: "docker.io/onap/x"}))
+	assert.NoError(t, check("", push.Target{Repository: "docker.io/onap/x"}))
 }
 
 // TestImagesThatWouldShareARepository keep their hosts, so that a trial of a sound configuration does not collide.
@@ -190,10 +194,13 @@ func TestPrebuiltWithoutConfiguration(t *testing.T) {
 	require.NoError(t, err)
 	file := filepath.Join(dir, "prebuilt.json")
 	require.NoError(t, os.WriteFile(file, raw, 0o644))
-	a := &app{terminal: newTerminal(io.Discard, io.Discard)}
-	cmd := &cobra.Command{}
-	cmd.SetContext(t.Context())
-	r, err := a.prebuiltRelease(cmd, selection{registry: "trial.example.com"}, buildFlags{noVerify: true}, pushFlags{prebuilt: file})
+	built, err := release.ReadPrebuilt(file)
 	require.NoError(t, err)
-	assert.Equal(t, []string{"trial.example.com/team/one", "trial.example.com/two"}, places(r.targets))
+	targets, err := built.PushTargets(release.TagOptions{}, "trial.example.com")
+	require.NoError(t, err)
+	r := release.NewHandwritten(targets, "trial.example.com")
+	assert.Equal(t, []string{"trial.example.com/team/one", "trial.example.com/two"}, places(r.Targets))
+
+	_, err = built.PushTargets(release.TagOptions{}, "")
+	assert.Equal(t, fault.Usage, fault.ClassOf(err))
 }
