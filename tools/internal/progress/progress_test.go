@@ -27,7 +27,7 @@ func wait(d time.Duration) {
 
 func TestPlainPrintsALineWhenAStageLasts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out terminal
 		d := progress.New(&out, progress.Options{})
 		short := d.Start("linux/arm64 hello", "compress")
 		long := d.Start("linux/arm64 hello, clock", "compile")
@@ -44,7 +44,7 @@ func TestPlainPrintsALineWhenAStageLasts(t *testing.T) {
 
 func TestPlainHeartbeatBreaksSilenceOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out terminal
 		d := progress.New(&out, progress.Options{})
 		d.Summary("1 of 4 images built")
 		task := d.Start("linux/arm64 hello", "compile")
@@ -66,11 +66,16 @@ func TestPlainHeartbeatBreaksSilenceOnly(t *testing.T) {
 }
 
 // terminal interprets the only control sequence that a display without colors uses: up n lines, and erase from there.
-type terminal struct{ lines []string }
+type terminal struct {
+	mu    sync.Mutex
+	lines []string
+}
 
 var up = regexp.MustCompile(`^\x1b\[(\d+)A\x1b\[J`)
 
 func (t *terminal) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if len(t.lines) == 0 {
 		t.lines = []string{""}
 	}
@@ -93,7 +98,11 @@ func (t *terminal) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (t *terminal) String() string { return strings.Join(t.lines, "\n") }
+func (t *terminal) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.Join(t.lines, "\n")
+}
 
 func size(width, height int) func() (int, int, error) {
 	return func() (int, int, error) { return width, height, nil }
@@ -198,7 +207,7 @@ func TestColors(t *testing.T) {
 
 func TestControlSequencesAreNotShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out terminal
 		d := progress.New(&out, progress.Options{})
 		d.Start("a\x1b[2Jb\nc", "compile\r")
 		wait(time.Second)
