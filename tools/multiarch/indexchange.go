@@ -118,7 +118,7 @@ func (c *indexChange) change() error {
 				return &pushError{fmt.Errorf("%s: overwritten by other processes %d times", c.request.target.given, attempt)}
 			}
 		}
-		c.terminal.note("%s has been changed by another process meanwhile; merging with that", c.request.target.given)
+		c.terminal.note("%s was changed by another process; merging both changes", c.request.target.given)
 		if err := sleep(c.cmd.Context(), rand.N(pause*time.Duration(min(attempt, 5)))); err != nil {
 			return err
 		}
@@ -149,7 +149,7 @@ func (c *indexChange) current() (*standingIndex, error) {
 		if c.flags.create && (source.IsMissing(err) || c.request.target.isNewLayout()) {
 			return &standingIndex{}, nil
 		}
-		hint := "--append and --remove change an index that is there; --append --create makes a new one of it"
+		hint := "--append and --remove change an existing index; use --append --create to create it"
 		return nil, &release.SourceError{Err: fmt.Errorf("the index to change: %w", err), Advice: hint}
 	}
 	return &standingIndex{&join.Source{Name: c.request.target.given, Image: s.Image, Index: s.Index}, s.Root.Digest, s.Close}, nil
@@ -219,7 +219,7 @@ func (c *indexChange) write(j *release.Joined, onto *standingIndex) ([]string, e
 func (c *indexChange) lasts(j *release.Joined, onto *standingIndex, pause time.Duration) (bool, error) {
 	for range 2 {
 		if err := sleep(c.cmd.Context(), pause/2+rand.N(pause)); err != nil {
-			return false, &pushError{fmt.Errorf("%s was pushed; waiting for others who change it: %w", c.request.target.given, err)}
+			return false, &pushError{fmt.Errorf("%s was pushed; waiting for concurrent changes: %w", c.request.target.given, err)}
 		}
 		now, err := c.current()
 		if err != nil {

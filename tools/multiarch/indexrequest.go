@@ -35,13 +35,13 @@ func (a *app) indexRequest(ctx context.Context, f indexFlags, client registry.Cl
 	to, sources := "", args
 	if f.spec == "" || len(args) > 0 {
 		if len(args) == 0 {
-			return nil, usagef("multiarch index create TARGET SRC...", "TARGET is missing")
+			return nil, usagef("multiarch index create TARGET SRC...", "TARGET is required")
 		}
 		to, sources = args[0], args[1:]
 	}
 	if f.spec != "" {
 		if len(sources) > 0 {
-			return nil, usagef("name the images in "+f.spec+", or all here", "--spec and SRC exclude each other")
+			return nil, usagef("list all images in "+f.spec+", or all as arguments", "--spec and SRC cannot be combined")
 		}
 		content, err := readStream(ctx, f.spec)
 		if err != nil {
@@ -76,7 +76,7 @@ func (a *app) indexRequest(ctx context.Context, f indexFlags, client registry.Cl
 		// Any word may be in an index that others have made; what is not there is said with what is.
 		p, err := v1.ParsePlatform(name)
 		if err != nil || p.Architecture == "" {
-			return nil, usagef("such as linux/arm/v7", "--remove: %q is not a platform", name)
+			return nil, usagef("use OS/ARCH[/VARIANT], such as linux/arm/v7", "--remove: invalid platform %q", name)
 		}
 		r.options.Remove = append(r.options.Remove, *p)
 	}
@@ -91,21 +91,21 @@ func (a *app) indexRequest(ctx context.Context, f indexFlags, client registry.Cl
 	}
 	switch {
 	case r.target.dir != "" && len(r.tags) > 0:
-		return nil, usagef("give the index a name only: oci:DIR:NAME", "tags are for registries, and %s is a layout", r.target.given)
+		return nil, usagef("name the index in the layout instead: oci:DIR:NAME", "tags require a registry, but %s is a layout", r.target.given)
 	case r.target.dir == "" && len(r.entryAnnotations) > 0:
-		return nil, usagef("annotate the index itself, index:KEY=VALUE", "index-descriptor: is for layouts: a registry keeps no descriptor of %s", r.target.given)
+		return nil, usagef("annotate the index itself: index:KEY=VALUE", "index-descriptor: requires a layout: a registry stores no descriptor of %s", r.target.given)
 	case f.docker && len(f.annotations) > 0:
-		return nil, usagef("leave out --docker: an OCI index has annotations", "--docker and --annotation exclude each other: a docker manifest list has no annotations")
+		return nil, usagef("remove --docker: an OCI index supports annotations", "--docker and --annotation cannot be combined: a docker manifest list has no annotations")
 	case f.create && !f.append:
-		return nil, usagef("without --append the index is a new one anyway", "--create is for --append")
+		return nil, usagef("without --append, the index is always new", "--create requires --append")
 	case f.create && len(r.wanted) == 0:
-		return nil, usagef("multiarch index create TARGET --append --create SRC...", "SRC is missing: what %s is made of", r.target.given)
+		return nil, usagef("multiarch index create TARGET --append --create SRC...", "SRC is required: no images given for %s", r.target.given)
 	case f.replace && !f.append && len(f.remove) == 0:
-		return nil, usagef("without --append the index is a new one anyway", "--replace is for --append")
+		return nil, usagef("without --append, the index is always new", "--replace requires --append")
 	case len(r.wanted) == 0 && len(f.remove) == 0 && len(f.annotations) == 0:
-		return nil, usagef("multiarch index create TARGET SRC...", "SRC is missing: what %s is made of", r.target.given)
+		return nil, usagef("multiarch index create TARGET SRC...", "SRC is required: no images given for %s", r.target.given)
 	case len(r.wanted) == 0 && !f.append && len(f.remove) == 0:
-		return nil, usagef("add --append to annotate the index there is", "SRC is missing: what %s is made of", r.target.given)
+		return nil, usagef("add --append to annotate the existing index", "SRC is required: no images given for %s", r.target.given)
 	}
 	if r.target.dir == "" && len(f.tags) == 0 {
 		r.tags = append([]string{r.target.tag}, r.tags...)
@@ -126,7 +126,7 @@ func parseSource(s string) (release.Existing, error) {
 		return release.Existing{}, usageOf(fmt.Errorf("%s: %w", s, err))
 	}
 	if version != "" && p.OS == "linux" {
-		return release.Existing{}, usagef("write "+s[:at]+"="+name, "%s: only Windows has versions", s)
+		return release.Existing{}, usagef("write "+s[:at]+"="+name, "%s: only Windows platforms have a version", s)
 	}
 	return release.Existing{Reference: s[:at], Platform: &v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant, OSVersion: version}}, nil
 }
@@ -146,12 +146,12 @@ func (a *app) parseTarget(client registry.Client, given string) (target, error) 
 	case file != "":
 		layout := "oci:" + filepath.Join(top, layoutDir) + ":" + given
 		return t, usagef(fmt.Sprintf("write %s for the layout, or %s for Docker Hub", layout, registry.HubName(given)),
-			"%q is an image of %s, and an index is not pushed there", given, file)
+			"%q is an image of %s and cannot be the target", given, file)
 	}
 	if place, ok := strings.CutPrefix(given, "oci:"); ok {
 		t.dir, t.name, _ = strings.Cut(place, ":")
 		if t.dir == "" || t.name == "" {
-			return t, usagef("such as oci:dist:hello", "%q does not name a layout and an image in it", given)
+			return t, usagef("use oci:DIR:NAME, such as oci:dist:hello", "invalid layout reference %q", given)
 		}
 		return t, nil
 	}
@@ -161,7 +161,7 @@ func (a *app) parseTarget(client registry.Client, given string) (target, error) 
 	}
 	tag, ok := ref.(name.Tag)
 	if !ok {
-		return t, usagef("write REPOSITORY:TAG: the digest is what comes out", "an index cannot be given its digest: %s", given)
+		return t, usagef("use REPOSITORY:TAG; the digest follows from the content", "the target cannot be a digest: %s", given)
 	}
 	t.tag = tag.TagStr()
 	t.repository = strings.TrimSuffix(given, ":"+t.tag)

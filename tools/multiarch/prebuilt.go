@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/multiarch-build/multiarch/tools/internal/format"
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 	"github.com/multiarch-build/multiarch/tools/publish/release"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
@@ -52,7 +53,7 @@ func (a *app) prebuiltRelease(cmd *cobra.Command, s selection, o buildFlags, p p
 	r := &release.Release{Config: c, Registry: registry}
 	for _, t := range targets {
 		if all := len(c.Tags(t.Name)); p.tags == nil && len(t.Tags) < all {
-			a.terminal.note("multiarch: %s: left out, being empty here: %d of its tags", t.Name, all-len(t.Tags))
+			a.terminal.note("multiarch: %s: skipped %s", t.Name, format.Count(all-len(t.Tags), "empty tag"))
 		}
 		everywhere, err := release.Destinations(c, t, registry)
 		if err != nil {

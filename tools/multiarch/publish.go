@@ -86,17 +86,18 @@ func (a *app) prepare(cmd *cobra.Command, s selection, o buildFlags, p pushFlags
 	}
 	if p.prebuilt != "" {
 		if len(images) > 0 || len(s.platforms) > 0 || len(p.join) > 0 || p.part != "" {
-			return nil, usagef("change it in multiarch.yaml, and run multiarch generate", "what Bazel has built is released as a whole")
+			return nil, usagef("change multiarch.yaml and run multiarch generate",
+				"--prebuilt cannot be combined with IMAGE, --platform, --join or --part")
 		}
 		return a.prebuiltRelease(cmd, s, o, p)
 	}
 	if p.part != "" {
 		if len(p.join) > 0 || p.tags != nil {
-			return nil, usagef("the real tags are those of the release that joins the parts", "--part excludes --join and --tag")
+			return nil, usagef("pass --tag to the release that joins the parts", "--part cannot be combined with --join or --tag")
 		}
 		p.tags = []string{p.part} // so that it may have few platforms
 	} else if s.share.runner != "" || p.layouts != "" {
-		return nil, usagef("such as --part ci-$RUN-amd64", "--runner and --layouts are for a --part of a release")
+		return nil, usagef("add a tag for the part, such as --part ci-$RUN-amd64", "--runner and --layouts require --part")
 	}
 	s.elsewhere = len(p.join) > 0 || p.layouts != ""
 	return a.buildRelease(cmd, s, o, p, images)
@@ -120,7 +121,7 @@ func (a *app) buildRelease(cmd *cobra.Command, s selection, o buildFlags, p push
 		return nil, err
 	}
 	if len(s.platforms) > 0 && p.tags == nil {
-		a.terminal.note("multiarch: the tags of multiarch.yaml will have %s alone; release --part TAG, and a later release --join, make them whole", strings.Join(s.platforms, ", "))
+		a.terminal.note("multiarch: the configured tags will have only %s; to publish all platforms, use release --part and release --join", strings.Join(s.platforms, ", "))
 	}
 	if p.part != "" {
 		targets = release.Parts(targets)

@@ -38,7 +38,7 @@ func (b *base) annotate(o Options, j *Joined) error {
 	n := len(b.children)
 	b.children = slices.DeleteFunc(b.children, func(c Child) bool { return changed[c.attests] })
 	if n -= len(b.children); n > 0 {
-		j.Notes = append(j.Notes, fmt.Sprintf("left out %s of images whose annotations changed, and so their digests",
+		j.Notes = append(j.Notes, fmt.Sprintf("skipped %s of images whose digests changed with their annotations",
 			format.Count(n, "attestation")))
 	}
 	return nil

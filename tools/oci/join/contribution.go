@@ -76,7 +76,7 @@ func contribute(s Source, number int, o Options) contribution {
 			continue
 		}
 		if s.Platform != nil && f.said != nil && (f.said.OS != f.own.OS || f.said.Architecture != f.own.Architecture) {
-			c.notes = append(c.notes, fmt.Sprintf("%s: is %s from now on, and says itself that it is %s", s.Name,
+			c.notes = append(c.notes, fmt.Sprintf("%s: using platform %s instead of its own, %s", s.Name,
 				canonical(f.own), canonical(f.said)))
 		}
 		f.Descriptor.Platform = f.own
@@ -86,14 +86,14 @@ func contribute(s Source, number int, o Options) contribution {
 		return contribution{err: err}
 	}
 	if len(c.children) == 0 && len(o.Only) == 0 || total == 0 {
-		return contribution{err: fmt.Errorf("%s: has no image that runs", s.Name)}
+		return contribution{err: fmt.Errorf("%s: no runnable image", s.Name)}
 	}
 	c.platforms = unique(append(w.platforms, names(c.children)...))
 	if err := w.attest(&c); err != nil {
 		return contribution{err: fmt.Errorf("%s: %w", s.Name, err)}
 	}
 	if w.left > 0 {
-		c.notes = append(c.notes, fmt.Sprintf("%s: left out %d of its entries, which are no images", s.Name, w.left))
+		c.notes = append(c.notes, fmt.Sprintf("%s: skipped entries that are not images: %d", s.Name, w.left))
 	}
 	return c
 }
@@ -108,7 +108,7 @@ func (w *walk) leaveOut(c *contribution) ([]candidate, error) {
 		case !errors.As(f.err, &absent):
 			present = append(present, f)
 		case w.options.IgnoreMissing || w.source.Sparse:
-			c.notes = append(c.notes, fmt.Sprintf("%s: left out, because it is not there", absent.what()))
+			c.notes = append(c.notes, fmt.Sprintf("%s: skipped because it does not exist", absent.what()))
 		default:
 			wrong = append(wrong, f.err)
 		}
@@ -140,7 +140,7 @@ func (w *walk) attest(c *contribution) error {
 		var absent *MissingError
 		switch {
 		case errors.As(err, &absent) && (w.options.IgnoreMissing || w.source.Sparse):
-			c.notes = append(c.notes, fmt.Sprintf("%s: left out, because it is not there", absent.what()))
+			c.notes = append(c.notes, fmt.Sprintf("%s: skipped because it does not exist", absent.what()))
 		case err != nil:
 			return err
 		default:
@@ -149,7 +149,7 @@ func (w *walk) attest(c *contribution) error {
 		}
 	}
 	if left > 0 {
-		c.notes = append(c.notes, fmt.Sprintf("%s: left out %s", w.source.Name, format.Count(left, "attestation")))
+		c.notes = append(c.notes, fmt.Sprintf("%s: skipped %s", w.source.Name, format.Count(left, "attestation")))
 	}
 	return nil
 }
@@ -226,7 +226,7 @@ func (w *walk) index(index v1.ImageIndex, depth int) error {
 		case len(w.found) == childLimit:
 			return fmt.Errorf("the index has more than %d images", childLimit)
 		case d.MediaType.IsIndex() && depth == depthLimit:
-			return fmt.Errorf("more than %d indexes in one another", depthLimit)
+			return fmt.Errorf("indexes are nested more than %d deep", depthLimit)
 		case d.MediaType.IsIndex():
 			if !mayBeWanted(d.Platform, w.source.Platform, w.options.Only) {
 				continue

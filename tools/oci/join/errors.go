@@ -29,9 +29,9 @@ func (e *PlatformError) Error() string {
 	}
 	switch {
 	case e.Platform == (arch.Platform{}):
-		return who + ": its config says no platform"
+		return who + ": its config has no platform"
 	case e.Index != (arch.Platform{}):
-		return fmt.Sprintf("%s: its config says %s, and its index says %s", who, e.Platform, e.Index)
+		return fmt.Sprintf("%s: its config has platform %s, but its index has %s", who, e.Platform, e.Index)
 	}
 	return fmt.Sprintf("%s: unknown platform %q", who, e.Platform)
 }
@@ -45,7 +45,7 @@ func (e *PlatformError) Hint() string {
 	if e.Platform == (arch.Platform{}) {
 		word = ""
 	}
-	return fmt.Sprintf("say what it is: %s=PLATFORM, or in a configuration from: {PLATFORM: %s}; %s", who, who,
+	return fmt.Sprintf("set it with %s=PLATFORM, or with from: {PLATFORM: %s} in multiarch.yaml; %s", who, who,
 		suggest.Hint(word, arch.Names()))
 }
 
@@ -60,7 +60,7 @@ type DuplicateError struct {
 
 func (e *DuplicateError) Error() string {
 	if e.First == e.Second {
-		return fmt.Sprintf("%s has two images for %s", e.First, e.Platform)
+		return fmt.Sprintf("%s: contains two images for %s", e.First, e.Platform)
 	}
 	return fmt.Sprintf("two images for %s: in %s and in %s", e.Platform, e.First, e.Second)
 }
@@ -69,11 +69,11 @@ func (e *DuplicateError) Error() string {
 func (e *DuplicateError) Hint() string {
 	switch {
 	case e.Onto:
-		return "--replace puts the new one in its place"
+		return "use --replace to replace the existing image"
 	case e.First == e.Second:
-		return "name one of them by its digest: REPOSITORY@sha256:..."
+		return "select one of them by its digest: REPOSITORY@sha256:..."
 	}
-	return "leave one of them out, or choose of an index what is wanted: SOURCE=PLATFORM"
+	return "omit one of them, or select one platform of an index: SOURCE=PLATFORM"
 }
 
 // MissingError is returned for an image, or an attestation, that an index lists and that does not exist where the index
@@ -94,7 +94,7 @@ func (e *MissingError) what() string {
 }
 
 func (e *MissingError) Error() string {
-	return fmt.Sprintf("%s is listed, but is not there: %v", e.what(), e.Err)
+	return fmt.Sprintf("%s is listed but does not exist: %v", e.what(), e.Err)
 }
 
 // Class classifies the error for the exit code.
@@ -103,7 +103,7 @@ func (e *MissingError) Unwrap() error      { return e.Err }
 
 // Hint says how to do without it.
 func (e *MissingError) Hint() string {
-	return "--ignore-missing leaves out what is not there; SOURCE=PLATFORM chooses one platform"
+	return "use --ignore-missing to skip it, or SOURCE=PLATFORM to select one platform"
 }
 
 // DockerError is returned for what a docker manifest list cannot have.
@@ -112,7 +112,7 @@ type DockerError struct{ What string }
 func (e *DockerError) Error() string { return "a docker manifest list cannot have " + e.What }
 
 // Hint says what to do about it.
-func (e *DockerError) Hint() string { return "leave out --docker: an OCI index can" }
+func (e *DockerError) Hint() string { return "remove --docker: an OCI index supports it" }
 
 // AbsentError is returned for a platform that was asked for and is not there.
 type AbsentError struct {
@@ -127,8 +127,8 @@ func (e *AbsentError) Error() string {
 	if e.Source == "" {
 		return "no image for " + e.Platform
 	}
-	return e.Source + ": has no image for " + e.Platform
+	return e.Source + ": no image for " + e.Platform
 }
 
 // Hint names the platforms that are there.
-func (e *AbsentError) Hint() string { return "it has: " + strings.Join(e.Has, ", ") }
+func (e *AbsentError) Hint() string { return "available platforms: " + strings.Join(e.Has, ", ") }

@@ -250,4 +250,4 @@ func (s *Source) name() string {
 }
 
 // errNothing is what is left if the last image has been removed.
-var errNothing = fmt.Errorf("an image index needs at least one image, and none would be left")
+var errNothing = fmt.Errorf("an image index requires at least one image, but none would remain")

@@ -160,7 +160,7 @@ func TestImagesAndIndexes(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, want, describe(t, j),
 		"in table order, in canonical form, with the digests they had; the variant is the index's")
-	assert.Equal(t, []string{"two: left out 1 attestation"}, j.Notes)
+	assert.Equal(t, []string{"two: skipped 1 attestation"}, j.Notes)
 	var from []int
 	for _, c := range j.Children {
 		from = append(from, c.Source)
@@ -192,7 +192,7 @@ func TestGivenPlatforms(t *testing.T) {
 	j, err := join.Join([]join.Source{as("linux/arm/v6", source("one", one))}, join.Options{})
 	require.NoError(t, err)
 	assert.Equal(t, "linux/arm/v6", j.Children[0].Platform().String(), "an index of one image is like that image")
-	assert.Contains(t, j.Notes, "one: is linux/arm/v6 from now on, and says itself that it is linux/amd64")
+	assert.Contains(t, j.Notes, "one: using platform linux/arm/v6 instead of its own, linux/amd64")
 
 	arm := imageOf(t, "linux/arm64", "arm")
 	several := indexOf(t, entry{"linux/amd64", imageOf(t, "linux/amd64", "intel")}, entry{"linux/arm64/v8", arm},
@@ -237,10 +237,10 @@ func TestWindows(t *testing.T) {
 		joinAll(t, without("10.0.20348.169")), "in its own order")
 	assert.Equal(t, []string{is(t, "linux/amd64", linux)}, joinAll(t, without("")), "no version means all of them")
 	_, err = join.Join(nil, without("9.9.9"))
-	assert.EqualError(t, err, "target: has no image for windows/amd64:9.9.9")
+	assert.EqualError(t, err, "target: no image for windows/amd64:9.9.9")
 	var absent *join.AbsentError
 	require.ErrorAs(t, err, &absent)
-	assert.Equal(t, "it has: windows/amd64:10.0.20348.2000, windows/amd64:10.0.20348.169, linux/amd64", absent.Hint())
+	assert.Equal(t, "available platforms: windows/amd64:10.0.20348.2000, windows/amd64:10.0.20348.169, linux/amd64", absent.Hint())
 
 	_, err = join.Join([]join.Source{source("one", y2019), source("two", imageOf(t, "windows/amd64:10.0.17763.1",
 		"e"))}, join.Options{})
@@ -289,11 +289,11 @@ func TestOnto(t *testing.T) {
 		Architecture: "arm", Variant: "v7"}}})
 	var absent *join.AbsentError
 	require.ErrorAs(t, err, &absent)
-	assert.EqualError(t, err, "target: has no image for linux/arm/v7")
-	assert.Equal(t, "it has: linux/amd64, plan9/mips", absent.Hint())
+	assert.EqualError(t, err, "target: no image for linux/arm/v7")
+	assert.Equal(t, "available platforms: linux/amd64, plan9/mips", absent.Hint())
 	_, err = join.Join(nil, join.Options{Onto: &onto, Remove: []v1.Platform{intelOf, {OS: "plan9",
 		Architecture: "mips"}}})
-	assert.ErrorContains(t, err, "none would be left")
+	assert.ErrorContains(t, err, "none would remain")
 
 	single := source("target", intel)
 	assert.Equal(t, []string{is(t, "linux/amd64", intel), is(t, "linux/arm64", arm)}, joinAll(t,
@@ -336,31 +336,31 @@ func TestWhatCannotBeJoined(t *testing.T) {
 		want, hint string
 	}{
 		"two sources, one platform": {sources: []join.Source{source("one", intel), source("two", other)},
-			want: "two images for linux/amd64: in one and in two", hint: "leave one of them out"},
+			want: "two images for linux/amd64: in one and in two", hint: "omit one of them"},
 		"one source, one platform": {sources: []join.Source{source("one", indexOf(t, entry{"", intel}, entry{"",
 			other}))},
-			want: "one has two images for linux/amd64", hint: "digest"},
+			want: "one: contains two images for linux/amd64", hint: "digest"},
 		"no platform": {sources: []join.Source{source("x", imageOf(t, "", "x"))},
-			want: "x: its config says no platform", hint: "x=PLATFORM"},
+			want: "x: its config has no platform", hint: "x=PLATFORM"},
 		"unknown platform": {sources: []join.Source{source("x", imageOf(t, "linux/armv7", "x"))},
 			want: `x: unknown platform "linux/armv7"`, hint: `did you mean "linux/arm/v7"`},
 		"no variant": {sources: []join.Source{source("x", imageOf(t, "linux/arm", "x"))},
 			want: `x: unknown platform "linux/arm"`, hint: "linux/arm/v6"},
 		"all at once": {sources: []join.Source{source("x", imageOf(t, "", "x")), source("y", imageOf(t, "", "y"))},
-			want: "x: its config says no platform\ny: its config says no platform"},
+			want: "x: its config has no platform\ny: its config has no platform"},
 		"config against index": {sources: []join.Source{source("x", mixed)},
 			want: "x: image " + digest(t, intel).String() +
-				": its config says linux/amd64, and its index says linux/arm64", hint: "REPOSITORY@" + digest(t,
+				": its config has platform linux/amd64, but its index has linux/arm64", hint: "REPOSITORY@" + digest(t,
 				intel).String() + "=PLATFORM"},
 		"not in the index": {sources: []join.Source{as("linux/riscv64", source("x", mixed))},
-			want: "x: has no image for linux/riscv64", hint: "it has: linux/arm64, linux/s390x"},
+			want: "x: no image for linux/riscv64", hint: "available platforms: linux/arm64, linux/s390x"},
 		"not in any": {sources: []join.Source{source("x", intel)}, only: []arch.Platform{amd64, arm64},
-			want: "no image for linux/arm64", hint: "it has: linux/amd64"},
+			want: "no image for linux/arm64", hint: "available platforms: linux/amd64"},
 		"only attestations": {sources: []join.Source{source("x", indexOf(t, entry{"unknown/unknown", intel}))},
-			want: "x: has no image that runs"},
-		"empty":    {sources: []join.Source{source("x", indexOf(t))}, want: "x: has no image that runs"},
-		"nothing":  {want: "an image index needs at least one image, and none would be left"},
-		"too deep": {sources: []join.Source{source("x", deep)}, want: "x: more than 4 indexes in one another"},
+			want: "x: no runnable image"},
+		"empty":    {sources: []join.Source{source("x", indexOf(t))}, want: "x: no runnable image"},
+		"nothing":  {want: "an image index requires at least one image, but none would remain"},
+		"too deep": {sources: []join.Source{source("x", deep)}, want: "x: indexes are nested more than 4 deep"},
 		"damaged":  {sources: []join.Source{source("x", broken{mixed})}, want: "is damaged"},
 		"unreadable": {sources: []join.Source{source("x", gone{intel})},
 			want: "x: reading the manifest: connection refused"},

@@ -261,7 +261,7 @@ func TestAttestationsComeAlong(t *testing.T) {
 		require.NoError(t, err)
 		assert.NotContains(t, text(t, j), "unknown/unknown", name)
 		assert.NotContains(t, text(t, j), "vnd.docker.reference", name)
-		assert.Contains(t, strings.Join(j.Notes, "\n"), "one: left out 2 attestations", name)
+		assert.Contains(t, strings.Join(j.Notes, "\n"), "one: skipped 2 attestations", name)
 	}
 }
 
@@ -360,7 +360,7 @@ func TestAnnotations(t *testing.T) {
 	m, err := img.Manifest()
 	require.NoError(t, err)
 	assert.Equal(t, map[string]string{"m": "2"}, m.Annotations)
-	assert.Contains(t, strings.Join(j.Notes, "\n"), "left out 1 attestation")
+	assert.Contains(t, strings.Join(j.Notes, "\n"), "skipped 1 attestation")
 
 	_, err = join.Join([]join.Source{source("d", docker(t, imageOf(t, "linux/amd64", "d")))},
 		join.Options{ManifestAnnotations: []join.PlatformAnnotation{{nil, "m", "2"}}})

@@ -105,7 +105,7 @@ func (c *candidate) load() (raw []byte, err error) {
 	}
 	// What damage makes of a manifest can still look like one.
 	if h, size, err := sum(digest.Algorithm, raw); err != nil || h != digest || size != c.Descriptor.Size {
-		return nil, fmt.Errorf("the manifest %s is damaged: what is there is %s", digest, h)
+		return nil, fmt.Errorf("the manifest %s is damaged: its content has digest %s", digest, h)
 	}
 	return raw, nil
 }
@@ -125,7 +125,7 @@ func (c *candidate) resolve() error {
 	var own *v1.Platform
 	if m.Config.MediaType.IsConfig() {
 		if m.Config.Size > configLimit {
-			return fmt.Errorf("the config of %s is %d bytes long", digest, m.Config.Size)
+			return fmt.Errorf("the config of %s is too large: %d bytes", digest, m.Config.Size)
 		}
 		config, err := c.Image.ConfigFile()
 		if err != nil {

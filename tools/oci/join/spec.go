@@ -84,9 +84,9 @@ func ParseSpec(file string, content []byte) (*Spec, error) {
 	case r.err != nil:
 		return nil, r.err
 	case s.Image == "":
-		return nil, r.errorf(root, specForm, "image is missing: where the index goes")
+		return nil, r.errorf(root, specForm, "image is required: the reference of the index")
 	case len(s.Manifests) == 0:
-		return nil, r.errorf(root, specForm, "manifests is missing: what the index is made of")
+		return nil, r.errorf(root, specForm, "manifests is required: the images of the index")
 	}
 	return &s, nil
 }
@@ -116,7 +116,7 @@ func (r *specReader) entry(n *yaml.Node) SpecEntry {
 		"platform": func(n *yaml.Node) { e.Platform = r.platform(n) },
 	})
 	if e.Image == "" {
-		r.fail(n, specForm, "image is missing")
+		r.fail(n, specForm, "image is required")
 	}
 	return e
 }
@@ -200,7 +200,7 @@ func (r *specReader) texts(n *yaml.Node) []string {
 // text takes a scalar as it is written: 1.10 is a tag, and not a number. What is empty is as good as not there.
 func (r *specReader) text(n *yaml.Node) string {
 	if n.Kind != yaml.ScalarNode {
-		r.fail(n, "", "must be a text")
+		r.fail(n, "", "must be a string")
 		return ""
 	}
 	if n.ShortTag() == "!!null" {

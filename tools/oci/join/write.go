@@ -178,7 +178,7 @@ func (i *joinedIndex) ImageIndex(h v1.Hash) (v1.ImageIndex, error) {
 
 // first opens an entry of the first index that has it.
 func first[T any](i *joinedIndex, h v1.Hash, open func(v1.ImageIndex, v1.Hash) (T, error)) (found T, err error) {
-	err = fmt.Errorf("the index has no %s", h)
+	err = fmt.Errorf("manifest %s is not in the index", h)
 	for _, other := range i.others {
 		if found, err = open(other, h); err == nil {
 			break

@@ -100,7 +100,7 @@ func OpenExisting(ctx context.Context, client registry.Client, wanted []Existing
 			all.wanted, all.opened = append(all.wanted, w), append(all.opened, opened[i])
 			all.notes = append(all.notes, fmt.Sprintf("%s is %s", w.Reference, opened[i].Root.Digest))
 		case o.IgnoreMissing && source.IsMissing(err):
-			all.notes = append(all.notes, fmt.Sprintf("left out %s, which does not exist: %v", w.Reference, err))
+			all.notes = append(all.notes, fmt.Sprintf("skipped %s, which does not exist: %v", w.Reference, err))
 		default:
 			wrong = append(wrong, err)
 		}

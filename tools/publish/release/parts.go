@@ -39,7 +39,7 @@ func JoinParts(ctx context.Context, client registry.Client, p *plan.Plan, tags [
 		group.Go(func() error {
 			var err error
 			if i.From, err = existingParts(ctx, client, puller, i.Push.Repository, tags); err != nil {
-				return &SourceError{fmt.Errorf("image %s: %w", i.Name, err), "see that the registry can be reached from here, and that the login may read there"}
+				return &SourceError{fmt.Errorf("image %s: %w", i.Name, err), "check that the registry is reachable and that your credentials allow reading it"}
 			}
 			return nil
 		})
@@ -62,7 +62,7 @@ func existingParts(ctx context.Context, client registry.Client, puller *remote.P
 		case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
 			missing = append(missing, part)
 		case err != nil:
-			return nil, fmt.Errorf("asking for %s: %w", part.Reference, err)
+			return nil, fmt.Errorf("looking up %s: %w", part.Reference, err)
 		default:
 			found = append(found, part)
 		}

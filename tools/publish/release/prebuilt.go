@@ -36,7 +36,7 @@ type Prebuilt struct {
 func ReadPrebuilt(name string) (*Prebuilt, error) {
 	content, err := inputfile.ReadFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("reading what was built: %w", err)
+		return nil, fmt.Errorf("reading the prebuilt images: %w", err)
 	}
 	var file Prebuilt
 	decoder := json.NewDecoder(bytes.NewReader(content))
@@ -61,7 +61,8 @@ func (file *Prebuilt) PushTargets(o TagOptions, registry string) ([]push.Target,
 			tags = strings.Fields(string(lines))
 		}
 		if t.Repository == "" && registry == "" {
-			return nil, fault.Usagef("give registry: in multiarch.yaml, and run multiarch generate", "image %s has no registry to go to", t.Name)
+			return nil, fault.Usagef("set registry: in multiarch.yaml and run multiarch generate",
+				"image %s: no registry configured", t.Name)
 		}
 		if t.Platform == "" {
 			index, err := layout.ImageIndexFromPath(t.Layout)
@@ -70,7 +71,7 @@ func (file *Prebuilt) PushTargets(o TagOptions, registry string) ([]push.Target,
 			}
 			top, err := index.IndexManifest()
 			if err != nil || len(top.Manifests) != 1 {
-				return nil, fmt.Errorf("image %s: its layout is not of one index", t.Name)
+				return nil, fmt.Errorf("image %s: its layout must contain exactly one index", t.Name)
 			}
 			one, err := index.ImageIndex(top.Manifests[0].Digest)
 			if err != nil {
@@ -85,7 +86,7 @@ func (file *Prebuilt) PushTargets(o TagOptions, registry string) ([]push.Target,
 		}
 		of := slices.IndexFunc(targets, func(o push.Target) bool { return o.Name == t.Name })
 		if of < 0 {
-			return nil, fmt.Errorf("image %s, %s: the index it belongs to does not stand before it", t.Name, platform)
+			return nil, fmt.Errorf("image %s, %s: its index must be listed first", t.Name, platform)
 		}
 		for _, tag := range tags {
 			targets[of].PerPlatform = append(targets[of].PerPlatform, push.PlatformTag{Platform: platform, Reference: t.Repository + ":" + tag})
@@ -118,11 +119,11 @@ func Destinations(c *config.Config, t push.Target, registry string) ([]push.Targ
 	const again = "run: multiarch generate"
 	image, known := c.Images[t.Name]
 	if !known {
-		return nil, fault.Usagef(again, "Bazel has built %s, which is not in multiarch.yaml any more", t.Name)
+		return nil, fault.Usagef(again, "image %s: built by Bazel, but not in multiarch.yaml", t.Name)
 	}
 	repositories := c.Repositories(t.Name, c.Registry)
 	if t.Repository != "" && repositories[0] != t.Repository {
-		return nil, fault.Usagef(again, "the targets of image %s are for %s, and multiarch.yaml says %s", t.Name, t.Repository, repositories[0])
+		return nil, fault.Usagef(again, "image %s: the generated targets push to %s, but multiarch.yaml configures %s", t.Name, t.Repository, repositories[0])
 	}
 	if image.Push != nil {
 		t.Immutable = image.Push.Immutable.Patterns()
@@ -146,7 +147,7 @@ func Destinations(c *config.Config, t push.Target, registry string) ([]push.Targ
 		further.Repository, further.PerPlatform = repository, nil
 		for _, i := range t.PerPlatform {
 			if image.Push == nil || image.Push.PerPlatform == "" {
-				return nil, fault.Usagef(again, "the targets of image %s have single images, and multiarch.yaml has none", t.Name)
+				return nil, fault.Usagef(again, "image %s: the generated targets set per_platform, but multiarch.yaml does not", t.Name)
 			}
 			row, _ := arch.Find(i.Platform)
 			vars := config.Vars{Image: t.Name, Registry: c.RegistryOf(repository, within), Repository: repository, Platform: config.PlatformVarsOf(row)}

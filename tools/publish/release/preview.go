@@ -68,7 +68,7 @@ func PreviewLines(p *push.Preview) []string {
 		what := fmt.Sprintf("%s -> %s", t.Before, t.Digest)
 		switch {
 		case t.Hidden:
-			what = "new, or not for this login to read -> " + t.Digest.String()
+			what = "new, or not readable with these credentials -> " + t.Digest.String()
 		case t.Before == (v1.Hash{}):
 			what = "new -> " + t.Digest.String()
 		case t.Before == t.Digest:

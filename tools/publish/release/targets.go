@@ -87,7 +87,7 @@ func (e *expander) tags(i plan.Image, vars config.Vars) (tags []string) {
 		case tag != "":
 			tags = append(tags, tag)
 		case e.options.Note != nil:
-			e.options.Note("multiarch: %s: the tag %s is empty here and is left out", i.Name, template)
+			e.options.Note("multiarch: %s: tag %s is empty; skipped", i.Name, template)
 		}
 	}
 	return tags
@@ -108,7 +108,7 @@ func (e *expander) perPlatform(i plan.Image, p arch.Platform, vars config.Vars, 
 		own = e.config.Redirected(i.Push.Registry, own)
 	}
 	if err := reference.CheckName(own); err != nil && check {
-		e.wrong.Add(e.config.Errorf(at, "use lower-case letters, digits, and / . _ - between them; the tag is put behind it",
+		e.wrong.Add(e.config.Errorf(at, "use lower-case letters and digits, separated by / . _ or -; the tag is appended",
 			"template %q: invalid repository %q", i.Push.PerPlatform, own))
 	}
 	return own
@@ -133,7 +133,8 @@ func CheckRegistries(p *plan.Plan) error {
 	for _, i := range p.Images {
 		for _, repository := range append([]string{i.Push.Repository}, i.Push.Further...) {
 			if i.Push.Registry == "" && (repository == i.Name || !strings.Contains(repository, "/")) {
-				return fault.Usagef("give registry: in multiarch.yaml, --registry, or MULTIARCH_REGISTRY", "image %s has no registry to go to", i.Name)
+				return fault.Usagef("set registry: in multiarch.yaml, or use --registry or MULTIARCH_REGISTRY",
+					"image %s: no registry configured", i.Name)
 			}
 		}
 	}
@@ -144,8 +145,8 @@ func CheckRegistries(p *plan.Plan) error {
 func CheckTagged(targets []push.Target) error {
 	for _, t := range targets {
 		if len(t.Tags) == 0 {
-			return fault.Usagef("{{.Git.Tag}} is a tag that the commit itself bears: check out one that bears it, or name tags with --tag; release --dry-run needs none",
-				"image %s has no tag to go under: all of its tags are empty here", t.Name)
+			return fault.Usagef("{{.Git.Tag}} requires a git tag on HEAD: check out a tagged commit, or pass --tag; release --dry-run needs no tags",
+				"image %s: no tags: every configured tag is empty", t.Name)
 		}
 	}
 	return nil
@@ -171,13 +172,13 @@ func CheckDistinct(c *config.Config, targets []push.Target, given bool) error {
 			return nil
 		case other.image == o.image:
 			return config.Errors{c.Errorf(config.Path{"images", o.image, "push", "per_platform"},
-				"name the platform in it, such as {{.Repository}}-{{.Platform.Official}}", "more than one image would be %s", reference)}
+				"include the platform, as in {{.Repository}}-{{.Platform.Official}}", "several platforms would be published as %s", reference)}
 		case given:
-			return fault.Usagef("release them one by one, or give one of them another repository in multiarch.yaml",
-				"images %s and %s would both be %s", other.image, o.image, reference)
+			return fault.Usagef("release them separately, or set another repository for one of them in multiarch.yaml",
+				"images %s and %s would both be published as %s", other.image, o.image, reference)
 		}
 		return config.Errors{c.Errorf(config.Path{"images", o.image, "push"},
-			"give one of them another repository or other tags", "collides with images.%s: both would be %s", other.image, reference)}
+			"set another repository or other tags for one of them", "collides with images.%s: both would be published as %s", other.image, reference)}
 	}
 	for _, t := range targets {
 		for _, tag := range t.Tags {
