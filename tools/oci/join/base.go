@@ -26,7 +26,7 @@ func openBase(o Options) (*base, error) {
 		return b, nil
 	}
 	if o.Onto.Index == nil {
-		c := contribute(*o.Onto, -1, Options{Missing: o.Missing})
+		c := readSource(*o.Onto, -1, Options{Missing: o.Missing})
 		b.children = c.children
 		return b, c.err
 	}
@@ -56,7 +56,7 @@ func openBase(o Options) (*base, error) {
 	return b, nil
 }
 
-// remove takes out the images for platforms, and their attestations.
+// remove deletes the images for platforms, and their attestations.
 func (b *base) remove(platforms []v1.Platform) error {
 	for _, p := range platforms {
 		found := slices.ContainsFunc(b.children, func(c Child) bool { return c.image() != nil && suits(c.image(), p) })
@@ -73,7 +73,7 @@ func (b *base) remove(platforms []v1.Platform) error {
 	return nil
 }
 
-// drop takes out images, and the attestations that no image is left for.
+// drop deletes images, and attestations without an image.
 func (b *base) drop(gone func(Child) bool) {
 	dropped := map[string]bool{}
 	b.children = slices.DeleteFunc(b.children, func(c Child) bool {
@@ -135,7 +135,7 @@ func (b *base) insert(c Child) {
 	b.children = slices.Insert(b.children, i, c)
 }
 
-// present are the entries that have not been changed.
+// present returns the digests of unchanged entries.
 func (b *base) present() map[string]bool {
 	if b.document == nil {
 		return nil

@@ -36,7 +36,7 @@ func (e *PlatformError) Error() string {
 	return fmt.Sprintf("%s: unknown platform %q", who, e.Platform)
 }
 
-// Hint says how the platform can be given.
+// Hint returns how to set the platform.
 func (e *PlatformError) Hint() string {
 	who, word := e.Source, e.Platform.String()
 	if e.Image != (v1.Hash{}) {
@@ -49,7 +49,7 @@ func (e *PlatformError) Hint() string {
 		suggest.Hint(word, arch.Names()))
 }
 
-// DuplicateError is returned for two different images that are for the same platform.
+// DuplicateError reports two different images for the same platform.
 type DuplicateError struct {
 	Platform arch.Platform
 	// First and Second are the sources; they may be the same index.
@@ -65,7 +65,7 @@ func (e *DuplicateError) Error() string {
 	return fmt.Sprintf("two images for %s: in %s and in %s", e.Platform, e.First, e.Second)
 }
 
-// Hint says what to do about it.
+// Hint returns the next step.
 func (e *DuplicateError) Hint() string {
 	switch {
 	case e.Onto:
@@ -101,20 +101,20 @@ func (e *MissingError) Error() string {
 func (e *MissingError) Class() fault.Class { return fault.Base }
 func (e *MissingError) Unwrap() error      { return e.Err }
 
-// Hint says how to do without it.
+// Hint returns how to skip the image.
 func (e *MissingError) Hint() string {
 	return "use --ignore-missing to skip it, or SOURCE=PLATFORM to select one platform"
 }
 
-// DockerError is returned for what a docker manifest list cannot have.
+// DockerError reports a field that a docker manifest list cannot have.
 type DockerError struct{ What string }
 
 func (e *DockerError) Error() string { return "a docker manifest list cannot have " + e.What }
 
-// Hint says what to do about it.
+// Hint returns the next step.
 func (e *DockerError) Hint() string { return "remove --docker: an OCI index supports it" }
 
-// AbsentError is returned for a platform that was asked for and is not there.
+// AbsentError reports a requested platform that has no image.
 type AbsentError struct {
 	// Source is where it was looked for, "" for all sources.
 	Source string
@@ -130,5 +130,5 @@ func (e *AbsentError) Error() string {
 	return e.Source + ": no image for " + e.Platform
 }
 
-// Hint names the platforms that are there.
+// Hint lists the available platforms.
 func (e *AbsentError) Hint() string { return "available platforms: " + strings.Join(e.Has, ", ") }

@@ -1,5 +1,7 @@
-// Package join joins images that exist already to an image index, as docker manifest create and docker buildx
-// imagetools create do. It opens nothing itself: whoever calls it brings images and indexes from wherever they are.
+// Package join creates an image index from existing images and indexes, as docker manifest create and docker buildx
+// imagetools create do. It also adds images to an index, replaces or removes them, and annotates them. Manifests are
+// not rewritten unless they are annotated, so that digests stay the same. The package opens no references: callers pass
+// images and indexes from registries, layouts or archives.
 package join
 
 import (
@@ -18,7 +20,7 @@ import (
 
 // Source is an image, or an index, whose images go into another index. Exactly one of Image and Index is set.
 type Source struct {
-	// Name is what messages call it: the reference it was opened by.
+	// Name identifies the source in messages: the reference that it was opened by.
 	Name  string
 	Image v1.Image
 	Index v1.ImageIndex
@@ -27,11 +29,11 @@ type Source struct {
 	// those that are for this platform. An index with one image is like that image, since that is what buildx pushes for
 	// one platform: the image and its attestation.
 	Platform *v1.Platform
-	// Sparse is that Index lists more than is there, as the archives of docker save do: that is left out.
+	// Sparse skips entries of Index that do not exist. Archives of docker save have such entries.
 	Sparse bool
 }
 
-// Options say what else becomes of the index.
+// Options control how Join creates the index.
 type Options struct {
 	// Onto is an index that the sources are added to; nil begins an empty one. What it has stays byte for byte, and in its
 	// order, unless it is replaced or removed.
@@ -48,24 +50,24 @@ type Options struct {
 	Annotations         map[string]string
 	EntryAnnotations    []PlatformAnnotation
 	ManifestAnnotations []PlatformAnnotation
-	// Copy takes a single index over as it is, if nothing else is to become of it.
+	// Copy returns a single index unchanged, if no other option changes it.
 	Copy bool
 	// NoAttestations leaves out the attestations of the sources.
 	NoAttestations bool
-	// Docker makes a docker manifest list, which has neither attestations nor annotations.
+	// Docker creates a docker manifest list, which has neither attestations nor annotations.
 	Docker bool
-	// IgnoreMissing leaves out what an index lists and does not have. Missing reports whether that is what an error says.
+	// IgnoreMissing skips listed images that do not exist. Missing reports whether an error means that.
 	IgnoreMissing bool
 	Missing       func(error) bool
 }
 
-// PlatformAnnotation is an annotation for the images of a platform, for all if Platform is nil.
+// PlatformAnnotation is an annotation for the images of a platform, or for all images if Platform is nil.
 type PlatformAnnotation struct {
 	Platform   *v1.Platform
 	Key, Value string
 }
 
-// Joined is an index and where its images are from.
+// Joined is an index with the sources of its images.
 type Joined struct {
 	// Index is an OCI index unless it is a copy, was made of another kind, or Options.Docker is set.
 	Index v1.ImageIndex
@@ -74,7 +76,7 @@ type Joined struct {
 	Children []Child
 	// Present are the digests of the entries that are as they were in Options.Onto, and so where that is.
 	Present map[string]bool
-	// Notes are what a person should know about: what was left out, what says something else about itself.
+	// Notes are messages for the user, such as skipped entries and overridden platforms.
 	Notes []string
 }
 
@@ -94,7 +96,7 @@ type Child struct {
 	missing  func(error) bool
 }
 
-// Platform is the canonical platform of the child.
+// Platform returns the canonical platform of the child.
 func (c Child) Platform() arch.Platform {
 	if p := c.image(); p != nil {
 		return canonical(p)
@@ -105,7 +107,7 @@ func (c Child) Platform() arch.Platform {
 	return canonical(c.Descriptor.Platform)
 }
 
-// image is the platform of an image, nil for other entries.
+// image returns the platform of an image, or nil for other entries.
 func (c Child) image() *v1.Platform {
 	switch {
 	case c.attests != "" || !manifest.IsImage(c.Descriptor):
@@ -131,12 +133,12 @@ func Join(sources []Source, o Options) (*Joined, error) {
 			return j, err
 		}
 	}
-	all := make([]contribution, len(sources))
+	all := make([]sourceEntries, len(sources))
 	var group errgroup.Group
 	group.SetLimit(8)
 	for i, s := range sources {
 		group.Go(func() error {
-			all[i] = contribute(s, i, o)
+			all[i] = readSource(s, i, o)
 			return nil
 		})
 	}
@@ -215,7 +217,7 @@ func names(children []Child) []string {
 	return unique(all)
 }
 
-// clash reports whether a runtime would take either of two images.
+// clash reports whether two images are for the same platform.
 func clash(a, b Child) bool {
 	p, q := a.image(), b.image()
 	if p == nil || q == nil || canonical(p) != canonical(q) || p.OSVersion != q.OSVersion {

@@ -148,7 +148,7 @@ var (
 	arm64 = arch.Platform{OS: "linux", Architecture: "arm64"}
 )
 
-func TestImagesAndIndexes(t *testing.T) {
+func TestJoinCombinesImagesAndIndexes(t *testing.T) {
 	arm, intel := imageOf(t, "linux/arm64/v8", "arm"), docker(t, imageOf(t, "linux/amd64", "intel"))
 	z, v7 := imageOf(t, "linux/s390x", "z"), imageOf(t, "linux/arm", "v7")
 	two := attestation(t, indexOf(t, entry{"linux/s390x", z}, entry{"linux/arm/v7", v7}))
@@ -181,7 +181,7 @@ func TestImagesAndIndexes(t *testing.T) {
 		"what is not wanted may be anything")
 }
 
-func TestGivenPlatforms(t *testing.T) {
+func TestSourcePlatformOverridesConfig(t *testing.T) {
 	v6, nothing := imageOf(t, "linux/arm", "v6"), imageOf(t, "", "nothing")
 	assert.Equal(t, []string{is(t, "linux/arm/v6", v6)}, joinAll(t, join.Options{}, as("linux/arm/v6", source("v6",
 		v6))))
@@ -201,7 +201,7 @@ func TestGivenPlatforms(t *testing.T) {
 		source("several", several))), "of several, it chooses")
 }
 
-func TestWindows(t *testing.T) {
+func TestJoinKeepsEveryWindowsVersion(t *testing.T) {
 	new2022, old2022 := imageOf(t, "windows/amd64:10.0.20348.2000", "a"), imageOf(t, "windows/amd64:10.0.20348.169",
 		"b")
 	y2019 := docker(t, imageOf(t, "windows/amd64:10.0.17763.1", "c"))
@@ -247,7 +247,7 @@ func TestWindows(t *testing.T) {
 	assert.EqualError(t, err, "two images for windows/amd64: in one and in two")
 }
 
-func TestOnto(t *testing.T) {
+func TestOntoAddsReplacesAndRemoves(t *testing.T) {
 	intel, arm, odd := imageOf(t, "linux/amd64", "intel"), imageOf(t, "linux/arm64", "arm"), imageOf(t,
 		"plan9/mips", "odd")
 	there := mutate.Annotations(indexOf(t, entry{"linux/amd64", intel}, entry{"plan9/mips", odd}),
@@ -323,7 +323,7 @@ type gone struct{ v1.Image }
 
 func (gone) RawManifest() ([]byte, error) { return nil, errors.New("connection refused") }
 
-func TestWhatCannotBeJoined(t *testing.T) {
+func TestJoinReportsInvalidSources(t *testing.T) {
 	intel, other := imageOf(t, "linux/amd64", "intel"), imageOf(t, "linux/amd64", "other")
 	deep := indexOf(t, entry{"", intel})
 	for range 4 {

@@ -132,7 +132,7 @@ const (
 	richTail = "\n  ],\n  \"annotations\": {\"k\": \"v\"},\n  \"schemaVersion\": 2,\n  \"x-unknown\": {\"b\": 1, \"a\": 2}\n}\n"
 )
 
-func TestAppendAndRemoveKeepTheRest(t *testing.T) {
+func TestAppendAndRemoveKeepOtherEntries(t *testing.T) {
 	w, entries, images := rich(t)
 	onto := source("target", w)
 	riscv := imageOf(t, "linux/riscv64", "riscv")
@@ -196,7 +196,7 @@ func TestAppendAndRemoveKeepTheRest(t *testing.T) {
 	assert.Contains(t, text(t, j), `"annotations": {"k":"v","n":"w"}`)
 }
 
-func TestASingleIndexIsCopied(t *testing.T) {
+func TestCopyKeepsSingleIndexUnchanged(t *testing.T) {
 	w, entries, _ := rich(t)
 	// Without the entries that nobody has.
 	w.text = richHead + strings.Join(entries[:8], ",\n    ") + richTail
@@ -240,7 +240,7 @@ func TestASingleIndexIsCopied(t *testing.T) {
 	}
 }
 
-func TestAttestationsComeAlong(t *testing.T) {
+func TestJoinCopiesAttestations(t *testing.T) {
 	w, entries, images := rich(t)
 	w.text = richHead + strings.Join(entries[:8], ",\n    ") + richTail
 	z := imageOf(t, "linux/s390x", "z")
@@ -265,7 +265,7 @@ func TestAttestationsComeAlong(t *testing.T) {
 	}
 }
 
-func TestSparseIndexes(t *testing.T) {
+func TestMissingImagesAreReportedOrSkipped(t *testing.T) {
 	w, entries, images := rich(t)
 	w.text = `{"schemaVersion":2,"manifests":[` + strings.Join([]string{entries[0], entries[1], entries[5],
 		entries[6]}, ",") + "]}"
@@ -322,7 +322,7 @@ func TestDockerLists(t *testing.T) {
 	require.ErrorAs(t, err, &lost)
 }
 
-func TestAnyPlatformThatIsSaid(t *testing.T) {
+func TestJoinAcceptsDeclaredPlatforms(t *testing.T) {
 	for _, p := range []string{"freebsd/amd64", "wasip1/wasm", "linux/arm64/v9", "linux/e2k", "plan9/mips"} {
 		img := imageOf(t, "", p)
 		assert.Equal(t, []string{is(t, p, img)}, joinAll(t, join.Options{}, as(p, source("x", img))), "given")
@@ -372,7 +372,7 @@ func TestAnnotations(t *testing.T) {
 }
 
 // Entries of one index may be for one platform if something tells them apart.
-func TestSeveralImagesOfAPlatform(t *testing.T) {
+func TestJoinKeepsDistinguishableImagesOfOnePlatform(t *testing.T) {
 	w, entries, images := rich(t)
 	w.text = `{"schemaVersion":2,"manifests":[` + strings.Join(entries[1:5], ",") + "]}"
 	z := imageOf(t, "linux/s390x", "z")

@@ -207,7 +207,7 @@ func suits(own *v1.Platform, want v1.Platform) bool {
 	return (is == canonical(&want) || is == asked) && (want.OSVersion == "" || want.OSVersion == own.OSVersion)
 }
 
-// Written is how a platform is written in an *AbsentError.
+// Written formats a platform as in an *AbsentError.
 func Written(p v1.Platform) string { return written(p) }
 
 // written is how people write p: windows/amd64:10.0.20348.169.

@@ -26,13 +26,13 @@ type Spec struct {
 	Manifests   []SpecEntry
 }
 
-// SpecEntry is a source, as yet unopened.
+// SpecEntry is a source that has not been opened.
 type SpecEntry struct {
 	Image    string
 	Platform *v1.Platform // nil where it is the image's own
 }
 
-// SpecError is about a place in a spec file.
+// SpecError reports an error in a spec file with its position.
 type SpecError struct {
 	File         string
 	Line, Column int
@@ -49,7 +49,7 @@ func (e *SpecError) Class() fault.Class { return fault.Config }
 
 func (e *SpecError) Unwrap() error { return e.Err }
 
-// Hint says what could stand there.
+// Hint returns the expected form.
 func (e *SpecError) Hint() string { return e.hint }
 
 // ParseSpec reads a spec file. Keys of the platform may be written as in the file's own format (osversion) or as in the

@@ -12,7 +12,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/indexjson"
 )
 
-// write makes the index.
+// write creates the index.
 func (b *base) write(o Options, sources []Source) (v1.ImageIndex, error) {
 	mediaType, err := b.mediaType(o)
 	if err != nil {
@@ -50,7 +50,7 @@ func (b *base) write(o Options, sources []Source) (v1.ImageIndex, error) {
 	return i, nil
 }
 
-// create writes a new index. Fields of entries that are not known here come along.
+// create writes a new index. It keeps unknown fields of entries.
 func (b *base) create(mediaType types.MediaType, annotations map[string]string) (*indexjson.Index, error) {
 	if len(annotations) == 0 {
 		annotations = nil
@@ -76,7 +76,7 @@ func (b *base) create(mediaType types.MediaType, annotations map[string]string) 
 	return document, nil
 }
 
-// edit changes an index that is there.
+// edit changes an existing index.
 func (b *base) edit(document *indexjson.Index, mediaType types.MediaType, annotations map[string]string) error {
 	var entries []indexjson.Entry
 	for _, c := range b.children {

@@ -15,8 +15,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 )
 
-// contribution is what a source adds to an index.
-type contribution struct {
+// sourceEntries are the index entries that a source contributes.
+type sourceEntries struct {
 	children []Child // images, then attestations of them
 	notes    []string
 	// platforms are those of all images, also of those that are not wanted.
@@ -37,12 +37,12 @@ type candidate struct {
 	open   func() (v1.Image, error)
 }
 
-// contribute finds the images of a source, their platforms and their attestations. Images for platforms that are not
+// readSource finds the images of a source, their platforms and their attestations. Images for platforms that are not
 // wanted are not opened, and need not exist.
-func contribute(s Source, number int, o Options) contribution {
+func readSource(s Source, number int, o Options) sourceEntries {
 	w := walk{source: s, number: number, options: o}
 	if err := w.start(); err != nil {
-		return contribution{err: fmt.Errorf("%s: %w", s.Name, err)}
+		return sourceEntries{err: fmt.Errorf("%s: %w", s.Name, err)}
 	}
 	total := len(w.found)
 	w.found = slices.DeleteFunc(w.found, func(c candidate) bool {
@@ -55,16 +55,16 @@ func contribute(s Source, number int, o Options) contribution {
 		group.Go(func() error { return w.found[i].resolve() })
 	}
 	if err := group.Wait(); err != nil {
-		return contribution{err: fmt.Errorf("%s: %w", s.Name, err)}
+		return sourceEntries{err: fmt.Errorf("%s: %w", s.Name, err)}
 	}
-	var c contribution
+	var c sourceEntries
 	present, err := w.leaveOut(&c)
 	if err != nil {
-		return contribution{err: err}
+		return sourceEntries{err: err}
 	}
 	chosen, err := choose(s, present, w.platforms)
 	if err != nil {
-		return contribution{err: err}
+		return sourceEntries{err: err}
 	}
 	var wrong []error
 	for _, f := range chosen {
@@ -83,14 +83,14 @@ func contribute(s Source, number int, o Options) contribution {
 		c.children = append(c.children, f.Child)
 	}
 	if err := errors.Join(append(wrong, distinct(c.children))...); err != nil {
-		return contribution{err: err}
+		return sourceEntries{err: err}
 	}
 	if len(c.children) == 0 && len(o.Only) == 0 || total == 0 {
-		return contribution{err: fmt.Errorf("%s: no runnable image", s.Name)}
+		return sourceEntries{err: fmt.Errorf("%s: no runnable image", s.Name)}
 	}
 	c.platforms = unique(append(w.platforms, names(c.children)...))
 	if err := w.attest(&c); err != nil {
-		return contribution{err: fmt.Errorf("%s: %w", s.Name, err)}
+		return sourceEntries{err: fmt.Errorf("%s: %w", s.Name, err)}
 	}
 	if w.left > 0 {
 		c.notes = append(c.notes, fmt.Sprintf("%s: skipped entries that are not images: %d", s.Name, w.left))
@@ -99,7 +99,7 @@ func contribute(s Source, number int, o Options) contribution {
 }
 
 // leaveOut returns the images that exist, and says what becomes of the others.
-func (w *walk) leaveOut(c *contribution) ([]candidate, error) {
+func (w *walk) leaveOut(c *sourceEntries) ([]candidate, error) {
 	var present []candidate
 	var wrong []error
 	for _, f := range w.found {
@@ -120,7 +120,7 @@ func (w *walk) leaveOut(c *contribution) ([]candidate, error) {
 }
 
 // attest adds the attestations of the children.
-func (w *walk) attest(c *contribution) error {
+func (w *walk) attest(c *sourceEntries) error {
 	images := len(c.children)
 	none := w.options.NoAttestations || w.options.Docker
 	left := 0
