@@ -20,7 +20,7 @@ func (a *app) indexCommand() *cobra.Command {
 	return cmd
 }
 
-// indexFlags are those of index create.
+// indexFlags are the flags of index create.
 type indexFlags struct {
 	buildFlags
 	tags        []string

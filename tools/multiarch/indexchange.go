@@ -24,11 +24,10 @@ import (
 )
 
 const (
-	// mergeAttempts is how often a change is made again because others have changed the index meanwhile. All of them
-	// cannot fail at once: in each round, one of those who write at the same time comes last.
+	// mergeAttempts limits retries after concurrent changes. Not all writers can fail: in each round, the last one wins.
 	mergeAttempts = 50
-	// A registry moves a tag without asking what it was, so that another process may still overwrite it that has looked
-	// before. How long that takes is not known; what this one took, of which that is the last part, is a measure of it.
+	// Registries have no conditional tag update, so another process that read the tag earlier may still overwrite it.
+	// The pause before reading back is derived from how long this process took to write.
 	shortestPause = 100 * time.Millisecond
 	longestPause  = 2 * time.Second
 )
@@ -43,7 +42,7 @@ type indexChange struct {
 	sources *release.Sources
 }
 
-// create writes an index, whatever TARGET is.
+// create writes an index and replaces TARGET if it exists.
 func (c *indexChange) create(j *release.Joined) error {
 	c.note(j)
 	if c.flags.dry {
@@ -70,7 +69,7 @@ func (c *indexChange) result(j *release.Joined, references []string) error {
 	return c.report(c.flags.buildFlags, []build.Result{{Name: name, Index: j.Index}}, map[string][]string{name: references})
 }
 
-// change adds to the index that TARGET is, or removes from it. It merges with what others do at the same time.
+// change adds images to the index at TARGET, or removes them. It merges concurrent changes.
 func (c *indexChange) change() error {
 	moves := c.request.target.dir != "" || slices.Contains(c.request.tags, c.request.target.tag)
 	var noted bool
@@ -125,7 +124,7 @@ func (c *indexChange) change() error {
 	}
 }
 
-// isOvertaken reports whether an index was not written, or not for long, because another process came between.
+// isOvertaken reports whether another process prevented or overwrote a change.
 func isOvertaken(err error) bool {
 	var (
 		entry     *layout.ChangedError
@@ -135,24 +134,24 @@ func isOvertaken(err error) bool {
 	return errors.As(err, &entry) || errors.As(err, &tag) || errors.As(err, &overtaken)
 }
 
-// standingIndex is what TARGET is.
-type standingIndex struct {
+// currentIndex is the index at TARGET.
+type currentIndex struct {
 	source *join.Source // nil if it does not exist
 	digest v1.Hash
 	close  func() error
 }
 
-// current opens what TARGET is.
-func (c *indexChange) current() (*standingIndex, error) {
+// current opens TARGET.
+func (c *indexChange) current() (*currentIndex, error) {
 	s, err := source.Open(c.cmd.Context(), c.client, c.request.target.given)
 	if err != nil {
 		if c.flags.create && (source.IsMissing(err) || c.request.target.isNewLayout()) {
-			return &standingIndex{}, nil
+			return &currentIndex{}, nil
 		}
 		hint := "--append and --remove change an existing index; use --append --create to create it"
 		return nil, &release.SourceError{Err: fmt.Errorf("the index to change: %w", err), Advice: hint}
 	}
-	return &standingIndex{&join.Source{Name: c.request.target.given, Image: s.Image, Index: s.Index}, s.Root.Digest, s.Close}, nil
+	return &currentIndex{&join.Source{Name: c.request.target.given, Image: s.Image, Index: s.Index}, s.Root.Digest, s.Close}, nil
 }
 
 // isNewLayout reports whether t is a layout that does not exist.
@@ -164,8 +163,8 @@ func (t target) isNewLayout() bool {
 	return errors.Is(err, os.ErrNotExist)
 }
 
-// merge makes the change. If it is made again, platforms to remove may be gone already.
-func (c *indexChange) merge(onto *standingIndex, again bool) (*release.Joined, error) {
+// merge applies the change. If again is true, platforms to remove may already be gone.
+func (c *indexChange) merge(onto *currentIndex, again bool) (*release.Joined, error) {
 	options := c.request.options
 	options.Onto, options.Copy = onto.source, false
 	for {
@@ -182,8 +181,8 @@ func (c *indexChange) merge(onto *standingIndex, again bool) (*release.Joined, e
 	}
 }
 
-// write writes the index. onto is what it was made from, nil for whatever TARGET is.
-func (c *indexChange) write(j *release.Joined, onto *standingIndex) ([]string, error) {
+// write writes the index. TARGET must still be onto, unless that is nil.
+func (c *indexChange) write(j *release.Joined, onto *currentIndex) ([]string, error) {
 	digest, err := j.Index.Digest()
 	if err != nil {
 		return nil, err
@@ -215,8 +214,8 @@ func (c *indexChange) write(j *release.Joined, onto *standingIndex) ([]string, e
 	return references, err
 }
 
-// lasts reads TARGET twice, after a while each time, and reports whether the change is still in it.
-func (c *indexChange) lasts(j *release.Joined, onto *standingIndex, pause time.Duration) (bool, error) {
+// lasts reads TARGET twice, after a pause each time, and reports whether it still has the change.
+func (c *indexChange) lasts(j *release.Joined, onto *currentIndex, pause time.Duration) (bool, error) {
 	for range 2 {
 		if err := sleep(c.cmd.Context(), pause/2+rand.N(pause)); err != nil {
 			return false, &pushError{fmt.Errorf("%s was pushed; waiting for concurrent changes: %w", c.request.target.given, err)}
@@ -236,8 +235,8 @@ func (c *indexChange) lasts(j *release.Joined, onto *standingIndex, pause time.D
 	return true, nil
 }
 
-// holds reports whether the index that TARGET is now has the change in it.
-func (c *indexChange) holds(j *release.Joined, onto, now *standingIndex) (bool, error) {
+// holds reports whether now, the current index at TARGET, has the change.
+func (c *indexChange) holds(j *release.Joined, onto, now *currentIndex) (bool, error) {
 	digest, err := j.Index.Digest()
 	if err != nil || now.digest == digest {
 		return err == nil, err
@@ -246,7 +245,7 @@ func (c *indexChange) holds(j *release.Joined, onto, now *standingIndex) (bool, 
 	if err != nil {
 		var twice *join.DuplicateError
 		if errors.As(err, &twice) {
-			return false, nil // the next attempt says so
+			return false, nil // the next attempt reports it
 		}
 		return false, err
 	}
@@ -268,7 +267,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// dryIndex prints what would be pushed.
+// dryIndex prints the index instead of pushing it.
 func (a *app) dryIndex(r *request, j *release.Joined) error {
 	digest, err := j.Index.Digest()
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/publish/release"
 )
 
-// request is what index create was asked for.
+// request holds the parsed arguments of index create.
 type request struct {
 	target  target
 	wanted  []release.Existing
@@ -26,7 +26,7 @@ type request struct {
 	entryAnnotations map[string]string
 }
 
-// indexRequest understands what was typed.
+// indexRequest parses the flags and arguments of index create.
 func (a *app) indexRequest(ctx context.Context, f indexFlags, client registry.Client, args []string) (*request, error) {
 	r := &request{tags: f.tags, options: join.Options{
 		Replace: f.replace, Annotations: map[string]string{}, Copy: true, NoAttestations: f.noAttestations, Docker: f.docker,
@@ -57,7 +57,7 @@ func (a *app) indexRequest(ctx context.Context, f indexFlags, client registry.Cl
 		if len(f.tags) == 0 {
 			r.tags = spec.Tags
 		}
-		maps.Copy(r.options.Annotations, spec.Annotations) // those of flags come later, and win
+		maps.Copy(r.options.Annotations, spec.Annotations) // flags override them below
 		for _, m := range spec.Manifests {
 			r.wanted = append(r.wanted, release.Existing{Reference: m.Image, Platform: m.Platform})
 		}
@@ -73,7 +73,7 @@ func (a *app) indexRequest(ctx context.Context, f indexFlags, client registry.Cl
 		r.wanted = append(r.wanted, w)
 	}
 	for _, name := range f.remove {
-		// Any word may be in an index that others have made; what is not there is said with what is.
+		// Indexes of other tools may have any platform; Join reports those that do not exist.
 		p, err := v1.ParsePlatform(name)
 		if err != nil || p.Architecture == "" {
 			return nil, usagef("use OS/ARCH[/VARIANT], such as linux/arm/v7", "--remove: invalid platform %q", name)
@@ -131,7 +131,7 @@ func parseSource(s string) (release.Existing, error) {
 	return release.Existing{Reference: s[:at], Platform: &v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant, OSVersion: version}}, nil
 }
 
-// target is where an index goes: a repository under a tag, or an entry of an OCI layout.
+// target is the destination of an index: a tag of a repository, or an entry of an OCI layout.
 type target struct {
 	given           string
 	repository, tag string

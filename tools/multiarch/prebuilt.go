@@ -14,8 +14,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
-// prebuiltRelease releases what Bazel has built. What the rules do not know comes from the multiarch.yaml of the tree in
-// which bazel run was started: further repositories and mirrors, immutable tags, how registries are spoken to, smoke
+// prebuiltRelease releases images built by Bazel. Settings that the rules do not have come from the multiarch.yaml in
+// the workspace of bazel run: further repositories and mirrors, immutable tags, connection settings, smoke
 // tests, and images that join existing ones.
 func (a *app) prebuiltRelease(cmd *cobra.Command, s selection, o buildFlags, p pushFlags) (*release.Release, error) {
 	built, err := release.ReadPrebuilt(p.prebuilt)
@@ -70,7 +70,7 @@ func (a *app) prebuiltRelease(cmd *cobra.Command, s selection, o buildFlags, p p
 	return r, nil
 }
 
-// checkPrebuilt verifies what Bazel has built, whose layers are all here. Without a cache it verifies all of it anew.
+// checkPrebuilt verifies images built by Bazel, whose layers are all local. Without a cache it verifies every layer.
 func (a *app) checkPrebuilt(ctx context.Context, o buildFlags, c *config.Config, targets []push.Target) error {
 	if o.noVerify {
 		return nil

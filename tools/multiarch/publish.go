@@ -22,8 +22,7 @@ func (a *app) push(cmd *cobra.Command, s selection, o buildFlags, p pushFlags, i
 	return a.publish(cmd, s, o, p, r, a.pushed)
 }
 
-// publish publishes what was built. The commands push and release end here: release adds smoke tests and a report by
-// repository. If nothing is to be sent, it prints what would be.
+// publish publishes a release for the commands push and release. A dry run only prints a preview.
 func (a *app) publish(cmd *cobra.Command, s selection, o buildFlags, p pushFlags, r *release.Release, report reporter) error {
 	if err := a.smoke(cmd.Context(), r, p.smoke, s.share.runner == ""); err != nil {
 		return err
@@ -79,7 +78,7 @@ func (a *app) transfer(cmd *cobra.Command, o buildFlags, hosts map[string]regist
 	return pushed, err
 }
 
-// prepare builds images, joins their parts, or reads what Bazel has built, for all their destinations.
+// prepare builds images, joins their parts, or reads images built by Bazel.
 func (a *app) prepare(cmd *cobra.Command, s selection, o buildFlags, p pushFlags, images []string) (*release.Release, error) {
 	if err := o.checkMetadata(); err != nil {
 		return nil, err

@@ -15,18 +15,18 @@ import (
 
 func hintOf(word string, known []string) string { return suggest.Hint(word, known) }
 
-// pushFlags are about names and registries.
+// pushFlags select tags and what is published.
 type pushFlags struct {
 	tags []string
-	// prebuilt is the file that says what Bazel has built; see prebuilt.go.
+	// prebuilt is the file that lists the images built by Bazel; see prebuilt.go.
 	prebuilt string
-	// part is the tag of what one machine builds of every image, for a release that joins it.
+	// part is the tag of the platforms that one machine builds, for a later release --join.
 	part string
-	// join are tags under which parts of every image are in its repository already.
+	// join are the tags of parts that have been pushed.
 	join []string
-	// layouts is the folder of the layouts that Bazel has built for a part.
+	// layouts is the directory of layouts that Bazel has built for a part.
 	layouts string
-	// dryRun is that nothing is sent, so that images need no tags.
+	// dryRun disables uploads. Images then need no tags.
 	dryRun bool
 	// smoke selects the images to start before anything is sent.
 	smoke smokeMode
@@ -39,7 +39,7 @@ func (p *pushFlags) publishing(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&p.fewer, "allow-fewer-platforms", false, "allow tags to lose platforms")
 }
 
-// keepPlatforms tells whether tags may lose no platform: those that were given for this push, or are of a part, may.
+// keepPlatforms reports whether tags must keep their platforms. Tags from --tag or --part need not.
 func (p pushFlags) keepPlatforms() bool { return !p.fewer && p.tags == nil && p.part == "" }
 
 func (p *pushFlags) flags(cmd *cobra.Command) {
@@ -51,7 +51,7 @@ func (a *app) client(insecure bool, jobs int) registry.Client {
 	return registry.Client{Insecure: insecure, Jobs: jobs, Limits: a.limits, UserAgent: "multiarch/" + version()}
 }
 
-// clientHere is for commands that need no multiarch.yaml: where there is one, its registries: say how they are spoken to.
+// clientHere is for commands that need no multiarch.yaml. If there is one, registries: has the connection settings.
 func (a *app) clientHere(insecure bool, jobs int) (registry.Client, error) {
 	client := a.client(insecure, jobs)
 	file, err := a.find()
