@@ -149,14 +149,16 @@ func TestParallelReplacements(t *testing.T) {
 	assert.Equal(t, digest("arm64"), list.Manifests[1].Digest)
 }
 
-// TestIndexContentInEveryRegistry runs the script about the content of indexes with every kind of registry.
+// TestIndexContentInEveryRegistry runs the scripts of index create with every kind of registry.
 func TestIndexContentInEveryRegistry(t *testing.T) {
 	skipShort(t)
 	for _, kind := range registrytest.Kinds()[1:] { // TestScripts runs it with the first
 		t.Run(kind, func(t *testing.T) {
 			host := registrytest.Start(t, kind).Host
 			params := scriptParams(t, func(*testscript.Env) string { return host })
-			params.Files = []string{"testdata/script/index_content.txtar", "testdata/script/index.txtar"}
+			var err error
+			params.Files, err = filepath.Glob("testdata/script/index*.txtar")
+			require.NoError(t, err)
 			// Scripts run in parallel, after this function has returned; the registry ends with the test.
 			t.Run("scripts", func(t *testing.T) { testscript.Run(t, params) })
 		})
