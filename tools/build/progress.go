@@ -56,7 +56,7 @@ func newStarter(started func(Step) Running) starter {
 	return started
 }
 
-// silent is a step that nobody watches.
+// silent is a step without progress reports.
 type silent struct{}
 
 func (silent) Detail(string)      {}

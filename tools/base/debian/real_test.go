@@ -28,7 +28,7 @@ var (
 func realArchive(t testing.TB, suite string) *debian.Archive {
 	t.Helper()
 	if os.Getenv("TEST_SRCDIR") != "" {
-		t.Skip("Bazel's tests ask no mirror; go test does")
+		t.Skip("Bazel tests use no mirror; go test runs this")
 	}
 	mirrors, err := debian.Sources("/", nil)
 	require.NoError(t, err)

@@ -15,7 +15,7 @@ type compileWatch struct {
 	line   []byte // an incomplete line
 }
 
-// watchCompile reports that the stale targets are being compiled. It returns nil if nobody wants to know.
+// watchCompile reports that the stale targets are being compiled. It returns nil if nothing reports progress.
 func watchCompile(r Request, stale []int) *compileWatch {
 	if r.Report == nil {
 		return nil

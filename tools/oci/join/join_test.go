@@ -364,7 +364,7 @@ func TestJoinReportsInvalidSources(t *testing.T) {
 		"damaged":  {sources: []join.Source{source("x", broken{mixed})}, want: "is damaged"},
 		"unreadable": {sources: []join.Source{source("x", gone{intel})},
 			want: "x: reading the manifest: connection refused"},
-		"unreadable though it is said what it is": {sources: []join.Source{as("linux/arm64", source("x",
+		"unreadable although its platform is given": {sources: []join.Source{as("linux/arm64", source("x",
 			broken{indexOf(t, entry{"", intel})}))}, want: "is damaged"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -197,7 +197,7 @@ func TestWriteRefusesOtherDirectories(t *testing.T) {
 		require.NoError(t, layout.Write(t.Context(), dir, []content.Image{hello}, nil))
 		contenttest.RequireLayout(t, dir, "hello")
 	})
-	t.Run("made by somebody else", func(t *testing.T) {
+	t.Run("made by another tool", func(t *testing.T) {
 		dir := t.TempDir()
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "oci-layout"), []byte(`{ "imageLayoutVersion" : "1.0.0" }`), 0o644))
 		require.NoError(t, layout.Write(t.Context(), dir, []content.Image{hello}, nil))

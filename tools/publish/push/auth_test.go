@@ -170,7 +170,7 @@ func TestPushAuthenticates(t *testing.T) {
 	}
 }
 
-// TestPushWithoutPermissionToMount pushes what stands in a repository, too, of which a registry's tokens say that this login may
+// TestPushWithoutPermissionToMount also pushes blobs of a repository of which a registry's tokens say that this login may
 // not read it. Its bytes are at hand.
 func TestPushWithoutPermissionToMount(t *testing.T) {
 	base := contenttest.NewLayer(t, "base", 100_000)

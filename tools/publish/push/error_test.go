@@ -20,7 +20,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 )
 
-// What was uploaded before anything else went wrong is said, although no manifest stands for it yet.
+// Blobs uploaded before the failure are reported, although no manifest refers to them yet.
 func TestErrorListsUploads(t *testing.T) {
 	base := contenttest.NewLayer(t, "base", 1_000_000)
 	l := newLoopback(t, nil)
@@ -73,7 +73,7 @@ func TestErrorIsShort(t *testing.T) {
 	}
 }
 
-// The login that is asked for is one of the registry, wherever its tokens are from.
+// The hint names the registry, even if another host issues its tokens.
 func TestHintNamesTheRegistry(t *testing.T) {
 	tokenServer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if u, p, _ := r.BasicAuth(); u != user || p != secret {

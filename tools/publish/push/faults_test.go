@@ -132,7 +132,7 @@ func TestErrorListsWhatTheRegistryHas(t *testing.T) {
 					assert.Equal(t, []push.Artifact{tag}, slices.Concat(partial.Unmoved, partial.Unknown), "it did not move: %v", err)
 				}
 				if !strings.HasSuffix(name, "/manifests/latest") {
-					assert.Empty(t, partial.Unknown, "nobody has tried to move it")
+					assert.Empty(t, partial.Unknown, "no attempt was made to move it")
 				}
 				assert.Contains(t, err.Error(), tag.Reference)
 				assert.NotEmpty(t, partial.Hint())

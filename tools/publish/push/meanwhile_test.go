@@ -74,7 +74,7 @@ func TestRollbackAfterATagWasDeleted(t *testing.T) {
 	assert.Equal(t, tagsEach, after, "hello:latest was right when ours began, and is so again")
 }
 
-// TestPushDetectsARemovedManifest has a registry clean up what stands under no tag, such as what an earlier attempt left.
+// TestPushDetectsARemovedManifest has a registry delete untagged manifests, such as those of an earlier attempt.
 func TestPushDetectsARemovedManifest(t *testing.T) {
 	r := newRelease(t)
 	l := newLoopback(t, nil)

@@ -190,7 +190,7 @@ func TestPushMountsFromSources(t *testing.T) {
 	_, err = publish(t, quick, here)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"hello from distroless"}, l.mounts)
-	assert.Equal(t, written, base.Opened.Load(), "its bytes are not asked for")
+	assert.Equal(t, written, base.Opened.Load(), "its bytes are not read")
 	require.NoError(t, validate.Index(l.index(t, "hello:latest")))
 
 	there := target(elsewhere, hello, "latest")

@@ -168,7 +168,7 @@ func TestErrorListsRollbackFailures(t *testing.T) {
 	}
 }
 
-// TestRollbackKeepsHiddenTags has a registry that does not say what a tag stands for: it may exist.
+// TestRollbackKeepsHiddenTags has a registry that hides what a tag refers to: it may exist.
 func TestRollbackKeepsHiddenTags(t *testing.T) {
 	r := newRelease(t)
 	a, _, targets := r.start(t)
