@@ -165,8 +165,8 @@ func TestVerifyLooksForLibraries(t *testing.T) {
 			files:    []sourcetest.File{ld, needs("libx.so.1"), library("usr/local/lib/libx.so.1"), {Name: "etc/ld.so.conf", Text: "/usr/local/lib\n"}},
 			problems: []string{libraryIn + ", which the image has as /usr/local/lib/libx.so.1, where the loader does not search"},
 		},
-		"in the cache":                    {files: []sourcetest.File{ld, needs("libx.so.1"), library("opt/x"), library("usr/local/lib/libx.so.1"), {Name: "etc/ld.so.cache", Text: ldconfigCache("", "liba.so", "/lib/liba.so", "libx.so.1", "/usr/local/lib/libx.so.1")}}},
-		"in a cache of older glibc":       {files: []sourcetest.File{ld, needs("libx.so.1"), library("usr/local/lib/libx.so.1"), {Name: "etc/ld.so.cache", Text: ldconfigCache("ld.so-1.7.0\x00\x00\x00\x00\x00", "libx.so.1", "/usr/local/lib/libx.so.1")}}},
+		"in the cache":                {files: []sourcetest.File{ld, needs("libx.so.1"), library("opt/x"), library("usr/local/lib/libx.so.1"), {Name: "etc/ld.so.cache", Text: ldconfigCache("", "liba.so", "/lib/liba.so", "libx.so.1", "/usr/local/lib/libx.so.1")}}},
+		"in a cache of older glibc":   {files: []sourcetest.File{ld, needs("libx.so.1"), library("usr/local/lib/libx.so.1"), {Name: "etc/ld.so.cache", Text: ldconfigCache("ld.so-1.7.0\x00\x00\x00\x00\x00", "libx.so.1", "/usr/local/lib/libx.so.1")}}},
 		"a cache that is out of date": {files: []sourcetest.File{ld, needs("libx.so.1"), {Name: "etc/ld.so.cache", Text: ldconfigCache("", "libx.so.1", "/lib/libx.so.1")}}, problems: []string{libraryIn + ", which the image does not have"}},
 		"a cache that nobody can read": {
 			files: []sourcetest.File{ld, needs("libx.so.1"), {Name: "etc/ld.so.cache", Text: "glibc-ld.so.cache1.1"}},
