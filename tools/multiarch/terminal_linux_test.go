@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,16 +15,24 @@ import (
 )
 
 // TestLiveProgress builds on a terminal, which util-linux's script provides. Stages are redrawn in place, and the display is
-// gone before the results are printed.
+// gone before the results are printed. The go command does not compile before the terminal shows that it does: however fast
+// the machine is, the stage lasts long enough to be shown.
 func TestLiveProgress(t *testing.T) {
 	tool(t, "script")
 	s := newServices(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	typescript := filepath.Join(t.TempDir(), "typescript")
-	cmd := exec.CommandContext(ctx, "script", "-qec", "stty cols 120 rows 40 && multiarch build", typescript)
+	real, err := exec.LookPath("go")
+	require.NoError(t, err)
+	bin := t.TempDir()
+	wrapper := fmt.Sprintf("#!/bin/sh\n"+
+		"[ \"$1\" != build ] || until grep -q 'one, two.*compile' %q; do sleep 0.1; done\nexec %q \"$@\"\n", typescript, real)
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "go"), []byte(wrapper), 0o755))
+	cmd := exec.CommandContext(ctx, "script", "-qefc", "stty cols 120 rows 40 && multiarch build", typescript)
 	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), "MULTIARCH_CACHE="+s.cache, "TERM=xterm")
+	cmd.Env = append(os.Environ(), "MULTIARCH_CACHE="+s.cache, "TERM=xterm",
+		"PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	require.NoError(t, cmd.Run())
 	content, err := os.ReadFile(typescript)
 	require.NoError(t, err)
