@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/multiarch-build/multiarch/tools/build/cache"
@@ -21,42 +18,42 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
-// maxConfig bounds an image config, which is read into memory. Registries take manifests of 4 MiB at most.
+// maxConfig limits the size of an image config, which is read into memory. Registries accept manifests of up to 4 MiB.
 const maxConfig = 8 << 20
 
-// Puller reads locked bases.
+// Puller opens locked bases.
 type Puller struct {
-	// KeepLayers keeps layers that are only streamed as well, for a caller that reads them afterwards.
+	// KeepLayers also stores layers that are streamed, for callers that read them again.
 	KeepLayers bool
 
 	client registry.Client
 	store  *cache.Store
-	slots  chan struct{} // as many as blobs may be downloaded at a time
+	slots  chan struct{} // limits parallel downloads
 
-	repos memo.Map[string, *registry.Blobs] // by name
+	repos memo.Map[string, *registry.Blobs] // by repository name
 }
 
-// NewPuller returns a Puller that keeps what it reads in a store.
+// NewPuller returns a Puller that keeps blobs in a store.
 func NewPuller(client registry.Client, store *cache.Store) *Puller {
 	return &Puller{client: client, store: store, slots: make(chan struct{}, max(client.Jobs, 4))}
 }
 
-// Image is a base for one platform. Layers are downloaded when they are read, and not before: pushing to the registry
-// that has them needs none of their bytes.
+// Image is a base for one platform. Its layers are downloaded when they are read, because a push to a registry that
+// already has them does not need their content.
 type Image struct {
 	Config *image.BaseConfig
 	Layers []image.Layer
-	// Repository is where the layers stand.
+	// Repository stores the layers.
 	Repository name.Repository
 }
 
-// Open reads what the base of a reference is on the platform that c is for: its config now, its layers later. base is its
-// name in multiarch.yaml. ctx is the one that reading layers ends with. Errors are *UnavailableError.
+// Open reads the config of the base at a reference, for the platform that c is locked for. Its layers are read later,
+// until ctx ends. base is its name in multiarch.yaml. Errors are *UnavailableError.
 func (p *Puller) Open(ctx context.Context, base, reference string, c lock.Child) (*Image, error) {
 	fail := func(err error) error {
-		hint := "the lock says what it was; run: multiarch lock --update " + base
-		if asked(err) {
-			hint = "see that the registry can be reached from here and lets this login read it, then run it again"
+		hint := "update the lock file; run: multiarch lock --update " + base
+		if isRequestError(err) {
+			hint = "check that this machine can reach the registry and that the login may read it, then run it again"
 		}
 		return &UnavailableError{base, err, hint}
 	}
@@ -66,7 +63,7 @@ func (p *Puller) Open(ctx context.Context, base, reference string, c lock.Child)
 	}
 	repo := ref.Context()
 	if c.Config.Size > maxConfig {
-		return nil, fail(fmt.Errorf("its config is %d bytes long", c.Config.Size))
+		return nil, fail(fmt.Errorf("config %s has %d bytes, more than %d", c.Config.Digest, c.Config.Size, maxConfig))
 	}
 	raw, err := p.blob(ctx, repo, c.Config)
 	if err != nil {
@@ -106,23 +103,13 @@ func (p *Puller) Open(ctx context.Context, base, reference string, c lock.Child)
 	return out, nil
 }
 
-// asked tells whether err is one of asking a registry, and none of what it has: another lock would not help.
-func asked(err error) bool {
-	var answer *transport.Error
-	if errors.As(err, &answer) {
-		return answer.StatusCode != http.StatusNotFound
-	}
-	var broken *url.Error
-	return errors.As(err, &broken)
-}
-
-// Fetch downloads the layers of images that are not in the store, all at once.
+// Fetch downloads those layers of images that are missing from the store, in parallel.
 func (p *Puller) Fetch(ctx context.Context, images []*Image) error {
 	group, _ := errgroup.WithContext(ctx)
 	for _, i := range images {
 		for _, l := range i.Layers {
 			if p.store.Has(l.Digest, l.Size) {
-				continue // whoever reads it checks it
+				continue // readers verify it
 			}
 			group.Go(func() error {
 				r, err := l.Blob()
@@ -136,25 +123,26 @@ func (p *Puller) Fetch(ctx context.Context, images []*Image) error {
 	return group.Wait()
 }
 
-// attempts is how often a blob is downloaded that disappears from the store before it is opened.
+// attempts is the number of downloads of a blob that disappears from the store before it is opened.
 const attempts = 3
 
-// blob opens a checked blob. It is downloaded if it is missing in the store or damaged there.
+// blob opens a verified blob. It downloads the blob if the store lacks it or has a damaged copy.
 func (p *Puller) blob(ctx context.Context, repo name.Repository, b lock.Blob) (blob io.ReadCloser, err error) {
 	if blob, ok := p.store.OpenChecked(b.Digest); ok {
 		return blob, nil
+	}
+	open := func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
+		blobs, err := p.blobs(ctx, repo)
+		if err != nil {
+			return nil, 0, err
+		}
+		return blobs.Open(ctx, b.Digest.String(), offset)
 	}
 	p.slots <- struct{}{}
 	defer func() { <-p.slots }()
 	for range attempts {
 		err := p.client.Retry(ctx, func(ctx context.Context) error {
-			return p.store.Fetch(ctx, b.Digest, b.Size, func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
-				blobs, err := p.blobs(ctx, repo)
-				if err != nil {
-					return nil, 0, err
-				}
-				return blobs.Open(ctx, b.Digest.String(), offset)
-			})
+			return p.store.Fetch(ctx, b.Digest, b.Size, open)
 		})
 		if err != nil {
 			return nil, fmt.Errorf("reading %s from %s: %w", b.Digest, repo, err)
@@ -166,7 +154,7 @@ func (p *Puller) blob(ctx context.Context, repo name.Repository, b lock.Blob) (b
 	return nil, err
 }
 
-// blobs logs in to each repository once.
+// blobs returns the blobs of a repository. It logs in to each repository once.
 func (p *Puller) blobs(ctx context.Context, repo name.Repository) (*registry.Blobs, error) {
 	return p.repos.Get(repo.Name(), func() (*registry.Blobs, error) { return p.client.Blobs(ctx, repo) })
 }

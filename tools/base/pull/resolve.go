@@ -1,9 +1,9 @@
-// Package pull is a base from a registry: Resolve finds out what it is right now, for the lock; Open reads what the
-// lock says, through the cache, each byte checked, and no more of it than somebody asks for.
+// Package pull reads base images from registries. Resolve records what a reference currently refers to, for the lock
+// file. Puller opens images that the lock file records: it verifies every byte, keeps blobs in the cache, and downloads
+// a layer only when the layer is read.
 package pull
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,46 +16,20 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
-	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/oci/image"
 	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
-// UnavailableError is returned for a base that cannot be had, or not for a platform.
-type UnavailableError struct {
-	Base string // its name in multiarch.yaml
-	Err  error
-	hint string
-}
-
-func (e *UnavailableError) Error() string { return fmt.Sprintf("base %s: %v", e.Base, e.Err) }
-
-// Class classifies the error for the exit code.
-func (e *UnavailableError) Class() fault.Class { return fault.Base }
-
-// Unwrap returns the reason.
-func (e *UnavailableError) Unwrap() error { return e.Err }
-
-// Hint says what to do next.
-func (e *UnavailableError) Hint() string {
-	general := registry.Hint(e.Err, registry.Purpose{Verb: registry.Reading.Verb, Again: "run it again"})
-	switch registry.Classify(e.Err) {
-	case registry.Unknown, registry.NotFound, registry.NoRepository:
-		return cmp.Or(e.hint, general) // which knows about locks
-	}
-	return general
-}
-
-// child is an image of a base, as its index lists it.
+// child is an image that the index of a base lists.
 type child struct {
 	v1.Descriptor
 	platform v1.Platform
 }
 
-// Resolve asks the registry what w's image is, for every platform wanted; all that are missing are named in one
-// *UnavailableError.
+// Resolve reads from the registry which manifests the image of w has for its platforms. If platforms are missing, an
+// *UnavailableError lists all of them.
 func Resolve(ctx context.Context, client registry.Client, w lock.Requirement) (*lock.Image, error) {
 	fail := func(hint string, err error) (*lock.Image, error) {
 		return nil, &UnavailableError{w.Name, err, hint}
@@ -76,29 +50,20 @@ func Resolve(ctx context.Context, client registry.Client, w lock.Requirement) (*
 	if err != nil {
 		return fail("", fmt.Errorf("reading %s: %w", ref, err))
 	}
-	chosen := make([]child, len(w.Platforms))
-	var missing []string
-	for i, p := range w.Platforms {
-		var ok bool
-		if chosen[i], ok, err = choose(children, p, string(w.Base.Platforms[p])); err != nil {
-			return fail("name a tag, or a digest, that has one of them, or say which by platforms:", fmt.Errorf("%s: %w", ref, err))
-		} else if !ok {
-			missing = append(missing, p.String())
-		}
+	chosen, hint, err := chooseAll(children, w)
+	if err != nil {
+		return fail(hint, fmt.Errorf("%s %w", ref, err))
 	}
-	if len(missing) > 0 {
-		return fail("it has: "+strings.Join(words(children), ", ")+"; where one of these will do, say so: platforms: {"+missing[0]+": ...}; or take another base there: base: {default: "+
-			w.Name+", "+missing[0]+": ...}", fmt.Errorf("%s has no %s", ref, strings.Join(missing, ", ")))
-	}
-
 	reference, _, _ := strings.Cut(w.Base.Image, "@")
-	image := &lock.Image{Reference: reference + "@" + top.Digest.String(), MediaType: top.MediaType, Platforms: map[string]lock.Child{}}
+	image := &lock.Image{
+		Reference: reference + "@" + top.Digest.String(), MediaType: top.MediaType, Platforms: map[string]lock.Child{},
+	}
 	locked := make([]lock.Child, len(chosen))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(client.Jobs, 8))
 	for i, c := range chosen {
 		group.Go(func() (err error) {
-			locked[i], err = read(ctx, puller, ref.Context(), c)
+			locked[i], err = readManifest(ctx, puller, ref.Context(), c)
 			locked[i].Platform = string(w.Base.Platforms[w.Platforms[i]])
 			return err
 		})
@@ -112,9 +77,11 @@ func Resolve(ctx context.Context, client registry.Client, w lock.Requirement) (*
 	return image, nil
 }
 
-// childrenOf lists the images of an index; a single image is its only one. Entries that are no images for a platform,
-// such as the attestations that buildx adds, are left out.
-func childrenOf(ctx context.Context, puller *remote.Puller, repo name.Repository, top *remote.Descriptor) ([]child, error) {
+// childrenOf returns the images of an index, or the image itself if top is one. It skips other entries, such as the
+// attestations that buildx adds.
+func childrenOf(
+	ctx context.Context, puller *remote.Puller, repo name.Repository, top *remote.Descriptor,
+) ([]child, error) {
 	list := v1.IndexManifest{Manifests: []v1.Descriptor{top.Descriptor}}
 	if top.MediaType.IsIndex() {
 		list = v1.IndexManifest{}
@@ -122,7 +89,7 @@ func childrenOf(ctx context.Context, puller *remote.Puller, repo name.Repository
 			return nil, fmt.Errorf("reading the index: %w", err)
 		}
 	} else if !top.MediaType.IsImage() {
-		return nil, fmt.Errorf("it is %s, and neither an image nor an index", top.MediaType)
+		return nil, fmt.Errorf("media type %q is neither an image nor an index", top.MediaType)
 	}
 	var children []child
 	for _, d := range list.Manifests {
@@ -145,8 +112,10 @@ func childrenOf(ctx context.Context, puller *remote.Puller, repo name.Repository
 	return children, nil
 }
 
-// configOf reads the config of an image whose index does not say what platform it is for.
-func configOf(ctx context.Context, puller *remote.Puller, repo name.Repository, d v1.Descriptor) (*v1.ConfigFile, error) {
+// configOf reads the config of an image, which names the platform if the index does not.
+func configOf(
+	ctx context.Context, puller *remote.Puller, repo name.Repository, d v1.Descriptor,
+) (*v1.ConfigFile, error) {
 	desc, err := puller.Get(ctx, repo.Digest(d.Digest.String()))
 	if err != nil {
 		return nil, err
@@ -158,26 +127,48 @@ func configOf(ctx context.Context, puller *remote.Puller, repo name.Repository, 
 	return img.ConfigFile()
 }
 
-// choose finds the image for a platform. Matching is strict: linux/arm64 is linux/arm64/v8, and nothing else is another
-// word for something. own, where it is given, is the word to look for instead.
-func choose(children []child, want arch.Platform, own string) (child, bool, error) {
+// chooseAll returns the images for the platforms of w, in their order, or an error with its hint.
+func chooseAll(children []child, w lock.Requirement) (chosen []child, hint string, err error) {
+	chosen = make([]child, len(w.Platforms))
+	var missing []string
+	for i, p := range w.Platforms {
+		var ok bool
+		if chosen[i], ok, err = choose(children, p, string(w.Base.Platforms[p])); err != nil {
+			hint := fmt.Sprintf("use a tag or a digest that has only one of them, or select one: platforms: {%s: ...}", p)
+			return nil, hint, err
+		} else if !ok {
+			missing = append(missing, p.String())
+		}
+	}
+	if len(missing) == 0 {
+		return chosen, "", nil
+	}
+	hint = fmt.Sprintf("it has: %s; if one of these fits, declare it: platforms: {%s: ...}; "+
+		"or use another base for this platform: base: {default: %s, %[2]s: ...}",
+		strings.Join(platformNames(children), ", "), missing[0], w.Name)
+	return nil, hint, fmt.Errorf("has no %s", strings.Join(missing, ", "))
+}
+
+// choose returns the image for a platform. Only linux/arm64 and linux/arm64/v8 are equal; no other platforms match each
+// other. If declared is not empty, it is the platform to look for, as the base spells it.
+func choose(children []child, want arch.Platform, declared string) (child, bool, error) {
 	var found []child
 	for _, c := range children {
 		p := c.platform
-		same := arch.Canonical(p.OS, p.Architecture, p.Variant) == want
-		if own != "" {
-			same = word(p) == own
+		matches := arch.Canonical(p.OS, p.Architecture, p.Variant) == want
+		if declared != "" {
+			matches = platformName(p) == declared
 		}
-		if same && !slices.ContainsFunc(found, func(f child) bool { return f.Digest == c.Digest }) {
+		if matches && !slices.ContainsFunc(found, func(f child) bool { return f.Digest == c.Digest }) {
 			found = append(found, c)
 		}
 	}
 	if len(found) > 1 {
-		var said []string
+		var list []string
 		for _, f := range found {
-			said = append(said, f.platform.String()+" "+f.Digest.String())
+			list = append(list, f.platform.String()+" "+f.Digest.String())
 		}
-		return child{}, false, fmt.Errorf("has several images for %s: %s", want, strings.Join(said, ", "))
+		return child{}, false, fmt.Errorf("has several images for %s: %s", want, strings.Join(list, ", "))
 	}
 	if len(found) == 0 {
 		return child{}, false, nil
@@ -185,26 +176,26 @@ func choose(children []child, want arch.Platform, own string) (child, bool, erro
 	return found[0], true, nil
 }
 
-// word is a platform as the base itself writes it.
-func word(p v1.Platform) string {
+// platformName returns a platform as the base spells it.
+func platformName(p v1.Platform) string {
 	return (&v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}).String()
 }
 
-func words(children []child) []string {
+func platformNames(children []child) []string {
 	var out []string
 	for _, c := range children {
-		if w := word(c.platform); !slices.Contains(out, w) {
-			out = append(out, w)
+		if name := platformName(c.platform); !slices.Contains(out, name) {
+			out = append(out, name)
 		}
 	}
 	if len(out) == 0 {
-		return []string{"no image at all"}
+		return []string{"no images"}
 	}
 	return out
 }
 
-// read reads the manifest of an image of the base.
-func read(ctx context.Context, puller *remote.Puller, repo name.Repository, c child) (lock.Child, error) {
+// readManifest reads what the lock file records about an image.
+func readManifest(ctx context.Context, puller *remote.Puller, repo name.Repository, c child) (lock.Child, error) {
 	desc, err := puller.Get(ctx, repo.Digest(c.Digest.String()))
 	if err != nil {
 		return lock.Child{}, err

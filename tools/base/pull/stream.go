@@ -14,18 +14,19 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
-// stream calls read with a layer: from the store if it is there, else as the registry sends it. read sees nothing but the
-// bytes of the digest, or an error at their end. It is called again if the connection breaks.
+// stream calls read with the content of a layer, from the store if it has the layer, else directly from the registry.
+// If the content does not match the digest, read gets an error at its end. If the connection breaks, read is called
+// again with the content from its start.
 func (p *Puller) stream(ctx context.Context, repo name.Repository, b lock.Blob, read func(io.Reader) error) error {
-	r, kept := p.store.OpenChecked(b.Digest)
-	if !kept && p.KeepLayers {
+	r, stored := p.store.OpenChecked(b.Digest)
+	if !stored && p.KeepLayers {
 		var err error
 		if r, err = p.blob(ctx, repo, b); err != nil {
 			return err
 		}
-		kept = true
+		stored = true
 	}
-	if kept {
+	if stored {
 		return errors.Join(read(r), r.Close())
 	}
 	p.slots <- struct{}{}
@@ -40,7 +41,7 @@ func (p *Puller) stream(ctx context.Context, repo name.Repository, b lock.Blob, 
 			return err
 		}
 		defer body.Close()
-		return read(&verified{r: body, want: b, sum: sha256.New()})
+		return read(&verifier{r: body, want: b, sum: sha256.New()})
 	})
 	if err != nil {
 		return fmt.Errorf("reading %s from %s: %w", b.Digest, repo, err)
@@ -48,25 +49,25 @@ func (p *Puller) stream(ctx context.Context, repo name.Repository, b lock.Blob, 
 	return nil
 }
 
-// verified reads a blob, and fails at its end if it is not the one that was wanted.
-type verified struct {
+// verifier reads a blob, and fails at its end if size or digest differ.
+type verifier struct {
 	r    io.Reader
 	want lock.Blob
 	sum  hash.Hash
 	size int64
 }
 
-func (v *verified) Read(p []byte) (int, error) {
+func (v *verifier) Read(p []byte) (int, error) {
 	n, err := v.r.Read(p)
 	v.size += int64(n)
 	v.sum.Write(p[:n])
 	switch {
 	case v.size > v.want.Size:
-		return 0, fmt.Errorf("the registry sends more than %d bytes", v.want.Size)
+		return 0, fmt.Errorf("the registry returned more than %d bytes", v.want.Size)
 	case errors.Is(err, io.EOF) && v.size < v.want.Size:
 		return n, io.ErrUnexpectedEOF
 	case errors.Is(err, io.EOF) && hex.EncodeToString(v.sum.Sum(nil)) != v.want.Digest.Hex:
-		return 0, fmt.Errorf("the registry sends %d bytes of another digest", v.size)
+		return 0, fmt.Errorf("the registry returned %d bytes with another digest", v.size)
 	}
 	return n, err
 }

@@ -13,13 +13,13 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
-// The versions of what the static base is made of. Tests compare them with go.mod and the Go distribution.
+// Versions of the embedded data. Tests compare them with go.mod and the Go distribution.
 const (
 	rootsVersion = "v0.0.0-20261030153154-30a33513ff6d"
 	zonesVersion = "2025c"
 )
 
-// Lock returns what a lock file records about the static base.
+// Lock returns the record of the static base in lock files.
 func Lock() (lock.Static, error) {
 	entries, err := Entries()
 	if err != nil {

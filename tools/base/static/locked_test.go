@@ -15,7 +15,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/base/static"
 )
 
-func TestLockStaticNamesItsVersions(t *testing.T) {
+func TestLockRecordsEmbeddedVersions(t *testing.T) {
 	locked, err := static.Lock()
 	require.NoError(t, err)
 	again, err := static.Lock()
@@ -37,7 +37,7 @@ func TestLockStaticNamesItsVersions(t *testing.T) {
 	}
 	assert.Equal(t, want, locked.CARoots, "set rootsVersion to the version in go.mod")
 
-	// The version of the time zones is only known for the Go distribution that they were copied from.
+	// Only the Go distribution that zoneinfo.zip was copied from names its version.
 	goroot, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
 		t.Skip("the go command is not available")

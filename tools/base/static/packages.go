@@ -6,12 +6,12 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
-// PackagesEnv is the environment that programs on Debian packages start with, where the image does not say otherwise:
-// that of the static base, as far as what it names is there.
+// PackagesEnv returns the default environment of images on Debian packages. It is the environment of the static base,
+// without SSL_CERT_FILE if ca-certificates is not among the packages.
 func PackagesEnv(packages []lock.Package) []string {
 	env := Env()
 	if !slices.ContainsFunc(packages, func(p lock.Package) bool { return p.Name == "ca-certificates" }) {
-		env = env[:1]
+		env = env[:1] // PATH
 	}
 	return env
 }

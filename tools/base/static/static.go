@@ -1,6 +1,6 @@
-// Package static holds the built-in base image: what a statically linked program expects of a Linux system, which is CA
-// certificates, time zones, users and directories for temporary files. It is made from Go modules and the Go
-// distribution alone, without a network, and has the same bytes on every architecture.
+// Package static provides the built-in base image, which contains what statically linked programs expect on Linux: CA
+// certificates, time zones, users, and directories for temporary files. Its content comes from Go modules and the Go
+// distribution. It needs no network, and is identical on all architectures.
 package static
 
 import (
@@ -17,7 +17,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
-// The time zone database of the Go distribution, copied so that the bits do not depend on which Go is installed:
+// zoneinfo is the time zone database of the Go distribution. It is copied so that images do not depend on the installed
+// version of Go.
 //
 //go:generate sh -c "cp \"$(go env GOROOT)/lib/time/zoneinfo.zip\" zoneinfo.zip"
 //go:embed zoneinfo.zip
@@ -31,7 +32,7 @@ services: files
 protocols: files
 `
 
-// Roots is where the static base has its CA certificates, in PEM.
+// Roots is the path of the CA certificates, in PEM.
 const Roots = "/etc/ssl/certs/ca-certificates.crt"
 
 // Entries returns the entries of the static base.
@@ -60,13 +61,13 @@ func Entries() ([]layer.Entry, error) {
 	return append(entries, zones...), err
 }
 
-// Env is the environment that programs on the static base start with, where the image does not say otherwise.
+// Env returns the default environment of images on the static base.
 func Env() []string {
 	return []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "SSL_CERT_FILE=" + Roots}
 }
 
-// caRoots writes Mozilla's roots as one PEM file. A root whose trust has a condition is left out: PEM cannot say it,
-// and without it the root would be trusted for more than Mozilla trusts it.
+// caRoots returns Mozilla's roots as one PEM file. It omits roots with constraints: PEM cannot express them, and without
+// its constraint a root would be trusted for more than Mozilla trusts it.
 func caRoots() ([]byte, error) {
 	var out bytes.Buffer
 	for root := range bundle.Roots() {

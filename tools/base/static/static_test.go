@@ -37,7 +37,7 @@ func content(t *testing.T, e layer.Entry) []byte {
 	return all
 }
 
-func TestRoots(t *testing.T) {
+func TestRootsAreCACertificates(t *testing.T) {
 	rest := content(t, entriesByPath(t)[static.Roots])
 	n := 0
 	for {
@@ -67,7 +67,7 @@ func TestEveryTimeZoneLoads(t *testing.T) {
 	assert.Contains(t, entriesByPath(t), "/usr/share/zoneinfo/Asia/Tokyo")
 }
 
-func TestUsersHaveTheirHomes(t *testing.T) {
+func TestUsersHaveHomeDirectories(t *testing.T) {
 	byPath := entriesByPath(t)
 	assert.Contains(t, string(content(t, byPath["/etc/passwd"])), "nonroot:x:65532:65532:")
 	home := byPath["/home/nonroot"]

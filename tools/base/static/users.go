@@ -1,13 +1,13 @@
 package static
 
-// User is a user of the static base, with a group of the same name and number.
+// User describes a user of the static base. Each has a group of the same name and number.
 type User struct {
 	Name string
 	ID   int
 	Home string
 }
 
-// Users returns the users of the static base, with the numbers and homes of distroless images.
+// Users returns the users of the static base. Numbers and home directories are those of distroless images.
 func Users() []User {
 	return []User{{"root", 0, "/root"}, {"nobody", 65534, "/nonexistent"}, {"nonroot", 65532, "/home/nonroot"}}
 }
