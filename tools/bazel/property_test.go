@@ -189,7 +189,7 @@ func FuzzMerge(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		// Go's fuzzer has no timeout per input.
-		defer time.AfterFunc(10*time.Second, func() { panic("timeout: " + strconv.Quote(text)) }).Stop()
+		defer time.AfterFunc(time.Minute, func() { panic("timeout: " + strconv.Quote(text)) }).Stop()
 		dir := t.TempDir()
 		for name, content := range map[string]string{
 			"MODULE.bazel": "module(name = \"m\")\n", "images/BUILD.bazel": text, "images/data/x": "", "app/main.go": "package main\n",

@@ -34,7 +34,7 @@ func TestWaitingForInputEndsWithASignal(t *testing.T) {
 		select {
 		case code := <-ended:
 			assert.Equal(t, exitInterrupted, code, strings.Join(args, " "))
-		case <-time.After(30 * time.Second):
+		case <-time.After(5 * time.Minute):
 			t.Errorf("%s goes on", strings.Join(args, " "))
 		}
 		interrupt()

@@ -164,10 +164,8 @@ func TestLoadErrors(t *testing.T) {
 		program(t, "docker", "trap 'exit 1' INT; cat > /dev/null; while :; do sleep 0.05; done")
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
-		begin := time.Now()
 		_, err := load.Loader{}.Load(ctx, []content.Image{hello})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.Less(t, time.Since(begin), 30*time.Second)
 	})
 }
 

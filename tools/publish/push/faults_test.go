@@ -223,5 +223,4 @@ func TestPushHonoursRetryAfter(t *testing.T) {
 	_, err := publish(t, client, target(l, hello, "latest"))
 	require.NoError(t, err)
 	assert.GreaterOrEqual(t, time.Since(began), time.Second)
-	assert.Less(t, time.Since(began), 30*time.Second)
 }

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -259,28 +257,21 @@ func TestPushChecksBeforeItSends(t *testing.T) {
 
 func TestPushStopsPromptly(t *testing.T) {
 	release := make(chan struct{})
-	var under atomic.Int32
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	l := newLoopback(t, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPatch {
-				under.Add(1)
+				cancel()
 				<-release
 			}
 			next.ServeHTTP(w, r)
 		})
 	})
 	defer close(release)
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		for under.Load() == 0 {
-			time.Sleep(time.Millisecond)
-		}
-		cancel()
-	}()
-	begin := time.Now()
+	// A run that waited for the request would never end.
 	_, err := push.Run(ctx, registry.Client{}, []push.Target{target(l, contenttest.Service(t, "hello", nil, contenttest.AMD64), "latest")}, nil)
 	require.ErrorIs(t, err, context.Canceled)
-	assert.Less(t, time.Since(begin), 30*time.Second)
 	var partial *push.Error
 	require.ErrorAs(t, err, &partial)
 	assert.Len(t, partial.Unmoved, 1)
