@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// bind lets a child end with this process, however that ends: an orphaned go command would replace outputs that
-// somebody else relies on by then.
-func bind(cmd *exec.Cmd) {
+// killWithParent kills a child process if this process dies. An orphaned go command could replace programs that another
+// build is using.
+func killWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// serveModules serves modules of one file each from a folder, by path or path@version; the version is v1.0.0 by default.
+// serveModules serves modules with one file each from a directory. Keys are path or path@version; the default version
+// is v1.0.0.
 func serveModules(t *testing.T, sources map[string]string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -37,7 +38,7 @@ func serveModules(t *testing.T, sources map[string]string) {
 	}
 }
 
-// zipFile writes an archive.
+// zipFile writes a zip archive.
 func zipFile(t *testing.T, name string, files map[string]string) {
 	t.Helper()
 	f, err := os.Create(name)
@@ -53,7 +54,7 @@ func zipFile(t *testing.T, name string, files map[string]string) {
 	require.NoError(t, archive.Close())
 }
 
-// makeWritable undoes the permissions of a module cache, so that it can be removed.
+// makeWritable makes the directories of a module cache writable, so that they can be removed.
 func makeWritable(dir string) {
 	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {

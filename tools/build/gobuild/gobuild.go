@@ -1,5 +1,6 @@
-// Package gobuild cross-compiles Go main packages with the go command. One go command a platform compiles all of them
-// together, and a fingerprint of everything that goes into a binary lets a platform where nothing changed do without.
+// Package gobuild cross-compiles Go main packages with the go command. It runs one go command per platform, which
+// compiles all main packages together. It records a digest of every input of a program, so that unchanged programs are
+// reused without running the go command.
 package gobuild
 
 import (
@@ -16,30 +17,30 @@ import (
 	"github.com/multiarch-build/multiarch/tools/build/cache"
 )
 
-// Request asks for main packages to be compiled for one platform.
+// Request describes main packages to compile for one platform.
 type Request struct {
 	Row     arch.Row
 	Tags    []string
 	Env     []string // NAME=value, for the go command
 	Cgo     bool
 	Targets []Target
-	// Report, if it is set, is called while the go command compiles targets, one call at a time. It is not called for
-	// targets that need no compiling.
+	// Report, if not nil, is called while the go command compiles targets. Calls do not overlap. It is not called for
+	// targets that are up to date.
 	Report func(Status)
 }
 
-// Status tells how far the go command is.
+// Status describes the progress of the go command.
 type Status struct {
-	Targets  []string // the names of the targets that are compiled
-	Packages int      // how many packages were compiled so far
-	Newest   string   // the last of them, or the module that is being downloaded
+	Targets  []string // names of the targets being compiled
+	Packages int      // number of packages compiled so far
+	Newest   string   // the last compiled package, or the module being downloaded
 	Done     bool     // whether this is the last call
 }
 
-// Target is one main package. A package may stand in a request several times with different flags.
+// Target is one main package. A request may contain a package several times with different flags.
 type Target struct {
-	Name    string // what the result is for; used in messages
-	Package string // ./directory below the top of the tree, or an import path
+	Name    string // of the image; used in messages
+	Package string // ./directory relative to the top of the tree, or an import path
 	Ldflags []string
 }
 
@@ -55,45 +56,45 @@ type Builder struct {
 	dir   string
 	store *cache.Store
 	tool  toolchain
-	slots chan struct{} // as many as go commands may run at a time
-	jobs  int           // compilers of each: its -p
+	slots chan struct{} // limits the go commands that run in parallel
+	jobs  int           // the -p flag of each go command
 	files *files
 }
 
-// New returns a builder for the tree at dir, which keeps its outputs and fingerprints in store. It runs about jobs
-// compilers at a time, for all calls of Build together.
+// New returns a builder for the tree at dir, which keeps its outputs and records in store. All calls of Build together
+// run about jobs compilers in parallel.
 func New(ctx context.Context, dir string, store *cache.Store, jobs int) (*Builder, error) {
 	tool, err := findToolchain(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	// Each go command keeps several compilers busy, but only one linker a program, so a few side by side fill what one
-	// leaves idle; many would only need more memory.
+	// Each go command runs several compilers, but one linker per program. A few go commands in parallel keep all CPUs
+	// busy while programs are linked; more of them would only need more memory.
 	commands := min(max(1, jobs), 4)
 	return &Builder{dir, store, tool, make(chan struct{}, commands), max(2, jobs/commands), newFiles()}, nil
 }
 
-// Build compiles the targets and calls use with their binaries, in the order of the targets. Until use returns, no
-// other build replaces the binaries; afterwards they may change at any time. A target whose inputs have not changed is
-// not compiled again. Its Binary then comes from the record of the last time: whoever reads the file must compare it with
-// the record, and call Check if it differs or is missing.
+// Build compiles the targets and calls use with their binaries, in the order of the targets. No other build replaces
+// the binaries until use returns; afterwards they may change at any time. A target whose inputs have not changed is
+// not compiled again, and its Binary is taken from a record. Callers must compare the file that they read with the
+// Binary, and call Check if it differs or is missing.
 func (b *Builder) Build(ctx context.Context, r Request, use func([]Binary) error) error {
-	folder, err := b.store.Folder(cache.ProgramsFolder, b.unit(r))
+	dir, err := b.store.Folder(cache.ProgramsFolder, b.requestDir(r))
 	if err != nil {
 		return err
 	}
-	unlock, err := b.store.Lock(ctx, filepath.Join(folder, lockFile), "another build of "+r.Row.String())
+	unlock, err := b.store.Lock(ctx, filepath.Join(dir, lockFile), "another build of "+r.Row.String())
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := sweep(folder); err != nil {
+	if err := removeLeftovers(dir); err != nil {
 		return err
 	}
 	binaries := make([]Binary, len(r.Targets))
 	var stale []int
 	for i, t := range r.Targets {
-		if !b.fresh(r, folder, t, &binaries[i]) {
+		if !b.upToDate(r, dir, t, &binaries[i]) {
 			stale = append(stale, i)
 		}
 	}
@@ -105,10 +106,10 @@ func (b *Builder) Build(ctx context.Context, r Request, use func([]Binary) error
 	return use(binaries)
 }
 
-// Check reports whether the file of a binary has the content it should have. A damaged file is removed together with its
-// record, so that the next Build compiles it again. Check must be called within use.
+// Check reports whether the file of a binary matches its size and digest. A damaged file is removed together with its
+// record, so that the next Build compiles it again. Check must be called before use returns.
 func (b *Builder) Check(r Request, t Target, got Binary) bool {
-	if again, err := measure(got.Path); err == nil && again == got {
+	if actual, err := readBinary(got.Path); err == nil && actual == got {
 		return true
 	}
 	_ = os.RemoveAll(got.Path)
@@ -118,27 +119,27 @@ func (b *Builder) Check(r Request, t Target, got Binary) bool {
 
 const recordKind = "go"
 
-// lockFile is the lock of the folder of a request.
+// lockFile is the lock file in the directory of a request.
 const lockFile = "lock"
 
-// record is what is remembered about a target: what it was made of, and what came out.
+// record holds the inputs of a compiled target and the resulting program.
 type record struct {
-	Inputs  []input `json:"inputs"` // none if they cannot be known
-	Name    string  `json:"name"`   // of the executable
-	Unit    string  `json:"unit"`   // the folder of the request
-	Slot    string  `json:"slot"`   // the subfolder in it that has the executable
-	Size    int64   `json:"size"`
-	SHA256  string  `json:"sha256"`
-	Foreign foreign `json:"foreign"`
+	Inputs     []input   `json:"inputs"` // empty if they are not all known
+	Name       string    `json:"name"`   // file name of the program
+	RequestDir string    `json:"unit"`
+	Slot       string    `json:"slot"` // the subdirectory of RequestDir that contains the program
+	Size       int64     `json:"size"`
+	SHA256     string    `json:"sha256"`
+	Untracked  untracked `json:"foreign"`
 }
 
-// fresh reports whether a target need not be compiled, and then sets its binary.
-func (b *Builder) fresh(r Request, folder string, t Target, binary *Binary) bool {
+// upToDate reports whether a target need not be compiled, and if so sets its binary.
+func (b *Builder) upToDate(r Request, dir string, t Target, binary *Binary) bool {
 	var last record
-	if !b.reusable(r) || !b.store.Get(recordKind, b.key(r, t), &last) || len(last.Inputs) == 0 {
+	if !b.inputsKnown(r) || !b.store.Get(recordKind, b.key(r, t), &last) || len(last.Inputs) == 0 {
 		return false
 	}
-	path := filepath.Join(folder, last.Slot, last.Name)
+	path := filepath.Join(dir, last.Slot, last.Name)
 	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() || info.Size() != last.Size {
 		return false
 	}
@@ -151,8 +152,8 @@ func (b *Builder) fresh(r Request, folder string, t Target, binary *Binary) bool
 	return true
 }
 
-// unit names the folder of a request.
-func (b *Builder) unit(r Request) string {
+// requestDir returns the name of the directory of a request in the cache.
+func (b *Builder) requestDir(r Request) string {
 	return digest("unit", b.dir, r.Row.Slug(), r.Tags, r.Env, r.Cgo)[:32]
 }
 
@@ -160,7 +161,8 @@ func (b *Builder) key(r Request, t Target) string {
 	return digest("target", b.tool.identity, b.dir, r.Row.Go.Environ(), r.Tags, r.Env, r.Cgo, t.Package, t.Ldflags)
 }
 
-// digest identifies plain values. Go syntax, unlike JSON, has room for strings of any bytes.
+// digest returns a digest of plain values. It encodes them in Go syntax, which unlike JSON can represent strings of
+// arbitrary bytes.
 func digest(values ...any) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%#v", values))
 	return hex.EncodeToString(sum[:])
@@ -168,8 +170,8 @@ func digest(values ...any) string {
 
 var majorVersion = regexp.MustCompile(`^v([2-9]|[1-9][0-9]+)$`)
 
-// executable is the name that the go command gives to the output of a main package: `go help build`, under -o.
-func executable(importPath string, row arch.Row) string {
+// executableName returns the name that the go command gives to the output of a main package (see `go help build`, -o).
+func executableName(importPath string, row arch.Row) string {
 	parts := strings.Split(importPath, "/")
 	name := parts[len(parts)-1]
 	if majorVersion.MatchString(name) && len(parts) > 1 {

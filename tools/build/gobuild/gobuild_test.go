@@ -17,7 +17,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/build/gobuild"
 )
 
-// workspace is a module to compile, a cache, and a log of what the go command was asked.
+// workspace is a module to compile, with a cache and a log of the go commands that ran.
 type workspace struct {
 	t        *testing.T
 	dir      string
@@ -63,7 +63,7 @@ func (w *workspace) write(name, content string) {
 	require.NoError(w.t, os.WriteFile(file, []byte(content), 0o644))
 }
 
-// build returns what was compiled, and which go commands ran for it besides `go env`.
+// build returns the compiled program and the go commands that ran, except `go env`.
 func (w *workspace) build() (binary gobuild.Binary, commands []string, err error) {
 	w.t.Helper()
 	_ = os.Remove(w.log)
@@ -74,7 +74,7 @@ func (w *workspace) build() (binary gobuild.Binary, commands []string, err error
 	err = b.Build(w.t.Context(), w.request, func(binaries []gobuild.Binary) error {
 		binary = binaries[0]
 		if !b.Check(w.request, w.request.Targets[0], binary) {
-			return fmt.Errorf("%s is not what its record says", binary.Path)
+			return fmt.Errorf("%s does not match its record", binary.Path)
 		}
 		return nil
 	})
@@ -87,28 +87,28 @@ func (w *workspace) build() (binary gobuild.Binary, commands []string, err error
 	return binary, commands, err
 }
 
-// says runs a program.
-func says(t *testing.T, b gobuild.Binary) string {
+// outputOf runs a program and returns its output.
+func outputOf(t *testing.T, b gobuild.Binary) string {
 	t.Helper()
 	out, err := exec.Command(b.Path).CombinedOutput()
 	require.NoError(t, err)
 	return strings.TrimSpace(string(out))
 }
 
-// TestEveryKindOfInputIsNoticed changes one input at a time. Each time the go command must be asked again; and after
-// that, not any more.
-func TestEveryKindOfInputIsNoticed(t *testing.T) {
+// TestChangedInputsAreCompiledAgain changes one input at a time. The go command must run after each change, and must
+// not run again without a change.
+func TestChangedInputsAreCompiledAgain(t *testing.T) {
 	w := newWorkspace(t)
 	first, commands, err := w.build()
 	require.NoError(t, err)
 	require.Contains(t, commands, "build")
-	require.Equal(t, "a dep none plain", says(t, first))
+	require.Equal(t, "a dep none plain", outputOf(t, first))
 
 	unchanged := func() {
 		t.Helper()
 		_, commands, err := w.build()
 		require.NoError(t, err)
-		assert.Empty(t, commands, "nothing changed, so the go command has nothing to do")
+		assert.Empty(t, commands, "the go command does not run without a change")
 	}
 	unchanged()
 	w.write("README.md", "other text\n")
@@ -119,7 +119,7 @@ func TestEveryKindOfInputIsNoticed(t *testing.T) {
 	for _, step := range []struct {
 		what   string
 		change func()
-		says   string // "" where the change does not show
+		output string // "" if the change does not affect the output
 	}{
 		{"edited file", func() { w.write("dep/dep.go", "package dep\n\nconst Text = \"DEP\"\n") }, "a DEP none plain"},
 		{"edit that keeps size and time", func() {
@@ -132,7 +132,7 @@ func TestEveryKindOfInputIsNoticed(t *testing.T) {
 		{"new file", func() { w.write("cmd/init.go", "package main\n\nfunc init() { version = \"new\" }\n") }, "a dEp new plain"},
 		{"removed file", func() { require.NoError(t, os.Remove(filepath.Join(w.dir, "cmd/init.go"))) }, "a dEp none plain"},
 		{"new embedded file", func() { w.write("lib/data/deep/c", "c") }, "ac dEp none plain"},
-		{"embedded file in a new folder", func() { w.write("lib/data/new/d", "d") }, "ac dEp none plain"},
+		{"embedded file in a new directory", func() { w.write("lib/data/new/d", "d") }, "ac dEp none plain"},
 		{"edited embedded file", func() { w.write("lib/data/b", "B") }, "ac dEp none plain"},
 		{"build tag", func() { w.request.Tags = []string{"special"} }, "ac dEp none special"},
 		{"linker flag", func() { w.request.Targets[0].Ldflags = []string{"-X", "main.version=v9"} }, "ac dEp v9 special"},
@@ -141,7 +141,7 @@ func TestEveryKindOfInputIsNoticed(t *testing.T) {
 			w.write("dep2/dep.go", "package dep\n\nconst Text = \"second\"\n")
 			w.write("go.mod", "module example.com/app\n\ngo 1.24\n\nrequire example.com/dep v0.0.0\n\nreplace example.com/dep => ./dep2\n")
 		}, "ac second v9 special"},
-		{"go.work above", func() {
+		{"go.work in a parent directory", func() {
 			w.write("dep3/go.mod", "module example.com/dep\n\ngo 1.24\n")
 			w.write("dep3/dep.go", "package dep\n\nconst Text = \"third\"\n")
 			w.write("go.mod", "module example.com/app\n\ngo 1.24\n\nrequire example.com/dep v0.0.0\n")
@@ -151,7 +151,7 @@ func TestEveryKindOfInputIsNoticed(t *testing.T) {
 		{"environment of the process", func() { t.Setenv("GOFLAGS", "-gcflags=-N") }, ""},
 		{"default profile", func() { w.write("cmd/default.pgo", "") }, ""},
 		{"toolchain", func() {
-			// The same toolchain under another name is another toolchain: what is behind a path may change.
+			// A toolchain with another path counts as a different toolchain, because its content may differ.
 			root, err := exec.Command("go", "env", "GOROOT").Output()
 			require.NoError(t, err)
 			other := filepath.Join(t.TempDir(), "go")
@@ -164,11 +164,11 @@ func TestEveryKindOfInputIsNoticed(t *testing.T) {
 			binary, commands, err := w.build()
 			require.NoError(t, err)
 			assert.Contains(t, commands, "build")
-			if step.says != "" {
-				assert.Equal(t, step.says, says(t, binary))
+			if step.output != "" {
+				assert.Equal(t, step.output, outputOf(t, binary))
 			}
-			// A package that is new to the target is not known to have been stable while it was compiled the first
-			// time, so the go command may be asked a second time, but not a third.
+			// The content of a newly imported package is not known from before it was compiled, so the go command may run a
+			// second time, but not a third.
 			_, _, err = w.build()
 			require.NoError(t, err)
 			unchanged()
@@ -176,8 +176,9 @@ func TestEveryKindOfInputIsNoticed(t *testing.T) {
 	}
 }
 
-// TestModuleBoundaryAppears puts a go.mod between the module and one of its packages: the import no longer resolves.
-func TestModuleBoundaryAppears(t *testing.T) {
+// TestNewModuleBoundaryIsDetected adds a go.mod that moves a package to another module, so that its import cannot be
+// resolved.
+func TestNewModuleBoundaryIsDetected(t *testing.T) {
 	w := newWorkspace(t)
 	_, _, err := w.build()
 	require.NoError(t, err)
@@ -189,8 +190,8 @@ func TestModuleBoundaryAppears(t *testing.T) {
 	assert.NoError(t, err)
 }
 
-// TestInterruptedBuildIsSwept leaves behind what a killed go command could.
-func TestInterruptedBuildIsSwept(t *testing.T) {
+// TestLeftoversOfInterruptedBuildsAreRemoved creates a work directory such as a killed go command may leave.
+func TestLeftoversOfInterruptedBuildsAreRemoved(t *testing.T) {
 	w := newWorkspace(t)
 	first, _, err := w.build()
 	require.NoError(t, err)
@@ -204,11 +205,11 @@ func TestInterruptedBuildIsSwept(t *testing.T) {
 	assert.NoFileExists(t, left)
 }
 
-func TestSourceThatChangesWhileItIsCompiled(t *testing.T) {
+func TestSourceChangedDuringCompilationFails(t *testing.T) {
 	w := newWorkspace(t)
 	_, _, err := w.build()
 	require.NoError(t, err)
-	// The go command is replaced by one that edits a source behind the compiler's back.
+	// A wrapper of the go command edits a source after compiling.
 	real, err := exec.LookPath("go")
 	require.NoError(t, err)
 	bin := t.TempDir()
@@ -223,33 +224,34 @@ func TestSourceThatChangesWhileItIsCompiled(t *testing.T) {
 	assert.Equal(t, filepath.Join(w.dir, "dep"), changed.Path)
 }
 
-func TestCgoNeedsACompilerForThePlatform(t *testing.T) {
+func TestCgoRequiresACompilerForThePlatform(t *testing.T) {
 	w := newWorkspace(t)
 	row, ok := arch.Find(arch.Platform{OS: "linux", Architecture: "s390x"})
 	require.True(t, ok)
 	w.request.Row, w.request.Cgo = row, true
-	pathOf(t, "go", "sh")
+	setPath(t, "go", "sh")
 	_, _, err := w.build()
 	var missing *gobuild.MissingToolError
 	require.ErrorAs(t, err, &missing)
-	assert.EqualError(t, err, "the C compiler s390x-linux-gnu-gcc, which app needs for linux/s390x, was not found")
-	assert.Equal(t, "install it (on Debian: apt-get install gcc-s390x-linux-gnu), or name a C compiler for linux/s390x in CC_s390x, or in go: {env: {CC: ...}}", missing.Hint())
+	assert.EqualError(t, err, "compiling app for linux/s390x: C compiler s390x-linux-gnu-gcc not found")
+	assert.Equal(t, "install it (on Debian: apt-get install gcc-s390x-linux-gnu), or set CC_s390x to a C compiler"+
+		" for linux/s390x, or configure go: {env: {CC: ...}}", missing.Hint())
 
 	w.request.Env = []string{"CC=no-such-compiler -m64"}
 	_, _, err = w.build()
-	assert.EqualError(t, err, "the C compiler no-such-compiler -m64, which app needs for linux/s390x, was not found")
+	assert.EqualError(t, err, "compiling app for linux/s390x: C compiler no-such-compiler -m64 not found")
 
 	w.request.Env = nil
 	w.request.Row, ok = arch.Find(arch.Platform{OS: "linux", Architecture: "arm", Variant: "v6"})
 	require.True(t, ok)
 	_, _, err = w.build()
 	require.ErrorAs(t, err, &missing)
-	assert.EqualError(t, err, "a C compiler, which app needs for linux/arm/v6, was not found")
-	assert.Equal(t, "name a C compiler for linux/arm/v6 in CC_arm_v6 or CC_arm, or in go: {env: {CC: ...}}", missing.Hint())
+	assert.EqualError(t, err, "compiling app for linux/arm/v6: C compiler not found")
+	assert.Equal(t, "set CC_arm_v6 or CC_arm to a C compiler for linux/arm/v6, or configure go: {env: {CC: ...}}", missing.Hint())
 }
 
-// pathOf makes a PATH of a few programs only, with the workspace's go command.
-func pathOf(t *testing.T, programs ...string) {
+// setPath sets PATH to a directory with the given programs only.
+func setPath(t *testing.T, programs ...string) {
 	bin := t.TempDir()
 	for _, tool := range programs {
 		real, err := exec.LookPath(tool)
@@ -259,9 +261,9 @@ func pathOf(t *testing.T, programs ...string) {
 	t.Setenv("PATH", bin)
 }
 
-// TestCgo compiles a program with C in it for another architecture, by Debian's cross compiler and by the one that
-// CC_arm64 names, and runs it.
-func TestCgo(t *testing.T) {
+// TestCgoCrossCompiles compiles a program with C code for another architecture and runs it. It uses Debian's cross
+// compiler and the one in CC_arm64.
+func TestCgoCrossCompiles(t *testing.T) {
 	for _, program := range []string{"aarch64-linux-gnu-gcc", "qemu-aarch64-static"} {
 		if _, err := exec.LookPath(program); err != nil {
 			if os.Getenv("MULTIARCH_TEST_TOOLS") == "all" {
@@ -279,7 +281,7 @@ func TestCgo(t *testing.T) {
 		t.Setenv("CC_arm64", named)
 		binary, commands, err := w.build()
 		require.NoError(t, err)
-		assert.Contains(t, commands, "build", "what C includes is not known, so the go command is always asked")
+		assert.Contains(t, commands, "build", "the go command always runs, because included files are not known")
 		out, err := exec.Command("qemu-aarch64-static", binary.Path).CombinedOutput()
 		require.NoError(t, err)
 		assert.Equal(t, "42\n", string(out))
@@ -289,11 +291,11 @@ func TestCgo(t *testing.T) {
 	assert.ErrorContains(t, err, "no-such-compiler")
 	w.request.Env = []string{"CC=aarch64-linux-gnu-gcc"}
 	_, _, err = w.build()
-	require.NoError(t, err, "what the configuration says comes first")
+	require.NoError(t, err, "the configuration takes precedence")
 }
 
-// TestCgoNoticesAnotherCLibrary replaces the C library of a compiler, which the go command does not look at.
-func TestCgoNoticesAnotherCLibrary(t *testing.T) {
+// TestChangedCLibraryIsDetected replaces the C library of a compiler, which the go command does not track.
+func TestChangedCLibraryIsDetected(t *testing.T) {
 	if _, err := exec.LookPath("gcc"); err != nil || runtime.GOOS != "linux" {
 		if os.Getenv("MULTIARCH_TEST_TOOLS") == "all" {
 			t.Fatal("gcc is not installed")
@@ -307,14 +309,14 @@ func TestCgoNoticesAnotherCLibrary(t *testing.T) {
 	w.write("sys/libc.a", "")
 	answer := func(n int) { w.write("sys/answer.h", fmt.Sprintf("enum { answer = %d };\n", n)) }
 	answer(1)
-	// A compiler with a sysroot of its own, as far as the test needs one.
+	// A wrapper of gcc with a different C library.
 	compiler := filepath.Join(w.dir, "cc")
 	require.NoError(t, os.WriteFile(compiler, []byte(fmt.Sprintf("#!/bin/sh\ncase $1 in -print-file-name=libc.a) echo %[1]s/sys/libc.a;; *) exec gcc -isystem %[1]s/sys \"$@\";; esac\n", w.dir)), 0o755))
 	w.request = gobuild.Request{Row: row, Cgo: true, Env: []string{"CC=" + compiler}, Targets: []gobuild.Target{{Name: "c", Package: "./c"}}}
 	built := func() string {
 		binary, _, err := w.build()
 		require.NoError(t, err)
-		return says(t, binary)
+		return outputOf(t, binary)
 	}
 	require.Equal(t, "1", built())
 	answer(2)

@@ -10,30 +10,31 @@ import (
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 )
 
-// graph is what decides which module versions a build uses, apart from the module cache, whose content is fixed by
-// versions and go.sum.
+// graph holds the files that determine the module versions of a build. The module cache is not part of it, because
+// versions and go.sum determine its content.
 type graph struct {
-	// files are all go.mod, go.sum, go.work, go.work.sum and vendor/modules.txt files that take part. Some may not exist.
+	// files are the go.mod, go.sum, go.work, go.work.sum and vendor/modules.txt files that the go command looks for. Some
+	// may not exist.
 	files []string
-	// modules are the directories of the modules that are edited in place, by module path.
+	// modules maps the paths of local modules to their directories.
 	modules map[string]string
 }
 
-// moduleGraph reads the workspace or the main module of a request. A file that cannot be parsed contributes only
-// itself: the go command reports what is wrong with it.
+// moduleGraph reads the workspace or the main module of a request. Syntax errors are ignored, because the go command
+// reports them.
 func (b *Builder) moduleGraph(r Request) graph {
 	g := graph{modules: map[string]string{}}
 	if work := b.tool.setting(r, "GOWORK"); work != "" && work != "off" {
-		g.workspace(work)
+		g.addWorkspace(work)
 	} else if mod := b.tool.setting(r, "GOMOD"); filepath.IsAbs(mod) && mod != os.DevNull {
-		g.main(filepath.Dir(mod))
+		g.addMainModule(filepath.Dir(mod))
 	}
 	return g
 }
 
-func (g *graph) workspace(file string) {
+func (g *graph) addWorkspace(file string) {
 	dir := filepath.Dir(file)
-	// The sum of dir/name.work is dir/name.work.sum.
+	// The checksums of dir/name.work are in dir/name.work.sum.
 	g.files = append(g.files, file, file+".sum", filepath.Join(dir, "vendor", "modules.txt"))
 	content, err := inputfile.ReadFile(file)
 	if err != nil {
@@ -44,29 +45,30 @@ func (g *graph) workspace(file string) {
 		return
 	}
 	for _, use := range work.Use {
-		g.main(resolve(dir, use.Path))
+		g.addMainModule(resolve(dir, use.Path))
 	}
-	g.replaced(dir, work.Replace)
+	g.addReplacements(dir, work.Replace)
 }
 
-// main adds a main module, whose replacements count.
-func (g *graph) main(dir string) {
+// addMainModule adds a main module and its replacements.
+func (g *graph) addMainModule(dir string) {
 	g.files = append(g.files, filepath.Join(dir, "go.sum"), filepath.Join(dir, "vendor", "modules.txt"))
-	if mod := g.module(dir); mod != nil {
-		g.replaced(dir, mod.Replace)
+	if mod := g.addModule(dir); mod != nil {
+		g.addReplacements(dir, mod.Replace)
 	}
 }
 
-// replaced adds the modules that replace others by a directory. Their requirements count, and their replacements do not.
-func (g *graph) replaced(dir string, replacements []*modfile.Replace) {
+// addReplacements adds local modules that replace others. The go command uses their requirements, but ignores their
+// replacements.
+func (g *graph) addReplacements(dir string, replacements []*modfile.Replace) {
 	for _, r := range replacements {
 		if r.New.Version == "" {
-			g.module(resolve(dir, r.New.Path))
+			g.addModule(resolve(dir, r.New.Path))
 		}
 	}
 }
 
-func (g *graph) module(dir string) *modfile.File {
+func (g *graph) addModule(dir string) *modfile.File {
 	file := filepath.Join(dir, "go.mod")
 	g.files = append(g.files, file)
 	content, err := inputfile.ReadFile(file)
@@ -90,10 +92,10 @@ func resolve(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// setting is the value that a go command run for a request has for a setting.
+// setting returns the value of a go command setting for a request.
 func (t toolchain) setting(r Request, name string) string {
-	value, own := t.env[name]
-	if !own {
+	value, ok := t.env[name]
+	if !ok {
 		value = os.Getenv(name)
 	}
 	for _, e := range r.Env {

@@ -14,8 +14,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/build/gobuild"
 )
 
-// proxy serves example.com/dep v1.0.0 and v1.1.0, which print their version.
-func proxy(t *testing.T) {
+// serveDep serves example.com/dep v1.0.0 and v1.1.0, whose Text is their version.
+func serveDep(t *testing.T) {
 	t.Helper()
 	serveModules(t, map[string]string{
 		"example.com/dep":        "package dep\n\nconst Text = \"v1.0.0\"\n",
@@ -23,8 +23,8 @@ func proxy(t *testing.T) {
 	})
 }
 
-// project is a tree of files with one program in ./a, which prints the version of example.com/dep.
-func project(t *testing.T, files map[string]string) *workspace {
+// newProject returns a workspace with the given files, which include a program in ./a.
+func newProject(t *testing.T, files map[string]string) *workspace {
 	t.Helper()
 	row, ok := arch.Find(arch.Platform{OS: "linux", Architecture: "amd64"})
 	require.True(t, ok)
@@ -43,25 +43,24 @@ const (
 	needs11    = "\n\ngo 1.24\n\nrequire example.com/dep v1.1.0\n"
 )
 
-// TestModuleGraphIsNoticed changes what decides the version of a dependency without touching the module of the
-// program.
-func TestModuleGraphIsNoticed(t *testing.T) {
+// TestChangedModuleGraphIsDetected changes the selected version of a dependency outside the module of the program.
+func TestChangedModuleGraphIsDetected(t *testing.T) {
 	for name, c := range map[string]struct {
 		files  map[string]string
-		work   string // the value of GOWORK, below the tree
+		work   string // the value of GOWORK, relative to the tree
 		change func(w *workspace)
 	}{
 		"another module of the workspace": {
 			map[string]string{"go.work": "go 1.24\n\nuse (\n\t./a\n\t./b\n)\n", "a/go.mod": "module example.com/a" + needs10, "b/go.mod": "module example.com/b" + needs10},
 			"", func(w *workspace) { w.write("b/go.mod", "module example.com/b"+needs11) },
 		},
-		"a use line of a workspace elsewhere": {
-			map[string]string{"elsewhere/my.work": "go 1.24\n\nuse ../a\n", "a/go.mod": "module example.com/a" + needs10, "b/go.mod": "module example.com/b" + needs11},
-			"elsewhere/my.work", func(w *workspace) { w.write("elsewhere/my.work", "go 1.24\n\nuse ../a\n\nuse ../b\n") },
+		"a use line of a workspace in another directory": {
+			map[string]string{"other/my.work": "go 1.24\n\nuse ../a\n", "a/go.mod": "module example.com/a" + needs10, "b/go.mod": "module example.com/b" + needs11},
+			"other/my.work", func(w *workspace) { w.write("other/my.work", "go 1.24\n\nuse ../a\n\nuse ../b\n") },
 		},
-		"a module of a workspace elsewhere": {
-			map[string]string{"elsewhere/my.work": "go 1.24\n\nuse ../a\n\nuse ../b\n", "a/go.mod": "module example.com/a" + needs10, "b/go.mod": "module example.com/b" + needs10},
-			"elsewhere/my.work", func(w *workspace) { w.write("b/go.mod", "module example.com/b"+needs11) },
+		"a module of a workspace in another directory": {
+			map[string]string{"other/my.work": "go 1.24\n\nuse ../a\n\nuse ../b\n", "a/go.mod": "module example.com/a" + needs10, "b/go.mod": "module example.com/b" + needs10},
+			"other/my.work", func(w *workspace) { w.write("b/go.mod", "module example.com/b"+needs11) },
 		},
 		"a replacement of the workspace": {
 			map[string]string{
@@ -70,7 +69,7 @@ func TestModuleGraphIsNoticed(t *testing.T) {
 			},
 			"", func(w *workspace) { w.write("c/go.mod", "module example.com/c"+needs11) },
 		},
-		"a workspace that appears": {
+		"a new workspace": {
 			map[string]string{"go.mod": "module example.com/top" + needs10, "b/go.mod": "module example.com/b" + needs11},
 			"", func(w *workspace) {
 				t.Setenv("GOFLAGS", "")
@@ -79,19 +78,19 @@ func TestModuleGraphIsNoticed(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			proxy(t)
-			w := project(t, c.files)
+			serveDep(t)
+			w := newProject(t, c.files)
 			w.write("a/main.go", depProgram)
 			if c.work != "" {
 				t.Setenv("GOWORK", filepath.Join(w.dir, c.work))
 			}
 			if _, err := os.Stat(filepath.Join(w.dir, "go.mod")); err != nil {
-				t.Setenv("GOFLAGS", "") // -mod=mod does not go with workspaces
+				t.Setenv("GOFLAGS", "") // workspaces reject -mod=mod
 			}
 			for range 2 {
 				binary, _, err := w.build()
 				require.NoError(t, err)
-				require.Equal(t, "v1.0.0", says(t, binary))
+				require.Equal(t, "v1.0.0", outputOf(t, binary))
 			}
 			c.change(w)
 			binary, _, err := w.build()
@@ -101,14 +100,14 @@ func TestModuleGraphIsNoticed(t *testing.T) {
 			want, err := run.CombinedOutput()
 			require.NoError(t, err, string(want))
 			require.Equal(t, "v1.1.0\n", string(want))
-			assert.Equal(t, "v1.1.0", says(t, binary))
+			assert.Equal(t, "v1.1.0", outputOf(t, binary))
 		})
 	}
 }
 
-// TestVendoredVersionIsNoticed raises a dependency that is vendored beside the workspace file.
-func TestVendoredVersionIsNoticed(t *testing.T) {
-	w := project(t, map[string]string{
+// TestChangedVendorDirectoryIsDetected updates a vendored dependency.
+func TestChangedVendorDirectoryIsDetected(t *testing.T) {
+	w := newProject(t, map[string]string{
 		"go.mod": "module example.com/top" + needs10, "a/main.go": depProgram,
 		"vendor/modules.txt":            "# example.com/dep v1.0.0\n## explicit; go 1.24\nexample.com/dep\n",
 		"vendor/example.com/dep/dep.go": "package dep\n\nconst Text = \"v1.0.0\"\n",
@@ -117,24 +116,24 @@ func TestVendoredVersionIsNoticed(t *testing.T) {
 	for range 2 {
 		binary, _, err := w.build()
 		require.NoError(t, err)
-		require.Equal(t, "v1.0.0", says(t, binary))
+		require.Equal(t, "v1.0.0", outputOf(t, binary))
 	}
 	w.write("vendor/example.com/dep/dep.go", "package dep\n\nconst Text = \"v1.1.0\"\n")
 	binary, _, err := w.build()
 	require.NoError(t, err)
-	assert.Equal(t, "v1.1.0", says(t, binary))
+	assert.Equal(t, "v1.1.0", outputOf(t, binary))
 	w.write("vendor/modules.txt", "# example.com/dep v1.1.0\n## explicit; go 1.24\nexample.com/dep\n")
 	_, _, err = w.build()
 	assert.ErrorContains(t, err, "inconsistent vendoring", "go.mod and vendor/modules.txt no longer agree")
 }
 
-// TestTreeWithAnyName builds in a directory whose name is not UTF-8: nothing the go command reports about it can be relied
-// on, and a change must be noticed all the same.
-func TestTreeWithAnyName(t *testing.T) {
-	w := project(t, nil)
+// TestTreeWithInvalidUTF8Path builds in a directory whose name is not UTF-8. The go command reports wrong paths for
+// it, but changes must be detected.
+func TestTreeWithInvalidUTF8Path(t *testing.T) {
+	w := newProject(t, nil)
 	w.dir = filepath.Join(w.dir, "tree-\xff")
 	if err := os.Mkdir(w.dir, 0o755); err != nil {
-		t.Skip("this file system has only names in UTF-8")
+		t.Skip("this file system only supports UTF-8 names")
 	}
 	t.Setenv("GOFLAGS", "")
 	w.write("go.mod", "module example.com/top\n\ngo 1.24\n")
@@ -142,11 +141,12 @@ func TestTreeWithAnyName(t *testing.T) {
 		w.write("a/main.go", "package main\n\nfunc main() { println(\""+text+"\") }\n")
 		binary, _, err := w.build()
 		require.NoError(t, err)
-		assert.Equal(t, text, says(t, binary))
+		assert.Equal(t, text, outputOf(t, binary))
 	}
 }
 
-// TestDamagedProgramsAreCompiledAgain damages the outputs of the go command, which keeps one whose build ID is right.
+// TestDamagedProgramsAreCompiledAgain damages compiled programs. The go command would keep them, because their build
+// IDs are right.
 func TestDamagedProgramsAreCompiledAgain(t *testing.T) {
 	w := newWorkspace(t)
 	first, _, err := w.build()
@@ -164,7 +164,7 @@ func TestDamagedProgramsAreCompiledAgain(t *testing.T) {
 				again, _, err := w.build()
 				require.NoError(t, err)
 				assert.Equal(t, first, again)
-				assert.Equal(t, "a dep none plain", says(t, again))
+				assert.Equal(t, "a dep none plain", outputOf(t, again))
 				store, err := cache.Open(w.cacheDir)
 				require.NoError(t, err)
 				damaged, err := gobuild.CheckPrograms(t.Context(), store)
@@ -178,6 +178,6 @@ func TestDamagedProgramsAreCompiledAgain(t *testing.T) {
 	require.NoError(t, err)
 	damaged, err := gobuild.CheckPrograms(t.Context(), store)
 	require.NoError(t, err)
-	require.Len(t, damaged, 1, "a program that no record covers")
+	require.Len(t, damaged, 1, "a program without a record")
 	assert.Equal(t, filepath.Join(filepath.Dir(first.Path), "other"), damaged[0].Path)
 }

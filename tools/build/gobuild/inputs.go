@@ -20,15 +20,15 @@ import (
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 )
 
-// input is something on disk that a binary is made of, with the digest of its content. Times are not compared: an edit
-// within the clock's resolution, a checkout or an archive that sets times would go unnoticed.
+// input is a file or directory that a program is built from, with the digest of its content. Modification times are not
+// compared, because they miss edits within the resolution of the clock, and checkouts and archives that set times.
 type input struct {
 	Kind   inputKind `json:"kind"`
 	Path   rawPath   `json:"path"`
 	Digest string    `json:"digest"`
 }
 
-// rawPath is a path of any bytes. JSON strings hold only Unicode, so it is quoted.
+// rawPath is a path of arbitrary bytes. It is quoted in JSON, because JSON strings can only represent Unicode.
 type rawPath string
 
 // MarshalText quotes the path.
@@ -44,57 +44,68 @@ func (p *rawPath) UnmarshalText(text []byte) error {
 type inputKind string
 
 const (
-	// sources: the files of one directory that the go command may compile: their names and contents.
+	// sources are the names and contents of the files of a directory that the go command may compile.
 	sources inputKind = "sources"
-	// tree: all files below a path, which may also be a file itself: what is embedded.
+	// tree is a file, or all files below a directory. It is used for embedded files.
 	tree inputKind = "tree"
-	// file: one file, or that it is not there.
+	// file is a file, which may be missing.
 	file inputKind = "file"
 )
 
-// sourceSuffixes are the files the go command looks at in a package's directory: `go help packages`, `go doc
-// go/build.Package`. default.pgo is the profile that it takes unasked.
-var sourceSuffixes = []string{".go", ".s", ".S", ".sx", ".c", ".h", ".cc", ".cpp", ".cxx", ".hh", ".hpp", ".hxx", ".m", ".f", ".F", ".for", ".f90", ".swig", ".swigcxx", ".syso", "default.pgo"}
+// sourceSuffixes are the suffixes of the files that the go command reads in the directory of a package (see `go doc
+// go/build.Package`). It uses the profile default.pgo by default.
+var sourceSuffixes = []string{
+	".go", ".s", ".S", ".sx", ".c", ".h", ".cc", ".cpp", ".cxx", ".hh", ".hpp", ".hxx", ".m", ".f", ".F", ".for", ".f90",
+	".swig", ".swigcxx", ".syso", "default.pgo",
+}
+
+// hasSourceSuffix reports whether the go command reads a file in the directory of a package.
+func hasSourceSuffix(name string) bool {
+	return slices.ContainsFunc(sourceSuffixes, func(s string) bool { return strings.HasSuffix(name, s) })
+}
 
 const absent = "absent"
 
-// files computes digests of inputs, each once.
+// files computes digests of inputs. It reads each input once.
 type files struct {
-	mu    sync.Mutex
-	asked map[string]func() string
-	read  map[string]bool // those whose reading has ended
+	mu      sync.Mutex
+	digests map[string]func() string // by input key
+	read    map[string]bool          // inputs that have been read
 }
 
-func newFiles() *files { return &files{asked: map[string]func() string{}, read: map[string]bool{}} }
+func newFiles() *files { return &files{digests: map[string]func() string{}, read: map[string]bool{}} }
 
-// digest returns the digest of what an input holds now, or held when it was first asked for.
+// key identifies an input without its digest.
+func (in input) key() string { return string(in.Kind) + string(in.Path) }
+
+// digest returns the digest that an input had when it was first read.
 func (f *files) digest(in input) string {
 	f.mu.Lock()
-	key := string(in.Kind) + string(in.Path)
-	once, ok := f.asked[key]
+	once, ok := f.digests[in.key()]
 	if !ok {
 		once = sync.OnceValue(in.read)
-		f.asked[key] = once
+		f.digests[in.key()] = once
 	}
 	f.mu.Unlock()
 	value := once()
 	f.mu.Lock()
-	f.read[key] = true
+	f.read[in.key()] = true
 	f.mu.Unlock()
 	return value
 }
 
-// known returns a test for the inputs that have been read by now.
-func (f *files) known() func(input) bool {
+// readSoFar returns a function that reports whether an input had been read when readSoFar was called.
+func (f *files) readSoFar() func(input) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	read := maps.Clone(f.read)
-	return func(in input) bool { return read[string(in.Kind)+string(in.Path)] }
+	return func(in input) bool { return read[in.key()] }
 }
 
-// written reports whether the go command adds to a file by itself. Checksums decide whether something can be compiled,
-// and not what comes out.
-func (in input) written() bool { return in.Kind == file && strings.HasSuffix(string(in.Path), ".sum") }
+// editedByGo reports whether the go command may edit a file. It adds checksums, which do not affect the program.
+func (in input) editedByGo() bool {
+	return in.Kind == file && strings.HasSuffix(string(in.Path), ".sum")
+}
 
 func (in input) read() string {
 	switch in.Kind {
@@ -133,7 +144,7 @@ func readSources(dir string) string {
 	h := sha256.New()
 	for _, e := range entries {
 		name := e.Name()
-		if e.IsDir() || strings.HasSuffix(name, "_test.go") || !slices.ContainsFunc(sourceSuffixes, func(s string) bool { return strings.HasSuffix(name, s) }) {
+		if e.IsDir() || strings.HasSuffix(name, "_test.go") || !hasSourceSuffix(name) {
 			continue
 		}
 		fmt.Fprintf(h, "%q %s\n", name, readFile(filepath.Join(dir, name)))
@@ -160,32 +171,32 @@ func readTree(root string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// inputsOf lists what a main package is made of, apart from the toolchain, the standard library and the module cache:
-// those are named by the toolchain's identity and by go.sum, and do not change under their names. It returns nil if
-// that cannot be known.
+// inputsOf returns the inputs of a main package. The toolchain, the standard library and the module cache are not
+// included, because the identity of the toolchain and go.sum determine their content. It returns nil if the inputs
+// cannot be known.
 func (b *Builder) inputsOf(ctx context.Context, l listing, main pkg) []input {
 	set := map[input]bool{}
 	add := func(kind inputKind, path string) { set[input{Kind: kind, Path: rawPath(path)}] = true }
-	foreign := []pkg{}
+	var downloaded []pkg // in the module cache
 	modules := maps.Clone(l.graph.modules)
-	above := []string{b.dir}
+	dirs := []string{b.dir}
 	for _, path := range l.closure(main) {
 		p, ok := l.packages[path]
 		switch {
 		case !ok || p.Standard || p.Dir == "":
 		case within(b.tool.env["GOMODCACHE"], p.Dir):
-			foreign = append(foreign, p)
+			downloaded = append(downloaded, p)
 		default:
 			if p.Module != nil && p.Module.Dir != "" {
 				modules[p.Module.Path] = p.Module.Dir
 			}
 			if _, err := os.Stat(p.Dir); err != nil {
-				return nil // the go command reports paths as JSON, which has no room for all that a path may be
+				return nil // the path is not valid Unicode, which the JSON output of the go command cannot represent
 			}
-			above = append(above, p.Dir)
+			dirs = append(dirs, p.Dir)
 			add(sources, p.Dir)
 			for _, pattern := range p.EmbedPatterns {
-				add(tree, filepath.Join(p.Dir, literal(pattern)))
+				add(tree, filepath.Join(p.Dir, embedRoot(pattern)))
 			}
 			for _, candidate := range l.native(ctx, b, p).candidates {
 				add(file, candidate)
@@ -195,11 +206,12 @@ func (b *Builder) inputsOf(ctx context.Context, l listing, main pkg) []input {
 	for _, name := range l.graph.files {
 		add(file, name)
 	}
-	// A go.mod that appears above a package moves it to another module; a go.work or vendor folder changes
-	// where its imports come from.
-	for _, dir := range above {
+	// A new go.mod in a parent directory moves a package to another module. A new go.work or vendor directory changes how
+	// imports are resolved.
+	names := []string{"go.mod", "go.sum", "go.work", "go.work.sum", filepath.Join("vendor", "modules.txt")}
+	for _, dir := range dirs {
 		for ; ; dir = filepath.Dir(dir) {
-			for _, name := range []string{"go.mod", "go.sum", "go.work", "go.work.sum", filepath.Join("vendor", "modules.txt")} {
+			for _, name := range names {
 				add(file, filepath.Join(dir, name))
 			}
 			if dir == filepath.Dir(dir) {
@@ -207,9 +219,8 @@ func (b *Builder) inputsOf(ctx context.Context, l listing, main pkg) []input {
 			}
 		}
 	}
-	// A directory of a local module that appears under the import path of a package from elsewhere makes the import
-	// ambiguous.
-	for _, p := range foreign {
+	// A new directory in a local module makes an import ambiguous if its import path is that of a downloaded package.
+	for _, p := range downloaded {
 		for module, dir := range modules {
 			if rest, ok := strings.CutPrefix(p.ImportPath, module+"/"); ok {
 				add(sources, filepath.Join(dir, filepath.FromSlash(rest)))
@@ -223,9 +234,9 @@ func (b *Builder) inputsOf(ctx context.Context, l listing, main pkg) []input {
 	return inputs
 }
 
-// literal returns the leading directories of an embed pattern that hold no wildcard: everything the pattern could ever
-// match is below.
-func literal(pattern string) string {
+// embedRoot returns the directory of an embed pattern that contains all possible matches, which is the part before the
+// first wildcard.
+func embedRoot(pattern string) string {
 	pattern = strings.TrimPrefix(pattern, "all:")
 	for strings.ContainsAny(pattern, `*?[\`) {
 		pattern = path.Dir(pattern)
@@ -233,6 +244,7 @@ func literal(pattern string) string {
 	return filepath.FromSlash(pattern)
 }
 
+// within reports whether a path is in a directory.
 func within(dir, p string) bool {
 	rest, err := filepath.Rel(dir, p)
 	return dir != "" && err == nil && rest != ".." && !strings.HasPrefix(rest, ".."+string(filepath.Separator))

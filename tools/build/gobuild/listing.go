@@ -14,13 +14,13 @@ import (
 	"strings"
 )
 
-// pkg is what `go list -json` reports about a package.
+// pkg is a package in the output of `go list -json`.
 type pkg struct {
 	ImportPath    string
 	Name          string
 	Dir           string
 	Standard      bool
-	Match         []string // the patterns that name it
+	Match         []string // patterns that match the package
 	Imports       []string
 	EmbedPatterns []string
 	Module        *struct {
@@ -33,24 +33,24 @@ type pkg struct {
 	CgoCPPFLAGS, CgoCFLAGS, CgoCXXFLAGS, CgoFFLAGS, CgoLDFLAGS, CgoPkgConfig []string
 }
 
-// listFields are the fields of pkg, so that the go command computes no others.
+// listFields limits the output of the go command to the fields of pkg.
 const listFields = "-json=ImportPath,Name,Dir,Standard,Match,Imports,EmbedPatterns,Module," +
 	"CgoFiles,CFiles,CXXFiles,MFiles,HFiles,FFiles,SFiles,SwigFiles,SwigCXXFiles," +
 	"CgoCPPFLAGS,CgoCFLAGS,CgoCXXFLAGS,CgoFFLAGS,CgoLDFLAGS,CgoPkgConfig"
 
-// listing is what the go command reports about the stale targets.
+// listing holds the packages of stale targets.
 type listing struct {
 	request  Request
 	graph    graph
 	packages map[string]pkg     // by import path
-	mains    map[string]string  // a target's package -> its import path
-	inputs   map[string][]input // a target's package -> what it is made of
-	natives  map[string]native  // by import path; filled on demand
+	mains    map[string]string  // import paths by Target.Package
+	inputs   map[string][]input // by Target.Package
+	natives  map[string]native  // by import path; computed on demand
 }
 
 func (l listing) main(t Target) pkg { return l.packages[l.mains[t.Package]] }
 
-// list asks the go command what the stale targets are made of.
+// list lists the packages and inputs of the stale targets with the go command.
 func (b *Builder) list(ctx context.Context, r Request, stale []int, watch *compileWatch) (listing, error) {
 	wanted := map[string]bool{}
 	for _, i := range stale {
@@ -76,7 +76,7 @@ func (b *Builder) list(ctx context.Context, r Request, stale []int, watch *compi
 		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			return l, fmt.Errorf("reading what the go command lists: %w", err)
+			return l, fmt.Errorf("decoding the output of go list: %w", err)
 		}
 		l.packages[p.ImportPath] = p
 	}
@@ -89,7 +89,8 @@ func (b *Builder) list(ctx context.Context, r Request, stale []int, watch *compi
 		}
 		p := l.packages[path]
 		if p.Name != "main" {
-			return l, &listError{fmt.Sprintf("%s is not a main package%s\n", target, l.other(filepath.Join(b.dir, target), p.Name)), nil}
+			actual := l.describePackage(filepath.Join(b.dir, target), p.Name)
+			return l, &listError{fmt.Sprintf("%s is not a main package%s\n", target, actual), nil}
 		}
 		l.mains[target] = path
 		l.inputs[target] = b.inputsOf(ctx, l, p)
@@ -97,10 +98,11 @@ func (b *Builder) list(ctx context.Context, r Request, stale []int, watch *compi
 	return l, nil
 }
 
-// other describes a package that is not a main package: the one called name, or else the one in dir.
-func (l listing) other(dir, name string) string {
+// describePackage returns a text about a package that is not a main package. If name is empty, it looks for the name of
+// the package in dir.
+func (l listing) describePackage(dir, name string) string {
 	for _, p := range l.packages {
-		if name == "" && p.Dir != "" && same(p.Dir, dir) {
+		if name == "" && p.Dir != "" && sameDir(p.Dir, dir) {
 			name = p.Name
 		}
 	}
@@ -110,7 +112,7 @@ func (l listing) other(dir, name string) string {
 	return ": it is package " + name
 }
 
-// closure returns the import paths of a package and of all that it imports.
+// closure returns the import paths of a package and all its dependencies.
 func (l listing) closure(p pkg) []string {
 	seen, todo := map[string]bool{p.ImportPath: true}, []string{p.ImportPath}
 	for n := 0; n < len(todo); n++ {
@@ -124,8 +126,8 @@ func (l listing) closure(p pkg) []string {
 	return todo
 }
 
-// same reports whether two paths lead to one directory.
-func same(a, b string) bool {
+// sameDir reports whether two paths name the same directory.
+func sameDir(a, b string) bool {
 	if filepath.Clean(a) == filepath.Clean(b) {
 		return true
 	}
@@ -133,10 +135,3 @@ func same(a, b string) bool {
 	ib, errB := os.Stat(b)
 	return errA == nil && errB == nil && os.SameFile(ia, ib)
 }
-
-type listError struct {
-	output string
-	err    error
-}
-
-func (e *listError) Error() string { return e.output }

@@ -13,27 +13,21 @@ import (
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 )
 
-// native is what C, C++ and assembly code of a package is made of and the go command does not look at: headers outside
-// the directory of the package, libraries, what pkg-config answers. The go command's own cache ignores all of it
-// (`go help cache`).
+// native holds the inputs of C, C++ and assembly code that the go command does not track: headers outside the directory
+// of the package, libraries, and the output of pkg-config. The go command's cache ignores them (see `go help cache`).
 type native struct {
-	// candidates are all paths that were looked for, whether they exist or not.
-	candidates []string
-	// files are those that exist.
-	files []string
-	// libraries are names, as in -lname, that no -L directory has: the C compiler knows where they are.
-	libraries []string
-	// flags is what pkg-config answers.
-	flags string
+	candidates []string // files that the compiler may look for; some may not exist
+	files      []string // candidates that exist
+	libraries  []string // names, as in -lname, that are in no -L directory, so that the C compiler finds them
+	flags      string   // output of pkg-config
 }
 
-// sourcesOf returns the files of a package that may include others.
-func (p pkg) sourcesOf(cgo bool) []string {
+// includingFiles returns the files of a package that may include other files.
+func (p pkg) includingFiles(cgo bool) []string {
 	files := slices.Clone(p.SFiles)
 	if cgo {
-		for _, more := range [][]string{p.CgoFiles, p.CFiles, p.CXXFiles, p.MFiles, p.HFiles, p.FFiles, p.SwigFiles, p.SwigCXXFiles} {
-			files = append(files, more...)
-		}
+		files = slices.Concat(files, p.CgoFiles, p.CFiles, p.CXXFiles, p.MFiles, p.HFiles, p.FFiles, p.SwigFiles,
+			p.SwigCXXFiles)
 	} else if len(files) > 0 {
 		files = append(files, p.HFiles...)
 	}
@@ -46,27 +40,28 @@ func (l listing) native(ctx context.Context, b *Builder, p pkg) native {
 		return known
 	}
 	var n native
-	if files := p.sourcesOf(l.request.Cgo); len(files) > 0 && !p.Standard {
+	if files := p.includingFiles(l.request.Cgo); len(files) > 0 && !p.Standard {
 		n = b.scan(ctx, l.request, p, files)
 	}
 	l.natives[p.ImportPath] = n
 	return n
 }
 
-// scan follows the includes and the linker flags of a package. It takes every file that an include could mean, and not
-// only the first on the search path: one too many costs a compilation, and one too few a wrong program.
+// scan follows the includes and linker flags of a package. It collects every file that an include may refer to, not
+// only the first in the search path: an unneeded file may cause a compilation, but a missing one may cause a wrong
+// program.
 func (b *Builder) scan(ctx context.Context, r Request, p pkg, files []string) native {
 	s := scanner{dir: p.Dir, seen: map[string]bool{}, ignored: func(file string) bool {
-		return filepath.Dir(file) == filepath.Clean(p.Dir) && tracked(file) ||
+		return filepath.Dir(file) == filepath.Clean(p.Dir) && hasSourceSuffix(file) ||
 			within(b.tool.env["GOMODCACHE"], file) || within(b.tool.env["GOROOT"], file)
 	}}
 	if r.Cgo {
 		s.compilerFlags(slices.Concat(p.CgoCPPFLAGS, p.CgoCFLAGS, p.CgoCXXFLAGS, p.CgoFFLAGS))
 		s.linkerFlags(p.CgoLDFLAGS)
 		for _, name := range []string{"CGO_CPPFLAGS", "CGO_CFLAGS", "CGO_CXXFLAGS", "CGO_FFLAGS"} {
-			s.compilerFlags(words(b.tool.setting(r, name)))
+			s.compilerFlags(splitFlags(b.tool.setting(r, name)))
 		}
-		s.linkerFlags(words(b.tool.setting(r, "CGO_LDFLAGS")))
+		s.linkerFlags(splitFlags(b.tool.setting(r, "CGO_LDFLAGS")))
 		for _, name := range []string{"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH"} {
 			s.includes = append(s.includes, filepath.SplitList(b.tool.setting(r, name))...)
 		}
@@ -74,29 +69,24 @@ func (b *Builder) scan(ctx context.Context, r Request, p pkg, files []string) na
 		if len(p.CgoPkgConfig) > 0 {
 			cflags, libs := b.pkgConfig(ctx, r, p)
 			s.flags = strings.ReplaceAll(cflags+libs, b.dir, ".")
-			s.compilerFlags(words(cflags))
-			s.linkerFlags(words(libs))
+			s.compilerFlags(splitFlags(cflags))
+			s.linkerFlags(splitFlags(libs))
 		}
 		s.findLibraries()
 	}
 	outside := func(dir string) bool { return !within(b.tool.env["GOMODCACHE"], s.absolute(dir)) }
 	if outside(p.Dir) || slices.ContainsFunc(s.includes, outside) {
 		for _, name := range files {
-			s.follow(filepath.Join(p.Dir, name))
+			s.followIncludes(filepath.Join(p.Dir, name))
 		}
 	}
-	if s.computed {
-		s.everyFile(b.dir)
+	if s.macroInclude {
+		s.addIncludeDirs(b.dir)
 	}
 	return s.result()
 }
 
-// tracked reports whether the go command looks at a file in the directory of a package.
-func tracked(file string) bool {
-	return slices.ContainsFunc(sourceSuffixes, func(s string) bool { return strings.HasSuffix(file, s) })
-}
-
-// pkgConfig asks pkg-config as the go command does. If it fails, the go command reports why.
+// pkgConfig runs pkg-config like the go command. Errors are ignored, because the go command reports them.
 func (b *Builder) pkgConfig(ctx context.Context, r Request, p pkg) (cflags, libs string) {
 	var options, names []string
 	for _, word := range p.CgoPkgConfig {
@@ -106,21 +96,21 @@ func (b *Builder) pkgConfig(ctx context.Context, r Request, p pkg) (cflags, libs
 			names = append(names, word)
 		}
 	}
-	ask := func(what string) string {
+	query := func(flag string) string {
 		cmd, err := b.tool.command(ctx, p.Dir, r)
 		if err != nil {
 			return ""
 		}
-		program := words(b.tool.setting(r, "PKG_CONFIG"))
+		program := splitFlags(b.tool.setting(r, "PKG_CONFIG"))
 		if len(program) == 0 {
 			program = []string{"pkg-config"}
 		}
-		return b.output(ctx, p.Dir, cmd.Env, slices.Concat(program, []string{what}, options, []string{"--"}, names))
+		return b.output(ctx, p.Dir, cmd.Env, slices.Concat(program, []string{flag}, options, []string{"--"}, names))
 	}
-	return ask("--cflags"), ask("--libs")
+	return query("--cflags"), query("--libs")
 }
 
-// systemLibraries are the libraries of the closure of a main package that the C compiler finds by itself.
+// systemLibraries returns the libraries of a main package and its dependencies that the C compiler finds in the system.
 func (l listing) systemLibraries(ctx context.Context, b *Builder, main pkg) []string {
 	set := map[string]bool{}
 	for _, path := range l.closure(main) {
@@ -133,18 +123,18 @@ func (l listing) systemLibraries(ctx context.Context, b *Builder, main pkg) []st
 
 // scanner collects native inputs.
 type scanner struct {
-	dir       string          // of the package, in which the compiler runs
-	includes  []string        // directories, as -I names them
-	libraries []string        // directories, as -L names them
-	names     []string        // libraries, as -l names them
-	missing   []string        // those in none of the directories
-	flags     string          // what pkg-config answers
-	computed  bool            // some include is a macro
-	seen      map[string]bool // candidates, and whether they exist
-	ignored   func(file string) bool
+	dir          string          // of the package; the working directory of the compiler
+	includes     []string        // include directories (-I)
+	libraries    []string        // library directories (-L)
+	names        []string        // libraries (-l)
+	missing      []string        // libraries that are in no library directory
+	flags        string          // output of pkg-config
+	macroInclude bool            // whether a file is included by a macro
+	seen         map[string]bool // candidates, and whether they exist
+	ignored      func(file string) bool
 }
 
-// compilerFlags takes directories and files out of the flags of a compiler.
+// compilerFlags collects the include directories and included files of compiler flags.
 func (s *scanner) compilerFlags(flags []string) {
 	for n := 0; n < len(flags); n++ {
 		for _, option := range []string{"-isystem", "-iquote", "-idirafter", "-include", "-imacros", "-I"} {
@@ -157,7 +147,7 @@ func (s *scanner) compilerFlags(flags []string) {
 				value = flags[n]
 			}
 			if option == "-include" || option == "-imacros" {
-				s.include(s.dir, value)
+				s.addInclude(s.dir, value)
 			} else {
 				s.includes = append(s.includes, value)
 			}
@@ -166,7 +156,7 @@ func (s *scanner) compilerFlags(flags []string) {
 	}
 }
 
-// linkerFlags takes directories, libraries and other files out of the flags of a linker.
+// linkerFlags collects the directories, libraries and files of linker flags.
 func (s *scanner) linkerFlags(flags []string) {
 	for n := 0; n < len(flags); n++ {
 		flag := flags[n]
@@ -179,10 +169,10 @@ func (s *scanner) linkerFlags(flags []string) {
 		} else if name, ok := strings.CutPrefix(flag, "-l"); ok {
 			s.names = append(s.names, name)
 		} else {
-			// A path by itself, or in -Wl,--version-script=PATH and the like.
+			// A path, or an option that contains one, such as -Wl,--version-script=PATH.
 			for _, word := range strings.FieldsFunc(flag, func(c rune) bool { return c == ',' || c == '=' || c == '@' }) {
 				if strings.ContainsRune(word, '/') || strings.ContainsRune(word, '.') {
-					s.candidate(s.absolute(word))
+					s.addCandidate(s.absolute(word))
 				}
 			}
 		}
@@ -196,8 +186,8 @@ func (s *scanner) absolute(path string) string {
 	return filepath.Join(s.dir, path)
 }
 
-// candidate reports whether a file exists and has not been seen before.
-func (s *scanner) candidate(file string) bool {
+// addCandidate adds a candidate. It reports whether the file exists and is new.
+func (s *scanner) addCandidate(file string) bool {
 	if _, known := s.seen[file]; known {
 		return false
 	}
@@ -206,8 +196,8 @@ func (s *scanner) candidate(file string) bool {
 	return s.seen[file]
 }
 
-// findLibraries looks for -lname in the -L directories. Linker scripts and thin archives only name other files, so
-// with one of them all files of its directory count.
+// findLibraries looks for the libraries in the library directories. Linker scripts and thin archives refer to other
+// files, so it adds all files in their directories.
 func (s *scanner) findLibraries() {
 	for _, name := range s.names {
 		found := false
@@ -218,10 +208,10 @@ func (s *scanner) findLibraries() {
 				patterns = []string{file}
 			}
 			for _, pattern := range patterns {
-				matches, _ := filepath.Glob(filepath.Join(escape(dir), pattern))
+				matches, _ := filepath.Glob(filepath.Join(escapeGlob(dir), pattern))
 				for _, file := range matches {
-					if s.candidate(file) && indirect(file) {
-						s.folder(dir)
+					if s.addCandidate(file) && refersToFiles(file) {
+						s.addDir(dir)
 					}
 					found = found || s.seen[file]
 				}
@@ -233,16 +223,16 @@ func (s *scanner) findLibraries() {
 	}
 }
 
-// escape makes a path match itself in filepath.Glob.
-func escape(path string) string {
+// escapeGlob returns a pattern for filepath.Glob that matches only the path.
+func escapeGlob(path string) string {
 	if filepath.Separator != '/' {
 		return path
 	}
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
-// indirect reports whether a library is a thin archive or a linker script.
-func indirect(file string) bool {
+// refersToFiles reports whether a library is a thin archive or a linker script.
+func refersToFiles(file string) bool {
 	f, err := inputfile.Open(file)
 	if err != nil {
 		return false
@@ -251,25 +241,26 @@ func indirect(file string) bool {
 	start := make([]byte, 512)
 	n, _ := f.Read(start)
 	start = start[:n]
-	return bytes.HasPrefix(start, []byte("!<thin>")) || !bytes.HasPrefix(start, []byte("!<arch>")) && !bytes.ContainsRune(start, 0)
+	thin, archive := bytes.HasPrefix(start, []byte("!<thin>")), bytes.HasPrefix(start, []byte("!<arch>"))
+	return thin || !archive && !bytes.ContainsRune(start, 0)
 }
 
-func (s *scanner) folder(dir string) {
+func (s *scanner) addDir(dir string) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
-		s.candidate(filepath.Join(dir, e.Name()))
+		s.addCandidate(filepath.Join(dir, e.Name()))
 	}
 }
 
 var (
-	// includeLine matches includes of C, C++, Objective-C, assembly and SWIG, also in a // comment of a Go file.
+	// includeLine matches includes of C, C++, Objective-C, assembly and SWIG, including those in // comments of Go files.
 	includeLine = regexp.MustCompile(`(?m)^[ \t]*(?://)?[ \t]*[#%][ \t]*(?:include_next|include|import|embed)\b[ \t]*(.*)$`)
 	binaryLine  = regexp.MustCompile(`\.inc(?:bin|lude)[ \t]+\\?"([^"\\\n]+)`)
 	fortranLine = regexp.MustCompile(`(?mi)^[ \t]*include[ \t]+['"]([^'"\n]+)['"]`)
 )
 
-// follow looks for the includes of a file, and for theirs.
-func (s *scanner) follow(file string) {
+// followIncludes adds the files that a file includes, directly or indirectly.
+func (s *scanner) followIncludes(file string) {
 	content, err := inputfile.ReadFile(file)
 	if err != nil {
 		return
@@ -277,39 +268,40 @@ func (s *scanner) follow(file string) {
 	dir := filepath.Dir(file)
 	for _, m := range includeLine.FindAllSubmatch(content, -1) {
 		argument := string(bytes.TrimSpace(m[1]))
-		end := map[byte]string{'"': `"`, '<': ">"}
-		if argument == "" || end[argument[0]] == "" {
-			s.computed = true
+		closing := map[byte]string{'"': `"`, '<': ">"}
+		if argument == "" || closing[argument[0]] == "" {
+			s.macroInclude = true
 			continue
 		}
-		if name, _, ok := strings.Cut(argument[1:], end[argument[0]]); ok && name != "" {
-			s.include(dir, name)
+		if name, _, ok := strings.Cut(argument[1:], closing[argument[0]]); ok && name != "" {
+			s.addInclude(dir, name)
 		}
 	}
 	for _, line := range []*regexp.Regexp{binaryLine, fortranLine} {
 		for _, m := range line.FindAllSubmatch(content, -1) {
-			s.include(dir, string(m[1]))
+			s.addInclude(dir, string(m[1]))
 		}
 	}
 }
 
-// include takes every file that a name may mean in an include of a file in dir.
-func (s *scanner) include(dir, name string) {
+// addInclude adds every file that an include in dir may refer to, and the files that these include.
+func (s *scanner) addInclude(dir, name string) {
 	if filepath.IsAbs(name) {
-		if s.candidate(filepath.Clean(name)) {
-			s.follow(name)
+		if s.addCandidate(filepath.Clean(name)) {
+			s.followIncludes(name)
 		}
 		return
 	}
 	for _, d := range append([]string{dir, s.dir}, s.includes...) {
-		if file := filepath.Join(s.absolute(d), filepath.FromSlash(name)); s.candidate(file) {
-			s.follow(file)
+		if file := filepath.Join(s.absolute(d), filepath.FromSlash(name)); s.addCandidate(file) {
+			s.followIncludes(file)
 		}
 	}
 }
 
-// everyFile takes all files of the include directories in the tree, because a macro names one of them.
-func (s *scanner) everyFile(tree string) {
+// addIncludeDirs adds all files of the include directories in the tree, because an include by a macro may refer to
+// any of them.
+func (s *scanner) addIncludeDirs(tree string) {
 	for _, dir := range append([]string{s.dir}, s.includes...) {
 		dir = s.absolute(dir)
 		if !within(tree, dir) {
@@ -322,7 +314,7 @@ func (s *scanner) everyFile(tree string) {
 			case d.IsDir() && p != dir && strings.HasPrefix(d.Name(), "."):
 				return filepath.SkipDir
 			case d.Type().IsRegular():
-				s.candidate(p)
+				s.addCandidate(p)
 			}
 			return nil
 		})
@@ -343,8 +335,8 @@ func (s *scanner) result() native {
 	return n
 }
 
-// words splits flags as the go command does: at spaces, with quotes around words.
-func words(line string) []string {
+// splitFlags splits flags at spaces like the go command, which accepts quotes around flags.
+func splitFlags(line string) []string {
 	var all []string
 	var word strings.Builder
 	var quote rune

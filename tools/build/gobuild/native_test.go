@@ -35,8 +35,8 @@ func main() {
 }
 `
 
-// needGCC skips a test without a C compiler.
-func needGCC(t *testing.T) {
+// requireGCC skips a test if gcc is not installed.
+func requireGCC(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("gcc"); err != nil || runtime.GOOS != "linux" {
 		if os.Getenv("MULTIARCH_TEST_TOOLS") == "all" {
@@ -46,11 +46,11 @@ func needGCC(t *testing.T) {
 	}
 }
 
-// TestNativeInputsAreNoticed changes one native input at a time, each with our cache as it is, and with an empty one: the
-// go command's own cache notices none of them.
-func TestNativeInputsAreNoticed(t *testing.T) {
-	needGCC(t)
-	w := project(t, map[string]string{"go.mod": "module example.com/native\n\ngo 1.24\n", "a/main.go": nativeProgram})
+// TestChangedNativeInputsAreDetected changes one native input at a time, with the existing cache and with an empty
+// one. The go command's cache does not detect these changes.
+func TestChangedNativeInputsAreDetected(t *testing.T) {
+	requireGCC(t)
+	w := newProject(t, map[string]string{"go.mod": "module example.com/native\n\ngo 1.24\n", "a/main.go": nativeProgram})
 	t.Setenv("GOFLAGS", "")
 	row, ok := arch.Find(arch.Canonical("linux", runtime.GOARCH, ""))
 	require.True(t, ok)
@@ -83,7 +83,10 @@ func TestNativeInputsAreNoticed(t *testing.T) {
 		},
 		func(n int) { compile("bar", n) },
 	}
-	names := []string{"header", "header included by a header", "file with an unknown suffix", "header behind CGO_CFLAGS", "header named by a macro", "answer of pkg-config", "archive", "object"}
+	names := []string{
+		"header", "header included by a header", "file with an unknown suffix", "header in a directory of CGO_CFLAGS",
+		"header included by a macro", "output of pkg-config", "archive", "object",
+	}
 	want := make([]string, len(set))
 	for i := range set {
 		set[i](1)
@@ -99,7 +102,7 @@ func TestNativeInputsAreNoticed(t *testing.T) {
 		t.Helper()
 		binary, _, err := w.build()
 		require.NoError(t, err)
-		return says(t, binary), binary.SHA256
+		return outputOf(t, binary), binary.SHA256
 	}
 	got, first := built()
 	require.Equal(t, strings.Join(want, " "), got)
@@ -127,15 +130,15 @@ func TestNativeInputsAreNoticed(t *testing.T) {
 	}
 	require.NoError(t, os.RemoveAll(w.cacheDir))
 	_, last := built()
-	assert.Equal(t, first, last, "the same inputs give the same program, whatever the caches hold")
+	assert.Equal(t, first, last, "the same inputs give the same program, regardless of caches")
 }
 
-// TestIncludesOfAssemblyAreNoticed changes what assembly includes from another folder. No cgo is involved.
-func TestIncludesOfAssemblyAreNoticed(t *testing.T) {
+// TestChangedAssemblyIncludesAreDetected changes a file that assembly without cgo includes from another directory.
+func TestChangedAssemblyIncludesAreDetected(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("the assembly is for amd64")
 	}
-	w := project(t, map[string]string{
+	w := newProject(t, map[string]string{
 		"go.mod":      "module example.com/native\n\ngo 1.24\n",
 		"a/main.go":   "package main\n\nfunc answer() int64\n\nfunc main() { println(answer()) }\n",
 		"a/answer.s":  "#include \"textflag.h\"\n#include \"../asm/answer.inc\"\n\nTEXT ·answer(SB), NOSPLIT, $0-8\n\tMOVQ $ANSWER, ret+0(FP)\n\tRET\n",
@@ -153,21 +156,21 @@ func TestIncludesOfAssemblyAreNoticed(t *testing.T) {
 		}
 		binary, _, err := w.build()
 		require.NoError(t, err)
-		assert.Equal(t, fmt.Sprint(step.value), says(t, binary))
+		assert.Equal(t, fmt.Sprint(step.value), outputOf(t, binary))
 	}
 	_, commands, err := w.build()
 	require.NoError(t, err)
-	assert.Empty(t, commands, "what is included is known, so the go command has nothing to do")
+	assert.Empty(t, commands, "the go command does not run, because included files are known")
 }
 
-// TestHeaderOfAModuleIsNoticed changes a header in the tree that a package in the module cache includes: such a package
-// cannot be overlaid.
-func TestHeaderOfAModuleIsNoticed(t *testing.T) {
-	needGCC(t)
+// TestChangedHeaderOfADownloadedModuleIsDetected changes a header in the tree that a package in the module cache
+// includes. Such a package cannot be overlaid.
+func TestChangedHeaderOfADownloadedModuleIsDetected(t *testing.T) {
+	requireGCC(t)
 	serveModules(t, map[string]string{
 		"example.com/native": "package native\n\n// #include <answer.h>\nimport \"C\"\n\nconst Answer = C.answer\n",
 	})
-	w := project(t, map[string]string{
+	w := newProject(t, map[string]string{
 		"go.mod":    "module example.com/top\n\ngo 1.24\n\nrequire example.com/native v1.0.0\n",
 		"a/main.go": "package main\n\nimport \"example.com/native\"\n\nfunc main() { println(native.Answer) }\n",
 	})
@@ -184,6 +187,6 @@ func TestHeaderOfAModuleIsNoticed(t *testing.T) {
 		}
 		binary, _, err := w.build()
 		require.NoError(t, err)
-		assert.Equal(t, fmt.Sprint(n), says(t, binary))
+		assert.Equal(t, fmt.Sprint(n), outputOf(t, binary))
 	}
 }

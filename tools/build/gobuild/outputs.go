@@ -15,44 +15,44 @@ import (
 	"github.com/multiarch-build/multiarch/tools/build/cache"
 )
 
-// attempts is how often a compilation is started again because the cache was removed meanwhile.
+// attempts is how often targets are compiled if the cache is removed in the meantime.
 const attempts = 3
 
-// workPrefix begins the names of the folders that go commands write to.
+// workPrefix is the prefix of the directories that go commands write to.
 const workPrefix = "new-"
 
-// outputs are the programs of a request. The go command always writes to an empty work folder: an executable that is
-// there already it would keep if its build ID is right, whatever else is wrong with it. What it wrote is measured and then
-// moved to where it stays.
+// outputs manages the programs of a request. The go command writes to an empty work directory, because it keeps an
+// existing program with the right build ID even if the program is damaged. Programs are then hashed and moved to the
+// directory of the request.
 type outputs struct {
-	store  *cache.Store
-	folder string // of the request
-	unit   string // its name
-	work   string
+	store      *cache.Store
+	dir        string // of the request
+	requestDir string // name of dir
+	workDir    string
 
-	prepared []string
+	slotDirs []string // created in workDir
 
-	slots map[int]string // the subfolder of each target
-	names map[int]string
+	slots map[int]string // subdirectory of each target
+	names map[int]string // program of each target
 }
 
 func (b *Builder) newOutputs(r Request) (*outputs, error) {
-	o := &outputs{store: b.store, unit: b.unit(r), slots: map[int]string{}, names: map[int]string{}}
+	o := &outputs{store: b.store, requestDir: b.requestDir(r), slots: map[int]string{}, names: map[int]string{}}
 	var err error
-	if o.folder, err = b.store.Folder(cache.ProgramsFolder, o.unit); err != nil {
+	if o.dir, err = b.store.Folder(cache.ProgramsFolder, o.requestDir); err != nil {
 		return nil, err
 	}
-	if o.work, err = os.MkdirTemp(o.folder, workPrefix); err != nil {
+	if o.workDir, err = os.MkdirTemp(o.dir, workPrefix); err != nil {
 		return nil, &cache.UnusableError{Dir: b.store.Dir(), Err: err}
 	}
 	return o, nil
 }
 
-func (o *outputs) close() { _ = os.RemoveAll(o.work) }
+func (o *outputs) close() { _ = os.RemoveAll(o.workDir) }
 
-// lost reports whether the work folder, or something in it, has been removed.
-func (o *outputs) lost() bool {
-	for _, dir := range append(o.prepared, o.work) {
+// removed reports whether the work directory, or a directory in it, has been removed.
+func (o *outputs) removed() bool {
+	for _, dir := range append(o.slotDirs, o.workDir) {
 		if _, err := os.Lstat(dir); err != nil {
 			return true
 		}
@@ -60,8 +60,9 @@ func (o *outputs) lost() bool {
 	return false
 }
 
-// assign gives every target a subfolder in which no other program has its name. taken are the programs that stay.
-func (o *outputs) assign(r Request, stale []int, names map[int]string, binaries []Binary) {
+// assignSlots assigns every stale target a subdirectory in which no other program has the same name. The programs of
+// other targets keep their paths.
+func (o *outputs) assignSlots(r Request, stale []int, names map[int]string, binaries []Binary) {
 	taken := map[string]bool{}
 	for i := range r.Targets {
 		if binaries[i].Path != "" {
@@ -71,7 +72,7 @@ func (o *outputs) assign(r Request, stale []int, names map[int]string, binaries 
 	for _, i := range stale {
 		for n := 0; ; n++ {
 			slot := strconv.Itoa(n)
-			if path := filepath.Join(o.folder, slot, names[i]); !taken[path] {
+			if path := filepath.Join(o.dir, slot, names[i]); !taken[path] {
 				taken[path] = true
 				o.slots[i], o.names[i] = slot, names[i]
 				break
@@ -82,57 +83,58 @@ func (o *outputs) assign(r Request, stale []int, names map[int]string, binaries 
 
 func (o *outputs) slot(target int) string { return o.slots[target] }
 
-// fresh is where the go command writes the program of a target.
-func (o *outputs) fresh(target int) string {
-	return filepath.Join(o.work, o.slots[target], o.names[target])
+// workFile returns the path that the go command writes the program of a target to.
+func (o *outputs) workFile(target int) string {
+	return filepath.Join(o.workDir, o.slots[target], o.names[target])
 }
 
-// prepare creates the folder of a slot and returns it as the go command takes it.
-func (o *outputs) prepare(slot string) (string, error) {
-	dir := filepath.Join(o.work, slot)
+// makeSlot creates the directory of a slot in the work directory and returns it as a value for the -o flag.
+func (o *outputs) makeSlot(slot string) (string, error) {
+	dir := filepath.Join(o.workDir, slot)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", &cache.UnusableError{Dir: o.store.Dir(), Err: err}
 	}
-	o.prepared = append(o.prepared, dir)
+	o.slotDirs = append(o.slotDirs, dir)
 	return dir + string(filepath.Separator), nil
 }
 
-// seed copies the program of the last time to where the go command will write, if it is what its record says. The go
-// command then has nothing to link if nothing has changed. If anything fails, the go command just makes it again.
-func (o *outputs) seed(target int, last record) {
-	from, err := openProgram(filepath.Join(o.folder, last.Slot, last.Name))
+// copyLast copies the last program of a target to the work directory if it matches its record. The go command then
+// skips linking if nothing has changed. Errors are ignored, because the go command then links the program.
+func (o *outputs) copyLast(target int, last record) {
+	from, err := openProgram(filepath.Join(o.dir, last.Slot, last.Name))
 	if err != nil {
 		return
 	}
 	defer from.Close()
-	to, err := os.OpenFile(o.fresh(target), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	to, err := os.OpenFile(o.workFile(target), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
 	if err != nil {
 		return
 	}
 	sum := sha256.New()
 	n, err := io.Copy(io.MultiWriter(to, sum), from)
-	if err = errors.Join(err, to.Close()); err != nil || n != last.Size || hex.EncodeToString(sum.Sum(nil)) != last.SHA256 {
+	err = errors.Join(err, to.Close())
+	if err != nil || n != last.Size || hex.EncodeToString(sum.Sum(nil)) != last.SHA256 {
 		_ = os.Remove(to.Name())
 	}
 }
 
-// keep measures the program of a target and moves it to where it stays. It is not synced to disk first, because only its
-// record is trusted, which has its digest.
-func (o *outputs) keep(target int) (Binary, error) {
-	binary, err := measure(o.fresh(target))
+// install hashes the program of a target and moves it to its final path. It does not sync the program to disk, because
+// the digest in the record detects damage.
+func (o *outputs) install(target int) (Binary, error) {
+	binary, err := readBinary(o.workFile(target))
 	if err != nil {
 		return Binary{}, err
 	}
-	dir, err := o.store.Folder(cache.ProgramsFolder, o.unit, o.slots[target])
+	dir, err := o.store.Folder(cache.ProgramsFolder, o.requestDir, o.slots[target])
 	if err != nil {
 		return Binary{}, err
 	}
 	binary.Path = filepath.Join(dir, o.names[target])
-	return binary, o.store.Replace(o.fresh(target), binary.Path)
+	return binary, o.store.Replace(o.workFile(target), binary.Path)
 }
 
-// measure reads a program.
-func measure(path string) (Binary, error) {
+// readBinary reads a program and returns its size and digest.
+func readBinary(path string) (Binary, error) {
 	f, err := openProgram(path)
 	if err != nil {
 		return Binary{}, err
@@ -143,7 +145,7 @@ func measure(path string) (Binary, error) {
 	return Binary{path, n, hex.EncodeToString(h.Sum(nil))}, err
 }
 
-// openProgram opens a regular file: a pipe would block.
+// openProgram opens a program. It rejects anything but regular files, because reading a pipe could block.
 func openProgram(path string) (*os.File, error) {
 	info, err := os.Lstat(path)
 	if err == nil && !info.Mode().IsRegular() {
@@ -155,16 +157,16 @@ func openProgram(path string) (*os.File, error) {
 	return os.Open(path)
 }
 
-// sweep removes the work folders of builds that were killed. The caller holds the lock of the folder.
-func sweep(folder string) error {
-	entries, err := os.ReadDir(folder)
+// removeLeftovers removes the work directories of builds that were killed. The caller holds the lock of the directory.
+func removeLeftovers(dir string) error {
+	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing what an interrupted build left: %w", err)
+		return fmt.Errorf("removing leftovers of an interrupted build: %w", err)
 	}
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), workPrefix) {
-			if err := os.RemoveAll(filepath.Join(folder, e.Name())); err != nil {
-				return fmt.Errorf("removing what an interrupted build left: %w", err)
+			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+				return fmt.Errorf("removing leftovers of an interrupted build: %w", err)
 			}
 		}
 	}

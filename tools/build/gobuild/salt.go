@@ -13,29 +13,30 @@ import (
 	"github.com/multiarch-build/multiarch/tools/build/cache"
 )
 
-// salts make the go command's cache tell native inputs apart. A package of the tree gets, by -overlay, a Go file without
-// declarations, whose comment is the digest of its native inputs. What is in the module cache cannot be overlaid: for
-// those packages a macro that nothing uses goes into CGO_CPPFLAGS, which applies to all packages. Neither leaves anything
-// in the program; with -trimpath, not even the flags.
+// salts add native inputs to the keys of the go command's cache, which ignores them otherwise. For packages in the
+// tree,
+// -overlay adds a Go file without declarations, whose comment contains the digest of the native inputs. Packages in the
+// module cache cannot be overlaid. For these, CGO_CPPFLAGS defines an unused macro, which applies to all packages.
+// Neither affects the program; -trimpath removes the flags from it.
 type salts struct {
-	files map[string]string // of the overlay: path -> content
-	macro string
+	files map[string]string // content of the files of the overlay, by path
+	macro string            // value of the macro, or ""
 }
 
-// saltFile is the name of the file that is added to packages.
+// saltFile is the name of the file that the overlay adds to packages.
 const saltFile = "multiarch_native_inputs.go"
 
-// salts returns the salts for the closure of a main package. read reads files, each once.
-func (b *Builder) salts(ctx context.Context, l listing, main pkg, read *files) salts {
+// salts returns the salts for a main package and its dependencies.
+func (b *Builder) salts(ctx context.Context, l listing, main pkg, digests *files) salts {
 	s := salts{files: map[string]string{}}
 	var macros []string
 	for _, path := range l.closure(main) {
 		p := l.packages[path]
 		n := l.native(ctx, b, p)
-		salt := b.digestOf(n, read)
+		salt := b.nativeDigest(n, digests)
 		switch {
 		case salt == "":
-		case within(b.tool.env["GOMODCACHE"], p.Dir) || b.tool.overlaid(l.request):
+		case within(b.tool.env["GOMODCACHE"], p.Dir) || b.tool.hasOverlay(l.request):
 			macros = append(macros, path+" "+salt)
 		default:
 			s.files[filepath.Join(p.Dir, saltFile)] = fmt.Sprintf("// %s\n\npackage %s\n", salt, p.Name)
@@ -48,7 +49,7 @@ func (b *Builder) salts(ctx context.Context, l listing, main pkg, read *files) s
 	return s
 }
 
-// identity is the same for equal salts, wherever the tree is.
+// identity identifies the salts. It does not depend on the path of the tree.
 func (s salts) identity() string {
 	if len(s.files) == 0 && s.macro == "" {
 		return ""
@@ -56,31 +57,32 @@ func (s salts) identity() string {
 	return digest(slices.Sorted(maps.Values(s.files)), s.macro)
 }
 
-// digestOf identifies the native inputs of a package: "" if there are none. It does not depend on where the tree is.
-func (b *Builder) digestOf(n native, read *files) string {
+// nativeDigest returns a digest of the native inputs of a package, or "" if there are none. It does not depend on the
+// path of the tree.
+func (b *Builder) nativeDigest(n native, digests *files) string {
 	if len(n.files) == 0 && n.flags == "" {
 		return ""
 	}
-	facts := []string{n.flags}
+	parts := []string{n.flags}
 	for _, used := range n.files {
 		name := filepath.Base(used)
 		if rel, err := filepath.Rel(b.dir, used); err == nil && within(b.dir, used) {
 			name = filepath.ToSlash(rel)
 		}
-		facts = append(facts, name+" "+read.digest(input{Kind: file, Path: rawPath(used)}))
+		parts = append(parts, name+" "+digests.digest(input{Kind: file, Path: rawPath(used)}))
 	}
-	slices.Sort(facts)
-	return digest(facts)
+	slices.Sort(parts)
+	return digest(parts)
 }
 
-// overlaid reports whether a request has an overlay of its own, which ours would replace.
-func (t toolchain) overlaid(r Request) bool {
+// hasOverlay reports whether the user passes -overlay to the go command, which our flag would replace.
+func (t toolchain) hasOverlay(r Request) bool {
 	return strings.Contains(t.env["GOFLAGS"]+" "+strings.Join(r.Env, " "), "-overlay")
 }
 
-// overlay writes the overlay of some files to the work folder, and returns the flag for it.
+// overlay writes an overlay with the given files to the work directory, and returns the flag for it.
 func (o *outputs) overlay(files map[string]string) (flag string, err error) {
-	dir, err := os.MkdirTemp(o.work, "overlay-")
+	dir, err := os.MkdirTemp(o.workDir, "overlay-")
 	if err != nil {
 		return "", &cache.UnusableError{Dir: o.store.Dir(), Err: err}
 	}

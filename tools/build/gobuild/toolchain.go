@@ -17,34 +17,34 @@ import (
 	"github.com/multiarch-build/multiarch/tools/internal/fault"
 )
 
-// grace is how long the go command may take to end after an interrupt, before it is killed.
+// grace is the time between interrupting the go command and killing it.
 const grace = 5 * time.Second
 
-// toolchain is the go command and what it is set to.
+// toolchain is the go command with its settings.
 type toolchain struct {
 	path string
-	env  map[string]string // `go env -json` in the tree
-	// identity changes whenever the toolchain or its settings do.
+	env  map[string]string // output of `go env -json` in the tree
+	// identity changes if the toolchain or its settings change.
 	identity string
 }
 
-// MissingToolError is returned where a program that compiles is not on the machine.
+// MissingToolError is returned if a program that is needed for compiling is not installed.
 type MissingToolError struct{ Tool, Advice string }
 
-func (e *MissingToolError) Error() string { return e.Tool + " was not found" }
+func (e *MissingToolError) Error() string { return e.Tool + " not found" }
 
 // Class classifies the error for the exit code.
 func (e *MissingToolError) Class() fault.Class { return fault.Compile }
 
-// Hint says how to get it.
+// Hint returns how to install or select the program.
 func (e *MissingToolError) Hint() string { return e.Advice }
 
-// findToolchain asks the go command about itself. That takes some milliseconds, and answers at once what GOENV files,
-// go.work, toolchain lines and environment variables would each have to be read for.
+// findToolchain finds the go command and its settings for the tree at dir. It runs `go env`, which takes into account
+// GOENV files, go.work, toolchain lines and environment variables.
 func findToolchain(ctx context.Context, dir string) (toolchain, error) {
 	path, err := exec.LookPath("go")
 	if err != nil {
-		return toolchain{}, &MissingToolError{"the go command", "install Go (https://go.dev/dl) and put it on PATH"}
+		return toolchain{}, &MissingToolError{"go command", "install Go (https://go.dev/dl) and put it on PATH"}
 	}
 	cmd := exec.CommandContext(ctx, path, "env", "-json")
 	cmd.Dir = dir
@@ -52,21 +52,26 @@ func findToolchain(ctx context.Context, dir string) (toolchain, error) {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return toolchain{}, fmt.Errorf("asking the go command about itself: %w\n%s", err, stderr.Bytes())
+		return toolchain{}, fmt.Errorf("running go env: %w\n%s", err, stderr.Bytes())
 	}
 	t := toolchain{path: path}
 	if err := json.Unmarshal(out, &t.env); err != nil {
-		return toolchain{}, fmt.Errorf("asking the go command about itself: %w", err)
+		return toolchain{}, fmt.Errorf("decoding the output of go env: %w", err)
 	}
-	// These name temporary folders or change from call to call, and do not reach the output.
+	// These settings name temporary directories or change between calls, and do not affect programs.
 	for _, volatile := range []string{"GOGCCFLAGS", "GOTMPDIR", "GOTELEMETRY", "GOTELEMETRYDIR", "GOCACHE"} {
 		delete(t.env, volatile)
 	}
 	var programs []string
-	for _, p := range []string{path, filepath.Join(t.env["GOTOOLDIR"], "compile"), filepath.Join(t.env["GOTOOLDIR"], "link"), filepath.Join(t.env["GOROOT"], "VERSION")} {
+	for _, p := range []string{
+		path,
+		filepath.Join(t.env["GOTOOLDIR"], "compile"),
+		filepath.Join(t.env["GOTOOLDIR"], "link"),
+		filepath.Join(t.env["GOROOT"], "VERSION"),
+	} {
 		info, err := os.Stat(p)
 		if err != nil {
-			continue // go builds some of its tools only when they are needed
+			continue // the go command builds some tools on demand
 		}
 		programs = append(programs, fmt.Sprint(p, info.Size(), info.ModTime().UnixNano()))
 	}
@@ -74,8 +79,9 @@ func findToolchain(ctx context.Context, dir string) (toolchain, error) {
 	return t, nil
 }
 
-// tracked tells whether all inputs of a build can be known. These flags bring in files from anywhere.
-func (t toolchain) tracked(r Request) bool {
+// inputsKnown reports whether all inputs of a request can be known. It returns false for flags that name additional
+// files.
+func (t toolchain) inputsKnown(r Request) bool {
 	flags := t.env["GOFLAGS"] + " " + strings.Join(r.Env, " ")
 	return !slices.ContainsFunc([]string{"-overlay", "-modfile", "-toolexec", "-pgo", "-C"}, func(flag string) bool {
 		return strings.Contains(flags, flag)
@@ -86,7 +92,7 @@ func (t toolchain) tracked(r Request) bool {
 func (t toolchain) command(ctx context.Context, dir string, r Request, args ...string) (*exec.Cmd, error) {
 	cmd := exec.CommandContext(ctx, t.path, args...)
 	cmd.Dir = dir
-	bind(cmd)
+	killWithParent(cmd)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = grace
 	cmd.Env = append(os.Environ(), r.Row.Go.Environ()...)
@@ -104,11 +110,11 @@ func (t toolchain) command(ctx context.Context, dir string, r Request, args ...s
 	return cmd, nil
 }
 
-// output runs another program and returns what it prints, or "" if it fails.
+// output runs a program other than the go command and returns its output, or "" if it fails.
 func (b *Builder) output(ctx context.Context, dir string, env, command []string) string {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Dir, cmd.Env = dir, env
-	bind(cmd)
+	killWithParent(cmd)
 	out, err := cmd.Output()
 	if err != nil {
 		return ""
@@ -116,7 +122,7 @@ func (b *Builder) output(ctx context.Context, dir string, env, command []string)
 	return string(out)
 }
 
-// run runs a go command. watch, if it is not nil, reads stderr as well.
+// run runs a go command. watch, if not nil, also receives stderr.
 func run(cmd *exec.Cmd, watch *compileWatch) (stdout []byte, stderr string, err error) {
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// compileWatch reads the stderr of `go build -v` and reports the packages that it names.
+// compileWatch reads the stderr of `go build -v` and reports the packages named there.
 type compileWatch struct {
 	report func(Status)
 
@@ -15,7 +15,7 @@ type compileWatch struct {
 	line   []byte // an incomplete line
 }
 
-// watchCompile reports that the stale targets are being compiled. It returns nil if nothing reports progress.
+// watchCompile reports that the stale targets are being compiled. It returns nil if the request has no Report function.
 func watchCompile(r Request, stale []int) *compileWatch {
 	if r.Report == nil {
 		return nil
@@ -25,7 +25,7 @@ func watchCompile(r Request, stale []int) *compileWatch {
 	return w
 }
 
-// Write reads output of the go command.
+// Write receives output of the go command.
 func (w *compileWatch) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -35,13 +35,14 @@ func (w *compileWatch) Write(p []byte) (int, error) {
 		if !complete {
 			return len(p), nil
 		}
-		w.read(string(line))
+		w.parse(string(line))
 		w.line = rest
 	}
 }
 
-// read takes a line of a compiler's error for the name of a package at worst: it is only shown.
-func (w *compileWatch) read(line string) {
+// parse reports the package or module that a line names. It may mistake a line of a compiler error for a package, which
+// only affects the progress display.
+func (w *compileWatch) parse(line string) {
 	switch module, downloading := strings.CutPrefix(line, "go: downloading "); {
 	case downloading:
 		w.status.Newest = "downloading " + module
@@ -64,12 +65,13 @@ func (w *compileWatch) done() {
 	w.report(w.status)
 }
 
-// withoutPackageLines removes the lines that -v adds to the output of the go command: the names of listed packages, which
-// depend on what is in its cache.
+// withoutPackageLines removes the lines that -v adds to the output of the go command: the names of compiled packages,
+// which depend on its cache.
 func (l listing) withoutPackageLines(stderr string) string {
 	var kept strings.Builder
 	for line := range strings.Lines(stderr) {
-		path, _, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " [") // followed by the program that its profile is for
+		// " [program]" follows the name of a package that is compiled with the profile of a program.
+		path, _, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " [")
 		if _, listed := l.packages[path]; !listed {
 			kept.WriteString(line)
 		}

@@ -10,15 +10,15 @@ import (
 	"github.com/multiarch-build/multiarch/tools/build/gobuild"
 )
 
-// compileAnew makes the go command compile two packages, whatever is in its cache.
-func (w *workspace) compileAnew() {
+// changeSources changes two packages to contents that are in no cache.
+func (w *workspace) changeSources() {
 	w.write("lib/anew.go", "package lib\n\nconst anew = \""+rand.Text()+"\"\n")
 	w.write("cmd/anew.go", "package main\n\nconst anew = \""+rand.Text()+"\"\n")
 }
 
 func TestReportNamesCompiledPackages(t *testing.T) {
 	w := newWorkspace(t)
-	w.compileAnew()
+	w.changeSources()
 	var reported []gobuild.Status
 	w.request.Report = func(s gobuild.Status) { reported = append(reported, s) }
 	_, _, err := w.build()
@@ -36,13 +36,13 @@ func TestReportNamesCompiledPackages(t *testing.T) {
 }
 
 func TestErrorsDoNotNameCompiledPackages(t *testing.T) {
-	for _, again := range []bool{false, true} { // compiled before it is listed, and after
+	for _, again := range []bool{false, true} { // listed before it is compiled, or while it is compiled
 		w := newWorkspace(t)
 		if again {
 			_, _, err := w.build()
 			require.NoError(t, err)
 		}
-		w.compileAnew()
+		w.changeSources()
 		w.write("cmd/broken.go", "package main\n\nvar broken = nothing\n")
 		_, _, err := w.build()
 		var failed *gobuild.CompileError
