@@ -17,9 +17,9 @@ import (
 
 const module = "github.com/multiarch-build/multiarch/"
 
-// mayImport lists which of our packages each of our packages may import. Data flows one way: the architecture table, bytes
-// (oci), what is requested (spec), base images, the two engines, publish and examine. The engines, publish and examine do
-// not import each other. internal holds what is not about images.
+// mayImport lists which of our packages each of our packages may import. Data flows one way: the architecture table,
+// bytes (oci), what is requested (spec), base images, the two engines, publish and examine. The engines, publish and
+// examine do not import each other. internal holds what is not about images.
 var mayImport = map[string][]string{
 	"tools/arch": {},
 
@@ -50,9 +50,11 @@ var mayImport = map[string][]string{
 	"tools/oci/manifest":                {},
 	"tools/oci/reference":               {},
 	"tools/oci/reference/referencetest": {},
-	"tools/oci/registry":                {"tools/internal/fault", "tools/internal/httplimit", "tools/oci/manifest", "tools/oci/reference"},
-	"tools/oci/registry/registrytest":   {"tools/oci/registry"},
-	"tools/oci/rootfs":                  {},
+	"tools/oci/registry": {
+		"tools/internal/fault", "tools/internal/httplimit", "tools/oci/manifest", "tools/oci/reference",
+	},
+	"tools/oci/registry/registrytest": {"tools/oci/registry"},
+	"tools/oci/rootfs":                {},
 	"tools/oci/source": {
 		"tools/arch", "tools/internal/inputfile", "tools/internal/memo", "tools/oci/blob", "tools/oci/manifest",
 		"tools/oci/registry", "tools/spec/suggest", "tools/oci/layout",
@@ -89,7 +91,8 @@ var mayImport = map[string][]string{
 	"tools/build/gobuild": {"tools/internal/fault", "tools/arch", "tools/internal/inputfile", "tools/build/cache"},
 
 	"tools/bazel": {
-		"tools/arch", "tools/internal/inputfile", "tools/oci/image", "tools/oci/layout", "tools/oci/reference", "tools/spec/config",
+		"tools/arch", "tools/internal/inputfile", "tools/oci/image", "tools/oci/layout", "tools/oci/reference",
+		"tools/spec/config",
 		"tools/spec/lock", "tools/spec/plan", "tools/base/static",
 	},
 	"tools/bazel/gazelle": {"tools/internal/fault", "tools/spec/config", "tools/bazel"},
@@ -104,8 +107,10 @@ var mayImport = map[string][]string{
 		"tools/arch", "tools/internal/atomicfile", "tools/oci/content", "tools/oci/layout", "tools/spec/suggest",
 	},
 	"tools/publish/release": {
-		"tools/arch", "tools/internal/fault", "tools/internal/format", "tools/internal/inputfile", "tools/oci/join", "tools/oci/manifest",
-		"tools/oci/reference", "tools/oci/registry", "tools/oci/source", "tools/publish/push", "tools/spec/config", "tools/spec/plan",
+		"tools/arch", "tools/internal/fault", "tools/internal/format", "tools/internal/inputfile", "tools/oci/join",
+		"tools/oci/manifest",
+		"tools/oci/reference", "tools/oci/registry", "tools/oci/source", "tools/publish/push", "tools/spec/config",
+		"tools/spec/plan",
 	},
 	"tools/publish/push": {"tools/internal/fault",
 		"tools/arch", "tools/oci/content", "tools/oci/registry", "tools/oci/manifest", "tools/internal/format",
@@ -152,7 +157,8 @@ var mayImport = map[string][]string{
 // to reach a registry.
 var withoutRegistries = []string{
 	"tools/arch", "tools/oci/layer", "tools/oci/image", "tools/oci/join", "tools/oci/content", "tools/oci/layout",
-	"tools/spec/config", "tools/spec/lock", "tools/spec/plan", "tools/base/static", "tools/build", "tools/build/cache", "tools/build/gobuild", "tools/bazel", "tools/assemble", "tools/run",
+	"tools/spec/config", "tools/spec/lock", "tools/spec/plan", "tools/base/static", "tools/build", "tools/build/cache",
+	"tools/build/gobuild", "tools/bazel", "tools/assemble", "tools/run",
 }
 
 type listed struct {
@@ -212,7 +218,9 @@ func TestNobodyReachesARegistryUnasked(t *testing.T) {
 	all := list(t)
 	for _, path := range withoutRegistries {
 		require.NotEmpty(t, all[path].Deps, path)
-		for _, forbidden := range []string{"github.com/google/go-containerregistry/pkg/v1/remote", "github.com/google/go-containerregistry/pkg/authn"} {
+		for _, forbidden := range []string{
+			"github.com/google/go-containerregistry/pkg/v1/remote", "github.com/google/go-containerregistry/pkg/authn",
+		} {
 			assert.False(t, slices.Contains(all[path].Deps, forbidden), "%s depends on %s", path, forbidden)
 		}
 	}

@@ -26,7 +26,8 @@ func documents(t *testing.T) map[string]string {
 			return err
 		}
 		name, _ := filepath.Rel("..", path)
-		if d.IsDir() && (d.Name() == ".git" || d.Name() == "node_modules" || d.Name() == "dist" || strings.HasPrefix(d.Name(), "bazel-")) {
+		if d.IsDir() && (d.Name() == ".git" || d.Name() == "node_modules" || d.Name() == "dist" ||
+			strings.HasPrefix(d.Name(), "bazel-")) {
 			return fs.SkipDir
 		}
 		if !d.Type().IsRegular() || filepath.Ext(name) != ".md" {
@@ -42,7 +43,8 @@ func documents(t *testing.T) map[string]string {
 }
 
 func TestReadmeIsShort(t *testing.T) {
-	assert.LessOrEqual(t, strings.Count(documents(t)["README.md"], "\n"), 150, "move details to the documents beside the code")
+	assert.LessOrEqual(t, strings.Count(documents(t)["README.md"], "\n"), 150,
+		"move details to the documents beside the code")
 }
 
 // TestDocumentsFitTheScreen allows long lines in tables, which Markdown cannot break, in console sessions, which show
@@ -58,7 +60,8 @@ func TestDocumentsFitTheScreen(t *testing.T) {
 				language = fence
 			}
 			long := len([]rune(line)) > 100
-			assert.False(t, long && language != "console" && !strings.HasPrefix(line, "|"), "%s:%d has more than 100 columns", name, i+1)
+			assert.False(t, long && language != "console" && !strings.HasPrefix(line, "|"), "%s:%d has more than 100 columns",
+				name, i+1)
 		}
 	}
 }
@@ -114,7 +117,8 @@ func TestDocumentsHaveContents(t *testing.T) {
 		if !strings.HasSuffix(name, "/README.md") {
 			continue
 		}
-		for _, m := range regexp.MustCompile(`(?m)^## (.*)$`).FindAllStringSubmatch(fences.ReplaceAllString(content, ""), -1) {
+		for _, m := range regexp.MustCompile(`(?m)^## (.*)$`).FindAllStringSubmatch(fences.ReplaceAllString(content, ""),
+			-1) {
 			entry := fmt.Sprintf("[%s](#%s)", m[1], anchors("# " + m[1])[0])
 			assert.Contains(t, content, entry, "%s lacks an entry in its table of contents", name)
 		}
@@ -133,7 +137,8 @@ func TestMapListsEveryPackage(t *testing.T) {
 	want = append(want, "rules", "internal")
 	for path, p := range list(t) {
 		path, ok := strings.CutPrefix(path, "tools/")
-		unlisted := strings.HasSuffix(path, "test") || strings.Contains(path+"/", "/tests/") || strings.Contains(path, "internal/")
+		unlisted := strings.HasSuffix(path, "test") || strings.Contains(path+"/", "/tests/") ||
+			strings.Contains(path, "internal/")
 		if ok && p.Name != "tools_test" && !unlisted {
 			want = append(want, path)
 		}

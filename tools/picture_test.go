@@ -77,7 +77,8 @@ func (d *drawing) text(class string, x, y int, text string) {
 
 func (d *drawing) arrow(x1, y1, x2, y2 int) {
 	middle := (x1 + x2) / 2
-	fmt.Fprintf(d, "<path class=\"arrow\" marker-end=\"url(#head)\" d=\"M%d %d C%d %d %d %d %d %d\"/>\n", x1, y1, middle, y1, middle, y2, x2, y2)
+	fmt.Fprintf(d, "<path class=\"arrow\" marker-end=\"url(#head)\" d=\"M%d %d C%d %d %d %d %d %d\"/>\n", x1, y1, middle,
+		y1, middle, y2, x2, y2)
 }
 
 // layer is a layer of one platform's image. Equal keys on different platforms mean the same blob.
@@ -92,11 +93,18 @@ func drawPlan(p plan) string {
 	middle := 34 + (height-50)/2
 
 	const yamlX, planX, engineX, indexX, registryX, width = 12, 190, 346, 560, 934, 1154
-	fmt.Fprintf(&d, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"From multiarch.yaml to the registry\">\n%s", width, height, style)
+	fmt.Fprintf(&d, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"From "+
+		"multiarch.yaml to the registry\">\n%s", width, height, style)
 	for _, column := range []struct {
 		x     int
 		title string
-	}{{yamlX, "multiarch.yaml"}, {planX, "plan"}, {engineX, "two engines"}, {indexX, "one index per image (green: shared layers)"}, {registryX, "registry"}} {
+	}{
+		{yamlX, "multiarch.yaml"},
+		{planX, "plan"},
+		{engineX, "two engines"},
+		{indexX, "one index per image (green: shared layers)"},
+		{registryX, "registry"},
+	} {
 		d.text("title", column.x, 20, column.title)
 	}
 

@@ -41,9 +41,10 @@ func TestStarlarkIsFormatted(t *testing.T) {
 // TestStarlarkCheckSeesEveryKind proves of the check above that it finds what it is for, where it is for it.
 func TestStarlarkCheckSeesEveryKind(t *testing.T) {
 	var (
-		tidy       = &fstest.MapFile{Data: []byte("A = [\n    1,\n    2,\n]\n")}
-		untidy     = &fstest.MapFile{Data: []byte("A = [1,\n  2]\n")}
-		attributes = &fstest.MapFile{Data: []byte("go_library(\n    srcs = [],\n    name = \"x\",\n)\n")} // only a build file has an order of them
+		tidy   = &fstest.MapFile{Data: []byte("A = [\n    1,\n    2,\n]\n")}
+		untidy = &fstest.MapFile{Data: []byte("A = [1,\n  2]\n")}
+		// only a build file has an order of them
+		attributes = &fstest.MapFile{Data: []byte("go_library(\n    srcs = [],\n    name = \"x\",\n)\n")}
 	)
 	tree := fstest.MapFS{
 		"BUILD.bazel":                untidy,
@@ -67,12 +68,15 @@ func TestStarlarkCheckSeesEveryKind(t *testing.T) {
 	}
 	files, err := starlark(tree)
 	require.NoError(t, err)
-	assert.ElementsMatch(t, []string{"BUILD.bazel", "MODULE.bazel", "one.MODULE.bazel", "a/b/defs.bzl", "a/order/BUILD.bazel",
-		"a/order/defs.bzl", "a/tidy/BUILD.bazel", "a/bazel/BUILD.bazel", "a/dist/BUILD.bazel", "a/distribution/BUILD.bazel"}, files)
+	assert.ElementsMatch(t, []string{"BUILD.bazel", "MODULE.bazel", "one.MODULE.bazel", "a/b/defs.bzl",
+		"a/order/BUILD.bazel",
+		"a/order/defs.bzl", "a/tidy/BUILD.bazel", "a/bazel/BUILD.bazel", "a/dist/BUILD.bazel", "a/distribution/BUILD.bazel"},
+		files)
 
 	wrong, err := unformatted(tree, files)
 	require.NoError(t, err)
-	assert.ElementsMatch(t, []string{"BUILD.bazel", "MODULE.bazel", "one.MODULE.bazel", "a/b/defs.bzl", "a/order/BUILD.bazel",
+	assert.ElementsMatch(t, []string{"BUILD.bazel", "MODULE.bazel", "one.MODULE.bazel", "a/b/defs.bzl",
+		"a/order/BUILD.bazel",
 		"a/bazel/BUILD.bazel"}, wrong)
 
 	tree["a/b/defs.bzl"] = &fstest.MapFile{Data: []byte("A = 1\nB = (\n")}
@@ -80,8 +84,8 @@ func TestStarlarkCheckSeesEveryKind(t *testing.T) {
 	assert.ErrorContains(t, err, "a/b/defs.bzl:4")
 }
 
-// starlark returns the paths of the Starlark files of a checkout. What Bazel and `multiarch build` put beside the sources
-// is no part of it, and testdata is written the way its tests need it.
+// starlark returns the paths of the Starlark files of a checkout. What Bazel and `multiarch build` put beside the
+// sources is no part of it, and testdata is written the way its tests need it.
 func starlark(checkout fs.FS) ([]string, error) {
 	var files []string
 	err := fs.WalkDir(checkout, ".", func(name string, d fs.DirEntry, err error) error {
@@ -94,7 +98,8 @@ func starlark(checkout fs.FS) ([]string, error) {
 				return fs.SkipDir
 			}
 		case !d.Type().IsRegular():
-		case path.Ext(base) == ".bzl", base == "BUILD.bazel", base == "MODULE.bazel", strings.HasSuffix(base, ".MODULE.bazel"):
+		case path.Ext(base) == ".bzl", base == "BUILD.bazel", base == "MODULE.bazel",
+			strings.HasSuffix(base, ".MODULE.bazel"):
 			files = append(files, name)
 		}
 		return nil

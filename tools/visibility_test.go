@@ -14,12 +14,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// publicLibraries are the libraries that other Bazel modules depend on. The programs that rules run are go_binary rules,
-// which this test does not look at.
+// publicLibraries are the libraries that other Bazel modules depend on. The programs that rules run are go_binary
+// rules, which this test does not look at.
 var publicLibraries = []string{"tools/bazel/gazelle"}
 
-// TestVisibilityMatchesImports compares the visibility of each go_library with the packages that may import it according to
-// mayImport, and with the packages whose tests import it. To write it: go test ./tools -run Visibility -update
+// TestVisibilityMatchesImports compares the visibility of each go_library with the packages that may import it
+// according to mayImport, and with the packages whose tests import it. To write it: go test ./tools -run Visibility
+// -update
 func TestVisibilityMatchesImports(t *testing.T) {
 	all := list(t)
 	importers := map[string]map[string]bool{}

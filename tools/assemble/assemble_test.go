@@ -33,7 +33,12 @@ type workshop struct {
 func newWorkshop(t *testing.T) workshop {
 	w := workshop{t, t.TempDir()}
 	t.Chdir(w.dir)
-	for name, content := range map[string]string{"etc/a": "a\n", "etc/sub/b": "b\n", "etc/run": "#!/bin/sh\n", "etc/.dot": ""} {
+	for name, content := range map[string]string{
+		"etc/a":     "a\n",
+		"etc/sub/b": "b\n",
+		"etc/run":   "#!/bin/sh\n",
+		"etc/.dot":  "",
+	} {
 		w.write(name, content)
 	}
 	require.NoError(t, os.Chmod("etc/run", 0o755))
@@ -93,7 +98,8 @@ func (w workshop) embedded(text string) v1.ImageIndex {
 	return results[0].Index
 }
 
-// TestImageMatchesEmbeddedEngine builds the same image with the commands that the rules run and with the embedded engine.
+// TestImageMatchesEmbeddedEngine builds the same image with the commands that the rules run and with the embedded
+// engine.
 func TestImageMatchesEmbeddedEngine(t *testing.T) {
 	for _, compression := range []string{"gzip", "zstd"} {
 		for _, base := range []string{"static", "scratch"} {
@@ -131,25 +137,32 @@ images:
 					}
 				}
 				if base == "static" {
-					w.must("layer", "-content", "static", "-compression", compression, "-blob", "static.blob", "-descriptor", "static.json")
+					w.must("layer", "-content", "static", "-compression", compression, "-blob", "static.blob",
+						"-descriptor", "static.json")
 				}
 				for _, platform := range platforms {
 					p, err := arch.Parse(platform)
 					require.NoError(t, err)
 					out := p.Slug()
-					w.must("layer", "-content", "files", "-compression", compression, "-os", p.OS, "-blob", out+".files.blob", "-descriptor", out+".files.json",
-						entry("etc/sub/b", "/etc/hello/sub/b"), entry("etc/run", "/etc/hello/run"), entry("etc/a", "/etc/hello/a"), entry("etc/.dot", "/etc/hello/.dot"), entry("etc/a", "/opt/a"))
+					w.must("layer", "-content", "files", "-compression", compression, "-os", p.OS, "-blob", out+".files.blob",
+						"-descriptor", out+".files.json",
+						entry("etc/sub/b", "/etc/hello/sub/b"), entry("etc/run", "/etc/hello/run"), entry("etc/a", "/etc/hello/a"),
+						entry("etc/.dot", "/etc/hello/.dot"), entry("etc/a", "/opt/a"))
 					env, annotations := []string{"A=1", "B=2"}, map[string]string{"n": "m"}
 					if platform == "linux/arm/v7" {
 						env, annotations = []string{"A=1", "B=3"}, map[string]string{"n": "m", "o": "p"}
 					}
 					of := settingsFile{Settings: image.Settings{
-						Entrypoint: []string{"/etc/hello/run"}, Cmd: []string{"x"}, Env: env, User: "65532", Ports: []string{"8080/tcp"}, Labels: map[string]string{"l": "v"},
+						Entrypoint: []string{"/etc/hello/run"}, Cmd: []string{"x"}, Env: env, User: "65532", Ports: []string{"8080/tcp"},
+						Labels: map[string]string{"l": "v"},
 					}, Annotations: annotations}
 					content, err := json.Marshal(of)
 					require.NoError(t, err)
 					w.write(out+".settings.json", strings.Replace(string(content), "0001-01-01", "1970-01-01", 1))
-					args := []string{"-platform", platform, "-settings", out + ".settings.json", "-manifest", out + ".manifest", "-config", out + ".config", "-descriptor", out + ".descriptor"}
+					args := []string{
+						"-platform", platform, "-settings", out + ".settings.json", "-manifest", out + ".manifest",
+						"-config", out + ".config", "-descriptor", out + ".descriptor",
+					}
 					if base == "static" {
 						args = append(args, "-layer", "static.json")
 						layerArgs("static")
@@ -161,10 +174,12 @@ images:
 					w.must(with([]string{"image"}, args...)...)
 					alone[out] = w.read(out + ".manifest")
 					require.NoError(t, os.Remove(out+".manifest"))
-					layoutArgs = append(layoutArgs, "-child", out+".descriptor", "-manifest", out+".manifest", "-config", out+".config")
+					layoutArgs = append(layoutArgs, "-child", out+".descriptor", "-manifest", out+".manifest",
+						"-config", out+".config")
 				}
 				w.json("annotations.json", map[string]string{"n": "m"})
-				w.must(append([]string{"index", "-image", "hello", "-annotations", "annotations.json", "-index", "index.json", "-descriptor", "index.descriptor", "-digest", "digest"}, children...)...)
+				w.must(append([]string{"index", "-image", "hello", "-annotations", "annotations.json", "-index", "index.json",
+					"-descriptor", "index.descriptor", "-digest", "digest"}, children...)...)
 				for out, manifest := range alone {
 					assert.Equal(t, manifest, w.read(out+".manifest"))
 				}
@@ -191,7 +206,8 @@ images:
 				assert.Equal(t, "hello", top.Manifests[0].Annotations["org.opencontainers.image.ref.name"])
 
 				// A layout of one image.
-				w.must(append([]string{"layout", "-name", "hello", "-out", "one", "-root", "linux_amd64.descriptor"}, layoutArgs...)...)
+				w.must(append([]string{"layout", "-name", "hello", "-out", "one", "-root", "linux_amd64.descriptor"},
+					layoutArgs...)...)
 				one, err := layout.ImageIndexFromPath("one")
 				require.NoError(t, err)
 				require.NoError(t, validate.Index(one, depth...))
@@ -204,7 +220,8 @@ images:
 func with(args []string, more ...string) []string { return slices.Concat(args, more) }
 
 func elf(machine byte) string {
-	return "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 9) + "\x02\x00" + string([]byte{machine}) + "\x00" + strings.Repeat("\x00", 100)
+	return "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 9) + "\x02\x00" + string([]byte{machine}) + "\x00" +
+		strings.Repeat("\x00", 100)
 }
 
 func TestErrors(t *testing.T) {
@@ -215,38 +232,100 @@ func TestErrors(t *testing.T) {
 		return fmt.Sprintf(`-entry={"path":"/app/hello","from":%q,"binary":true}`, file)
 	}
 	index := []string{"index", "-image", "hello", "-index", "blob", "-descriptor", "descriptor", "-digest", "digest"}
-	child := []string{"--", "-platform", "linux/amd64", "-settings", "settings", "-manifest", "m", "-config", "c", "-descriptor", "d"}
+	child := []string{
+		"--", "-platform", "linux/amd64", "-settings", "settings", "-manifest", "m", "-config", "c", "-descriptor", "d",
+	}
 	tags := []string{"tags", "-image", "hello", "-status", "status", "-out-tags", "blob", "-out-references", "descriptor"}
 	for name, c := range map[string]struct {
 		args []string
 		code int
 		want []string
 	}{
-		"wrong architecture": {with(program, binary("arm64")), 1, []string{"image hello, linux/arm/v7: arm64 is a program for linux/arm64", "hint: ", "--platforms", "overrides"}},
-		"for macOS":          {with(program, binary("mac")), 1, []string{"mac is a program for macOS"}},
-		"missing":            {with(files, entry("nowhere", "/x")), 1, []string{"image hello: adding /x: nowhere does not exist", "hint: "}},
-		"a directory":        {with(files, entry("etc", "/x")), 1, []string{"image hello: adding /x: etc is not a regular file", "hint: "}},
+		"wrong architecture": {
+			with(program, binary("arm64")),
+			1,
+			[]string{"image hello, linux/arm/v7: arm64 is a program for linux/arm64", "hint: ", "--platforms", "overrides"},
+		},
+		"for macOS": {with(program, binary("mac")), 1, []string{"mac is a program for macOS"}},
+		"missing": {
+			with(files, entry("nowhere", "/x")),
+			1,
+			[]string{"image hello: adding /x: nowhere does not exist", "hint: "},
+		},
+		"a directory": {
+			with(files, entry("etc", "/x")),
+			1,
+			[]string{"image hello: adding /x: etc is not a regular file", "hint: "},
+		},
 		"two files at one path": {with(files, entry("etc/a", "/x"), entry("etc/sub/b", "/x")), 1,
 			[]string{"image hello: two different entries for /x", "hint: "}},
 		"a path that leaves": {with(files, entry("etc/a", "/x/../../y")), 1, []string{`invalid path "/x/../../y"`, "hint: "}},
-		"unknown platform":   {with(layer, "-content", "program", "-platform", "linux/vax", binary("etc/run")), 2, []string{`image hello, linux/vax: unknown platform "linux/vax"`, "hint: "}},
-		"unknown platform of an image": {[]string{"image", "-image", "hello", "-platform", "linux/amd65", "-settings", "settings", "-manifest", "blob", "-config", "descriptor", "-descriptor", "digest"}, 2,
-			[]string{`image hello, linux/amd65: unknown platform "linux/amd65"`, "hint: ", "linux/amd64"}},
-		"unknown platform of tags": {with(tags, "-platform", "linux/vax"), 2, []string{`image hello, linux/vax: unknown platform`, "hint: "}},
-		"no entry":                 {with(files, `-entry={"pat":"/x"}`), 2, []string{"pat"}},
-		"twice a platform":         {with(index, with(child, child...)...), 1, []string{"image hello: duplicate images for linux/amd64 in one index", "hint: "}},
-		"a file in two layers":     {with(index, with(child, "-layer", "files.json", "-layer", "program.json")...), 1, []string{"image hello, linux/amd64: /app/hello is in two layers: multiarch: files and multiarch: program", "hint: "}},
-		"no child":                 {[]string{"index", "-image", "hello", "-index", "blob", "-descriptor", "descriptor", "-digest", "digest"}, 1, []string{"image hello: an image index requires at least one image", "hint: "}},
-		"no commit":                {with(tags, "-template", "{{.Git.ShortCommit}}"), 1, []string{`image hello: template "{{.Git.ShortCommit}}": the workspace status has no STABLE_GIT_COMMIT`, "--workspace_status_command"}},
-		"no tag":                   {with(tags, "-template", "a b"), 1, []string{`invalid tag "a b"`, "hint: "}},
-		"unknown word":             {with(tags, "-template", "{{.Commit}}"), 1, []string{"image hello: template", "hint: "}},
-		"unknown command":          {[]string{"bake"}, 2, []string{`unknown command "bake"; known: base, layer, image, index, layout, status, tags`}},
-		"no command":               {nil, 2, []string{"a command is required"}},
-		"unknown flag":             {with(files, "-what"), 2, []string{"-what"}},
-		"missing flag":             {[]string{"layer"}, 2, []string{"flag -blob is required"}},
-		"no params":                {[]string{"@nowhere"}, 1, []string{"nowhere"}},
-		"no layer":                 {[]string{"image", "-platform", "linux/amd64", "-settings", "settings", "-layer", "nowhere", "-manifest", "blob", "-config", "descriptor", "-descriptor", "digest"}, 1, []string{"nowhere"}},
-		"unpaired":                 {[]string{"layout", "-name", "x", "-out", "out", "-root", "top", "-layer", "x"}, 2, []string{"1 layers, 0 blobs"}},
+		"unknown platform": {
+			with(layer, "-content", "program", "-platform", "linux/vax", binary("etc/run")),
+			2,
+			[]string{`image hello, linux/vax: unknown platform "linux/vax"`, "hint: "},
+		},
+		"unknown platform of an image": {
+			[]string{
+				"image", "-image", "hello", "-platform", "linux/amd65", "-settings", "settings", "-manifest", "blob",
+				"-config", "descriptor", "-descriptor", "digest",
+			},
+			2,
+			[]string{`image hello, linux/amd65: unknown platform "linux/amd65"`, "hint: ", "linux/amd64"},
+		},
+		"unknown platform of tags": {
+			with(tags, "-platform", "linux/vax"),
+			2,
+			[]string{`image hello, linux/vax: unknown platform`, "hint: "},
+		},
+		"no entry": {with(files, `-entry={"pat":"/x"}`), 2, []string{"pat"}},
+		"twice a platform": {
+			with(index, with(child, child...)...),
+			1,
+			[]string{"image hello: duplicate images for linux/amd64 in one index", "hint: "},
+		},
+		"a file in two layers": {
+			with(index, with(child, "-layer", "files.json", "-layer", "program.json")...),
+			1,
+			[]string{"image hello, linux/amd64: /app/hello is in two layers: multiarch: files and multiarch: program", "hint: "},
+		},
+		"no child": {
+			[]string{"index", "-image", "hello", "-index", "blob", "-descriptor", "descriptor", "-digest", "digest"},
+			1,
+			[]string{"image hello: an image index requires at least one image", "hint: "},
+		},
+		"no commit": {
+			with(tags, "-template", "{{.Git.ShortCommit}}"),
+			1,
+			[]string{
+				`image hello: template "{{.Git.ShortCommit}}": the workspace status has no STABLE_GIT_COMMIT`,
+				"--workspace_status_command",
+			},
+		},
+		"no tag":       {with(tags, "-template", "a b"), 1, []string{`invalid tag "a b"`, "hint: "}},
+		"unknown word": {with(tags, "-template", "{{.Commit}}"), 1, []string{"image hello: template", "hint: "}},
+		"unknown command": {
+			[]string{"bake"},
+			2,
+			[]string{`unknown command "bake"; known: base, layer, image, index, layout, status, tags`},
+		},
+		"no command":   {nil, 2, []string{"a command is required"}},
+		"unknown flag": {with(files, "-what"), 2, []string{"-what"}},
+		"missing flag": {[]string{"layer"}, 2, []string{"flag -blob is required"}},
+		"no params":    {[]string{"@nowhere"}, 1, []string{"nowhere"}},
+		"no layer": {
+			[]string{
+				"image", "-platform", "linux/amd64", "-settings", "settings", "-layer", "nowhere", "-manifest", "blob",
+				"-config", "descriptor", "-descriptor", "digest",
+			},
+			1,
+			[]string{"nowhere"},
+		},
+		"unpaired": {
+			[]string{"layout", "-name", "x", "-out", "out", "-root", "top", "-layer", "x"},
+			2,
+			[]string{"1 layers, 0 blobs"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorkshop(t)
@@ -275,34 +354,42 @@ func TestLayerAcceptsScriptsAndEqualEntries(t *testing.T) {
 	w := newWorkshop(t)
 	w.write("arm", "\x7fELF\x01\x01\x01"+strings.Repeat("\x00", 9)+"\x02\x00\x28\x00"+strings.Repeat("\x00", 100))
 	for _, file := range []string{"arm", "etc/run"} {
-		w.must("layer", "-image", "hello", "-platform", "linux/arm/v7", "-content", "program", "-blob", "blob", "-descriptor", "descriptor",
+		w.must("layer", "-image", "hello", "-platform", "linux/arm/v7", "-content", "program", "-blob", "blob",
+			"-descriptor", "descriptor",
 			fmt.Sprintf(`-entry={"path":"/app/hello","from":%q,"binary":true}`, file))
 	}
-	w.must("layer", "-content", "files", "-blob", "blob", "-descriptor", "descriptor", entry("etc/a", "/x"), entry("etc/a", "/x"))
+	w.must("layer", "-content", "files", "-blob", "blob", "-descriptor", "descriptor", entry("etc/a", "/x"),
+		entry("etc/a", "/x"))
 }
 
 func TestTags(t *testing.T) {
 	w := newWorkshop(t)
-	w.write("status", "STABLE_GIT_COMMIT 0123456789abcdef0123456789abcdef01234567\nSTABLE_GIT_TAG v1.2.3\nSTABLE_GIT_BRANCH a branch\n")
-	w.must("tags", "-image", "hello", "-repository", "localhost:5000/hello", "-platform", "linux/arm64", "-status", "status", "-out-tags", "tags", "-out-references", "references",
+	w.write("status",
+		"STABLE_GIT_COMMIT 0123456789abcdef0123456789abcdef01234567\nSTABLE_GIT_TAG v1.2.3\nSTABLE_GIT_BRANCH a branch\n")
+	w.must("tags", "-image", "hello", "-repository", "localhost:5000/hello", "-platform", "linux/arm64",
+		"-status", "status", "-out-tags", "tags", "-out-references", "references",
 		"-template", "latest", "-template", "{{.Git.ShortCommit}}", "-template", "{{.Git.Tag}}-{{.Platform.Official}}")
 	tags, err := os.ReadFile("tags")
 	require.NoError(t, err)
 	assert.Equal(t, "latest\n0123456\nv1.2.3-arm64v8\n", string(tags))
 	references, err := os.ReadFile("references")
 	require.NoError(t, err)
-	assert.Equal(t, "localhost:5000/hello:latest\nlocalhost:5000/hello:0123456\nlocalhost:5000/hello:v1.2.3-arm64v8\n", string(references))
+	assert.Equal(t, "localhost:5000/hello:latest\nlocalhost:5000/hello:0123456\nlocalhost:5000/hello:v1.2.3-arm64v8\n",
+		string(references))
 }
 
 // TestWorker sends several requests to one process, one of which fails.
 func TestWorker(t *testing.T) {
 	w := newWorkshop(t)
-	w.write("params", strings.Join([]string{"layer", "-content", "files", "-blob", "blob", "-descriptor", "blob.json", entry("etc/a", "/x")}, "\n")+"\n")
+	w.write("params", strings.Join([]string{"layer", "-content", "files", "-blob", "blob", "-descriptor", "blob.json",
+		entry("etc/a", "/x")}, "\n")+"\n")
 	w.must("@params")
 	blob := w.read("blob")
 	w.write("wrong", "layer\n-what\n")
 	var responses strings.Builder
-	require.NoError(t, work(t.Context(), strings.NewReader(`{"arguments":["@wrong"],"inputs":[{"path":"wrong","digest":"eA=="}],"requestId":0}
+	require.NoError(t,
+		work(t.Context(),
+			strings.NewReader(`{"arguments":["@wrong"],"inputs":[{"path":"wrong","digest":"eA=="}],"requestId":0}
 {"arguments":["@params"],"verbosity":10}{"arguments":["@params"],"requestId":3}`), &responses))
 	var all []workResponse
 	for d := json.NewDecoder(strings.NewReader(responses.String())); d.More(); {
@@ -320,7 +407,8 @@ func TestWorker(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	w := newWorkshop(t)
-	w.write("status", "BUILD_USER alice\nSTABLE_GIT_COMMIT 01234\nSTABLE_GIT_BRANCH \nSTABLE_HOST here\nSTABLE_GIT_TAG v1 of it\n")
+	w.write("status",
+		"BUILD_USER alice\nSTABLE_GIT_COMMIT 01234\nSTABLE_GIT_BRANCH \nSTABLE_HOST here\nSTABLE_GIT_TAG v1 of it\n")
 	w.must("status", "-from", "status", "-out", "git")
 	assert.Equal(t, "STABLE_GIT_COMMIT 01234\nSTABLE_GIT_BRANCH \nSTABLE_GIT_TAG v1 of it\n", w.read("git"))
 	code, stderr := w.run("status", "-from", "nowhere", "-out", "git")
@@ -331,7 +419,10 @@ func TestStatus(t *testing.T) {
 func TestCreatedIsCommitTime(t *testing.T) {
 	w := newWorkshop(t)
 	w.write("settings", `{"settings":{"created":"1970-01-01T00:00:00Z"}}`)
-	image := []string{"image", "-platform", "linux/amd64", "-settings", "settings", "-manifest", "manifest", "-config", "config", "-descriptor", "descriptor", "-commit-time-from", "status"}
+	image := []string{
+		"image", "-platform", "linux/amd64", "-settings", "settings", "-manifest", "manifest", "-config", "config",
+		"-descriptor", "descriptor", "-commit-time-from", "status",
+	}
 	w.write("status", "STABLE_GIT_COMMIT_TIME 2026-01-02T03:04:05Z\n")
 	w.must(image...)
 	config, err := os.ReadFile("config")

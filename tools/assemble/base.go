@@ -21,8 +21,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// writeBase writes the config and the layer descriptors of an image in an OCI layout, so that other images can use it as
-// their base. It does not copy the layers.
+// writeBase writes the config and the layer descriptors of an image in an OCI layout, so that other images can use it
+// as their base. It does not copy the layers.
 func writeBase(_ context.Context, flags *flag.FlagSet, args []string) error {
 	name := flags.String("name", "", "name of the base")
 	platform := flags.String("platform", "", "platform of the images built on the base")

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkActions runs each command in a new process, as Bazel does without workers. start measures a process that does
-// nothing, which should take less than 5 ms.
+// BenchmarkActions runs each command in a new process, as Bazel does without workers. start measures a process that
+// does nothing, which should take less than 5 ms.
 func BenchmarkActions(b *testing.B) {
 	program := filepath.Join(b.TempDir(), "assemble")
 	out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput()
@@ -20,10 +20,12 @@ func BenchmarkActions(b *testing.B) {
 	b.Chdir(b.TempDir())
 	require.NoError(b, os.WriteFile("a", []byte("a"), 0o644))
 	require.NoError(b, os.WriteFile("settings", []byte(`{"settings":{"env":["A=b"]}}`), 0o644))
-	require.Zero(b, run(b.Context(), []string{"layer", "-content", "files", "-blob", "blob", "-descriptor", "layer", entry("a", "/a")}, io.Discard))
+	require.Zero(b, run(b.Context(), []string{"layer", "-content", "files", "-blob", "blob", "-descriptor", "layer",
+		entry("a", "/a")}, io.Discard))
 	index := []string{"index", "-index", "index", "-descriptor", "top", "-digest", "digest"}
 	for _, p := range []string{"linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x"} {
-		index = append(index, "--", "-platform", p, "-settings", "settings", "-layer", "layer", "-manifest", "m", "-config", "c", "-descriptor", "d")
+		index = append(index, "--", "-platform", p, "-settings", "settings", "-layer", "layer", "-manifest", "m",
+			"-config", "c", "-descriptor", "d")
 	}
 	for _, c := range []struct {
 		name string
@@ -32,7 +34,15 @@ func BenchmarkActions(b *testing.B) {
 		outs []string
 	}{
 		{"start", nil, 2, nil},
-		{"image", []string{"image", "-platform", "linux/arm64", "-settings", "settings", "-layer", "layer", "-manifest", "m", "-config", "c", "-descriptor", "d"}, 0, []string{"m", "c", "d"}},
+		{
+			"image",
+			[]string{
+				"image", "-platform", "linux/arm64", "-settings", "settings", "-layer", "layer", "-manifest", "m", "-config", "c",
+				"-descriptor", "d",
+			},
+			0,
+			[]string{"m", "c", "d"},
+		},
 		{"index", index, 0, []string{"index", "top", "digest"}},
 	} {
 		b.Run(c.name, func(b *testing.B) {

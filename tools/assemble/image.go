@@ -123,7 +123,8 @@ func (f imageFlags) assemble() (assembledImage, error) {
 	return assembledImage{d, []output{{f.config, config}, {f.manifest, manifest}, {f.descriptor, d}}}, nil
 }
 
-// checkDuplicates returns an error if two layers above the base contain the same path, because one would hide the other.
+// checkDuplicates returns an error if two layers above the base contain the same path, because one would hide the
+// other.
 func checkDuplicates(layers []layerFile) error {
 	above := map[string]string{}
 	for _, l := range layers {
@@ -172,7 +173,8 @@ func commitTime(file string) (time.Time, error) {
 }
 
 // writeIndex writes an image index and its images from layer descriptors. The arguments are the flags of the index,
-// followed by "--" and flags for each image. A single action writes all images to save the start of a process per image.
+// followed by "--" and flags for each image. A single action writes all images to save the start of a process per
+// image.
 func writeIndex(_ context.Context, flags *flag.FlagSet, args []string) error {
 	groups := split(args, "--")
 	var s subject

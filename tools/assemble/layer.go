@@ -187,7 +187,8 @@ func (s subject) entry(text string) (layer.Entry, error) {
 		return layer.Entry{}, err
 	}
 	return layer.Entry{
-		Path: e.Path, Kind: layer.File, Mode: cmp.Or(e.Mode, mode), UID: e.UID, GID: e.GID, Size: info.Size(), From: e.From, Xattrs: xattrs,
+		Path: e.Path, Kind: layer.File, Mode: cmp.Or(e.Mode, mode), UID: e.UID, GID: e.GID, Size: info.Size(), From: e.From,
+		Xattrs:   xattrs,
 		Contents: func() (io.ReadCloser, error) { return os.Open(e.From) },
 	}, nil
 }
@@ -205,7 +206,8 @@ func attributes(from string, capabilities []byte) (map[string][]byte, error) {
 // machO are the magic numbers of macOS programs, which compilers on a Mac build by default.
 var machO = [][]byte{{0xcf, 0xfa, 0xed, 0xfe}, {0xce, 0xfa, 0xed, 0xfe}, {0xca, 0xfe, 0xba, 0xbe}}
 
-// checkProgram checks that a program is for the platform. It accepts files without an executable header, such as scripts.
+// checkProgram checks that a program is for the platform. It accepts files without an executable header, such as
+// scripts.
 func (s subject) checkProgram(file string) error {
 	p, err := suggest.ParsePlatform(s.platform)
 	if err != nil {

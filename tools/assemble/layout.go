@@ -16,8 +16,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layout"
 )
 
-// writeLayout copies an image or index into an OCI image layout. It uses the digests in descriptors without computing them
-// again.
+// writeLayout copies an image or index into an OCI image layout. It uses the digests in descriptors without computing
+// them again.
 func writeLayout(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	var children, manifests, configs, layers, blobs, bases, layouts list
 	name := flags.String("name", "", "name of the image")
@@ -34,8 +34,10 @@ func writeLayout(ctx context.Context, flags *flag.FlagSet, args []string) error 
 	if err := parse(flags, args, "name", "out", "root"); err != nil {
 		return err
 	}
-	if len(children) != len(manifests) || len(children) != len(configs) || len(layers) != len(blobs) || len(bases) != len(layouts) {
-		return usagef("layout: mismatched flags: %d children, %d manifests, %d configs; %d layers, %d blobs; %d bases, %d base layouts",
+	if len(children) != len(manifests) || len(children) != len(configs) || len(layers) != len(blobs) ||
+		len(bases) != len(layouts) {
+		return usagef("layout: mismatched flags: %d children, %d manifests, %d configs; %d layers, %d blobs; %d bases, "+
+			"%d base layouts",
 			len(children), len(manifests), len(configs), len(layers), len(blobs), len(bases), len(layouts))
 	}
 	l := layoutWriter{dir: *out, written: map[v1.Hash]bool{}}
@@ -76,7 +78,10 @@ func writeLayout(ctx context.Context, flags *flag.FlagSet, args []string) error 
 	top.Annotations = map[string]string{layout.NameAnnotation: *name}
 	return writeAll(
 		output{filepath.Join(*out, layout.MarkerFile), []byte(layout.Marker)},
-		output{filepath.Join(*out, layout.IndexFile), v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{top}}},
+		output{
+			filepath.Join(*out, layout.IndexFile),
+			v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{top}},
+		},
 	)
 }
 

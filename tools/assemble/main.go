@@ -1,6 +1,6 @@
-// Command assemble is the program that Bazel actions run. It reads base images and writes layers, image manifests, image
-// indexes, OCI layouts and tags, with the same packages as the embedded engine. It depends only on the files in its
-// arguments: it uses no clock, no network and no environment variables.
+// Command assemble is the program that Bazel actions run. It reads base images and writes layers, image manifests,
+// image indexes, OCI layouts and tags, with the same packages as the embedded engine. It depends only on the files in
+// its arguments: it uses no clock, no network and no environment variables.
 package main
 
 import (
@@ -47,8 +47,8 @@ func commands() map[string]command {
 	}
 }
 
-// run executes a command and returns the exit code. It expands an argument @FILE to the lines of FILE, which is a params
-// file of Bazel in the multiline format.
+// run executes a command and returns the exit code. It expands an argument @FILE to the lines of FILE, which is a
+// params file of Bazel in the multiline format.
 func run(ctx context.Context, args []string, stderr io.Writer) int {
 	err := try(ctx, args)
 	if err == nil {

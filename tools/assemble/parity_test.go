@@ -37,7 +37,8 @@ func TestSettingsMatchEmbeddedEngine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorkshop(t)
-			want := w.embedded("version: 1\nplatforms: [linux/amd64]\nimages:\n  hello:\n    base: scratch\n    files: [{from: etc/a, to: /x/a}]\n    " + c.yaml + "\n")
+			want := w.embedded("version: 1\nplatforms: [linux/amd64]\nimages:\n  hello:\n    base: scratch\n" +
+				"    files: [{from: etc/a, to: /x/a}]\n    " + c.yaml + "\n")
 			assert.Equal(t, onlyImage(t, want).String(), w.image(c.settings, c.entries...).String())
 		})
 	}
@@ -48,7 +49,8 @@ func (w workshop) image(settings string, entries ...string) v1.Hash {
 	w.Helper()
 	w.write("settings", settings)
 	w.must(append([]string{"layer", "-content", "files", "-blob", "blob", "-descriptor", "blob.json"}, entries...)...)
-	w.must("image", "-platform", "linux/amd64", "-settings", "settings", "-layer", "blob.json", "-manifest", "manifest", "-config", "config", "-descriptor", "descriptor")
+	w.must("image", "-platform", "linux/amd64", "-settings", "settings", "-layer", "blob.json", "-manifest", "manifest",
+		"-config", "config", "-descriptor", "descriptor")
 	content, err := os.ReadFile("descriptor")
 	require.NoError(w, err)
 	var d v1.Descriptor
@@ -73,15 +75,20 @@ func TestTreesMatchEmbeddedEngine(t *testing.T) {
 	}{
 		"nested": {"tree/a/b/f", "{from: tree, to: /opt}", []string{entry("tree/a/b/f", "/opt/a/b/f")}},
 		"owned": {"tree/sub/f", "{from: tree, to: /data, owner: 65532}",
-			[]string{`-entry={"path":"/data","dir":true,` + owned + `}`, `-entry={"path":"/data/sub","dir":true,` + owned + `}`, `-entry={"path":"/data/sub/f","from":"tree/sub/f",` + owned + `}`}},
+			[]string{
+				`-entry={"path":"/data","dir":true,` + owned + `}`, `-entry={"path":"/data/sub","dir":true,` + owned + `}`,
+				`-entry={"path":"/data/sub/f","from":"tree/sub/f",` + owned + `}`,
+			}},
 		"tmp": {"tree/tmp/f", "{from: tree, to: /}", []string{entry("tree/tmp/f", "/tmp/f")}},
 		"bin": {"tree/bin/f", "{from: tree, to: /}", []string{entry("tree/bin/f", "/bin/f")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorkshop(t)
 			w.write(filepath.FromSlash(c.file), "x")
-			want := w.embedded("version: 1\nplatforms: [linux/amd64]\nimages:\n  hello:\n    base: scratch\n    files: [" + c.yaml + "]\n")
-			assert.Equal(t, onlyImage(t, want).String(), w.image(`{"settings":{"created":"1970-01-01T00:00:00Z"}}`, c.entries...).String())
+			want := w.embedded("version: 1\nplatforms: [linux/amd64]\nimages:\n  hello:\n    base: scratch\n    files: [" +
+				c.yaml + "]\n")
+			assert.Equal(t, onlyImage(t, want).String(),
+				w.image(`{"settings":{"created":"1970-01-01T00:00:00Z"}}`, c.entries...).String())
 		})
 	}
 }
@@ -108,7 +115,9 @@ func TestFailureKeepsPreviousOutputs(t *testing.T) {
 			before, err := os.ReadDir(".")
 			require.NoError(t, err)
 			var stderr bytes.Buffer
-			args := []string{"layer", "-image", "hello", "-content", "files", "-blob", "blob", "-descriptor", "descriptor", entry(c.from, "/x")}
+			args := []string{
+				"layer", "-image", "hello", "-content", "files", "-blob", "blob", "-descriptor", "descriptor", entry(c.from, "/x"),
+			}
 			assert.Equal(t, 1, run(c.ctx, args, &stderr))
 			assert.Contains(t, stderr.String(), "multiarch: image hello: ")
 			assert.Contains(t, stderr.String(), c.want)
@@ -126,12 +135,14 @@ func TestIncompleteLayoutFails(t *testing.T) {
 	w := newWorkshop(t)
 	w.image(`{"settings":{}}`, entry("etc/a", "/x"))
 	w.must("index", "-image", "hello", "-index", "index", "-descriptor", "top", "-digest", "digest",
-		"--", "-platform", "linux/amd64", "-settings", "settings", "-layer", "blob.json", "-manifest", "manifest", "-config", "config", "-descriptor", "descriptor")
+		"--", "-platform", "linux/amd64", "-settings", "settings", "-layer", "blob.json", "-manifest", "manifest",
+		"-config", "config", "-descriptor", "descriptor")
 	code, stderr := w.run("layout", "-name", "hello", "-out", "out", "-root", "top", "-index", "index")
 	assert.Equal(t, 1, code)
 	assert.Contains(t, stderr, "image hello: index: missing image sha256:")
 	assert.Contains(t, stderr, "(linux/amd64)")
-	code, stderr = w.run("layout", "-name", "hello", "-out", "out", "-root", "descriptor", "-child", "descriptor", "-manifest", "manifest", "-config", "config")
+	code, stderr = w.run("layout", "-name", "hello", "-out", "out", "-root", "descriptor", "-child", "descriptor",
+		"-manifest", "manifest", "-config", "config")
 	assert.Equal(t, 1, code)
 	assert.Contains(t, stderr, "image hello: manifest: missing blob of layer sha256:")
 	assert.NoFileExists(t, "out/index.json", "index.json must be written last")
@@ -139,7 +150,9 @@ func TestIncompleteLayoutFails(t *testing.T) {
 
 func TestTagErrors(t *testing.T) {
 	for template, want := range map[string][]string{
-		"v{{.Git.Tag}}":         {`template "v{{.Git.Tag}}": the workspace status has no STABLE_GIT_TAG`, "--workspace_status_command"},
+		"v{{.Git.Tag}}": {
+			`template "v{{.Git.Tag}}": the workspace status has no STABLE_GIT_TAG`, "--workspace_status_command",
+		},
 		"t{{.Git.CommitTime}}":  {"the workspace status has no STABLE_GIT_COMMIT_TIME"},
 		"{{.Git.Dirty}}":        {"the workspace status has no STABLE_GIT_DIRTY"},
 		"{{.Git.Branch}}":       {`template "{{.Git.Branch}}": invalid tag "feature/x"`, "hint: use up to 128 letters"},
@@ -150,7 +163,8 @@ func TestTagErrors(t *testing.T) {
 		t.Run(template, func(t *testing.T) {
 			w := newWorkshop(t)
 			w.write("status", "STABLE_GIT_COMMIT 0123456789abcdef0123456789abcdef01234567\nSTABLE_GIT_BRANCH feature/x\n")
-			code, stderr := w.run("tags", "-image", "hello", "-status", "status", "-out-tags", "tags", "-out-references", "references", "-template", template)
+			code, stderr := w.run("tags", "-image", "hello", "-status", "status", "-out-tags", "tags",
+				"-out-references", "references", "-template", template)
 			assert.Equal(t, 1, code)
 			assert.Contains(t, stderr, "multiarch: image hello: ")
 			for _, text := range want {
@@ -163,7 +177,8 @@ func TestTagErrors(t *testing.T) {
 
 func TestConflictingEntriesNameBothFiles(t *testing.T) {
 	w := newWorkshop(t)
-	code, stderr := w.run("layer", "-image", "hello", "-content", "files", "-blob", "blob", "-descriptor", "descriptor", entry("etc/a", "/x"), entry("etc/run", "/x"))
+	code, stderr := w.run("layer", "-image", "hello", "-content", "files", "-blob", "blob", "-descriptor", "descriptor",
+		entry("etc/a", "/x"), entry("etc/run", "/x"))
 	assert.Equal(t, 1, code)
 	assert.Contains(t, stderr, "image hello: two different entries for /x: etc/a, a file of 2 bytes")
 	assert.Contains(t, stderr, " and etc/run, a file of 10 bytes with mode 0755")

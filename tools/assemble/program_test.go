@@ -60,13 +60,18 @@ images:
 			assert.Equal(t, map[bool]string{true: "Files" + c.path, false: c.path[1:]}[c.os == "windows"], name)
 			require.NoError(t, os.WriteFile("program", content, 0o755))
 
-			layer := []string{"layer", "-image", "hello", "-platform", c.os + "/amd64", "-os", c.os, "-compression", c.compression}
+			layer := []string{
+				"layer", "-image", "hello", "-platform", c.os + "/amd64", "-os", c.os, "-compression", c.compression,
+			}
 			w.must(with(layer, "-content", "files", "-blob", "files.blob", "-descriptor", "files.json",
 				`-entry={"path":"/etc/a","from":"etc/a","mode":384,"uid":65532,"gid":7}`)...)
 			w.must(with(layer, "-content", "program", "-blob", "program.blob", "-descriptor", "program.json",
 				fmt.Sprintf(`-entry={"path":%q,"from":"program","binary":true,"mode":493}`, c.path))...)
-			w.write("settings", fmt.Sprintf(`{"settings":{"entrypoint":[%q],"cmd":["serve"],"user":%q,"created":"1970-01-01T00:00:00Z"}}`, c.entrypoint, c.user))
-			w.must(with(with([]string{"image", "-platform", c.os + "/amd64", "-settings", "settings", "-manifest", "manifest", "-config", "config", "-descriptor", "descriptor"}, c.below...),
+			w.write("settings",
+				fmt.Sprintf(`{"settings":{"entrypoint":[%q],"cmd":["serve"],"user":%q,"created":"1970-01-01T00:00:00Z"}}`,
+					c.entrypoint, c.user))
+			w.must(with(with([]string{"image", "-platform", c.os + "/amd64", "-settings", "settings", "-manifest", "manifest",
+				"-config", "config", "-descriptor", "descriptor"}, c.below...),
 				"-layer", "files.json", "-layer", "program.json")...)
 			var got v1.Descriptor
 			require.NoError(t, readJSON("descriptor", &got))
@@ -74,7 +79,8 @@ images:
 
 			// The program of another platform is an error.
 			other := map[string]string{"linux": "windows", "windows": "linux"}[c.os]
-			code, stderr := w.run("layer", "-image", "hello", "-platform", other+"/amd64", "-content", "program", "-blob", "no", "-descriptor", "no.json",
+			code, stderr := w.run("layer", "-image", "hello", "-platform", other+"/amd64", "-content", "program", "-blob", "no",
+				"-descriptor", "no.json",
 				`-entry={"path":"/app/hello","from":"program","binary":true}`)
 			assert.Equal(t, 1, code)
 			assert.Contains(t, stderr, "image hello, "+other+"/amd64: program is a program for "+c.os+"/amd64")

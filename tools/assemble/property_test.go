@@ -18,7 +18,10 @@ import (
 
 // TestRandomTreesMatchEmbeddedEngine builds images of random trees with both engines, with arguments in a params file.
 func TestRandomTreesMatchEmbeddedEngine(t *testing.T) {
-	names := []string{"a", "b.txt", "with space", "quo\"te", "p%rcent%s", "<&>", "größe", "@at", "-dash", "=", "tmp", "bin", strings.Repeat("long", 40)}
+	names := []string{
+		"a", "b.txt", "with space", "quo\"te", "p%rcent%s", "<&>", "größe", "@at", "-dash", "=", "tmp", "bin",
+		strings.Repeat("long", 40),
+	}
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newWorkshop(t)
@@ -61,15 +64,18 @@ func TestRandomTreesMatchEmbeddedEngine(t *testing.T) {
 			w.write("params", strings.Join(entries, "\n")+"\n")
 
 			system, compression := []string{"linux", "windows"}[r.IntN(2)], []string{"gzip", "zstd"}[r.IntN(2)]
-			yaml := fmt.Sprintf("version: 1\nplatforms: [%s/amd64]\nimages:\n  hello:\n    base: scratch\n    compression: %s\n    files: [{from: tree, to: %s, owner: \"%d:0\"", system, compression, to, about.UID)
+			yaml := fmt.Sprintf("version: 1\nplatforms: [%s/amd64]\nimages:\n  hello:\n    base: scratch\n"+
+				"    compression: %s\n    files: [{from: tree, to: %s, owner: \"%d:0\"", system, compression, to, about.UID)
 			if about.Mode != 0 {
 				yaml += fmt.Sprintf(", mode: \"%04o\"", about.Mode)
 			}
 			want := w.embedded(yaml + "}]\n")
-			w.must("layer", "-image", "hello", "-os", system, "-compression", compression, "-content", "files", "-blob", "blob", "-descriptor", "blob.json", "@params")
+			w.must("layer", "-image", "hello", "-os", system, "-compression", compression, "-content", "files", "-blob", "blob",
+				"-descriptor", "blob.json", "@params")
 			w.write("settings", `{"settings":{"created":"1970-01-01T00:00:00Z"}}`)
 			w.must("index", "-index", "index", "-descriptor", "top", "-digest", "digest",
-				"--", "-platform", system+"/amd64", "-settings", "settings", "-layer", "blob.json", "-manifest", "m", "-config", "c", "-descriptor", "d")
+				"--", "-platform", system+"/amd64", "-settings", "settings", "-layer", "blob.json", "-manifest", "m",
+				"-config", "c", "-descriptor", "d")
 			digest, err := want.Digest()
 			require.NoError(t, err)
 			got, err := os.ReadFile("digest")
@@ -81,8 +87,11 @@ func TestRandomTreesMatchEmbeddedEngine(t *testing.T) {
 
 // FuzzEntry checks that any entry results either in a layer with a descriptor or in an error without outputs.
 func FuzzEntry(f *testing.F) {
-	for _, text := range []string{`{"path":"/x","from":"etc/a"}`, `{"path":"/x","dir":true}`, `{"path":"/x","from":"etc/a","mode":4294967295,"uid":-1}`,
-		`{"path":"/x","from":"etc/run","binary":true}`, `{"path":"/\u0000","dir":true}`, `{`, `null`, `{"path":"/x","dir":true,"uid":9223372036854775807}`} {
+	for _, text := range []string{
+		`{"path":"/x","from":"etc/a"}`, `{"path":"/x","dir":true}`, `{"path":"/x","from":"etc/a","mode":4294967295,"uid":-1}`,
+		`{"path":"/x","from":"etc/run","binary":true}`, `{"path":"/\u0000","dir":true}`, `{`, `null`,
+		`{"path":"/x","dir":true,"uid":9223372036854775807}`,
+	} {
 		f.Add(text, "linux")
 		f.Add(text, "windows")
 	}
@@ -94,7 +103,8 @@ func FuzzEntry(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, system string) {
 		out := t.TempDir()
 		var stderr bytes.Buffer
-		code := run(t.Context(), []string{"layer", "-image", "hello", "-platform", "linux/amd64", "-os=" + system, "-content", "files",
+		code := run(t.Context(), []string{"layer", "-image", "hello", "-platform", "linux/amd64", "-os=" + system,
+			"-content", "files",
 			"-blob", out + "/blob", "-descriptor", out + "/descriptor", "-entry=" + text}, &stderr)
 		left, err := os.ReadDir(out)
 		require.NoError(t, err)

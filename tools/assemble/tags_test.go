@@ -17,11 +17,15 @@ func TestEmptyTagsAreLeftOut(t *testing.T) {
 		tags, references string
 	}{
 		"tagged": {
-			commit + "STABLE_GIT_TAG v1.0.0\nSTABLE_GIT_DESCRIBE v1.0.0\n", []string{"latest", "{{.Git.Tag}}", "{{.Git.Describe}}-x"},
+			commit + "STABLE_GIT_TAG v1.0.0\nSTABLE_GIT_DESCRIBE v1.0.0\n", []string{
+				"latest", "{{.Git.Tag}}", "{{.Git.Describe}}-x",
+			},
 			"latest\nv1.0.0\nv1.0.0-x\n", "host/hello:latest\nhost/hello:v1.0.0\nhost/hello:v1.0.0-x\n",
 		},
 		"not tagged": {
-			commit + "STABLE_GIT_TAG \nSTABLE_GIT_DESCRIBE v1.0.0-3-g0123456\n", []string{"latest", "{{.Git.Tag}}", "{{with .Git.Tag}}{{.}}-alpine{{end}}", "{{.Git.Describe}}"},
+			commit + "STABLE_GIT_TAG \nSTABLE_GIT_DESCRIBE v1.0.0-3-g0123456\n", []string{
+				"latest", "{{.Git.Tag}}", "{{with .Git.Tag}}{{.}}-alpine{{end}}", "{{.Git.Describe}}",
+			},
 			"latest\nv1.0.0-3-g0123456\n", "host/hello:latest\nhost/hello:v1.0.0-3-g0123456\n",
 		},
 		"nothing left": {commit + "STABLE_GIT_TAG \n", []string{"{{.Git.Tag}}"}, "", "hello:latest\n"},
@@ -29,7 +33,10 @@ func TestEmptyTagsAreLeftOut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorkshop(t)
 			w.write("status", c.status)
-			args := []string{"tags", "-image", "hello", "-repository", "host/hello", "-status", "status", "-out-tags", "tags", "-out-references", "references"}
+			args := []string{
+				"tags", "-image", "hello", "-repository", "host/hello", "-status", "status", "-out-tags", "tags",
+				"-out-references", "references",
+			}
 			for _, template := range c.templates {
 				args = append(args, "-template", template)
 			}
@@ -43,7 +50,8 @@ func TestEmptyTagsAreLeftOut(t *testing.T) {
 	}
 	w := newWorkshop(t)
 	w.write("status", commit+"STABLE_GIT_TAG \n")
-	code, stderr := w.run("tags", "-image", "hello", "-status", "status", "-out-tags", "tags", "-out-references", "references", "-template", "{{.Git.Tag}}-alpine")
+	code, stderr := w.run("tags", "-image", "hello", "-status", "status", "-out-tags", "tags",
+		"-out-references", "references", "-template", "{{.Git.Tag}}-alpine")
 	assert.Equal(t, 1, code)
 	assert.Contains(t, stderr, `image hello: template "{{.Git.Tag}}-alpine": invalid tag "-alpine"`)
 	assert.Contains(t, stderr, "{{with .Git.Tag}}")

@@ -64,8 +64,8 @@ func (s workspaceStatus) checkKeys(template string, unknown ...string) error {
 	return nil
 }
 
-// readStatus reads a workspace status file, which has a key and a value per line. See "--workspace_status_command" in the
-// Bazel user manual.
+// readStatus reads a workspace status file, which has a key and a value per line. See "--workspace_status_command" in
+// the Bazel user manual.
 func readStatus(file string) (map[string]string, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {

@@ -96,8 +96,8 @@ func (b bazelRun) server(ctx context.Context) (pid int, err error) {
 // bazelPhases are the changes between two builds.
 var bazelPhases = []string{"every program changed", "one service changed", "nothing changed"}
 
-// compareBazel measures the rules of multiarch and others in turn, in the same workspace, and prints a table. Programs and
-// tools are built already, so that it measures only the images.
+// compareBazel measures the rules of multiarch and others in turn, in the same workspace, and prints a table. Programs
+// and tools are built already, so that it measures only the images.
 func compareBazel(ctx context.Context, w *workshop, s settings, stdout io.Writer) (err error) {
 	if _, err := exec.LookPath("bazel"); err != nil {
 		return usagef("-bazel: bazel is not on PATH; see https://github.com/bazelbuild/bazelisk")
@@ -162,7 +162,9 @@ func compareBazel(ctx context.Context, w *workshop, s settings, stdout io.Writer
 	about, _, _ = strings.Cut(about, "\n")
 	_, err = fmt.Fprintf(
 		stdout,
-		"%s\n%d services for %d platforms (%s), programs of %.1f MB that are there already. multiarch makes layers of them; the others get finished ones (tar, gzip). Sums over actions are of their own time, as Bazel logs it.\n%s\n",
+		"%s\n%d services for %d platforms (%s), programs of %.1f MB that are there already. "+
+			"multiarch makes layers of them; the others get finished ones (tar, gzip). "+
+			"Sums over actions are of their own time, as Bazel logs it.\n%s\n",
 		bazelTable(
 			all,
 			measured,

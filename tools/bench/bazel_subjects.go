@@ -36,8 +36,8 @@ func subjects() []subject {
 // target returns the label that builds all indexes.
 func (s subject) target() string { return "//" + s.name + ":indexes" }
 
-// layerFile returns the path of a competitor's layer below data. Each one has its own file, because Bazel caches digests,
-// and the second one would benefit.
+// layerFile returns the path of a competitor's layer below data. Each one has its own file, because Bazel caches
+// digests, and the second one would benefit.
 func (s subject) layerFile(service, platform string) string {
 	return service + "/" + slugOf(platform) + "/" + s.name + ".tar.gz"
 }
@@ -94,7 +94,8 @@ func (t *bazelTree) rulesOCI(platforms []string) string {
 			images = append(images, name)
 			fmt.Fprintf(
 				&b,
-				"oci_image_rule(name = %q, os = %q, architecture = %q, variant = %q, entrypoint = \":entrypoint\", tars = [\"//data:%s\"])\n",
+				"oci_image_rule(name = %q, os = %q, architecture = %q, variant = %q, entrypoint = \":entrypoint\", "+
+					"tars = [\"//data:%s\"])\n",
 				name,
 				parts[0],
 				parts[1],

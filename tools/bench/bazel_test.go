@@ -18,7 +18,10 @@ func TestReadActions(t *testing.T) {
 	const log = `{
   "commandArgs": ["assemble"],
   "mnemonic": "MultiarchImage",
-  "actualOutputs": [{"path": "a", "digest": {"hash": "x", "sizeBytes": "569"}}, {"path": "b", "digest": {"sizeBytes": "31"}}],
+  "actualOutputs": [
+    {"path": "a", "digest": {"hash": "x", "sizeBytes": "569"}},
+    {"path": "b", "digest": {"sizeBytes": "31"}}
+  ],
   "metrics": {"totalTime": "0.012s"}
 }{
   "mnemonic": "MultiarchImage",
@@ -32,7 +35,9 @@ func TestReadActions(t *testing.T) {
 	assert.Zero(t, all.time("Genrule"))
 	assert.Zero(t, all.bytes("MultiarchIndex"))
 
-	for _, broken := range []string{`{`, `[]`, `{"metrics": {"totalTime": "soon"}}`, `{"actualOutputs": [{"digest": {"sizeBytes": "x"}}]}`} {
+	for _, broken := range []string{
+		`{`, `[]`, `{"metrics": {"totalTime": "soon"}}`, `{"actualOutputs": [{"digest": {"sizeBytes": "x"}}]}`,
+	} {
 		_, err := readActions(strings.NewReader(broken))
 		assert.ErrorContains(t, err, "reading the execution log", broken)
 	}
@@ -76,14 +81,19 @@ func TestPadded(t *testing.T) {
 func TestRulesImgSetsVariants(t *testing.T) {
 	tree := &bazelTree{services: []string{"a"}}
 	got := tree.rulesImg([]string{"linux/arm/v7", "linux/s390x"})
-	assert.Contains(t, got, `platform(name = "linux_arm_v7", parents = ["@multiarch//platforms:linux_arm_v7"], constraint_values = ["@rules_img//img/constraints/arm:v7"])`)
-	assert.Contains(t, got, `platform(name = "linux_s390x", parents = ["@multiarch//platforms:linux_s390x"], constraint_values = [])`)
+	assert.Contains(t, got, `platform(name = "linux_arm_v7", parents = ["@multiarch//platforms:linux_arm_v7"], `+
+		`constraint_values = ["@rules_img//img/constraints/arm:v7"])`)
+	assert.Contains(t, got,
+		`platform(name = "linux_s390x", parents = ["@multiarch//platforms:linux_s390x"], constraint_values = [])`)
 	assert.Contains(t, got, `image_index(name = "a", manifests = ["a_linux_arm_v7", "a_linux_s390x"])`)
 }
 
 func TestBazelReason(t *testing.T) {
-	assert.Equal(t, "module not found: x", bazelReason(errors.New("running bazel: exit status 1\nINFO: y\nERROR: module not found: x \nERROR: z")))
-	assert.Equal(t, "no such field", bazelReason(errors.New("running bazel: exit status 1\nERROR: Traceback (most recent call last):\n\tFile \"x\"\nError: no such field\nERROR: y")))
+	assert.Equal(t, "module not found: x",
+		bazelReason(errors.New("running bazel: exit status 1\nINFO: y\nERROR: module not found: x \nERROR: z")))
+	assert.Equal(t, "no such field",
+		bazelReason(errors.New("running bazel: exit status 1\nERROR: Traceback (most recent call last):\n\tFile \"x\"\n"+
+			"Error: no such field\nERROR: y")))
 	assert.Equal(t, "running bazel: exit status 1", bazelReason(errors.New("running bazel: exit status 1\nkilled")))
 }
 
@@ -91,7 +101,10 @@ func TestBazelReason(t *testing.T) {
 func TestUnavailableCompetitorsAreSkipped(t *testing.T) {
 	const stub = `#!/bin/sh
 case "$*" in *" info "*) echo 999999999; exit;; esac
-if [ -e ours-broken ] || { [ -e no-module ] && grep -q rules_img MODULE.bazel; }; then echo "ERROR: no such module" >&2; exit 1; fi
+if [ -e ours-broken ] || { [ -e no-module ] && grep -q rules_img MODULE.bazel; }; then
+  echo "ERROR: no such module" >&2
+  exit 1
+fi
 case "$*" in *//rules_oci:*) [ ! -e no-oci ] || { echo "ERROR: no such rule" >&2; exit 1; };; esac
 `
 	bin := t.TempDir()
@@ -141,13 +154,14 @@ func TestBazelTable(t *testing.T) {
 	got := bazelTable(all, measured)
 	assert.Equal(t, []string{"", "multiarch", "rules_oci", "rules_oci / multiarch"}, got.header)
 	assert.Equal(t, []string{"every program changed", "1.00 s (1.00..1.00)", "4.00 s (4.00..4.00)", "4.00"}, got.rows[0])
-	assert.Equal(t, []string{"- actions of manifests and indexes, summed", "40.0 ms (40.0..40.0)", "640 ms (640..640)", "16.0"}, got.rows[1])
+	assert.Equal(t, []string{"- actions of manifests and indexes, summed", "40.0 ms (40.0..40.0)", "640 ms (640..640)",
+		"16.0"}, got.rows[1])
 	assert.NotContains(t, got.String(), "CPU time", "CPU time was not measured")
 	assert.Equal(t, []string{"", "multiarch"}, bazelTable(all[:1], measured).header)
 }
 
-// TestBazelBench runs the comparison with the bazel on PATH, which must be able to resolve rules_go and gazelle. It takes
-// minutes, because it compiles tools/assemble.
+// TestBazelBench runs the comparison with the bazel on PATH, which must be able to resolve rules_go and gazelle. It
+// takes minutes, because it compiles tools/assemble.
 func TestBazelBench(t *testing.T) {
 	rc, set := os.LookupEnv("MULTIARCH_BENCH_BAZELRC")
 	if !set {
@@ -161,9 +175,13 @@ func TestBazelBench(t *testing.T) {
 	}
 	t.Setenv("TMPDIR", t.TempDir())
 	var stdout, stderr strings.Builder
-	err := execute(t.Context(), []string{"-bazel", "-services", "2", "-rounds", "1", "-platforms", "linux/amd64,linux/arm/v7", "-bazelrc", rc}, &stdout, &stderr)
+	err := execute(t.Context(), []string{"-bazel", "-services", "2", "-rounds", "1",
+		"-platforms", "linux/amd64,linux/arm/v7", "-bazelrc", rc}, &stdout, &stderr)
 	require.NoError(t, err, stderr.String())
-	for _, want := range []string{"| multiarch ", "| every program changed ", "| - actions of manifests and indexes, summed ", "| nothing changed ", "2 services for 2 platforms"} {
+	for _, want := range []string{
+		"| multiarch ", "| every program changed ", "| - actions of manifests and indexes, summed ", "| nothing changed ",
+		"2 services for 2 platforms",
+	} {
 		assert.Contains(t, stdout.String(), want)
 	}
 	left, err := os.ReadDir(os.TempDir())

@@ -44,7 +44,10 @@ func newBazelTree(ctx context.Context, w *workshop, s settings, checkout string)
 	for _, p := range platforms {
 		w.say("compiling a program for %s", p.Name)
 		out := w.path("tmp", "program")
-		if _, err := w.output(ctx, command{args: []string{"go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, source}, env: slices.Concat(p.Go, []string{"CGO_ENABLED=0"})}); err != nil {
+		if _, err := w.output(ctx, command{
+			args: []string{"go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, source},
+			env:  slices.Concat(p.Go, []string{"CGO_ENABLED=0"}),
+		}); err != nil {
 			return nil, err
 		}
 		if t.programs[p.Name], err = os.ReadFile(out); err != nil {

@@ -42,8 +42,12 @@ func walls(all ...time.Duration) []cost {
 
 func TestUnitsSuitTheMedian(t *testing.T) {
 	assert.Equal(t, "", series[time.Duration]{}.durations())
-	assert.Equal(t, "31.4 ms (8.00..1200)", series[time.Duration]{8 * time.Millisecond, 31415 * time.Microsecond, 1200 * time.Millisecond}.durations())
-	assert.Equal(t, "1.20 s (0.90..12.5)", series[time.Duration]{900 * time.Millisecond, 1200 * time.Millisecond, 12500 * time.Millisecond}.durations())
+	assert.Equal(t, "31.4 ms (8.00..1200)", series[time.Duration]{
+		8 * time.Millisecond, 31415 * time.Microsecond, 1200 * time.Millisecond,
+	}.durations())
+	assert.Equal(t, "1.20 s (0.90..12.5)", series[time.Duration]{
+		900 * time.Millisecond, 1200 * time.Millisecond, 12500 * time.Millisecond,
+	}.durations())
 	assert.Equal(t, "34.0 MB (33.0..150)", series[int64]{33e6, 34e6, 150e6}.megabytes())
 	assert.Equal(t, "unknown", series[int64]{0, 0}.megabytes())
 }
@@ -57,13 +61,9 @@ func TestTable(t *testing.T) {
 		one(8*time.Second, 12*time.Second, 500),
 		one(4*time.Second, 6*time.Second, 400),
 	})
-	assert.Equal(t, strings.TrimPrefix(`
-| scenario        | us                   | bare                 | ko                  | cached              | ko / us | cached / us | us / bare |
-|-----------------|----------------------|----------------------|---------------------|---------------------|---------|-------------|-----------|
-| nothing changed | 20.0 ms (20.0..20.0) | 400 ms (400..400)    | 8.00 s (8.00..8.00) | 4.00 s (4.00..4.00) | 400     | 200         | 0.05      |
-| - CPU time      | 30.0 ms (30.0..30.0) | 1.00 s (1.00..1.00)  | 12.0 s (12.0..12.0) | 6.00 s (6.00..6.00) |         |             |           |
-| - peak memory   | 20.0 MB (20.0..20.0) | 30.0 MB (30.0..30.0) | 500 MB (500..500)   | 400 MB (400..400)   |         |             |           |
-`, "\n"), results.String())
+	want, err := os.ReadFile("testdata/table.md")
+	require.NoError(t, err)
+	assert.Equal(t, string(want), results.String())
 }
 
 func TestRatio(t *testing.T) {
@@ -75,7 +75,8 @@ func TestRatio(t *testing.T) {
 func TestFlags(t *testing.T) {
 	s, err := parse([]string{"-services", "2", "-platforms", "linux/amd64, linux/arm/v7", "-scale", "30x4"}, io.Discard)
 	require.NoError(t, err)
-	assert.Equal(t, settings{services: 2, platforms: []string{"linux/amd64", "linux/arm/v7"}, rounds: 5, ko: "v0.19.1", mirror: "http://deb.debian.org/debian", scale: &size{30, 4}}, s)
+	assert.Equal(t, settings{services: 2, platforms: []string{"linux/amd64", "linux/arm/v7"}, rounds: 5, ko: "v0.19.1",
+		mirror: "http://deb.debian.org/debian", scale: &size{30, 4}}, s)
 	for args, want := range map[string]string{
 		"-services 0":                        "-services 0",
 		"-rounds -1":                         "-rounds -1",
@@ -142,7 +143,10 @@ func TestMeasure(t *testing.T) {
 	w, err := openWorkshop(io.Discard)
 	require.NoError(t, err)
 	// The go command is the one program that is there on every machine.
-	c, err := w.measure(t.Context(), []command{{args: []string{"go", "list", "std"}}, {args: []string{"go", "list", "cmd"}}})
+	c, err := w.measure(t.Context(), []command{
+		{args: []string{"go", "list", "std"}},
+		{args: []string{"go", "list", "cmd"}},
+	})
 	require.NoError(t, err)
 	assert.Positive(t, c.wall)
 	assert.Positive(t, c.cpu)

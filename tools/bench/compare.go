@@ -93,7 +93,8 @@ func compare(ctx context.Context, w *workshop, s settings, stdout io.Writer) err
 	}
 	_, err = fmt.Fprintf(
 		stdout,
-		"%s\n%d HTTP services for %d platforms (%s); ko %s without SBOMs. Everybody links with %s and gets the same programs.\n%s\n",
+		"%s\n%d HTTP services for %d platforms (%s); ko %s without SBOMs. "+
+			"Everybody links with %s and gets the same programs.\n%s\n",
 		results,
 		s.services,
 		len(s.platforms),

@@ -1,6 +1,6 @@
-// Command bench compares multiarch with other tools: a plain go build per platform, which builds no images, and ko, with
-// and without its cache. It generates small services, builds them with each tool in turn, and prints medians as a Markdown
-// table. Flags select other comparisons: Bazel rules, Debian packages, releases, and growth.
+// Command bench compares multiarch with other tools: a plain go build per platform, which builds no images, and ko,
+// with and without its cache. It generates small services, builds them with each tool in turn, and prints medians as a
+// Markdown table. Flags select other comparisons: Bazel rules, Debian packages, releases, and growth.
 //
 //	go run ./tools/bench
 //	go run ./tools/bench -scale 1000x10
@@ -8,8 +8,8 @@
 //	go run ./tools/bench -packages -rounds 3
 //	go run ./tools/bench -release -rounds 3
 //
-// It works in a temporary directory, which needs some gigabytes for Go build caches and is removed at the end. It downloads
-// only ko and its dependencies, from the Go module proxy.
+// It works in a temporary directory, which needs some gigabytes for Go build caches and is removed at the end. It
+// downloads only ko and its dependencies, from the Go module proxy.
 package main
 
 import (
@@ -91,13 +91,15 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		&scale,
 		"scale",
 		"",
-		"measure how multiarch scales instead: plans up to `SERVICESxPLATFORMS`, such as 1000x10, and builds of 5, 10 and 20 services",
+		"measure how multiarch scales instead: plans up to `SERVICESxPLATFORMS`, such as 1000x10, and builds of 5, "+
+			"10 and 20 services",
 	)
 	flags.BoolVar(
 		&s.bazel,
 		"bazel",
 		false,
-		"compare the Bazel rules with rules_oci and rules_img instead, with the bazel on PATH (the README uses -services 20 -rounds 5)",
+		"compare the Bazel rules with rules_oci and rules_img instead, with the bazel on PATH (the README uses -services "+
+			"20 -rounds 5)",
 	)
 	flags.StringVar(
 		&bazelrcs,
@@ -116,7 +118,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		&s.release,
 		"release",
 		false,
-		"compare releases of 10 and 100 images with crane push instead, to a registry with 20 ms latency (the README uses -rounds 3)",
+		"compare releases of 10 and 100 images with crane push instead, to a registry with 20 ms latency (the README uses "+
+			"-rounds 3)",
 	)
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(stderr, "usage: go run ./tools/bench [flags]")

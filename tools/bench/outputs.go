@@ -154,7 +154,8 @@ func sameWork(peers []*peer) error {
 		if first == nil {
 			first = compiled
 		} else if !maps.Equal(first, compiled) {
-			return fmt.Errorf("%s and %s compile different programs from the same sources, so their times are not comparable", peers[0].name, p.name)
+			return fmt.Errorf("%s and %s compile different programs from the same sources, so their times are not comparable",
+				peers[0].name, p.name)
 		}
 	}
 	return nil

@@ -76,7 +76,8 @@ func TestProgramsInImages(t *testing.T) {
 		return image
 	}
 	index := mutate.AppendManifests(empty.Index,
-		mutate.IndexAddendum{Add: in("etc/passwd=root", "app/svc1=one")}, mutate.IndexAddendum{Add: in("etc/passwd=root", "app/svc1=another")})
+		mutate.IndexAddendum{Add: in("etc/passwd=root", "app/svc1=one")},
+		mutate.IndexAddendum{Add: in("etc/passwd=root", "app/svc1=another")})
 	path, err := layout.Write(filepath.Join(top, "dist"), empty.Index)
 	require.NoError(t, err)
 	require.NoError(t, path.AppendIndex(index))
@@ -91,7 +92,9 @@ func TestProgramsInImages(t *testing.T) {
 	require.NoError(t, err)
 	manifest, err := index.IndexManifest()
 	require.NoError(t, err)
-	assert.ElementsMatch(t, slices.Collect(maps.Keys(digests)), []string{manifest.Manifests[0].Digest.String(), manifest.Manifests[1].Digest.String()})
+	assert.ElementsMatch(t, slices.Collect(maps.Keys(digests)), []string{
+		manifest.Manifests[0].Digest.String(), manifest.Manifests[1].Digest.String(),
+	})
 
 	_, err = images(filepath.Join(top, "nowhere")).programs()
 	assert.ErrorIs(t, err, os.ErrNotExist)

@@ -21,10 +21,10 @@ type service struct {
 	packages      []string // requested packages, without dependencies
 }
 
-// comparePackages compares an image index of Debian packages built by multiarch with one built by mmdebstrap, which unpacks
-// the same packages without running maintainer scripts, and buildah. mmdebstrap resolves dependencies in every run and has
-// no cache, so it is comparable only with `multiarch lock` and `multiarch build` together, with an empty cache. Ratios are
-// relative to that row.
+// comparePackages compares an image index of Debian packages built by multiarch with one built by mmdebstrap, which
+// unpacks the same packages without running maintainer scripts, and buildah. mmdebstrap resolves dependencies in every
+// run and has no cache, so it is comparable only with `multiarch lock` and `multiarch build` together, with an empty
+// cache. Ratios are relative to that row.
 func comparePackages(ctx context.Context, w *workshop, s settings, stdout io.Writer) error {
 	program, err := w.multiarch(ctx)
 	if err != nil {
@@ -71,7 +71,8 @@ func comparePackages(ctx context.Context, w *workshop, s settings, stdout io.Wri
 					return fmt.Errorf("deleting caches and outputs: %w", err)
 				}
 			}
-			if err := errors.Join(os.MkdirAll(w.path("peer"), 0o755), w.copy("images/multiarch.yaml", "lock/multiarch.yaml")); err != nil {
+			if err := errors.Join(os.MkdirAll(w.path("peer"), 0o755),
+				w.copy("images/multiarch.yaml", "lock/multiarch.yaml")); err != nil {
 				return err
 			}
 			c, err := w.measure(ctx, step.commands)
@@ -151,8 +152,8 @@ func (w *workshop) service(ctx context.Context, program string) (*service, error
 	return nil, errors.New("images/multiarch.yaml has no image with a base of Debian packages")
 }
 
-// debootstrapped returns the commands that build the same index with mmdebstrap and buildah: for each architecture, a tar
-// archive of unpacked packages and an image of it and the service's files, and finally an index.
+// debootstrapped returns the commands that build the same index with mmdebstrap and buildah: for each architecture, a
+// tar archive of unpacked packages and an image of it and the service's files, and finally an index.
 func (w *workshop) debootstrapped(app *service, mirror string) ([]command, error) {
 	keys, err := filepath.Abs("tools/base/debian/keyring.gpg")
 	if err != nil {

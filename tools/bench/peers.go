@@ -50,8 +50,8 @@ func (w *workshop) goCache(warm, owner string) (string, error) {
 	return own, nil
 }
 
-// linkerFlags are the linker flags of all tools, which are the default of multiarch. Linking takes the most time, and half
-// as long without debug symbols.
+// linkerFlags are the linker flags of all tools, which are the default of multiarch. Linking takes the most time, and
+// half as long without debug symbols.
 func linkerFlags() []string { return []string{"-s", "-w"} }
 
 // us builds into an OCI layout with multiarch.
@@ -115,7 +115,8 @@ func (w *workshop) koPeer(program string, t *tree, goCache, base string, cached 
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("preparing ko: %w", err)
 	}
-	if err := os.WriteFile(settings, []byte("defaultBaseImage: "+base+"\ndefaultLdflags: ["+strings.Join(linkerFlags(), ", ")+"]\n"), 0o644); err != nil {
+	if err := os.WriteFile(settings,
+		[]byte("defaultBaseImage: "+base+"\ndefaultLdflags: ["+strings.Join(linkerFlags(), ", ")+"]\n"), 0o644); err != nil {
 		return nil, fmt.Errorf("preparing ko: %w", err)
 	}
 	var platforms []string

@@ -31,8 +31,9 @@ func soften(cmd *exec.Cmd) {
 // settle flushes file systems, so that the next tool does not pay for earlier writes.
 func settle() { syscall.Sync() }
 
-// watch observes the peak resident memory of a new process. It returns a function that returns the peak in bytes after the
-// process has ended. ru_maxrss of wait4 is not suitable, because it includes children and the parent's memory at the fork.
+// watch observes the peak resident memory of a new process. It returns a function that returns the peak in bytes after
+// the process has ended. ru_maxrss of wait4 is not suitable, because it includes children and the parent's memory at
+// the fork.
 func watch(pid int) func() int64 {
 	status, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -59,7 +60,8 @@ func watch(pid int) func() int64 {
 	return func() int64 { close(ended); return <-result }
 }
 
-// highWater returns the peak resident set in bytes from a status file (see man 5 proc_pid_status), or 0 if there is none.
+// highWater returns the peak resident set in bytes from a status file (see man 5 proc_pid_status), or 0 if there is
+// none.
 func highWater(status []byte) int64 {
 	_, rest, _ := bytes.Cut(status, []byte("\nVmHWM:"))
 	line, _, _ := bytes.Cut(rest, []byte("\n"))
@@ -71,8 +73,8 @@ func highWater(status []byte) int64 {
 	return n * 1024
 }
 
-// familyTime returns the user and system time of a process and its running and finished descendants, or 0 if there is no
-// such process.
+// familyTime returns the user and system time of a process and its running and finished descendants, or 0 if there is
+// no such process.
 func familyTime(pid int) time.Duration {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // fails for malformed patterns only
 	ticks, children := map[int]int64{}, map[int][]int{}

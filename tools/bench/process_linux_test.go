@@ -17,7 +17,8 @@ import (
 )
 
 func TestHighWater(t *testing.T) {
-	assert.EqualValues(t, 20552*1024, highWater([]byte("Name:\tko\nVmSize:\t 1 kB\nVmHWM:\t   20552 kB\nVmRSS:\t   9 kB\n")))
+	assert.EqualValues(t, 20552*1024,
+		highWater([]byte("Name:\tko\nVmSize:\t 1 kB\nVmHWM:\t   20552 kB\nVmRSS:\t   9 kB\n")))
 	assert.Zero(t, highWater([]byte("Name:\tzombie\nState:\tZ\n")))
 	assert.Zero(t, highWater(nil))
 	assert.Zero(t, highWater([]byte("\nVmHWM:\tmuch kB\n")))
@@ -74,7 +75,11 @@ func TestGentleEnd(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}()
-	_, err = w.output(ctx, command{args: []string{"sh", "-c", "trap 'touch told; exit 1' INT; touch ready; while :; do sleep 0.01; done"}, dir: w.dir, gentle: true})
+	_, err = w.output(ctx, command{
+		args:   []string{"sh", "-c", "trap 'touch told; exit 1' INT; touch ready; while :; do sleep 0.01; done"},
+		dir:    w.dir,
+		gentle: true,
+	})
 	require.Error(t, err)
 	assert.FileExists(t, told)
 }
@@ -84,7 +89,10 @@ func TestReadStat(t *testing.T) {
 	require.True(t, ok)
 	assert.Equal(t, []int{42, 7}, []int{pid, parent})
 	assert.EqualValues(t, 124, ticks)
-	for _, broken := range []string{"", "42 (a", ")(", "42 (a) S 7", "x (a) S 7 1 1 0 -1 4 5 6 7 8 100 20 3 1", "42 (a) S 7 1 1 0 -1 4 5 6 7 8 100 much 3 1"} {
+	for _, broken := range []string{
+		"", "42 (a", ")(", "42 (a) S 7", "x (a) S 7 1 1 0 -1 4 5 6 7 8 100 20 3 1",
+		"42 (a) S 7 1 1 0 -1 4 5 6 7 8 100 much 3 1",
+	} {
 		_, _, _, ok := readStat([]byte(broken))
 		assert.False(t, ok, broken)
 	}
@@ -96,11 +104,14 @@ func TestFamilyTime(t *testing.T) {
 	w, err := openWorkshop(io.Discard)
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, w.close()) }()
-	cmd, _ := w.prepare(t.Context(), command{args: []string{"sh", "-c", "sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; sleep 100' & wait"}})
+	cmd, _ := w.prepare(t.Context(),
+		command{args: []string{"sh", "-c", "sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; sleep 100' & wait"}})
 	require.NoError(t, cmd.Start())
 	defer func() { _ = cmd.Cancel(); _ = cmd.Wait() }()
-	assert.Eventually(t, func() bool { return familyTime(cmd.Process.Pid) >= 30*time.Millisecond }, time.Minute, 10*time.Millisecond)
-	_, err = w.measure(t.Context(), []command{{args: []string{"sh", "-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"}}})
+	assert.Eventually(t, func() bool { return familyTime(cmd.Process.Pid) >= 30*time.Millisecond }, time.Minute,
+		10*time.Millisecond)
+	_, err = w.measure(t.Context(),
+		[]command{{args: []string{"sh", "-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"}}})
 	require.NoError(t, err)
 	assert.GreaterOrEqual(t, familyTime(os.Getpid()), familyTime(cmd.Process.Pid))
 }

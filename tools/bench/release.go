@@ -58,7 +58,9 @@ func compareRelease(ctx context.Context, w *workshop, s settings, stdout io.Writ
 	}
 	w.say("compiling crane")
 	crane := w.path("bin", "crane")
-	if _, err := w.output(ctx, command{args: []string{"go", "build", "-o", crane, "github.com/google/go-containerregistry/cmd/crane"}}); err != nil {
+	if _, err := w.output(ctx, command{
+		args: []string{"go", "build", "-o", crane, "github.com/google/go-containerregistry/cmd/crane"},
+	}); err != nil {
 		return err
 	}
 	results := table{header: []string{"images x platforms", "", "time", "peak memory", "requests", "crane / multiarch"}}
@@ -76,7 +78,9 @@ func compareRelease(ctx context.Context, w *workshop, s settings, stdout io.Writ
 			}
 		}
 		us := of(costs[0], func(c cost) time.Duration { return c.wall }).median()
-		for i, what := range []string{"multiarch release", "multiarch release, nothing changed", "crane push, one after another"} {
+		for i, what := range []string{
+			"multiarch release", "multiarch release, nothing changed", "crane push, one after another",
+		} {
 			wall := of(costs[i], func(c cost) time.Duration { return c.wall })
 			row := []string{
 				n.String(),
@@ -185,7 +189,11 @@ func (w *workshop) layouts(n size, platforms []string) (dirs []string, digests i
 				return nil, 0, fmt.Errorf("building an image: %w", err)
 			}
 			img := mutate.MediaType(mutate.ConfigMediaType(empty.Image, types.OCIConfigJSON), types.OCIManifestSchema1)
-			if img, err = mutate.ConfigFile(img, &v1.ConfigFile{OS: platform.OS, Architecture: platform.Architecture, Variant: platform.Variant}); err == nil {
+			if img, err = mutate.ConfigFile(img, &v1.ConfigFile{
+				OS:           platform.OS,
+				Architecture: platform.Architecture,
+				Variant:      platform.Variant,
+			}); err == nil {
 				img, err = mutate.AppendLayers(img, shared, bytes(ownLayer))
 			}
 			if err != nil {

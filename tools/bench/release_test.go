@@ -17,12 +17,14 @@ func TestReleaseRound(t *testing.T) {
 	program, err := w.multiarch(t.Context())
 	require.NoError(t, err)
 	crane := w.path("bin", "crane")
-	_, err = w.output(t.Context(), command{args: []string{"go", "build", "-o", crane, "github.com/google/go-containerregistry/cmd/crane"}})
+	_, err = w.output(t.Context(),
+		command{args: []string{"go", "build", "-o", crane, "github.com/google/go-containerregistry/cmd/crane"}})
 	require.NoError(t, err)
 	layouts, digests, err := w.layouts(size{3, 2}, []string{"linux/amd64", "linux/arm/v7"})
 	require.NoError(t, err)
 	assert.Len(t, layouts, 3)
-	assert.Equal(t, 1+3*(1+2*3), digests, "a shared layer; an index per image; a manifest, a config and a layer per platform")
+	assert.Equal(t, 1+3*(1+2*3), digests,
+		"a shared layer; an index per image; a manifest, a config and a layer per platform")
 	var costs [3][]cost
 	var requests [3]int64
 	require.NoError(t, w.releaseRound(t.Context(), program, crane, layouts, &costs, &requests))

@@ -130,7 +130,8 @@ func (w *workshop) ko(ctx context.Context, version string) (program string, err 
 // without network except loopback.
 func (w *workshop) equal(goCache string) []string {
 	return []string{
-		"GOCACHE=" + goCache, "GOENV=off", "GOFLAGS=-buildvcs=false", "GOPROXY=off", "GOTOOLCHAIN=local", "GOWORK=off", "CGO_ENABLED=0",
+		"GOCACHE=" + goCache, "GOENV=off", "GOFLAGS=-buildvcs=false", "GOPROXY=off", "GOTOOLCHAIN=local", "GOWORK=off",
+		"CGO_ENABLED=0",
 		"DOCKER_CONFIG=" + w.path("docker"),
 	}
 }

@@ -65,7 +65,8 @@ type Options struct {
 	Package string
 	// GoVersion is a Go version such as 1.26. On GitHub, "" uses the version in go.mod.
 	GoVersion string
-	// Check are the arguments of `multiarch ci` to which the pipeline adds --check, or "" if the pipeline is not in a file.
+	// Check are the arguments of `multiarch ci` to which the pipeline adds --check, or "" if the pipeline is not in a
+	// file.
 	Check string
 	// Command is the command in the header that regenerates the file.
 	Command string
@@ -85,7 +86,11 @@ const Marker = "Written by: multiarch ci"
 
 // Path returns the file in the repository from which the system reads its pipeline.
 func (s System) Path() string {
-	return map[System]string{GitHub: ".github/workflows/multiarch.yml", GitLab: ".gitlab-ci.yml", Jenkins: "Jenkinsfile"}[s]
+	return map[System]string{
+		GitHub:  ".github/workflows/multiarch.yml",
+		GitLab:  ".gitlab-ci.yml",
+		Jenkins: "Jenkinsfile",
+	}[s]
 }
 
 //go:embed templates

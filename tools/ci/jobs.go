@@ -82,7 +82,14 @@ func (o Options) jobs() ([]job, error) {
 		for _, r := range building {
 			build := o.build(building, r)
 			parts = append(parts, "ci-$RUN-"+r.arch)
-			all = append(all, job{ID: "build-" + r.arch, Runner: r.label, On: onTag, Part: true, Writes: true, Steps: append(o.prepare(), o.login(), build)})
+			all = append(all, job{
+				ID:     "build-" + r.arch,
+				Runner: r.label,
+				On:     onTag,
+				Part:   true,
+				Writes: true,
+				Steps:  append(o.prepare(), o.login(), build),
+			})
 		}
 		if len(parts) < 2 {
 			return nil, &SplitError{runners[0].arch}

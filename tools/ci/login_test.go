@@ -17,7 +17,10 @@ func TestLogins(t *testing.T) {
 		text, err := ci.Write(o)
 		return string(text), err
 	}
-	for name, hosts := range map[string][]string{"a dash and a dot": {"a-b.com", "a.b.com"}, "a number": {"1.com", "registry.1.com"}} {
+	for name, hosts := range map[string][]string{
+		"a dash and a dot": {"a-b.com", "a.b.com"},
+		"a number":         {"1.com", "registry.1.com"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := write(hosts...)
 			var alike *ci.LoginError

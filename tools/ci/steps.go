@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// diskCache limits the size of Bazel's disk cache (Bazel 7.4 or later). Bazel collects garbage when it is idle; the default
-// delay of five minutes is too long for a CI job.
+// diskCache limits the size of Bazel's disk cache (Bazel 7.4 or later). Bazel collects garbage when it is idle; the
+// default delay of five minutes is too long for a CI job.
 const diskCache = "--experimental_disk_cache_gc_max_size=3G --experimental_disk_cache_gc_idle_delay=0"
 
 // bazel returns a Bazel command with a disk cache. All commands use the release configuration, so that a preview builds
@@ -122,8 +122,8 @@ func (o Options) loginLine(l login) string {
 	) + ` --username "$` + l.Username + `" --password-stdin`
 }
 
-// loginIfPossible logs in if credentials are available, which they are not for changes from forks. Without a login, a dry run
-// shows private images as new, and private bases cannot be read.
+// loginIfPossible logs in if credentials are available, which they are not for changes from forks. Without a login, a
+// dry run shows private images as new, and private bases cannot be read.
 func (o Options) loginIfPossible() step {
 	s := step{Name: "Log in if credentials are available"}
 	for _, host := range o.Registries {
@@ -136,7 +136,8 @@ func (o Options) loginIfPossible() step {
 	return s
 }
 
-// withDockerConfig keeps logins out of the user's home directory. For GitLab and Jenkins the template sets DOCKER_CONFIG for a job.
+// withDockerConfig keeps logins out of the user's home directory. For GitLab and Jenkins the template sets
+// DOCKER_CONFIG for a job.
 func (o Options) withDockerConfig(lines []string) []string {
 	if o.System != GitHub || len(lines) == 0 {
 		return lines
@@ -208,8 +209,8 @@ func (o Options) build(runners []runner, r runner) step {
 // targets is the file with the labels that Bazel builds.
 const targets = "bazel-targets.txt"
 
-// join releases the joined parts. Smoke tests of the parts ran where they were built; those of images that join existing
-// images run here.
+// join releases the joined parts. Smoke tests of the parts ran where they were built; those of images that join
+// existing images run here.
 func (o Options) join(parts []string) []step {
 	s := step{Name: "Join and release", Run: true}
 	command := o.releaseCommand() + ` --join "` + strings.Join(parts, ",") + `"`

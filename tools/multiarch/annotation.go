@@ -22,8 +22,8 @@ const (
 
 var annotationTypes = []string{onIndex, onManifest, onDescriptor, onIndexDescriptor}
 
-// annotationForm is [TYPE[PLATFORM],...:]KEY=VALUE. A key may have colons, too: only words in the place of a type that are
-// types, or have a platform, are taken for such.
+// annotationForm is [TYPE[PLATFORM],...:]KEY=VALUE. A key may have colons, too: only words in the place of a type that
+// are types, or have a platform, are taken for such.
 var annotationForm = regexp.MustCompile(`^(?:([a-z-]+(?:\[[^\]]*\])?(?:,[a-z-]+(?:\[[^\]]*\])?)*):)?([^=]+)=((?s:.*))$`)
 
 // annotate understands an annotation.

@@ -51,13 +51,16 @@ platform. It needs no daemon, no emulator and no Dockerfile.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.PersistentFlags().StringVarP(&a.file, "file", "f", "", "configuration file (default: multiarch.yaml or images/multiarch.yaml here or in a parent directory)")
+	root.PersistentFlags().StringVarP(&a.file, "file", "f", "",
+		"configuration file (default: multiarch.yaml or images/multiarch.yaml here or in a parent directory)")
 	root.PersistentFlags().BoolVarP(&a.terminal.quiet, "quiet", "q", false, "print only results and errors")
 	root.SetFlagErrorFunc(flagError)
 	refuseEmpty(root.PersistentFlags())
 	for _, make := range []func() *cobra.Command{
-		a.initCommand, a.planCommand, a.buildCommand, a.pushCommand, a.releaseCommand, a.loginCommand, a.loadCommand, a.archiveCommand, a.runCommand,
-		a.inspectCommand, a.verifyCommand, a.diffCommand, a.lockCommand, a.outdatedCommand, a.cacheCommand, a.indexCommand, a.generateCommand, a.ciCommand, a.registryCommand, a.platformsCommand, a.schemaCommand, a.versionCommand,
+		a.initCommand, a.planCommand, a.buildCommand, a.pushCommand, a.releaseCommand, a.loginCommand, a.loadCommand,
+		a.archiveCommand, a.runCommand,
+		a.inspectCommand, a.verifyCommand, a.diffCommand, a.lockCommand, a.outdatedCommand, a.cacheCommand, a.indexCommand,
+		a.generateCommand, a.ciCommand, a.registryCommand, a.platformsCommand, a.schemaCommand, a.versionCommand,
 	} {
 		cmd := make()
 		for _, c := range append(cmd.Commands(), cmd) {
@@ -154,8 +157,10 @@ type selection struct {
 }
 
 func (s *selection) flags(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&s.platforms, "platform", nil, "only these platforms, such as linux/arm64,linux/arm/v7 (default: all of each image)")
-	cmd.Flags().StringVar(&s.registry, "registry", "", "registry that replaces all configured ones (default: $MULTIARCH_REGISTRY)")
+	cmd.Flags().StringSliceVar(&s.platforms, "platform", nil,
+		"only these platforms, such as linux/arm64,linux/arm/v7 (default: all of each image)")
+	cmd.Flags().StringVar(&s.registry, "registry", "",
+		"registry that replaces all configured ones (default: $MULTIARCH_REGISTRY)")
 }
 
 // otherRegistry is the registry that takes the place of the configuration's, "" for none.

@@ -46,7 +46,8 @@ func (b *bases) opener(life context.Context) func(context.Context, plan.Base) (b
 
 // runEngine builds the images of a plan, and joins those that consist of existing images beside the engine. The results
 // are in the order of the plan. Layers are read until ctx ends.
-func (a *app) runEngine(ctx context.Context, p *project, client registry.Client, o build.Options) ([]build.Result, error) {
+func (a *app) runEngine(ctx context.Context, p *project, client registry.Client,
+	o build.Options) ([]build.Result, error) {
 	built := &plan.Plan{}
 	var existing []plan.Image
 	for _, i := range p.plan.Images {
@@ -81,7 +82,9 @@ func (a *app) runEngine(ctx context.Context, p *project, client registry.Client,
 		for _, note := range joined[n].Notes {
 			a.terminal.note("%s: %s", i.Name, note)
 		}
-		at, _ := slices.BinarySearchFunc(results, i.Name, func(r build.Result, name string) int { return strings.Compare(r.Name, name) })
+		at, _ := slices.BinarySearchFunc(results, i.Name, func(r build.Result, name string) int {
+			return strings.Compare(r.Name, name)
+		})
 		results = slices.Insert(results, at, build.Result{Name: i.Name, Index: joined[n].Index})
 	}
 	p.bases.joined = joined

@@ -70,7 +70,8 @@ oci:dist:NAME. Prints one line per image: its name and the digest of its index.
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, images []string) error {
 			if push && cmd.Flags().Changed("output") {
-				return usagef("run build twice to do both; the second run uses the cache", "--push and --output cannot be combined: --push writes no layout")
+				return usagef("run build twice to do both; the second run uses the cache",
+					"--push and --output cannot be combined: --push writes no layout")
 			}
 			if push {
 				return a.push(cmd, s, o, p, images)
@@ -173,7 +174,9 @@ func placed(c *config.Config, err error) error {
 	if !errors.As(err, &of) || !errors.As(err, &env) {
 		return err
 	}
-	return config.Errors{c.Errorf(c.ValuePath(of.Image, &of.Platform, "env", env.Name), env.Hint(), "%s: %s", of.Platform, env.What)}
+	return config.Errors{
+		c.Errorf(c.ValuePath(of.Image, &of.Platform, "env", env.Name), env.Hint(), "%s: %s", of.Platform, env.What),
+	}
 }
 
 // tables prints a summary of each image to stderr.

@@ -30,8 +30,8 @@ func (a *app) cacheCheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Read the whole cache and remove what is damaged",
-		Long: `Compare every entry of the cache with its digest, and remove damaged entries. Prints their paths, and exits with 4
-if there are any. Builds check every entry that they use; this command also checks the others.`,
+		Long: `Compare every entry of the cache with its digest, and remove damaged entries. Prints their paths, and
+exits with 4 if there are any. Builds check every entry that they use; this command also checks the others.`,
 		Example: `  multiarch cache check
   MULTIARCH_CACHE=/var/cache/multiarch multiarch cache check`,
 		Args: cobra.NoArgs,
@@ -106,7 +106,8 @@ func (a *app) cacheCleanCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "clean",
 		Short: "Remove everything from the cache",
-		Long:  `Remove every entry of the cache. Other files in its directory stay. Running builds continue, but take longer.`,
+		Long: `Remove every entry of the cache. Other files in its directory stay. Running builds continue, but
+take longer.`,
 		Example: `  multiarch cache clean
   MULTIARCH_CACHE=/var/cache/multiarch multiarch cache clean`,
 		Args: cobra.NoArgs,

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestCgoOnDebian compiles a program that calls the C library for the machine's own architecture and for another one, puts
-// it onto Debian's C library, and runs it. On the static base verify says what it lacks.
+// TestCgoOnDebian compiles a program that calls the C library for the machine's own architecture and for another one,
+// puts it onto Debian's C library, and runs it. On the static base verify says what it lacks.
 func TestCgoOnDebian(t *testing.T) {
 	skipShort(t)
 	t.Parallel()
@@ -37,7 +37,8 @@ import (
 func main() {
 	x := float64(len(os.Args)) // so that no compiler knows the result
 	version := C.GoString(C.gnu_get_libc_version())
-	fmt.Printf("%s %.4f %t\n", runtime.GOARCH, C.cbrt(C.double(x+1)), int(C.strlen(C.gnu_get_libc_version())) == len(version))
+	fmt.Printf("%s %.4f %t\n", runtime.GOARCH, C.cbrt(C.double(x+1)),
+		int(C.strlen(C.gnu_get_libc_version())) == len(version))
 }
 `)
 	s.write(t, "multiarch.yaml", `version: 1
@@ -63,7 +64,10 @@ images:
 	out, err := run("verify", "oci:dist:roots")
 	require.NoError(t, err, out)
 	assert.NotContains(t, out, "library")
-	for platform, want := range map[string]string{"linux/amd64": "amd64 1.2599 true\n", "linux/arm64": "arm64 1.2599 true\n"} {
+	for platform, want := range map[string]string{
+		"linux/amd64": "amd64 1.2599 true\n",
+		"linux/arm64": "arm64 1.2599 true\n",
+	} {
 		out, err := run("run", "-q", "roots", "--platform", platform)
 		require.NoError(t, err, out)
 		assert.Equal(t, want, out)
@@ -82,9 +86,12 @@ images:
 	require.ErrorAs(t, err, &exit, out)
 	assert.Equal(t, exitDiffers, exit.ExitCode())
 	for _, want := range []string{
-		`linux/arm64: layer 2 \(sha256:[0-9a-f]{64}\): /app/rootless: its interpreter is /lib/ld-linux-aarch64.so.1, which the image does not have`,
-		`linux/arm64: layer 2 \(sha256:[0-9a-f]{64}\): /app/rootless: it needs the library libm.so.6, which the image does not have`,
-		`linux/amd64: layer 2 \(sha256:[0-9a-f]{64}\): /app/rootless: it needs the library libc.so.6, which the image does not have`,
+		`linux/arm64: layer 2 \(sha256:[0-9a-f]{64}\): /app/rootless: its interpreter is /lib/ld-linux-aarch64.so.1, which ` +
+			`the image does not have`,
+		`linux/arm64: layer 2 \(sha256:[0-9a-f]{64}\): /app/rootless: it needs the library libm.so.6, which the image does ` +
+			`not have`,
+		`linux/amd64: layer 2 \(sha256:[0-9a-f]{64}\): /app/rootless: it needs the library libc.so.6, which the image does ` +
+			`not have`,
 	} {
 		assert.Regexp(t, want, out)
 	}

@@ -25,7 +25,8 @@ import (
 
 // verifyFlag adds the flag that switches the checks of finished images off.
 func (o *buildFlags) verifyFlag(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&o.noVerify, "no-verify", false, "skip the checks of \"multiarch verify\" before writing or publishing")
+	cmd.Flags().BoolVar(&o.noVerify, "no-verify", false,
+		"skip the checks of \"multiarch verify\" before writing or publishing")
 }
 
 // checks verify finished images and report what multiarch.yaml does not allow them to have.

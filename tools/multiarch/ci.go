@@ -41,8 +41,8 @@ func (a *app) ciCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ci github|gitlab|jenkins",
 		Short: "Write a CI pipeline that releases the images",
-		Long: `Write a pipeline for GitHub Actions, GitLab CI or Jenkins. It builds the images for every proposed change, prints
-what a release would change, and releases them for every tag v*.
+		Long: `Write a pipeline for GitHub Actions, GitLab CI or Jenkins. It builds the images for every proposed
+change, prints what a release would change, and releases them for every tag v*.
 
 By default one job builds all platforms. With --split, one native runner per architecture builds its platforms,
 and a last job joins them and moves the tags. Prints the name of the file.`,
@@ -59,15 +59,18 @@ and a last job joins them and moves the tags. Prints the name of the file.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&f.split, "split", false, "use one native runner per architecture, and a job that joins (default: one job)")
+	flags.BoolVar(&f.split, "split", false,
+		"use one native runner per architecture, and a job that joins (default: one job)")
 	flags.StringVar(&f.engine, "engine", string(ci.Embedded), "engine that builds: embedded or bazel")
 	flags.StringToStringVar(&f.runners, "runner", nil, "labels of your own runners, such as amd64=LABEL,arm64=LABEL")
 	flags.StringVar(&f.registry, "registry", "", "registry that replaces the configured one")
-	flags.StringVar(&f.multiarch, "multiarch", "", "command that runs multiarch in the pipeline (default: the tool in go.mod, or go run)")
+	flags.StringVar(&f.multiarch, "multiarch", "",
+		"command that runs multiarch in the pipeline (default: the tool in go.mod, or go run)")
 	flags.StringSliceVar(&f.logins, "login", nil, "further registries to log in to, such as those of bases")
 	flags.StringSliceVar(&f.noLogins, "no-login", nil, "registries that need no login")
 	flags.StringVar(&f.bazelisk, "bazel", bazelisk, "command that runs Bazel in the pipeline")
-	flags.StringVarP(&f.output, "output", "o", "", "file to write, or - for stdout (default: where the CI system expects it)")
+	flags.StringVarP(&f.output, "output", "o", "",
+		"file to write, or - for stdout (default: where the CI system expects it)")
 	flags.BoolVar(&f.force, "force", false, "replace a file that multiarch did not generate")
 	flags.BoolVar(&f.check, "check", false, "write nothing; exit with 4 if the file is stale")
 	flags.BoolVar(&f.asDiff, "diff", false, "write nothing; print a diff, and exit with 4 if there is one")
@@ -90,7 +93,8 @@ func (a *app) pipeline(cmd *cobra.Command, f ciFlags, system ci.System) error {
 		return err
 	}
 	for _, name := range release.FixedTags(project.config, project.plan) {
-		a.terminal.note("multiarch: %s: no tag depends on git, so each release replaces the previous one\nhint: add one, such as push: {tags: [latest, \"{{.Git.Tag}}\"]}", name)
+		a.terminal.note("multiarch: %s: no tag depends on git, so each release replaces the previous one\n"+
+			"hint: add one, such as push: {tags: [latest, \"{{.Git.Tag}}\"]}", name)
 	}
 	root := repository(project.top)
 	o, err := project.pipeline(a, f, system, root)
@@ -98,7 +102,8 @@ func (a *app) pipeline(cmd *cobra.Command, f ciFlags, system ci.System) error {
 		return err
 	}
 	if f.registry != "" && o.Engine == ci.Bazel {
-		return usagef("set registry: in multiarch.yaml and run: multiarch generate", "--registry and MULTIARCH_REGISTRY have no effect on Bazel targets")
+		return usagef("set registry: in multiarch.yaml and run: multiarch generate",
+			"--registry and MULTIARCH_REGISTRY have no effect on Bazel targets")
 	}
 	command := f.command(system, root)
 	if f.output != "-" {

@@ -99,8 +99,15 @@ func storeBase(t *testing.T, reference string) {
 	for _, arch := range []string{"amd64", "arm64"} {
 		layers := must(must(random.Image(64, 1)).Layers())
 		img := must(mutate.AppendLayers(empty.Image, layers...))
-		img = must(mutate.ConfigFile(img, &v1.ConfigFile{OS: "linux", Architecture: arch, RootFS: must(img.ConfigFile()).RootFS}))
-		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: arch}}})
+		img = must(mutate.ConfigFile(img, &v1.ConfigFile{
+			OS:           "linux",
+			Architecture: arch,
+			RootFS:       must(img.ConfigFile()).RootFS,
+		}))
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{
+			Add:        img,
+			Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: arch}},
+		})
 	}
 	require.NoError(t, remote.WriteIndex(must(name.ParseReference(reference)), index))
 }
@@ -142,7 +149,8 @@ func runPipeline(t *testing.T, c pipelineCase) {
 	m.run("git init -q && multiarch ci" + flags + " && multiarch ci" + flags + " --check")
 	text := string(must(os.ReadFile(filepath.Join(m.dir, "pipeline"))))
 	assert.Contains(t, text, "login registry.example.com")
-	assert.NotRegexp(t, `\b(hello|tool|linux/|legacy)\b`, strings.ReplaceAll(text, "no credentials for", ""), "neither images nor platforms")
+	assert.NotRegexp(t, `\b(hello|tool|linux/|legacy)\b`, strings.ReplaceAll(text, "no credentials for", ""),
+		"neither images nor platforms")
 	// ci --check compares with this configuration, and not with one whose registry is on loopback.
 	pristine := t.TempDir()
 	m.run("cp -r . " + pristine)
@@ -219,7 +227,11 @@ func runPipeline(t *testing.T, c pipelineCase) {
 		want = []string{"build-amd64", "build-arm64", "release"}
 	}
 	assert.Equal(t, want, ran)
-	run := map[string]string{"github": "0123456-7", "gitlab": "0123456-7", "jenkins": "[0-9a-f]{40}-[0-9]{1,10}-1"}[c.system]
+	run := map[string]string{
+		"github":  "0123456-7",
+		"gitlab":  "0123456-7",
+		"jenkins": "[0-9a-f]{40}-[0-9]{1,10}-1",
+	}[c.system]
 	parts := func() (all []string) {
 		for _, tag := range must(remote.List(must(name.NewRepository(open + "/team/hello")))) {
 			if strings.HasPrefix(tag, "ci-") {
@@ -238,8 +250,8 @@ func runPipeline(t *testing.T, c pipelineCase) {
 	assert.Contains(t, said, "team/hello:latest "+first["hello"][host+"/team/hello"].Digest+" -> sha256:")
 	assert.NotContains(t, said, "v1.0.0")
 
-	// Two tags of one commit are two releases, which do not share parts: GitHub and GitLab number all runs of a repository,
-	// and Jenkins those of a job, which a tag is.
+	// Two tags of one commit are two releases, which do not share parts: GitHub and GitLab number all runs of a
+	// repository, and Jenkins those of a job, which a tag is.
 	m.run("git tag v1.1.0 && git tag v1.1.1")
 	release("v1.1.0")
 	before := parts()
@@ -253,7 +265,8 @@ func runPipeline(t *testing.T, c pipelineCase) {
 	// An image that is added later is released by the pipeline as it is.
 	added := "  added: {go: {package: .}, platforms: [linux/386, linux/arm64, linux/s390x], push: {tags: [latest]}}\n"
 	m.write(t, file, config+added)
-	m.run("cd " + pristine + " && cat >>" + file + " && multiarch ci" + flags + " --check" + " <<'EOF'\n" + added + "EOF\n")
+	m.run("cd " + pristine + " && cat >>" + file + " && multiarch ci" + flags + " --check" + " <<'EOF'\n" + added +
+		"EOF\n")
 	if c.engine == "bazel" {
 		m.run("multiarch generate")
 	}
@@ -278,7 +291,8 @@ func runPipeline(t *testing.T, c pipelineCase) {
 	}
 }
 
-// triesLegacy changes the image that was built elsewhere and that legacy is made of: where it does not work, no tag moves.
+// triesLegacy changes the image that was built elsewhere and that legacy is made of: where it does not work, no tag
+// moves.
 func (m pipelineMachine) triesLegacy(jobs []pipelineJob, digest func(reference string) string) {
 	m.Helper()
 	before := digest("team/legacy:latest")

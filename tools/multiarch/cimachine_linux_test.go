@@ -70,7 +70,8 @@ func newPipelineMachine(t *testing.T, c pipelineCase) pipelineMachine {
 
 // program is what all images hold.
 func (m pipelineMachine) program(says string) {
-	m.write(m.T, path.Join(m.c.folder, "main.go"), "package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println(\""+says+"\") }\n")
+	m.write(m.T, path.Join(m.c.folder, "main.go"), "package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println(\""+says+
+		"\") }\n")
 }
 
 func (m pipelineMachine) try(script string, env ...string) (string, error) {
@@ -94,8 +95,8 @@ func (m pipelineMachine) commit() {
 	m.run("git init -q && git add . && git -c user.name=x -c user.email=x@example.com commit -q -m x")
 }
 
-// as runs the steps of a job for a tag, or for a proposed change; whoever is without passwords has empty ones, or does not
-// come to the step. No login is left afterwards.
+// as runs the steps of a job for a tag, or for a proposed change; whoever is without passwords has empty ones, or does
+// not come to the step. No login is left afterwards.
 func (m pipelineMachine) as(j pipelineJob, tag string, known bool) (said string, err error) {
 	m.Helper()
 	require.NotEmpty(m, j.steps, j.name)

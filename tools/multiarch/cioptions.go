@@ -95,7 +95,8 @@ func (a *app) nearRoot(root string) (string, error) {
 	}
 	near, err := filepath.Rel(root, file)
 	if near = filepath.ToSlash(near); err != nil || !plainPath.MatchString(near) || near[0] == '-' {
-		return "", usagef("use only letters, digits and ._/- in its path", "a pipeline cannot refer to %q without quoting it", file)
+		return "", usagef("use only letters, digits and ._/- in its path", "a pipeline cannot refer to %q without quoting it",
+			file)
 	}
 	return near, nil
 }
@@ -159,12 +160,12 @@ func hostOf(r name.Registry) string {
 	return r.RegistryStr()
 }
 
-// ownGo is the version of Go that compiles multiarch itself. Neither GitHub's action nor the golang image downloads a newer
-// one (GOTOOLCHAIN=local).
+// ownGo is the version of Go that compiles multiarch itself. Neither GitHub's action nor the golang image downloads a
+// newer one (GOTOOLCHAIN=local).
 const ownGo = "1.26"
 
-// ourselves returns the command that runs multiarch in a module. It pins a version, so that releases do not change between
-// two runs.
+// ourselves returns the command that runs multiarch in a module. It pins a version, so that releases do not change
+// between two runs.
 func ourselves(mod *modfile.File) (string, error) {
 	const top, command = "github.com/multiarch-build/multiarch", "github.com/multiarch-build/multiarch/tools/multiarch"
 	if mod.Module != nil && mod.Module.Mod.Path == top {

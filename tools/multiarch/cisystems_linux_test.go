@@ -28,18 +28,28 @@ type pipelineStep struct {
 
 // jobsOf reads the jobs of a pipeline.
 func jobsOf(t *testing.T, system, text string) []pipelineJob {
-	return map[string]func(*testing.T, string) []pipelineJob{"github": jobsOfGitHub, "gitlab": jobsOfGitLab, "jenkins": jobsOfJenkins}[system](t, text)
+	return map[string]func(*testing.T, string) []pipelineJob{
+		"github":  jobsOfGitHub,
+		"gitlab":  jobsOfGitLab,
+		"jenkins": jobsOfJenkins,
+	}[system](t, text)
 }
 
 // building is what a system tells of a tag that it builds, or of a proposed change.
 func building(system, tag string) []string {
 	// Whoever runs this test may be such a system as well.
-	env := []string{"GITHUB_REF_TYPE=branch", "GITHUB_REF_NAME=7/merge", "CI_COMMIT_TAG=", "TAG_NAME=", "JOB_NAME=team/hello/PR-7", "BUILD_NUMBER=1"}
+	env := []string{
+		"GITHUB_REF_TYPE=branch", "GITHUB_REF_NAME=7/merge", "CI_COMMIT_TAG=", "TAG_NAME=", "JOB_NAME=team/hello/PR-7",
+		"BUILD_NUMBER=1",
+	}
 	if tag == "" {
 		return env
 	}
 	return append(env, map[string][]string{
-		"github": {"GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME=" + tag}, "gitlab": {"CI_COMMIT_TAG=" + tag}, "jenkins": {"TAG_NAME=" + tag, "JOB_NAME=team/hello/" + tag}, // whose first build each of them is
+		"github": {"GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME=" + tag},
+		"gitlab": {"CI_COMMIT_TAG=" + tag},
+		// Jenkins numbers the builds of a job, and each tag is a job of its own.
+		"jenkins": {"TAG_NAME=" + tag, "JOB_NAME=team/hello/" + tag},
 	}[system]...)
 }
 
@@ -108,7 +118,9 @@ func jobsOfGitLab(t *testing.T, text string) (all []pipelineJob) {
 		}
 		// The caches stay where they are, for all of these pipelines build the same.
 		ids := strings.NewReplacer("$CI_COMMIT_SHA", "0123456", "$CI_PIPELINE_ID", "7")
-		env := []string{"RUN=" + ids.Replace(project["RUN"]), "CI_PROJECT_DIR=/nowhere", "DOCKER_CONFIG=" + project["DOCKER_CONFIG"]}
+		env := []string{
+			"RUN=" + ids.Replace(project["RUN"]), "CI_PROJECT_DIR=/nowhere", "DOCKER_CONFIG=" + project["DOCKER_CONFIG"],
+		}
 		for _, match := range regexp.MustCompile(`\$(\w+_(?:USERNAME|PASSWORD))`).FindAllStringSubmatch(text, -1) {
 			env = append(env, match[1]+"=secret")
 		}
@@ -132,7 +144,8 @@ func jobsOfJenkins(t *testing.T, text string) (all []pipelineJob) {
 	for _, part := range strings.Split(text, "stage('")[1:] {
 		name, rest, _ := strings.Cut(part, "'")
 		j := pipelineJob{name: name, request: strings.Contains(rest, "changeRequest()")}
-		for _, match := range regexp.MustCompile(`(?s)(CHANGE_FORK == null.*?)?sh '''(.*?)'''`).FindAllStringSubmatch(rest, -1) {
+		for _, match := range regexp.MustCompile(`(?s)(CHANGE_FORK == null.*?)?sh '''(.*?)'''`).FindAllStringSubmatch(rest,
+			-1) {
 			assert.NotContains(t, match[2], `\`, "Groovy would read it")
 			j.steps = append(j.steps, pipelineStep{match[2], env, match[1] != ""})
 		}

@@ -49,7 +49,8 @@ func readKeyring(file string) ([]byte, error) {
 		err = fmt.Errorf("%s is empty", file)
 	}
 	if err != nil {
-		return nil, usagef("set keyring: of the base, or "+keyringEnv+", to a file with OpenPGP public keys", "reading the keyring: %w", err)
+		return nil, usagef("set keyring: of the base, or "+keyringEnv+", to a file with OpenPGP public keys",
+			"reading the keyring: %w", err)
 	}
 	return content, nil
 }
@@ -83,7 +84,8 @@ func (a *app) noteWithoutSecurity(p *project) {
 	for _, i := range p.plan.Images {
 		for _, c := range i.Children {
 			name := c.Base.Name
-			if d := c.Base.Debian; d == nil || noted[name] || d.Locked.Security != nil || p.config.Bases[name].Debian.Security.Off {
+			if d := c.Base.Debian; d == nil || noted[name] || d.Locked.Security != nil ||
+				p.config.Bases[name].Debian.Security.Off {
 				continue
 			}
 			noted[name] = true

@@ -38,7 +38,8 @@ func newDebianArchive(t *testing.T) *debianArchive {
 	a := &debianArchive{key: key, files: map[string][]byte{}}
 	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The snapshot archive has one time, and redirects every other to it.
-		if parts := strings.SplitN(r.URL.Path, "/", 5); len(parts) == 5 && parts[1] == "archive" && parts[3] != "20260101T000000Z" {
+		if parts := strings.SplitN(r.URL.Path, "/", 5); len(parts) == 5 && parts[1] == "archive" &&
+			parts[3] != "20260101T000000Z" {
 			http.Redirect(w, r, "/archive/"+parts[2]+"/20260101T000000Z/"+parts[4], http.StatusFound)
 			return
 		}
@@ -60,8 +61,10 @@ func (a *debianArchive) suite(t *testing.T, archive, suite, codename, version st
 	content := testPackage(t, version)
 	pool := "pool/main/a/app/app_" + version + "_all.deb"
 	a.files["/"+archive+"/"+pool], a.files["/archive/"+archive+"/20260101T000000Z/"+pool] = content, content
-	index := fmt.Sprintf("Package: app\nVersion: %s\nArchitecture: all\nFilename: %s\nSize: %d\nSHA256: %x\n\n", version, pool, len(content), sha256.Sum256(content))
-	text := fmt.Sprintf("Origin: Test\nSuite: %s\nCodename: %s\nDate: %s\n", suite, codename, time.Now().Add(-time.Hour).UTC().Format(time.RFC1123))
+	index := fmt.Sprintf("Package: app\nVersion: %s\nArchitecture: all\nFilename: %s\nSize: %d\nSHA256: %x\n\n", version,
+		pool, len(content), sha256.Sum256(content))
+	text := fmt.Sprintf("Origin: Test\nSuite: %s\nCodename: %s\nDate: %s\n", suite, codename,
+		time.Now().Add(-time.Hour).UTC().Format(time.RFC1123))
 	if valid != 0 {
 		text += "Valid-Until: " + time.Now().Add(valid).UTC().Format(time.RFC1123) + "\n"
 	}
@@ -211,7 +214,10 @@ func TestSecurityUpdatesThatCannotBeHad(t *testing.T) {
 		"frozen": {func(p *debianProject) {
 			p.archive.suite(t, "debian-security", "stable-security", "trixie-security", "2", -time.Hour)
 		}, ", check_valid_until: false", ""},
-		"missing": {func(p *debianProject) { delete(p.archive.files, "/debian-security/dists/trixie-security/InRelease") }, "", "security updates of suite trixie: the Release of suite trixie-security: not to be had from"},
+		"missing": {
+			func(p *debianProject) { delete(p.archive.files, "/debian-security/dists/trixie-security/InRelease") }, "",
+			"security updates of suite trixie: the Release of suite trixie-security: not to be had from",
+		},
 		"another suite": {func(p *debianProject) {
 			p.archive.suite(t, "debian-security", "oldstable-security", "trixie-security", "2", time.Hour)
 		}, "", ""},

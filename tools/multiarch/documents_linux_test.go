@@ -90,7 +90,8 @@ func TestDocumentedBazelModuleIsBuilt(t *testing.T) {
 	// This module itself uses Debian packages, with slightly different labels.
 	content, err := os.ReadFile(filepath.Join(topDir, "MODULE.bazel"))
 	require.NoError(t, err)
-	written["MODULE.bazel of this module"] = strings.NewReplacer(`"//tools/rules`, `"@multiarch//tools/rules`, ", dev_dependency = True", "").Replace(string(content))
+	written["MODULE.bazel of this module"] = strings.NewReplacer(`"//tools/rules`, `"@multiarch//tools/rules`,
+		", dev_dependency = True", "").Replace(string(content))
 	for _, b := range blocks(t, "starlark", "bazelrc") {
 		file := "BUILD.bazel"
 		switch {
@@ -165,7 +166,8 @@ func hasFlag(cmd *cobra.Command, flag string) bool {
 }
 
 // varying matches what differs between machines: digests and sizes depend on the version of Go.
-var varying = regexp.MustCompile(`sha256:[0-9a-f]{64}|\b[0-9a-f]{12}\b|[0-9.]+ ?[kM]B|(127\.0\.0\.1|localhost):[0-9]+|registry\.example\.com| +`)
+var varying = regexp.MustCompile(`sha256:[0-9a-f]{64}|\b[0-9a-f]{12}\b|[0-9.]+ ` +
+	`?[kM]B|(127\.0\.0\.1|localhost):[0-9]+|registry\.example\.com| +`)
 
 const documentedProgram = `package main
 
@@ -272,7 +274,8 @@ func TestInstallFromModuleProxy(t *testing.T) {
 	var commands []string
 	for _, b := range blocks(t, "sh") {
 		for _, line := range strings.Split(b.text, "\n") {
-			if strings.HasPrefix(line, "go install github.com/multiarch-build/") || strings.HasPrefix(line, "go get -tool github.com/multiarch-build/") {
+			if strings.HasPrefix(line, "go install github.com/multiarch-build/") ||
+				strings.HasPrefix(line, "go get -tool github.com/multiarch-build/") {
 				commands = append(commands, line)
 			}
 		}
@@ -301,6 +304,7 @@ func TestInstallFromModuleProxy(t *testing.T) {
 	t.Setenv("GOMODCACHE", t.TempDir())
 	project := services{t.TempDir(), ""}
 	project.write(t, "go.mod", "module example.com/hello\n\ngo 1.24\n")
-	printed := runScript(t, project.dir, strings.Join(commands, "\n")+"\n$GOBIN/multiarch version\ngo tool multiarch version")
+	printed := runScript(t, project.dir,
+		strings.Join(commands, "\n")+"\n$GOBIN/multiarch version\ngo tool multiarch version")
 	assert.Equal(t, 2, strings.Count(printed, "multiarch v0.1.0 go"), printed)
 }

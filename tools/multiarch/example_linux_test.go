@@ -34,7 +34,8 @@ const exampleFile = "../../images/multiarch.yaml"
 
 // classicPlatforms are the platforms of the classic procedure, for which hello and clock are built.
 var classicPlatforms = []string{
-	"linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "linux/386", "linux/ppc64le", "linux/s390x", "linux/riscv64",
+	"linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "linux/386", "linux/ppc64le", "linux/s390x",
+	"linux/riscv64",
 }
 
 // exampleRows returns the rows of the architecture table for which hello and clock are built.
@@ -126,7 +127,8 @@ func TestExample(t *testing.T) {
 		tool(t, "skopeo")
 		for _, r := range exampleRows(t) {
 			copied := t.TempDir()
-			command(t, "skopeo", "--override-os", r.OS, "--override-arch", r.Architecture, "--override-variant", r.Variant, "copy", "-q", "oci:"+dist+":hello", "dir:"+copied)
+			command(t, "skopeo", "--override-os", r.OS, "--override-arch", r.Architecture, "--override-variant", r.Variant,
+				"copy", "-q", "oci:"+dist+":hello", "dir:"+copied)
 			var manifest struct{ Config struct{ Digest string } }
 			content, err := os.ReadFile(filepath.Join(copied, "manifest.json"))
 			require.NoError(t, err)
@@ -192,7 +194,8 @@ func TestExampleServicesAnswer(t *testing.T) {
 				tool(t, "qemu-"+r.QEMU.Name+"-static")
 			}
 			t.Parallel()
-			assert.Equal(t, "Hello. I am a Go service running on "+r.String()+"\n", ask(t, exampleFile, "hello", r.Platform, "/"))
+			assert.Equal(t, "Hello. I am a Go service running on "+r.String()+"\n",
+				ask(t, exampleFile, "hello", r.Platform, "/"))
 			if registrytest.Full() || r.Architecture == "amd64" || r.Variant == "v6" {
 				assert.Contains(t, ask(t, exampleFile, "clock", r.Platform, "/?zone=Asia/Tokyo"), "+09:00")
 			}
@@ -294,10 +297,12 @@ func TestLockFromTodaysMirror(t *testing.T) {
 	f, err := lock.Parse("multiarch.lock", content)
 	require.NoError(t, err)
 	of := f.Bases["python"].Debian.Architectures
-	assert.ElementsMatch(t, []string{"amd64", "arm64", "armel", "armhf", "i386", "ppc64el", "riscv64", "s390x"}, slices.Collect(maps.Keys(of)))
+	assert.ElementsMatch(t, []string{"amd64", "arm64", "armel", "armhf", "i386", "ppc64el", "riscv64", "s390x"},
+		slices.Collect(maps.Keys(of)))
 	for architecture, packages := range of {
 		for _, name := range []string{"python3-flask", "python3-werkzeug", "libc6", "ca-certificates"} {
-			assert.True(t, slices.ContainsFunc(packages, func(p lock.Package) bool { return p.Name == name }), "%s: %s", architecture, name)
+			assert.True(t, slices.ContainsFunc(packages, func(p lock.Package) bool { return p.Name == name }), "%s: %s",
+				architecture, name)
 		}
 	}
 }

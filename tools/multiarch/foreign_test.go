@@ -62,17 +62,30 @@ func (f foreignLayout) image(os, architecture, seed string) descriptor {
 	f.ts.Check(w.WriteHeader(&tar.Header{Name: seed, Typeflag: tar.TypeReg}))
 	f.ts.Check(w.Close())
 	blob := f.blob(ociTypes+"layer.v1.tar", layer.Bytes())
-	config := f.blob(ociTypes+"config.v1+json", descriptor{"os": os, "architecture": architecture, "rootfs": descriptor{"type": "layers", "diff_ids": []any{blob["digest"]}}})
+	config := f.blob(ociTypes+"config.v1+json", descriptor{
+		"os":           os,
+		"architecture": architecture,
+		"rootfs":       descriptor{"type": "layers", "diff_ids": []any{blob["digest"]}},
+	})
 	return f.manifest(config, blob)
 }
 
 func (f foreignLayout) manifest(config, layer descriptor) descriptor {
-	return f.blob(ociTypes+"manifest.v1+json", descriptor{"schemaVersion": 2, "mediaType": ociTypes + "manifest.v1+json", "config": config, "layers": []descriptor{layer}})
+	return f.blob(ociTypes+"manifest.v1+json", descriptor{
+		"schemaVersion": 2,
+		"mediaType":     ociTypes + "manifest.v1+json",
+		"config":        config,
+		"layers":        []descriptor{layer},
+	})
 }
 
 func (f foreignLayout) attestation(of descriptor) descriptor {
 	statement := f.blob("application/vnd.in-toto+json", descriptor{"subject": of["digest"]})
-	config := f.blob(ociTypes+"config.v1+json", descriptor{"os": "unknown", "architecture": "unknown", "rootfs": descriptor{"type": "layers", "diff_ids": []any{statement["digest"]}}})
+	config := f.blob(ociTypes+"config.v1+json", descriptor{
+		"os":           "unknown",
+		"architecture": "unknown",
+		"rootfs":       descriptor{"type": "layers", "diff_ids": []any{statement["digest"]}},
+	})
 	return f.manifest(config, statement).on("unknown", "unknown").with("annotations", map[string]any{
 		"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": of["digest"],
 	})
@@ -80,13 +93,14 @@ func (f foreignLayout) attestation(of descriptor) descriptor {
 
 func (f foreignLayout) index(entries ...descriptor) descriptor {
 	return f.blob(ociTypes+"index.v1+json", descriptor{
-		"schemaVersion": 2, "mediaType": ociTypes + "index.v1+json", "manifests": entries, "annotations": map[string]string{"k": "v"}, "x-unknown": []int{1},
+		"schemaVersion": 2, "mediaType": ociTypes + "index.v1+json", "manifests": entries,
+		"annotations": map[string]string{"k": "v"}, "x-unknown": []int{1},
 	})
 }
 
-// foreign DIR writes a layout as other tools do, with the index rich, which has everything that others put into indexes;
-// sparse, which lists what is not there; and the images a, b and c. It also writes saved.tar, which is sparse as docker
-// save would write it.
+// foreign DIR writes a layout as other tools do, with the index rich, which has everything that others put into
+// indexes; sparse, which lists what is not there; and the images a, b and c. It also writes saved.tar, which is sparse
+// as docker save would write it.
 func foreign(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: foreign DIR")
@@ -94,10 +108,15 @@ func foreign(ts *testscript.TestScript, neg bool, args []string) {
 	f := foreignLayout{ts, ts.MkAbs(args[0])}
 	a, b, c := f.image("linux", "amd64", "a"), f.image("linux", "arm64", "b"), f.image("linux", "arm64", "c")
 	empty := f.blob("application/vnd.oci.empty.v1+json", descriptor{})
-	absent := descriptor{"mediaType": ociTypes + "manifest.v1+json", "digest": "sha256:" + strings.Repeat("1", 64), "size": 7}
+	absent := descriptor{
+		"mediaType": ociTypes + "manifest.v1+json",
+		"digest":    "sha256:" + strings.Repeat("1", 64),
+		"size":      7,
+	}
 	named := map[string]descriptor{
 		"rich": f.index(b.on("linux", "arm64").with("x-unknown", 1.5), a.on("linux", "amd64"),
-			f.image("linux", "amd64", "zstd").on("linux", "amd64").with("annotations", map[string]string{"io.github.containers.compression.zstd": "true"}),
+			f.image("linux", "amd64", "zstd").on("linux", "amd64").with("annotations",
+				map[string]string{"io.github.containers.compression.zstd": "true"}),
 			f.image("freebsd", "amd64", "bsd").on("freebsd", "amd64"), f.attestation(a), f.attestation(b),
 			f.manifest(empty, empty).with("artifactType", "application/vnd.example")),
 		"sparse": f.index(a.on("linux", "amd64"), f.attestation(a), absent.on("linux", "riscv64")),

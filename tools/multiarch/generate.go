@@ -18,9 +18,9 @@ func (a *app) generateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "generate",
 		Short: "Write the Bazel targets of all images",
-		Long: `Write the Bazel targets of all images into the BUILD files of the workspace. Rules, attributes and comments that
-were added by hand stay, as does anything marked "# keep". Targets of removed images are deleted. Prints the name
-of each file that it writes.`,
+		Long: `Write the Bazel targets of all images into the BUILD files of the workspace. Rules, attributes and
+comments that were added by hand stay, as does anything marked "# keep". Targets of removed images are
+deleted. Prints the name of each file that it writes.`,
 		Example: `  multiarch generate
   multiarch generate --check
   multiarch generate --diff`,
@@ -108,7 +108,9 @@ func (a *app) showStale(stale []bazel.File) error {
 		a.terminal.result("%s", f.Path)
 	}
 	if len(stale) > 0 {
-		fmt.Fprintln(a.terminal.err, "the generated Bazel files are stale\nhint: run: multiarch generate (or bazel run @multiarch//tools/multiarch -- generate)")
+		fmt.Fprintln(a.terminal.err,
+			"the generated Bazel files are stale\n"+
+				"hint: run: multiarch generate (or bazel run @multiarch//tools/multiarch -- generate)")
 	}
 	return differs(stale)
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/reference/referencetest"
 )
 
-// TestHostilePipelines gives hostile values to everything that could reach a pipeline. Each is refused, or the pipeline has
-// the jobs and steps that it has otherwise, and running the steps runs nothing but the programs that it names.
+// TestHostilePipelines gives hostile values to everything that could reach a pipeline. Each is refused, or the pipeline
+// has the jobs and steps that it has otherwise, and running the steps runs nothing but the programs that it names.
 func TestHostilePipelines(t *testing.T) {
 	const yaml = `version: 1
 registry: REGISTRY
@@ -25,7 +25,14 @@ platforms: PLATFORMS
 images:
   IMAGE: {go: {package: .}, push: {repository: REPOSITORY, tags: [TAG], per_platform: PER}}
 `
-	sound := map[string]string{"REGISTRY": "ghcr.io/team", "PLATFORMS": "[linux/amd64, linux/arm64]", "IMAGE": "hello", "REPOSITORY": "hello", "TAG": "latest", "PER": "{{.Repository}}-{{.Platform.Official}}"}
+	sound := map[string]string{
+		"REGISTRY":   "ghcr.io/team",
+		"PLATFORMS":  "[linux/amd64, linux/arm64]",
+		"IMAGE":      "hello",
+		"REPOSITORY": "hello",
+		"TAG":        "latest",
+		"PER":        "{{.Repository}}-{{.Platform.Official}}",
+	}
 	flags := map[string]func(value string) []string{
 		"--registry": func(v string) []string { return []string{"--registry", v} },
 		"--login":    func(v string) []string { return []string{"--login", v} },
@@ -39,7 +46,8 @@ images:
 		for n := 0; n < len(values); n += 3 {
 			some = append(some, values[n])
 		}
-		values = append(some, "a;touch X;b.com", "a$(touch X)b.com", "a`touch X`b.com", "${{ github.token }}.com", "$[[ inputs.x ]].com", "a'''b.com", "a\nb.com")
+		values = append(some, "a;touch X;b.com", "a$(touch X)b.com", "a`touch X`b.com", "${{ github.token }}.com",
+			"$[[ inputs.x ]].com", "a'''b.com", "a\nb.com")
 	}
 	bin := t.TempDir()
 	for _, name := range []string{"multiarch", "bazel", "sudo", "apt-get", "git"} {
@@ -89,7 +97,8 @@ images:
 				ran[dir+step.script] = true
 				cmd := exec.Command("sh", "-c", step.script)
 				cmd.Dir = dir
-				cmd.Env = append([]string{"PATH=" + bin + ":/usr/bin:/bin", "HOME=" + dir, "RUNNER_TEMP=" + dir, "GITHUB_ENV=/dev/null", "WORKSPACE_TMP=" + dir, "RUN=1"}, append(building(system, "v1"), step.env...)...)
+				cmd.Env = append([]string{"PATH=" + bin + ":/usr/bin:/bin", "HOME=" + dir, "RUNNER_TEMP=" + dir,
+					"GITHUB_ENV=/dev/null", "WORKSPACE_TMP=" + dir, "RUN=1"}, append(building(system, "v1"), step.env...)...)
 				said, err := cmd.CombinedOutput()
 				assert.NoError(t, err, "%s %s %q: %s\n%s", system, what, value, step.script, said)
 			}
@@ -123,8 +132,11 @@ images:
 			for flag, args := range flags {
 				try(flag, system, value, sound, dir, args(value)...)
 			}
-			if folder := filepath.Join(dir, "in", value); value != "" && os.MkdirAll(folder, 0o755) == nil && filepath.Dir(folder) == filepath.Join(dir, "in") {
-				require.NoError(t, os.WriteFile(filepath.Join(folder, "multiarch.yaml"), []byte("version: 1\nregistry: ghcr.io/x\nplatforms: [linux/amd64, linux/arm64]\nimages: {a: {go: {package: .}}}\n"), 0o644))
+			if folder := filepath.Join(dir, "in", value); value != "" && os.MkdirAll(folder, 0o755) == nil &&
+				filepath.Dir(folder) == filepath.Join(dir, "in") {
+				content := "version: 1\nregistry: ghcr.io/x\nplatforms: [linux/amd64, linux/arm64]\n" +
+					"images: {a: {go: {package: .}}}\n"
+				require.NoError(t, os.WriteFile(filepath.Join(folder, "multiarch.yaml"), []byte(content), 0o644))
 				try("-f", system, value, sound, dir, "-f", filepath.Join(folder, "multiarch.yaml"))
 			}
 		}

@@ -71,11 +71,13 @@ a layout). manifest[linux/arm64]: and manifest-descriptor[linux/arm64]: apply to
 	cmd.Flags().BoolVar(&f.append, "append", false, "add images to the index at TARGET")
 	cmd.Flags().BoolVar(&f.create, "create", false, "with --append, create TARGET if it does not exist")
 	cmd.Flags().BoolVar(&f.replace, "replace", false, "with --append, replace images for the same platforms")
-	cmd.Flags().StringSliceVar(&f.remove, "remove", nil, "platforms to remove from the index at TARGET, such as linux/s390x")
+	cmd.Flags().StringSliceVar(&f.remove, "remove", nil,
+		"platforms to remove from the index at TARGET, such as linux/s390x")
 	cmd.Flags().StringArrayVar(&f.annotations, "annotation", nil, "annotation, as [TYPE[PLATFORM]:]KEY=VALUE")
 	cmd.Flags().BoolVar(&f.noAttestations, "no-attestations", false, "do not copy attestations")
 	cmd.Flags().BoolVar(&f.docker, "docker", false, "create a docker manifest list instead of an OCI index")
-	cmd.Flags().BoolVar(&f.ignoreMissing, "ignore-missing", false, "skip sources, and images listed by them, that do not exist")
+	cmd.Flags().BoolVar(&f.ignoreMissing, "ignore-missing", false,
+		"skip sources, and images listed by them, that do not exist")
 	cmd.Flags().StringVar(&f.spec, "spec", "", "read SRC, and TARGET if omitted, from a manifest-tool YAML file")
 	cmd.Flags().BoolVar(&f.dry, "dry-run", false, "print the index without pushing it")
 	return cmd

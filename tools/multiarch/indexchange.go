@@ -66,7 +66,8 @@ func (c *indexChange) result(j *release.Joined, references []string) error {
 	if c.request.target.dir != "" {
 		name = c.request.target.name
 	}
-	return c.report(c.flags.buildFlags, []build.Result{{Name: name, Index: j.Index}}, map[string][]string{name: references})
+	return c.report(c.flags.buildFlags, []build.Result{{Name: name, Index: j.Index}},
+		map[string][]string{name: references})
 }
 
 // change adds images to the index at TARGET, or removes them. It merges concurrent changes.
@@ -151,7 +152,9 @@ func (c *indexChange) current() (*currentIndex, error) {
 		hint := "--append and --remove change an existing index; use --append --create to create it"
 		return nil, &release.SourceError{Err: fmt.Errorf("the index to change: %w", err), Advice: hint}
 	}
-	return &currentIndex{&join.Source{Name: c.request.target.given, Image: s.Image, Index: s.Index}, s.Root.Digest, s.Close}, nil
+	return &currentIndex{
+		&join.Source{Name: c.request.target.given, Image: s.Image, Index: s.Index}, s.Root.Digest, s.Close,
+	}, nil
 }
 
 // isNewLayout reports whether t is a layout that does not exist.
@@ -174,7 +177,9 @@ func (c *indexChange) merge(onto *currentIndex, again bool) (*release.Joined, er
 			return j, err
 		}
 		n := len(options.Remove)
-		options.Remove = slices.DeleteFunc(slices.Clone(options.Remove), func(p v1.Platform) bool { return join.Written(p) == absent.Platform })
+		options.Remove = slices.DeleteFunc(slices.Clone(options.Remove), func(p v1.Platform) bool {
+			return join.Written(p) == absent.Platform
+		})
 		if len(options.Remove) == n {
 			return nil, err
 		}
@@ -218,7 +223,9 @@ func (c *indexChange) write(j *release.Joined, onto *currentIndex) ([]string, er
 func (c *indexChange) lasts(j *release.Joined, onto *currentIndex, pause time.Duration) (bool, error) {
 	for range 2 {
 		if err := sleep(c.cmd.Context(), pause/2+rand.N(pause)); err != nil {
-			return false, &pushError{fmt.Errorf("%s was pushed; waiting for concurrent changes: %w", c.request.target.given, err)}
+			return false, &pushError{
+				fmt.Errorf("%s was pushed; waiting for concurrent changes: %w", c.request.target.given, err),
+			}
 		}
 		now, err := c.current()
 		if err != nil {

@@ -33,7 +33,8 @@ func pushRaced(t *testing.T, host string) {
 	for _, platform := range append(raced, "linux/ppc64le") {
 		p, err := v1.ParsePlatform(platform)
 		require.NoError(t, err)
-		img, err := mutate.ConfigFile(mutate.MediaType(mutate.ConfigMediaType(empty.Image, types.OCIConfigJSON), types.OCIManifestSchema1),
+		img, err := mutate.ConfigFile(mutate.MediaType(mutate.ConfigMediaType(empty.Image, types.OCIConfigJSON),
+			types.OCIManifestSchema1),
 			&v1.ConfigFile{OS: p.OS, Architecture: p.Architecture, RootFS: v1.RootFS{Type: "layers"}})
 		require.NoError(t, err)
 		ref, err := name.ParseReference(host + "/image:" + p.Architecture)
@@ -75,8 +76,8 @@ func platformsOf(t *testing.T, ref string) []string {
 	return all
 }
 
-// TestParallelChangesOfAnIndexAreMerged has several processes change one index at the same time, in every kind of registry
-// and in a layout.
+// TestParallelChangesOfAnIndexAreMerged has several processes change one index at the same time, in every kind of
+// registry and in a layout.
 func TestParallelChangesOfAnIndexAreMerged(t *testing.T) {
 	skipShort(t)
 	rounds := map[int]int{2: 1} // by the number of processes

@@ -91,21 +91,26 @@ func (a *app) indexRequest(ctx context.Context, f indexFlags, client registry.Cl
 	}
 	switch {
 	case r.target.dir != "" && len(r.tags) > 0:
-		return nil, usagef("name the index in the layout instead: oci:DIR:NAME", "tags require a registry, but %s is a layout", r.target.given)
+		return nil, usagef("name the index in the layout instead: oci:DIR:NAME",
+			"tags require a registry, but %s is a layout", r.target.given)
 	case r.target.dir == "" && len(r.entryAnnotations) > 0:
-		return nil, usagef("annotate the index itself: index:KEY=VALUE", "index-descriptor: requires a layout: a registry stores no descriptor of %s", r.target.given)
+		return nil, usagef("annotate the index itself: index:KEY=VALUE",
+			"index-descriptor: requires a layout: a registry stores no descriptor of %s", r.target.given)
 	case f.docker && len(f.annotations) > 0:
-		return nil, usagef("remove --docker: an OCI index supports annotations", "--docker and --annotation cannot be combined: a docker manifest list has no annotations")
+		return nil, usagef("remove --docker: an OCI index supports annotations",
+			"--docker and --annotation cannot be combined: a docker manifest list has no annotations")
 	case f.create && !f.append:
 		return nil, usagef("without --append, the index is always new", "--create requires --append")
 	case f.create && len(r.wanted) == 0:
-		return nil, usagef("multiarch index create TARGET --append --create SRC...", "SRC is required: no images given for %s", r.target.given)
+		return nil, usagef("multiarch index create TARGET --append --create SRC...",
+			"SRC is required: no images given for %s", r.target.given)
 	case f.replace && !f.append && len(f.remove) == 0:
 		return nil, usagef("without --append, the index is always new", "--replace requires --append")
 	case len(r.wanted) == 0 && len(f.remove) == 0 && len(f.annotations) == 0:
 		return nil, usagef("multiarch index create TARGET SRC...", "SRC is required: no images given for %s", r.target.given)
 	case len(r.wanted) == 0 && !f.append && len(f.remove) == 0:
-		return nil, usagef("add --append to annotate the existing index", "SRC is required: no images given for %s", r.target.given)
+		return nil, usagef("add --append to annotate the existing index", "SRC is required: no images given for %s",
+			r.target.given)
 	}
 	if r.target.dir == "" && len(f.tags) == 0 {
 		r.tags = append([]string{r.target.tag}, r.tags...)
@@ -128,7 +133,10 @@ func parseSource(s string) (release.Existing, error) {
 	if version != "" && p.OS == "linux" {
 		return release.Existing{}, usagef("write "+s[:at]+"="+name, "%s: only Windows platforms have a version", s)
 	}
-	return release.Existing{Reference: s[:at], Platform: &v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant, OSVersion: version}}, nil
+	return release.Existing{
+		Reference: s[:at],
+		Platform:  &v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant, OSVersion: version},
+	}, nil
 }
 
 // target is the destination of an index: a tag of a repository, or an entry of an OCI layout.
@@ -161,7 +169,8 @@ func (a *app) parseTarget(client registry.Client, given string) (target, error) 
 	}
 	tag, ok := ref.(name.Tag)
 	if !ok {
-		return t, usagef("use REPOSITORY:TAG; the digest follows from the content", "the target cannot be a digest: %s", given)
+		return t, usagef("use REPOSITORY:TAG; the digest follows from the content", "the target cannot be a digest: %s",
+			given)
 	}
 	t.tag = tag.TagStr()
 	t.repository = strings.TrimSuffix(given, ":"+t.tag)

@@ -86,7 +86,8 @@ func noPrograms(file, top string, found foundPrograms) error {
 		return usagef("paths are relative to the directory of multiarch.yaml, or to the parent of images/: "+
 			"choose multiarch.yaml or images/multiarch.yaml", "%s", below)
 	}
-	return usagef("run it at the top of a Go module; for programs in other languages, start with this "+file+":\n\n"+filesConfig, "%s", below)
+	return usagef("run it at the top of a Go module; for programs in other languages, start with this "+file+":\n\n"+
+		filesConfig, "%s", below)
 }
 
 // filesConfig is an example that does not need Go.
@@ -163,7 +164,8 @@ platforms: [linux/amd64, linux/arm64]    # "multiarch platforms" lists them all
 images:
 `)
 	for _, p := range found.programs {
-		fmt.Fprintf(&s, "  %s:\n    go: {package: %s}\n    user: nonroot\n    push: {tags: [latest, \"{{.Git.Tag}}\"]}\n", p.image, p.dir)
+		fmt.Fprintf(&s, "  %s:\n    go: {package: %s}\n    user: nonroot\n    push: {tags: [latest, \"{{.Git.Tag}}\"]}\n",
+			p.image, p.dir)
 	}
 	comment := func(title string, dirs []string) {
 		if len(dirs) > 0 {

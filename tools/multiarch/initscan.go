@@ -123,7 +123,8 @@ func inWorkspace(dir string, modules []string) bool {
 
 // ignoredByGo reports whether the pattern ./... leaves a directory out.
 func ignoredByGo(name string) bool {
-	return name == "testdata" || name == "vendor" || name == "node_modules" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")
+	return name == "testdata" || name == "vendor" || name == "node_modules" || strings.HasPrefix(name, ".") ||
+		strings.HasPrefix(name, "_")
 }
 
 // isAuxiliary reports whether a package's directory marks it as a test, an example or a build tool.

@@ -50,9 +50,10 @@ func (a *app) inspectCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect REF",
 		Short: "Show the platforms, digests and layers of an image",
-		Long: `Describe an image or image index in a registry, a layout (oci:DIR:NAME), or an archive (FILE.tar, also compressed;
-oci-archive:FILE:NAME; docker-archive:FILE:NAME). Without NAME, inspect describes every image in the layout or archive.
---no-trunc and --json print full digests. --verbose prints the output of docker manifest inspect --verbose.`,
+		Long: `Describe an image or image index in a registry, a layout (oci:DIR:NAME), or an archive (FILE.tar,
+also compressed; oci-archive:FILE:NAME; docker-archive:FILE:NAME). Without NAME, inspect describes every image
+in the layout or archive. --no-trunc and --json print full digests. --verbose prints the output of docker
+manifest inspect --verbose.`,
 		Example: `  multiarch inspect registry.example.com/team/hello:v1
   multiarch inspect oci:dist:hello --no-trunc
   multiarch inspect images.tar --json`,
@@ -131,8 +132,8 @@ func (a *app) diffCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff A B",
 		Short: "Show what differs between two images",
-		Long: `Compare two images or image indexes: platforms, configs, layers and files. diff reads only what differs, and exits
-with 4 if anything does.`,
+		Long: `Compare two images or image indexes: platforms, configs, layers and files. diff reads only what
+differs, and exits with 4 if anything does.`,
 		Example: `  multiarch diff registry.example.com/team/hello:v1 registry.example.com/team/hello:v2
   multiarch diff oci:dist:hello registry.example.com/team/hello:v1 --json`,
 		Args: cobra.ExactArgs(2),

@@ -46,7 +46,8 @@ indexes receive the image for their platform. rules_oci's oci_load can use this 
 				return a.loadBuilt(cmd, s, o, p, loader, images)
 			}
 			if len(images) > 0 || p.tags != nil || s.registry != "" || len(s.platforms) > 1 {
-				return usagef("give no images, and no flags but --engine and one --platform", "--input loads an archive as a whole, under the names in it")
+				return usagef("give no images, and no flags but --engine and one --platform",
+					"--input loads an archive as a whole, under the names in it")
 			}
 			if len(s.platforms) == 1 {
 				var err error
@@ -67,7 +68,8 @@ indexes receive the image for their platform. rules_oci's oci_load can use this 
 }
 
 // loadBuilt builds images and loads them.
-func (a *app) loadBuilt(cmd *cobra.Command, s selection, o buildFlags, p pushFlags, loader load.Loader, images []string) error {
+func (a *app) loadBuilt(cmd *cobra.Command, s selection, o buildFlags, p pushFlags, loader load.Loader,
+	images []string) error {
 	project, err := a.load(cmd, s, images)
 	if err != nil {
 		return err
@@ -156,7 +158,10 @@ func indexOf(s *source.Source) (v1.ImageIndex, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the config: %w", err)
 	}
-	return mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: s.Image, Descriptor: v1.Descriptor{Platform: config.Platform()}}), nil
+	return mutate.AppendManifests(empty.Index, mutate.IndexAddendum{
+		Add:        s.Image,
+		Descriptor: v1.Descriptor{Platform: config.Platform()},
+	}), nil
 }
 
 // loadInto loads images and says what they are called.

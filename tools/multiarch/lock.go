@@ -69,7 +69,9 @@ func (l *locking) named(names []string) ([]lock.Requirement, error) {
 			return nil, usagef(hintOf(n, known), "no image has a locked base called %q", n)
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(l.wants), func(w lock.Requirement) bool { return !slices.Contains(names, w.Name) }), nil
+	return slices.DeleteFunc(slices.Clone(l.wants), func(w lock.Requirement) bool {
+		return !slices.Contains(names, w.Name)
+	}), nil
 }
 
 func (a *app) lockCommand() *cobra.Command {
@@ -145,13 +147,15 @@ func (a *app) checkLock(l *locking) error {
 func (a *app) noteUnrecorded(old *lock.File, wants []lock.Requirement) {
 	for _, w := range wants {
 		if w.Static != nil && !old.Records(w.Name) {
-			a.terminal.note("base %s is not recorded in %s, so changes to it go unnoticed; run: multiarch lock", w.Name, lock.Name)
+			a.terminal.note("base %s is not recorded in %s, so changes to it go unnoticed; run: multiarch lock", w.Name,
+				lock.Name)
 		}
 	}
 }
 
 // resolve looks up the current state of bases in parallel. The error holds all failures.
-func (a *app) resolve(ctx context.Context, o buildFlags, l *locking, wants []lock.Requirement) (map[string]lock.Base, error) {
+func (a *app) resolve(ctx context.Context, o buildFlags, l *locking,
+	wants []lock.Requirement) (map[string]lock.Base, error) {
 	progress := a.terminal.progress()
 	defer progress.finish()
 	client := a.client(o.insecure, o.jobs)
@@ -221,9 +225,9 @@ func (a *app) outdatedCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "outdated [BASE...]",
 		Short: "List bases that have changed since they were locked",
-		Long: `Compare the locked bases with their registries and Debian archives. Prints one line per image or package that has
-changed, and marks security updates. Writes nothing. Exits with 4 if anything has changed; to update the lock file,
-run "multiarch lock --update".`,
+		Long: `Compare the locked bases with their registries and Debian archives. Prints one line per image or
+package that has changed, and marks security updates. Writes nothing. Exits with 4 if anything has changed; to
+update the lock file, run "multiarch lock --update".`,
 		Example: `  multiarch outdated
   multiarch outdated python`,
 		Args: cobra.ArbitraryArgs,

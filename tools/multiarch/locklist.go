@@ -14,9 +14,10 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
-// list caches the directory trees of bases that were just locked, so that builds need not read their layers. A build that
-// finds no cached tree reads the layers itself.
-func (a *app) list(ctx context.Context, o buildFlags, hosts map[string]registry.Host, found map[string]lock.Base) error {
+// list caches the directory trees of bases that were just locked, so that builds need not read their layers. A build
+// that finds no cached tree reads the layers itself.
+func (a *app) list(ctx context.Context, o buildFlags, hosts map[string]registry.Host,
+	found map[string]lock.Base) error {
 	var images []string
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		if found[name].Image != nil {

@@ -38,7 +38,8 @@ apply.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if username == "" || !password {
-				return usagef("for example: multiarch login ghcr.io --username NAME --password-stdin < FILE", "--username and --password-stdin are required")
+				return usagef("for example: multiarch login ghcr.io --username NAME --password-stdin < FILE",
+					"--username and --password-stdin are required")
 			}
 			host, err := parseHost(args[0])
 			if err != nil {
@@ -52,7 +53,8 @@ apply.`,
 			if err != nil {
 				return err
 			}
-			if err := client.CheckLogin(cmd.Context(), host.RegistryStr(), authn.FromConfig(authn.AuthConfig{Username: username, Password: secret})); err != nil {
+			if err := client.CheckLogin(cmd.Context(), host.RegistryStr(),
+				authn.FromConfig(authn.AuthConfig{Username: username, Password: secret})); err != nil {
 				return &loginError{fmt.Errorf("logging in to %s: %w", host, err), loginHint(host, err)}
 			}
 			return keepLogin(host, username, secret)
@@ -88,15 +90,22 @@ func readPassword(r io.Reader) (string, error) {
 func keepLogin(host name.Registry, username, secret string) error {
 	file, err := config.Load(os.Getenv("DOCKER_CONFIG"))
 	if err != nil {
-		return &loginError{fmt.Errorf("reading docker's configuration: %w", err), "fix that file, or set DOCKER_CONFIG to another directory"}
+		return &loginError{
+			fmt.Errorf("reading docker's configuration: %w", err), "fix that file, or set DOCKER_CONFIG to another directory",
+		}
 	}
 	server := host.RegistryStr()
 	if server == name.DefaultRegistry {
 		server = authn.DefaultAuthKey // docker's own name for Docker Hub
 	}
-	if err := file.GetCredentialsStore(server).Store(types.AuthConfig{ServerAddress: server, Username: username, Password: secret}); err != nil {
+	if err := file.GetCredentialsStore(server).Store(types.AuthConfig{
+		ServerAddress: server,
+		Username:      username,
+		Password:      secret,
+	}); err != nil {
 		return &loginError{fmt.Errorf("storing the credentials: %w", err),
-			"check that the credential helper in docker's config.json is installed and works, or set DOCKER_CONFIG to another directory"}
+			"check that the credential helper in docker's config.json is installed and works, " +
+				"or set DOCKER_CONFIG to another directory"}
 	}
 	return nil
 }

@@ -25,7 +25,8 @@ func TestLoginHint(t *testing.T) {
 			w.WriteHeader(status)
 		})
 	}
-	refusing, elsewhere := httptest.NewServer(answer(http.StatusUnauthorized)), httptest.NewServer(answer(http.StatusNotFound))
+	refusing, elsewhere := httptest.NewServer(answer(http.StatusUnauthorized)),
+		httptest.NewServer(answer(http.StatusNotFound))
 	defer refusing.Close()
 	defer elsewhere.Close()
 	for hint, at := range map[string]string{
@@ -35,13 +36,17 @@ func TestLoginHint(t *testing.T) {
 	} {
 		t.Run(hint, func(t *testing.T) {
 			host := must(name.NewRegistry(strings.TrimPrefix(at, "http://")))
-			err := registry.Client{}.CheckLogin(t.Context(), host.RegistryStr(), authn.FromConfig(authn.AuthConfig{Username: "ada", Password: "wrong"}))
+			err := registry.Client{}.CheckLogin(t.Context(), host.RegistryStr(),
+				authn.FromConfig(authn.AuthConfig{Username: "ada", Password: "wrong"}))
 			require.Error(t, err)
 			assert.Contains(t, loginHint(host, err), hint)
 		})
 	}
 	// What a registry says that is not on loopback, where everything is allowed.
-	for _, err := range []error{&registry.PlainHTTPError{Host: "registry.example.com"}, &tls.CertificateVerificationError{Err: errors.New("signed by nobody")}} {
+	for _, err := range []error{
+		&registry.PlainHTTPError{Host: "registry.example.com"},
+		&tls.CertificateVerificationError{Err: errors.New("signed by nobody")},
+	} {
 		err = &url.Error{Op: "Get", URL: "https://registry.example.com/v2/", Err: err}
 		assert.Contains(t, loginHint(must(name.NewRegistry("registry.example.com")), err), "--insecure")
 	}

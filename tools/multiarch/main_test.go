@@ -78,7 +78,13 @@ func scriptParams(t *testing.T, start func(*testscript.Env) string) testscript.P
 			}
 			return err == nil, nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "damage": damage, "sameentries": sameEntries, "foreign": foreign, "sameraw": sameRaw},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":       exits,
+			"damage":      damage,
+			"sameentries": sameEntries,
+			"foreign":     foreign,
+			"sameraw":     sameRaw,
+		},
 	}
 }
 
@@ -151,6 +157,7 @@ func sameEntries(ts *testscript.TestScript, neg bool, args []string) {
 		slices.Sort(entries[i])
 	}
 	if len(entries[0]) == 0 || !slices.Equal(entries[0], entries[1]) {
-		ts.Fatalf("%s and %s differ:\n%s\n\n%s", args[0], args[1], strings.Join(entries[0], "\n"), strings.Join(entries[1], "\n"))
+		ts.Fatalf("%s and %s differ:\n%s\n\n%s", args[0], args[1], strings.Join(entries[0], "\n"),
+			strings.Join(entries[1], "\n"))
 	}
 }

@@ -25,9 +25,9 @@ func (a *app) planCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan [IMAGE...]",
 		Short: "Show what would be built and pushed",
-		Long: `Show each image and platform with all defaults resolved: its base, content and settings, and the repositories and
-tags to which push uploads it. Builds nothing, and needs neither a registry nor a compiler. Fails if push would
-refuse a name.`,
+		Long: `Show each image and platform with all defaults resolved: its base, content and settings, and the
+repositories and tags to which push uploads it. Builds nothing, and needs neither a registry nor a compiler.
+Fails if push would refuse a name.`,
 		Example: `  multiarch plan
   multiarch plan hello --platform linux/arm64
   multiarch plan --json | jq .images[].name`,
@@ -200,8 +200,8 @@ func (a *app) settings(settings []setting) error {
 	return w.Flush()
 }
 
-// destinations prints the repositories and tags of each image, one repository per line. If another registry replaces the
-// configured ones, it also prints the configured names. Tags are printed as written, because only push needs Git.
+// destinations prints the repositories and tags of each image, one repository per line. If another registry replaces
+// the configured ones, it also prints the configured names. Tags are printed as written, because only push needs Git.
 func (a *app) destinations(p *plan.Plan) error {
 	w := tabwriter.NewWriter(a.terminal.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "IMAGE\tREPOSITORY\tTAGS\tPER PLATFORM")

@@ -15,8 +15,8 @@ func (a *app) platformsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "platforms",
 		Short: "List all known platforms",
-		Long: `List the rows of the architecture table: the prefix of Docker's official images, Debian's architecture, the target
-of the Go compiler, the header of executables, and the qemu-user program.`,
+		Long: `List the rows of the architecture table: the prefix of Docker's official images, Debian's
+architecture, the target of the Go compiler, the header of executables, and the qemu-user program.`,
 		Example: `  multiarch platforms
   multiarch platforms --json`,
 		Args: cobra.NoArgs,
@@ -28,8 +28,10 @@ of the Go compiler, the header of executables, and the qemu-user program.`,
 			fmt.Fprintln(w, "PLATFORM\tOFFICIAL\tDEBIAN\tGO\tEXECUTABLE\tQEMU")
 			for _, r := range arch.Table() {
 				level := r.Go.Level.Name + "=" + r.Go.Level.Value
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r, r.Official, orDash(r.Debian), r.Go.Arch+strings.TrimSuffix(" "+level, " ="),
-					fmt.Sprintf("%s %d-bit %s %#x", r.Header.Format, r.Header.Bits, r.Header.Order, r.Header.Machine), orDash(r.QEMU.Name))
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r, r.Official, orDash(r.Debian),
+					r.Go.Arch+strings.TrimSuffix(" "+level, " ="),
+					fmt.Sprintf("%s %d-bit %s %#x", r.Header.Format, r.Header.Bits, r.Header.Order, r.Header.Machine),
+					orDash(r.QEMU.Name))
 			}
 			return w.Flush()
 		},

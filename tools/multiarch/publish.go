@@ -23,7 +23,8 @@ func (a *app) push(cmd *cobra.Command, s selection, o buildFlags, p pushFlags, i
 }
 
 // publish publishes a release for the commands push and release. A dry run only prints a preview.
-func (a *app) publish(cmd *cobra.Command, s selection, o buildFlags, p pushFlags, r *release.Release, report reporter) error {
+func (a *app) publish(cmd *cobra.Command, s selection, o buildFlags, p pushFlags, r *release.Release,
+	report reporter) error {
 	if err := a.smoke(cmd.Context(), r, p.smoke, s.share.runner == ""); err != nil {
 		return err
 	}
@@ -65,7 +66,8 @@ func resultsOf(targets []push.Target) []build.Result {
 }
 
 // transfer pushes targets to their registries.
-func (a *app) transfer(cmd *cobra.Command, o buildFlags, hosts map[string]registry.Host, targets []push.Target) ([]push.Artifact, error) {
+func (a *app) transfer(cmd *cobra.Command, o buildFlags, hosts map[string]registry.Host,
+	targets []push.Target) ([]push.Artifact, error) {
 	client := a.client(o.insecure, o.jobs)
 	client.Hosts = hosts
 	progress := a.terminal.progress()
@@ -79,7 +81,8 @@ func (a *app) transfer(cmd *cobra.Command, o buildFlags, hosts map[string]regist
 }
 
 // prepare builds images, joins their parts, or reads images built by Bazel.
-func (a *app) prepare(cmd *cobra.Command, s selection, o buildFlags, p pushFlags, images []string) (*release.Release, error) {
+func (a *app) prepare(cmd *cobra.Command, s selection, o buildFlags, p pushFlags,
+	images []string) (*release.Release, error) {
 	if err := o.checkMetadata(); err != nil {
 		return nil, err
 	}
@@ -92,7 +95,8 @@ func (a *app) prepare(cmd *cobra.Command, s selection, o buildFlags, p pushFlags
 	}
 	if p.part != "" {
 		if len(p.join) > 0 || p.tags != nil {
-			return nil, usagef("pass --tag to the release that joins the parts", "--part cannot be combined with --join or --tag")
+			return nil, usagef("pass --tag to the release that joins the parts",
+				"--part cannot be combined with --join or --tag")
 		}
 		p.tags = []string{p.part} // so that it may have few platforms
 	} else if s.share.runner != "" || p.layouts != "" {
@@ -102,9 +106,10 @@ func (a *app) prepare(cmd *cobra.Command, s selection, o buildFlags, p pushFlags
 	return a.buildRelease(cmd, s, o, p, images)
 }
 
-// buildRelease builds images, or joins their parts, for all their destinations. It checks these first, because builds may
-// take hours.
-func (a *app) buildRelease(cmd *cobra.Command, s selection, o buildFlags, p pushFlags, images []string) (*release.Release, error) {
+// buildRelease builds images, or joins their parts, for all their destinations. It checks these first, because builds
+// may take hours.
+func (a *app) buildRelease(cmd *cobra.Command, s selection, o buildFlags, p pushFlags,
+	images []string) (*release.Release, error) {
 	project, err := a.load(cmd, s, images)
 	if err != nil {
 		return nil, err
@@ -120,7 +125,8 @@ func (a *app) buildRelease(cmd *cobra.Command, s selection, o buildFlags, p push
 		return nil, err
 	}
 	if len(s.platforms) > 0 && p.tags == nil {
-		a.terminal.note("multiarch: the configured tags will have only %s; to publish all platforms, use release --part and release --join", strings.Join(s.platforms, ", "))
+		a.terminal.note("multiarch: the configured tags will have only %s; to publish all platforms, "+
+			"use release --part and release --join", strings.Join(s.platforms, ", "))
 	}
 	if p.part != "" {
 		targets = release.Parts(targets)

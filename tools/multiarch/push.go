@@ -78,8 +78,9 @@ func (a *app) pushCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "push [IMAGE...]",
 		Short: "Build image indexes and push them",
-		Long: `Build the image indexes of the named images, or of all images, and push them: blobs, manifests, indexes by digest,
-and tags last, after everything that they refer to. Prints one line per tag: its reference and digest.
+		Long: `Build the image indexes of the named images, or of all images, and push them: blobs, manifests,
+indexes by digest, and tags last, after everything that they refer to. Prints one line per tag: its reference
+and digest.
 
 "release" does the same after smoke tests, and writes metadata.`,
 		Example: `  multiarch push

@@ -60,8 +60,8 @@ func near(path string) string {
 	return relative
 }
 
-// fromProject returns what a reference means to commands that read built images: the name of an image in multiarch.yaml is
-// the image in dist, and everything else is itself.
+// fromProject returns what a reference means to commands that read built images: the name of an image in multiarch.yaml
+// is the image in dist, and everything else is itself.
 func (a *app) fromProject(ref string) (string, error) {
 	file, top, err := a.projectImage(ref)
 	if err != nil || file == "" {
@@ -71,11 +71,13 @@ func (a *app) fromProject(ref string) (string, error) {
 	built := "oci:" + dir + ":" + ref
 	if !source.InLayout(dir, ref) {
 		return "", &release.SourceError{
-			Err:    fmt.Errorf("%s is an image of %s, and %s does not hold it", ref, file, dir),
-			Advice: fmt.Sprintf("build it with: multiarch build %s; for the image in Docker Hub, write %s", ref, registry.HubName(ref)),
+			Err: fmt.Errorf("%s is an image of %s, and %s does not hold it", ref, file, dir),
+			Advice: fmt.Sprintf("build it with: multiarch build %s; for the image in Docker Hub, write %s", ref,
+				registry.HubName(ref)),
 		}
 	}
-	a.terminal.note("multiarch: %s is the image of %s: %s (for the one in Docker Hub, write %s)", ref, file, built, registry.HubName(ref))
+	a.terminal.note("multiarch: %s is the image of %s: %s (for the one in Docker Hub, write %s)", ref, file, built,
+		registry.HubName(ref))
 	return built, nil
 }
 

@@ -20,9 +20,9 @@ func (a *app) registryCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "registry",
 		Short: "Serve a registry on localhost for tests",
-		Long: `Serve a registry until interrupted, and print its address. It needs no login, so it listens on loopback addresses
-only. Manifests and tags are kept in memory. With --dir, blobs are kept between runs and need not be uploaded
-again.`,
+		Long: `Serve a registry until interrupted, and print its address. It needs no login, so it listens on
+loopback addresses only. Manifests and tags are kept in memory. With --dir, blobs are kept between runs and
+need not be uploaded again.`,
 		Example: `  multiarch registry
   multiarch registry --address localhost:0 --dir /tmp/blobs`,
 		Args: cobra.NoArgs,
@@ -41,7 +41,8 @@ again.`,
 				return usagef("choose another address with --address; port 0 selects a free port", "starting the registry: %w", err)
 			}
 			if at, ok := l.Addr().(*net.TCPAddr); !ok || !at.IP.IsLoopback() {
-				return errors.Join(usagef("use an address such as 127.0.0.1:5000", "%q resolves to %s, which is not a loopback address", address, l.Addr()), l.Close())
+				return errors.Join(usagef("use an address such as 127.0.0.1:5000",
+					"%q resolves to %s, which is not a loopback address", address, l.Addr()), l.Close())
 			}
 			where := reachedAt(host, l.Addr())
 			a.terminal.result("%s", where)
@@ -49,7 +50,8 @@ again.`,
 			return registry.Serve(cmd.Context(), l, dir)
 		},
 	}
-	cmd.Flags().StringVar(&address, "address", "localhost:5000", "loopback address to listen on; port 0 selects a free port")
+	cmd.Flags().StringVar(&address, "address", "localhost:5000",
+		"loopback address to listen on; port 0 selects a free port")
 	cmd.Flags().StringVar(&dir, "dir", "", "directory for blobs (default: in memory)")
 	return cmd
 }
@@ -66,8 +68,8 @@ func reachedAt(asked string, l net.Addr) string {
 	return net.JoinHostPort(host, port)
 }
 
-// blobFolder creates dir and checks that it is writable, so that the error comes before the first push. It does not create
-// parent directories, because the path may be misspelt.
+// blobFolder creates dir and checks that it is writable, so that the error comes before the first push. It does not
+// create parent directories, because the path may be misspelt.
 func blobFolder(dir string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err

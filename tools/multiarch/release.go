@@ -23,10 +23,11 @@ func (a *app) releaseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "release [IMAGE...]",
 		Short: "Build images and publish them everywhere or nowhere",
-		Long: `Build the image indexes of the named images, or of all images, and publish them in all their repositories and on
-the mirrors: blobs, manifests and indexes by digest, then tags. Every digest is read back before the first tag
-moves. An error before that leaves all tags unchanged (exit code 7). If a tag cannot be moved, the moved ones are
-rolled back. A second run uploads only what is missing. Prints one line per tag: its reference and digest.
+		Long: `Build the image indexes of the named images, or of all images, and publish them in all their
+repositories and on the mirrors: blobs, manifests and indexes by digest, then tags. Every digest is read back
+before the first tag moves. An error before that leaves all tags unchanged (exit code 7). If a tag cannot be
+moved, the moved ones are rolled back. A second run uploads only what is missing. Prints one line per tag: its
+reference and digest.
 
 "release" is "push" with smoke tests and metadata.
 
@@ -64,17 +65,22 @@ and --runners select the platforms that one runner of a pipeline builds.`,
 	p.flags(cmd)
 	p.publishing(cmd)
 	o.verifyFlag(cmd)
-	cmd.Flags().StringVar(&o.metadata, "metadata-file", "", "write the digest per image, repository and platform to this file, as JSON")
+	cmd.Flags().StringVar(&o.metadata, "metadata-file", "",
+		"write the digest per image, repository and platform to this file, as JSON")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the result, or the dry run, as JSON")
-	cmd.Flags().BoolVar(&p.dryRun, "dry-run", false, "build, but only print what would be uploaded and which tags would move")
+	cmd.Flags().BoolVar(&p.dryRun, "dry-run", false,
+		"build, but only print what would be uploaded and which tags would move")
 	cmd.Flags().Var(&p.smoke, "smoke", "run the smoke test of each image first; =existing tests joined images only")
 	cmd.Flags().Lookup("smoke").NoOptDefVal = string(smokeAll)
-	cmd.Flags().StringVar(&p.part, "part", "", "release a part for a later --join: only this tag, only in the first repository")
+	cmd.Flags().StringVar(&p.part, "part", "",
+		"release a part for a later --join: only this tag, only in the first repository")
 	cmd.Flags().StringSliceVar(&p.join, "join", nil, "join the parts with these tags instead of building")
-	cmd.Flags().StringVar(&p.layouts, "layouts", "", "with --part, directory of layouts built by Bazel, such as bazel-bin/images")
+	cmd.Flags().StringVar(&p.layouts, "layouts", "",
+		"with --part, directory of layouts built by Bazel, such as bazel-bin/images")
 	checkFlag(cmd.Flags(), "part", reference.CheckTag)
 	checkFlag(cmd.Flags(), "join", reference.CheckTag)
-	cmd.Flags().StringVar(&p.prebuilt, "prebuilt", "", "publish the images that this file lists; written by //tools/rules for bazel run")
+	cmd.Flags().StringVar(&p.prebuilt, "prebuilt", "",
+		"publish the images that this file lists; written by //tools/rules for bazel run")
 	_ = cmd.Flags().MarkHidden("prebuilt")
 	return cmd
 }

@@ -34,7 +34,8 @@ func newReleases(t *testing.T, kind string) releases {
 registry: `+r.server.Host+`/team
 platforms: [linux/amd64, linux/arm64]
 images:
-  api: {base: scratch, files: [{from: version, to: /}], push: {tags: [latest, stable], per_platform: "{{.Repository}}-{{.Platform.Official}}"}}
+  api: {base: scratch, files: [{from: version, to: /}],
+    push: {tags: [latest, stable], per_platform: "{{.Repository}}-{{.Platform.Official}}"}}
   job: {base: scratch, files: [{from: version, to: /job}]}
   worker: {base: scratch, files: [{from: version, to: /worker}], push: {repository: [worker, copy/worker]}}
 `)
@@ -82,8 +83,8 @@ func (r releases) standing(t *testing.T, tags map[string]string) map[string]stri
 	return now
 }
 
-// TestReleaseKilledAtAnyMoment kills releases at random moments. Every tag stands for the old image or the new one and is
-// complete, no intermediate state survives the next release, and one that was not killed is reported as it is.
+// TestReleaseKilledAtAnyMoment kills releases at random moments. Every tag stands for the old image or the new one and
+// is complete, no intermediate state survives the next release, and one that was not killed is reported as it is.
 func TestReleaseKilledAtAnyMoment(t *testing.T) {
 	skipShort(t)
 	for _, kind := range registrytest.Kinds() {
@@ -129,7 +130,8 @@ func TestReleaseKilledAtAnyMoment(t *testing.T) {
 				require.Equal(t, after, r.standing(t, after), "the next release completes it")
 				before = after
 			}
-			t.Logf("%d releases killed: %d before any tag had moved, %d between tags, %d after; all completed by the next one", kills, untouched, partly, complete)
+			t.Logf("%d releases killed: %d before any tag had moved, %d between tags, %d after; all completed by the next one",
+				kills, untouched, partly, complete)
 			assert.Equal(t, kills, untouched+partly+complete)
 		})
 	}
@@ -172,7 +174,8 @@ func TestReleaseWhileTheRegistryRestarts(t *testing.T) {
 				before = r.release(t, version)
 				require.Equal(t, before, r.standing(t, before))
 			}
-			t.Logf("%d restarts: %d releases got over it, %d failed and were completed by the next one", restarts, succeeded, failed)
+			t.Logf("%d restarts: %d releases got over it, %d failed and were completed by the next one", restarts, succeeded,
+				failed)
 			assert.Equal(t, restarts, succeeded+failed)
 			assert.GreaterOrEqual(t, succeeded, restarts/2, "a registry that is back soon is waited for")
 		})
@@ -235,7 +238,8 @@ func TestConcurrentReleaseCommands(t *testing.T) {
 					assert.True(t, spoke, "the tags are those of %d releases, and all say that they succeeded", len(owners))
 				}
 			}
-			t.Logf("%d rounds of %d releases: %d succeeded, %d were overtaken; tags of several releases at the end: %d", rounds, processes, succeeded, overtaken, mixed)
+			t.Logf("%d rounds of %d releases: %d succeeded, %d were overtaken; tags of several releases at the end: %d", rounds,
+				processes, succeeded, overtaken, mixed)
 			assert.Equal(t, rounds*processes, succeeded+overtaken)
 		})
 	}

@@ -25,7 +25,8 @@ type services struct {
 func newServices(t *testing.T) services {
 	s := services{t.TempDir(), t.TempDir()}
 	s.write(t, "go.mod", "module example.com/services\n\ngo 1.24\n")
-	s.write(t, "multiarch.yaml", "version: 1\nplatforms: [linux/amd64, linux/arm64]\nimages:\n  one: {go: {package: ./one}}\n  two: {go: {package: ./two}, base: scratch}\n")
+	s.write(t, "multiarch.yaml", "version: 1\nplatforms: [linux/amd64, linux/arm64]\nimages:\n"+
+		"  one: {go: {package: ./one}}\n  two: {go: {package: ./two}, base: scratch}\n")
 	s.edit(t, 0)
 	return s
 }

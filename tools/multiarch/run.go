@@ -114,13 +114,15 @@ its own: it can open any port, but cannot connect to other hosts.`,
 
 // finder returns the function that finds the image to run. Images of multiarch.yaml are built. If there is a
 // multiarch.yaml, any other single word is an error: a misspelt name must not start an image from Docker Hub.
-func (a *app) finder(ref string) (func(*cobra.Command, buildFlags, string, string) (v1.Image, arch.Platform, error), error) {
+func (a *app) finder(ref string) (func(*cobra.Command, buildFlags, string,
+	string) (v1.Image, arch.Platform, error), error) {
 	file, _, err := a.projectImage(ref)
 	switch {
 	case err != nil:
 		return nil, err
 	case file != "":
-		a.terminal.note("multiarch: building %s of %s (to run the image from Docker Hub, write %s)", ref, file, registry.HubName(ref))
+		a.terminal.note("multiarch: building %s of %s (to run the image from Docker Hub, write %s)", ref, file,
+			registry.HubName(ref))
 		return a.builtImage, nil
 	case !maybeImage(ref):
 		return a.finishedImage, nil
@@ -171,7 +173,9 @@ func (a *app) finishedImage(cmd *cobra.Command, o buildFlags, ref, platform stri
 	}
 	// It stays open for as long as the program may be read from it: until this process ends.
 	if !source.Intact() {
-		return nil, arch.Platform{}, &hinted{fmt.Errorf("reading %s: content does not match digest %s", ref, source.Root.Digest), "build, copy or pull it again"}
+		return nil, arch.Platform{}, &hinted{
+			fmt.Errorf("reading %s: content does not match digest %s", ref, source.Root.Digest), "build, copy or pull it again",
+		}
 	}
 	if source.Image != nil {
 		config, err := source.Image.ConfigFile()
@@ -186,7 +190,8 @@ func (a *app) finishedImage(cmd *cobra.Command, o buildFlags, ref, platform stri
 }
 
 // joinedImage returns an image that joins existing ones.
-func (a *app) joinedImage(cmd *cobra.Command, p *project, o buildFlags, platform string) (v1.Image, arch.Platform, error) {
+func (a *app) joinedImage(cmd *cobra.Command, p *project, o buildFlags,
+	platform string) (v1.Image, arch.Platform, error) {
 	results, err := a.carryOut(cmd, p, o)
 	if err != nil {
 		return nil, arch.Platform{}, err
@@ -221,7 +226,10 @@ func childOf(ref string, index v1.ImageIndex, platform string) (v1.Image, arch.P
 		return nil, arch.Platform{}, fmt.Errorf("reading %s: %w", ref, err)
 	}
 	if got, _, _ := v1.SHA256(bytes.NewReader(raw)); got != digests[i] {
-		return nil, arch.Platform{}, &hinted{fmt.Errorf("reading %s: manifest has digest %s, but the index lists %s", ref, got, digests[i]), "build, copy or pull it again"}
+		return nil, arch.Platform{}, &hinted{
+			fmt.Errorf("reading %s: manifest has digest %s, but the index lists %s", ref, got, digests[i]),
+			"build, copy or pull it again",
+		}
 	}
 	return img, have[i], nil
 }

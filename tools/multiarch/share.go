@@ -20,7 +20,8 @@ type share struct {
 
 func (s *share) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.runner, "runner", "", "build only the share of this one of --runners, such as arm64")
-	cmd.Flags().StringSliceVar(&s.runners, "runners", nil, "architectures of all runners, such as amd64,arm64; the first also builds all others")
+	cmd.Flags().StringSliceVar(&s.runners, "runners", nil,
+		"architectures of all runners, such as amd64,arm64; the first also builds all others")
 }
 
 func (s share) check() error {
@@ -68,7 +69,10 @@ func fromLayouts(p *plan.Plan, dir string) *plan.Plan {
 	for _, i := range p.Images {
 		i.From, i.Platforms = slices.Clone(i.From), slices.Clone(i.Platforms)
 		for _, c := range i.Children {
-			i.From = append(i.From, plan.From{Reference: "oci:" + path.Join(dir, layoutTarget(i.Name, c.Platform)), Platform: c.Platform})
+			i.From = append(i.From, plan.From{
+				Reference: "oci:" + path.Join(dir, layoutTarget(i.Name, c.Platform)),
+				Platform:  c.Platform,
+			})
 			i.Platforms = append(i.Platforms, c.Platform)
 		}
 		i.Children = nil

@@ -46,8 +46,8 @@ func (m *smokeMode) String() string { return string(*m) }
 // Type names the values in help texts.
 func (*smokeMode) Type() string { return "all|existing" }
 
-// smoke runs the smoke test of every platform of a release and reports all failures. A platform that this machine cannot
-// run fails, unless the configuration skips it. If needed is true, having no test at all is an error too.
+// smoke runs the smoke test of every platform of a release and reports all failures. A platform that this machine
+// cannot run fails, unless the configuration skips it. If needed is true, having no test at all is an error too.
 func (a *app) smoke(ctx context.Context, r *release.Release, mode smokeMode, needed bool) error {
 	if mode == "" {
 		return nil

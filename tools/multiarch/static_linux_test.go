@@ -75,7 +75,11 @@ images:
 		require.NoError(t, err, string(out))
 		return string(out)
 	}
-	for platform, emulator := range map[string]string{"linux/amd64": "", "linux/arm64": "qemu-aarch64-static", "linux/s390x": "qemu-s390x-static"} {
+	for platform, emulator := range map[string]string{
+		"linux/amd64": "",
+		"linux/arm64": "qemu-aarch64-static",
+		"linux/s390x": "qemu-s390x-static",
+	} {
 		t.Run(filepath.Base(platform), func(t *testing.T) {
 			if emulator != "" {
 				tool(t, emulator)
@@ -108,11 +112,17 @@ func newTLSServer(t *testing.T) (*httptest.Server, []byte) {
 	}
 	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)
 	require.NoError(t, err)
-	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(2),
+		NotAfter:     time.Now().Add(time.Hour),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
 	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, ca, &serverKey.PublicKey, caKey)
 	require.NoError(t, err)
 
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "secret") }))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "secret")
+	}))
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{leafDER}, PrivateKey: serverKey}}}
 	server.StartTLS()
 	t.Cleanup(server.Close)

@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLiveProgress builds on a terminal, which util-linux's script provides. Stages are redrawn in place, and the display is
-// gone before the results are printed. The go command does not compile before the terminal shows that it does: however fast
-// the machine is, the stage lasts long enough to be shown.
+// TestLiveProgress builds on a terminal, which util-linux's script provides. Stages are redrawn in place, and the
+// display is gone before the results are printed. The go command does not compile before the terminal shows that it
+// does: however fast the machine is, the stage lasts long enough to be shown.
 func TestLiveProgress(t *testing.T) {
 	tool(t, "script")
 	s := newServices(t)

@@ -23,12 +23,12 @@ func (a *app) verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify REF",
 		Short: "Check that the images of an index are what they claim",
-		Long: `Read all bytes of an image index and check every image: the descriptor, the config and the programs are for the same
-platform; the entrypoint exists, is complete and executable; its interpreter and its shared libraries exist; the user
-and the working directory exist; digests, sizes and diffIDs match the content. verify prints one line per problem and
-exits with 4 if there is one. What cannot be proved is a note: notes are grouped by kind unless --verbose is set.
-oci:DIR, or an archive without a name, selects all images in it. build, push, release, load and archive make the same
-checks before they write or publish anything.
+		Long: `Read all bytes of an image index and check every image: the descriptor, the config and the programs
+are for the same platform; the entrypoint exists, is complete and executable; its interpreter and its shared
+libraries exist; the user and the working directory exist; digests, sizes and diffIDs match the content.
+verify prints one line per problem and exits with 4 if there is one. What cannot be proved is a note: notes
+are grouped by kind unless --verbose is set. oci:DIR, or an archive without a name, selects all images in it.
+build, push, release, load and archive make the same checks before they write or publish anything.
 
 Every problem except damage has a kind. --allow, or allow: in multiarch.yaml, permits problems by kind:
 
@@ -143,7 +143,8 @@ func (a *app) verify(ctx context.Context, sources []*source.Source, o verifyOpti
 func (a *app) permit(name string, verdict *verify.Verdict) {
 	dir, image, named := strings.Cut(strings.TrimPrefix(name, "oci:"), ":")
 	file, err := a.find()
-	if !named || !strings.HasPrefix(name, "oci:") || err != nil || !samePath(dir, filepath.Join(config.Top(file), layoutDir)) {
+	if !named || !strings.HasPrefix(name, "oci:") || err != nil ||
+		!samePath(dir, filepath.Join(config.Top(file), layoutDir)) {
 		return
 	}
 	c, err := readConfig(file)

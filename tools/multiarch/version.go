@@ -47,5 +47,6 @@ func fetchable() (string, bool) {
 		return "", false
 	}
 	v := info.Main.Version
-	return v, module.Check(info.Main.Path, v) == nil && !strings.Contains(v, "+") && (info.Main.Sum != "" || !module.IsPseudoVersion(v))
+	return v, module.Check(info.Main.Path, v) == nil && !strings.Contains(v, "+") &&
+		(info.Main.Sum != "" || !module.IsPseudoVersion(v))
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWheels builds an image with a wheel and a binary for each platform, found by placeholders: every child has its own
-// and no other. Without the wheel of one platform nothing is built.
+// TestWheels builds an image with a wheel and a binary for each platform, found by placeholders: every child has its
+// own and no other. Without the wheel of one platform nothing is built.
 func TestWheels(t *testing.T) {
 	t.Parallel()
 	s := services{t.TempDir(), t.TempDir()}
@@ -30,7 +30,13 @@ images:
       - {from: "wheels/{os}-{arch}{variant}", to: /usr/lib/python3/dist-packages}
       - {from: "bin/tool-{arch}{variant}", to: /usr/bin/tool, mode: "0755"}
 `)
-	machines := map[string]string{"amd64": "x86_64", "arm64": "aarch64", "armv7": "armv7l", "armv5": "armv5l", "s390x": "s390x"}
+	machines := map[string]string{
+		"amd64": "x86_64",
+		"arm64": "aarch64",
+		"armv7": "armv7l",
+		"armv5": "armv5l",
+		"s390x": "s390x",
+	}
 	for word, machine := range machines {
 		s.write(t, "wheels/linux-"+word+"/markupsafe/_speedups.cpython-313-"+machine+"-linux-gnu.so", "speedups for "+machine)
 		s.write(t, "wheels/linux-"+word+"/markupsafe/__init__.py", "")
@@ -88,7 +94,8 @@ func filesOf(t *testing.T, img v1.Image) map[string]string {
 			return files
 		}
 		require.NoError(t, err)
-		if name := strings.TrimPrefix(h.Name, "/"); h.Typeflag == tar.TypeReg && strings.HasPrefix(name, "usr/") && !strings.Contains(name, "zoneinfo") {
+		if name := strings.TrimPrefix(h.Name, "/"); h.Typeflag == tar.TypeReg && strings.HasPrefix(name, "usr/") &&
+			!strings.Contains(name, "zoneinfo") {
 			raw, err := io.ReadAll(r)
 			require.NoError(t, err)
 			files[name] = string(raw)

@@ -47,7 +47,11 @@ func TestImagesThatCannotRun(t *testing.T) {
 		{[]string{""}, v1.Config{}, "neither an entrypoint nor a cmd", "-- COMMAND"},
 		{[]string{"/nosuch"}, v1.Config{}, `"/nosuch" is not a file in the image`, ""},
 		{[]string{"./nosuch"}, v1.Config{WorkingDir: "/tmp"}, `"/tmp/nosuch" is not a file in the image`, ""},
-		{[]string{"nosuch"}, v1.Config{Env: []string{"PATH=/usr/bin:relative"}}, `"nosuch" not found in the image's PATH (/usr/bin:relative)`, ""},
+		{
+			[]string{"nosuch"},
+			v1.Config{Env: []string{"PATH=/usr/bin:relative"}},
+			`"nosuch" not found in the image's PATH (/usr/bin:relative)`, "",
+		},
 		{[]string{"/data"}, v1.Config{}, `"/data" is not executable`, "0755"},
 		{[]string{"/directory"}, v1.Config{}, `"/directory" is not a file in the image`, ""},
 		{[]string{"/dangling"}, v1.Config{}, `"/dangling" is not a file in the image`, ""},
@@ -59,8 +63,16 @@ func TestImagesThatCannotRun(t *testing.T) {
 		{[]string{"/crlf"}, v1.Config{}, `the interpreter of /crlf: "/guest\r" is not a file in the image`, ""},
 		{[]string{"/blank"}, v1.Config{}, "/blank: no interpreter after #!", ""},
 		{[]string{"/loop"}, v1.Config{}, "/loop: too many nested script interpreters", ""},
-		{[]string{"/dynamic"}, v1.Config{}, "/dynamic needs the dynamic loader /lib64/ld-linux-x86-64.so.2, which is not in the image", "CGO_ENABLED=0"},
-		{[]string{"/other"}, v1.Config{}, "/other is ELF 64-bit little-endian machine 0xb7 (linux/arm64), but the platform is linux/amd64", ""},
+		{
+			[]string{"/dynamic"},
+			v1.Config{},
+			"/dynamic needs the dynamic loader /lib64/ld-linux-x86-64.so.2, which is not in the image", "CGO_ENABLED=0",
+		},
+		{
+			[]string{"/other"},
+			v1.Config{},
+			"/other is ELF 64-bit little-endian machine 0xb7 (linux/arm64), but the platform is linux/amd64", "",
+		},
 		{[]string{"/guest", "exit", "0"}, v1.Config{StopSignal: "SIGNONE"}, `invalid stop signal "SIGNONE" in the image`, ""},
 	} {
 		c.config.Entrypoint = c.entrypoint
@@ -75,7 +87,10 @@ func TestImagesThatCannotRun(t *testing.T) {
 	assert.ErrorContains(t, err, "reading the image's layers: no layers today")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = run.Run(ctx, run.Options{Image: image(t, v1.Config{Entrypoint: []string{"/guest", "exit", "0"}}, base), Platform: p})
+	_, err = run.Run(ctx, run.Options{
+		Image:    image(t, v1.Config{Entrypoint: []string{"/guest", "exit", "0"}}, base),
+		Platform: p,
+	})
 	assert.ErrorIs(t, err, context.Canceled)
 }
 

@@ -24,8 +24,8 @@ func thisHost() host {
 	return host{runtime.GOOS, runtime.GOARCH, hasLevel, exec.LookPath}
 }
 
-// hasLevel checks the microarchitecture levels of the x86-64 psABI, as far as x/sys/cpu knows them, and the requirements
-// of GOARM.
+// hasLevel checks the microarchitecture levels of the x86-64 psABI, as far as x/sys/cpu knows them, and the
+// requirements of GOARM.
 func hasLevel(variant string) bool {
 	x, a := &cpu.X86, &cpu.ARM
 	switch runtime.GOARCH + "/" + variant {
@@ -110,9 +110,11 @@ func (w way) fits(i isolation) bool {
 func (w way) info(i isolation, prog *program, o Options) Info {
 	info := Info{Mode: Native, Emulator: w.emulator, Private: i != shared}
 	if len(o.Publish) > 0 {
-		info.Notes = append(info.Notes, "the program runs in its own network: only published ports reach it, and it reaches nothing")
+		info.Notes = append(info.Notes,
+			"the program runs in its own network: only published ports reach it, and it reaches nothing")
 	} else if prog.privileged && i != private {
-		info.Notes = append(info.Notes, "this user cannot open ports below 1024; publish them instead, such as --publish 8080:80")
+		info.Notes = append(info.Notes,
+			"this user cannot open ports below 1024; publish them instead, such as --publish 8080:80")
 	}
 	if w.emulator != "" {
 		info.Mode = Emulated
@@ -122,7 +124,8 @@ func (w way) info(i isolation, prog *program, o Options) Info {
 	}
 	info.Notes = append(info.Notes, "the program is not isolated: it sees this machine's files if the image lacks them")
 	if !w.static {
-		info.Notes = append(info.Notes, w.emulator+" is dynamically linked; a static one (Debian: qemu-user-static) allows isolation")
+		info.Notes = append(info.Notes,
+			w.emulator+" is dynamically linked; a static one (Debian: qemu-user-static) allows isolation")
 	}
 	if prog.userSpec != "" {
 		info.Notes = append(info.Notes, "the image's user "+prog.userSpec+" is ignored: the program runs as the current user")

@@ -83,10 +83,16 @@ func FuzzLayer(f *testing.F) {
 		require.NoError(f, w.Close())
 		f.Add(b.Bytes())
 	}
-	seed(tar.Header{Name: "a", Typeflag: tar.TypeSymlink, Linkname: "../outside"}, tar.Header{Name: "a/file", Typeflag: tar.TypeReg})
+	seed(tar.Header{Name: "a", Typeflag: tar.TypeSymlink, Linkname: "../outside"}, tar.Header{
+		Name:     "a/file",
+		Typeflag: tar.TypeReg,
+	})
 	seed(tar.Header{Name: "a/b", Typeflag: tar.TypeReg}, tar.Header{Name: "c", Typeflag: tar.TypeLink, Linkname: "a/b"})
 	seed(tar.Header{Name: "a/.wh.b", Typeflag: tar.TypeReg}, tar.Header{Name: "a/.wh..wh..opq", Typeflag: tar.TypeReg})
-	seed(tar.Header{Name: "a/../../outside/.wh.file", Typeflag: tar.TypeReg}, tar.Header{Name: "d/", Typeflag: tar.TypeDir})
+	seed(tar.Header{Name: "a/../../outside/.wh.file", Typeflag: tar.TypeReg}, tar.Header{
+		Name:     "d/",
+		Typeflag: tar.TypeDir,
+	})
 	f.Fuzz(func(t *testing.T, layer []byte) {
 		dir := t.TempDir()
 		outside := filepath.Join(dir, "outside")

@@ -20,8 +20,8 @@ import (
 //	}
 //
 // If Start has started this executable as the first process in an image's namespaces, Init mounts the root, starts the
-// image's program, supervises it until it ends, and returns true with the exit code to use. Otherwise it does nothing and
-// returns false.
+// image's program, supervises it until it ends, and returns true with the exit code to use. Otherwise it does nothing
+// and returns false.
 func Init() (exitCode int, ok bool) {
 	if len(os.Args) == 0 || os.Args[0] != initName {
 		return 0, false

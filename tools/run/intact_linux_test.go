@@ -38,7 +38,8 @@ func (c changed) RawConfigFile() ([]byte, error) {
 
 func TestStartRefusesBytesThatTheImageDoesNotName(t *testing.T) {
 	p := platform(t, "linux/amd64")
-	img := image(t, v1.Config{Cmd: []string{"x"}}, layer(t, text("etc/a", 0o644, "right")), layer(t, text("etc/b", 0o644, "second")))
+	img := image(t, v1.Config{Cmd: []string{"x"}}, layer(t, text("etc/a", 0o644, "right")),
+		layer(t, text("etc/b", 0o644, "second")))
 	other := layer(t, text("etc/a", 0o644, "wrong"))
 	for name, c := range map[string]struct {
 		image v1.Image

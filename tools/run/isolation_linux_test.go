@@ -29,7 +29,8 @@ func TestWithoutNamespaces(t *testing.T) {
 			p := platform(t, name)
 			row, _ := arch.Find(p)
 			need(t, "qemu-"+row.QEMU.Name+"-static")
-			img := image(t, v1.Config{Entrypoint: []string{"/bin/script"}, User: "nonroot", WorkingDir: "/work"}, guestLayer(t, p),
+			img := image(t, v1.Config{Entrypoint: []string{"/bin/script"}, User: "nonroot", WorkingDir: "/work"},
+				guestLayer(t, p),
 				layer(t, text("bin/script", 0o755, "#!/guest report\n")))
 			res := trapped.run(t, img, request{Platform: p, Env: []string{"A=b"}})
 			got := res.report(t)
@@ -66,7 +67,10 @@ func TestWithoutNamespaces(t *testing.T) {
 // nativeV4 says whether this machine runs amd64/v4 by itself: its error is another one then.
 func nativeV4(t *testing.T) bool {
 	p := platform(t, "linux/amd64/v4")
-	_, err := run.Run(t.Context(), run.Options{Image: image(t, v1.Config{Entrypoint: []string{"/guest", "report"}}, guestLayer(t, p)), Platform: p})
+	_, err := run.Run(t.Context(), run.Options{
+		Image:    image(t, v1.Config{Entrypoint: []string{"/guest", "report"}}, guestLayer(t, p)),
+		Platform: p,
+	})
 	return err == nil
 }
 
@@ -91,11 +95,18 @@ func TestRootWithoutUserNamespaces(t *testing.T) {
 	for spec, uid := range map[string]int{"": 0, "nonroot": 65532} {
 		img := image(t, v1.Config{Entrypoint: []string{"/guest", "report"}, User: spec}, guestLayer(t, p))
 		cmd, _ := self.command(t, img, request{Platform: p})
-		cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", `echo 0 >/proc/sys/user/max_user_namespaces && exec "$0"`, cmd.Path}
+		cmd.Path, cmd.Args = "/bin/sh", []string{
+			"sh", "-c", `echo 0 >/proc/sys/user/max_user_namespaces && exec "$0"`, cmd.Path,
+		}
 		// All IDs are there, as outside of every namespace.
 		wholeRange := int64(math.MaxUint32)
 		all := []syscall.SysProcIDMap{{Size: int(wholeRange)}}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: all, GidMappings: all, GidMappingsEnableSetgroups: true}
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:                 syscall.CLONE_NEWUSER,
+			UidMappings:                all,
+			GidMappings:                all,
+			GidMappingsEnableSetgroups: true,
+		}
 		var res result
 		var out, errs bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &errs
@@ -142,8 +153,13 @@ func TestDynamicEmulator(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
-	process, err := run.Start(ctx, run.Options{Image: img, Platform: p, Entrypoint: []string{"/guest", "stubborn", "", "child"}, Stdout: w,
-		Grace: 50 * time.Millisecond})
+	process, err := run.Start(ctx, run.Options{
+		Image:      img,
+		Platform:   p,
+		Entrypoint: []string{"/guest", "stubborn", "", "child"},
+		Stdout:     w,
+		Grace:      50 * time.Millisecond,
+	})
 	require.NoError(t, err)
 	require.NoError(t, w.Close())
 	_, err = r.Read(make([]byte, 1))

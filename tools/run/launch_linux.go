@@ -44,8 +44,8 @@ func isolations(privilegedPorts bool) []isolation {
 	return []isolation{privateUsers, shared}
 }
 
-// mapsAllIDs reports whether this process may give files and processes to any user: whether it is root, and not root of a
-// user namespace with a few IDs.
+// mapsAllIDs reports whether this process may give files and processes to any user: whether it is root, and not root of
+// a user namespace with a few IDs.
 func mapsAllIDs() bool {
 	text, err := os.ReadFile("/proc/self/uid_map")
 	return os.Geteuid() == 0 && err == nil && slices.Equal(strings.Fields(string(text)), []string{"0", "0", "4294967295"})

@@ -29,7 +29,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/run"
 )
 
-// requestVariable holds the request of a test binary that is started to run one image, as another user, and nothing else.
+// requestVariable holds the request of a test binary that is started to run one image, as another user, and nothing
+// else.
 const requestVariable = "RUN_TEST_REQUEST"
 
 func TestMain(m *testing.M) {
@@ -63,8 +64,17 @@ func serveRequest(text []byte) int {
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 		defer stop()
-		p, err := run.Start(ctx, run.Options{Image: img, Platform: r.Platform, Env: r.Env, Args: r.Args, Entrypoint: r.Entrypoint,
-			Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Grace: r.Grace})
+		p, err := run.Start(ctx, run.Options{
+			Image:      img,
+			Platform:   r.Platform,
+			Env:        r.Env,
+			Args:       r.Args,
+			Entrypoint: r.Entrypoint,
+			Stdin:      os.Stdin,
+			Stdout:     os.Stdout,
+			Stderr:     os.Stderr,
+			Grace:      r.Grace,
+		})
 		if err != nil {
 			return 0, err
 		}

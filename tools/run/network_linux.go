@@ -85,7 +85,8 @@ func (f *forwarder) hand(c net.Conn, port int) {
 	}
 	defer file.Close()
 	// Whether it arrives or not, this end of it is closed.
-	_ = unix.Sendmsg(int(f.outer.Fd()), []byte(strconv.Itoa(port)), unix.UnixRights(int(file.Fd())), nil, unix.MSG_NOSIGNAL)
+	_ = unix.Sendmsg(int(f.outer.Fd()), []byte(strconv.Itoa(port)), unix.UnixRights(int(file.Fd())), nil,
+		unix.MSG_NOSIGNAL)
 }
 
 func (f *forwarder) close() {

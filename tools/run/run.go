@@ -90,10 +90,10 @@ type Process struct {
 	remove func() error
 }
 
-// Run starts the program, waits for it and returns its exit code, or 128 plus the number of the signal that ended it. When
-// ctx ends, Run sends the image's stop signal (default: SIGTERM) to the program and, after the grace period, SIGKILL to it
-// and everything it started. It returns the exit code then too. An error means that the program was not started or could
-// not be watched.
+// Run starts the program, waits for it and returns its exit code, or 128 plus the number of the signal that ended it.
+// When ctx ends, Run sends the image's stop signal (default: SIGTERM) to the program and, after the grace period,
+// SIGKILL to it and everything it started. It returns the exit code then too. An error means that the program was not
+// started or could not be watched.
 func Run(ctx context.Context, o Options) (exitCode int, err error) {
 	p, err := Start(ctx, o)
 	if err != nil {
@@ -108,8 +108,8 @@ func Run(ctx context.Context, o Options) (exitCode int, err error) {
 //
 // The program's main must call Init before anything else: this package starts its own executable a second time.
 //
-// Errors with a hint are *PlatformError, *EmulatorError and *PrivateRootError if this machine cannot run the program, and
-// *ProgramError if no machine can.
+// Errors with a hint are *PlatformError, *EmulatorError and *PrivateRootError if this machine cannot run the program,
+// and *ProgramError if no machine can.
 func Start(ctx context.Context, o Options) (p *Process, err error) {
 	row, ok := arch.Find(o.Platform)
 	if !ok || row.OS != "linux" || len(isolations(false)) == 0 {
@@ -156,7 +156,8 @@ func Start(ctx context.Context, o Options) (p *Process, err error) {
 }
 
 // start tries the ways of running in their order, each in the best isolation that the machine allows.
-func start(ctx context.Context, t *tree, prog *program, row arch.Row, ways []way, o Options, remove func() error) (*Process, error) {
+func start(ctx context.Context, t *tree, prog *program, row arch.Row, ways []way, o Options,
+	remove func() error) (*Process, error) {
 	var denials []error
 	for _, w := range ways {
 		for _, i := range isolations(prog.privileged && len(o.Publish) == 0) {

@@ -57,13 +57,18 @@ func TestWhatAProgramSees(t *testing.T) {
 			}, guestLayer(t, p.Platform))
 			for _, u := range users(t) {
 				t.Run(string(u), func(t *testing.T) {
-					res := u.run(t, img, request{Platform: p.Platform, Env: []string{"B=option", "C=", "WRITE=/tmp/written"}, Args: []string{"report", "two words"}})
+					res := u.run(t, img, request{
+						Platform: p.Platform,
+						Env:      []string{"B=option", "C=", "WRITE=/tmp/written"},
+						Args:     []string{"report", "two words"},
+					})
 					got := res.report(t)
 					assert.Equal(t, p.Go.Arch, got.Arch)
 					assert.Equal(t, []string{"guest", "report", "two words"}, got.Args)
 					assert.Subset(t, got.Env, []string{"PATH=/usr/bin:/", "HOME=/home/nonroot", "A=image", "B=option", "C="})
 					for _, kv := range got.Env {
-						assert.Contains(t, "PATH HOME A B C WRITE QEMU_CPU", strings.Split(kv, "=")[0], "nothing of the environment outside")
+						assert.Contains(t, "PATH HOME A B C WRITE QEMU_CPU", strings.Split(kv, "=")[0],
+							"nothing of the environment outside")
 					}
 					assert.Equal(t, "/work/here", got.Dir)
 					assert.Equal(t, []int{65532, 65533}, []int{got.UID, got.GID})
@@ -144,7 +149,8 @@ func TestExitCodes(t *testing.T) {
 func TestNothingIsLeftBehind(t *testing.T) {
 	emptyTemp(t)
 	p := platform(t, "linux/amd64")
-	img := image(t, v1.Config{Entrypoint: []string{"/guest", "litter"}}, guestLayer(t, p), layer(t, directory("no/entry", 0), directory("no", 0)))
+	img := image(t, v1.Config{Entrypoint: []string{"/guest", "litter"}}, guestLayer(t, p),
+		layer(t, directory("no/entry", 0), directory("no", 0)))
 	for _, u := range users(t) {
 		res := u.run(t, img, request{Platform: p})
 		assert.Equal(t, 0, res.code, res.stderr)
@@ -166,7 +172,8 @@ func TestScriptsAndNestedPrograms(t *testing.T) {
 		for _, u := range users(t) {
 			t.Run(p.Slug()+" "+string(u), func(t *testing.T) {
 				got := u.run(t, img, request{Platform: p}).report(t)
-				assert.Equal(t, []string{"/lib/interpreter", "report", "/bin/outer", "one argument", "/bin/script", "more"}, got.Args)
+				assert.Equal(t, []string{"/lib/interpreter", "report", "/bin/outer", "one argument", "/bin/script", "more"},
+					got.Args)
 
 				if !emulatesNested() {
 					t.Skip("the kernel has one binfmt_misc for all namespaces")

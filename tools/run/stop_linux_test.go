@@ -26,7 +26,12 @@ func TestStopsWhenAsked(t *testing.T) {
 	emptyTemp(t)
 	need(t, "qemu-aarch64-static")
 	for _, name := range []string{"linux/amd64", "linux/arm64"} {
-		for signal, want := range map[string]string{"": "terminated", "SIGINT": "interrupt", "usr1": "user defined signal 1", "2": "interrupt"} {
+		for signal, want := range map[string]string{
+			"":       "terminated",
+			"SIGINT": "interrupt",
+			"usr1":   "user defined signal 1",
+			"2":      "interrupt",
+		} {
 			t.Run(name+" "+signal, func(t *testing.T) {
 				p := platform(t, name)
 				img := image(t, v1.Config{Entrypoint: []string{"/guest", "stop"}, StopSignal: signal}, guestLayer(t, p))
@@ -137,7 +142,13 @@ func TestStreams(t *testing.T) {
 	p := platform(t, "linux/arm64")
 	img := image(t, v1.Config{Entrypoint: []string{"/guest"}}, guestLayer(t, p))
 	var out bytes.Buffer
-	code, err := run.Run(t.Context(), run.Options{Image: img, Platform: p, Args: []string{"cat"}, Stdin: strings.NewReader("through"), Stdout: &out})
+	code, err := run.Run(t.Context(), run.Options{
+		Image:    img,
+		Platform: p,
+		Args:     []string{"cat"},
+		Stdin:    strings.NewReader("through"),
+		Stdout:   &out,
+	})
 	require.NoError(t, err)
 	assert.Equal(t, 0, code)
 	assert.Equal(t, "through", out.String())
@@ -176,7 +187,9 @@ func TestTerminal(t *testing.T) {
 	for _, u := range users(t) {
 		keyboard, terminal := openTerminal(t)
 		cmd, _ := u.command(t, img, request{Platform: p})
-		cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", `"$0"; echo exit $?; read line; echo "shell read $line"`, cmd.Path}
+		cmd.Path, cmd.Args = "/bin/sh", []string{
+			"sh", "-c", `"$0"; echo exit $?; read line; echo "shell read $line"`, cmd.Path,
+		}
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
 		if cmd.SysProcAttr == nil {
 			cmd.SysProcAttr = &syscall.SysProcAttr{}

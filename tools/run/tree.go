@@ -13,8 +13,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 )
 
-// tree is the root file system of an image, below a directory of this machine. Names in it are those that a program in a
-// chroot would use. os.Root guarantees that symbolic links do not reach outside; securejoin only resolves names.
+// tree is the root file system of an image, below a directory of this machine. Names in it are those that a program in
+// a chroot would use. os.Root guarantees that symbolic links do not reach outside; securejoin only resolves names.
 type tree struct {
 	dir  string
 	root *os.Root

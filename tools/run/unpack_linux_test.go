@@ -45,7 +45,10 @@ func TestLayers(t *testing.T) {
 			a drwxr-xr-x
 			a/b -rw-r--r-- "x" links 1`},
 		"replacing": {[][]file{
-			{text("t/a", 0o644, "old"), text("t/dir/below", 0o644, "old"), text("t/file", 0o644, "old"), directory("t/kept", 0o700), text("t/kept/x", 0o644, "old")},
+			{
+				text("t/a", 0o644, "old"), text("t/dir/below", 0o644, "old"), text("t/file", 0o644, "old"),
+				directory("t/kept", 0o700), text("t/kept/x", 0o644, "old"),
+			},
 			{text("t/a", 0o600, "new"), text("t/dir", 0o644, "new"), directory("t/file", 0o755), directory("t/kept", 0o755)},
 		}, `
 			drwxr-xr-x
@@ -87,8 +90,14 @@ func TestLayers(t *testing.T) {
 			a -rw-r--r-- "two" links 1
 			b -rw-r--r-- "one" links 1`},
 		"through a link of a lower layer": {[][]file{
-			{directory("t/usr/bin", 0o755), link(tar.TypeSymlink, "t/bin", "usr/bin"), link(tar.TypeSymlink, "t/abs", "/t/usr"), link(tar.TypeSymlink, "t/up", "../../../../t")},
-			{text("t/bin/one", 0o644, ""), text("t/abs/bin/two", 0o644, ""), text("t/up/usr/three", 0o644, ""), text("t/up/.wh.up", 0, "")},
+			{
+				directory("t/usr/bin", 0o755), link(tar.TypeSymlink, "t/bin", "usr/bin"), link(tar.TypeSymlink, "t/abs", "/t/usr"),
+				link(tar.TypeSymlink, "t/up", "../../../../t"),
+			},
+			{
+				text("t/bin/one", 0o644, ""), text("t/abs/bin/two", 0o644, ""), text("t/up/usr/three", 0o644, ""),
+				text("t/up/.wh.up", 0, ""),
+			},
 		}, `
 			drwxr-xr-x
 			abs Lrwxrwxrwx -> /t/usr
@@ -146,27 +155,71 @@ func TestHostileLayers(t *testing.T) {
 		files []file
 		fails string
 	}{
-		"dots":                           {[]file{text("../../outside/file", 0o644, "evil")}, "escapes"},
-		"dots behind a name":             {[]file{text("a/../../../outside/file", 0o644, "evil")}, "escapes"},
-		"whiteout of the parent":         {[]file{text("a/.wh...", 0o644, "")}, "invalid whiteout"},
-		"whiteout of dots":               {[]file{text("../../outside/.wh.file", 0o644, "")}, "escapes"},
-		"hard link to dots":              {[]file{link(tar.TypeLink, "stolen", "../../outside/file"), text("stolen", 0o644, "evil")}, "hard link"},
-		"hard link to an absolute name":  {[]file{link(tar.TypeLink, "stolen", "OUTSIDE/file")}, "hard link"},
-		"written through a link":         {[]file{link(tar.TypeSymlink, "away", "../../outside"), text("away/file", 0o644, "evil")}, ""},
-		"written through absolute link":  {[]file{link(tar.TypeSymlink, "away", "OUTSIDE"), text("away/file", 0o644, "evil")}, ""},
-		"written through a chain":        {[]file{link(tar.TypeSymlink, "a", "b/.."), link(tar.TypeSymlink, "b", "../../outside"), text("a/outside/file", 0o644, "evil")}, ""},
-		"over a link":                    {[]file{link(tar.TypeSymlink, "file", "OUTSIDE/file"), text("file", 0o644, "evil")}, ""},
-		"directory over a link":          {[]file{link(tar.TypeSymlink, "away", "OUTSIDE"), directory("away", 0o700), text("away/file", 0o644, "evil")}, ""},
-		"whiteout through a link":        {[]file{link(tar.TypeSymlink, "away", "OUTSIDE"), text("away/.wh.file", 0, "")}, ""},
-		"opaque through a link":          {[]file{link(tar.TypeSymlink, "away", "OUTSIDE"), text("away/.wh..wh..opq", 0, "")}, ""},
-		"hard link to a link":            {[]file{link(tar.TypeSymlink, "away", "OUTSIDE/file"), link(tar.TypeLink, "hard", "away"), text("hard", 0o644, "evil")}, ""},
-		"links in a circle":              {[]file{link(tar.TypeSymlink, "a", "b"), link(tar.TypeSymlink, "b", "a"), text("a/file", 0o644, "evil")}, "too many"},
-		"mounts on links":                {[]file{link(tar.TypeSymlink, "proc", "OUTSIDE"), link(tar.TypeSymlink, "dev", "OUTSIDE")}, ""},
-		"the root as a file":             {[]file{text(".", 0o644, "evil")}, "root"},
-		"the root as a link":             {[]file{link(tar.TypeSymlink, "./", "OUTSIDE")}, "root"},
-		"name service files on links":    {[]file{link(tar.TypeSymlink, "etc/hosts", "OUTSIDE/file"), link(tar.TypeSymlink, "etc/resolv.conf", "OUTSIDE/new")}, ""},
-		"working directory on a link":    {[]file{link(tar.TypeSymlink, "work", "OUTSIDE")}, ""},
-		"user files are outside":         {[]file{link(tar.TypeSymlink, "etc/passwd", "OUTSIDE/file"), link(tar.TypeSymlink, "etc/group", "/etc/group")}, ""},
+		"dots":                   {[]file{text("../../outside/file", 0o644, "evil")}, "escapes"},
+		"dots behind a name":     {[]file{text("a/../../../outside/file", 0o644, "evil")}, "escapes"},
+		"whiteout of the parent": {[]file{text("a/.wh...", 0o644, "")}, "invalid whiteout"},
+		"whiteout of dots":       {[]file{text("../../outside/.wh.file", 0o644, "")}, "escapes"},
+		"hard link to dots": {
+			[]file{link(tar.TypeLink, "stolen", "../../outside/file"), text("stolen", 0o644, "evil")},
+			"hard link",
+		},
+		"hard link to an absolute name": {[]file{link(tar.TypeLink, "stolen", "OUTSIDE/file")}, "hard link"},
+		"written through a link": {
+			[]file{link(tar.TypeSymlink, "away", "../../outside"), text("away/file", 0o644, "evil")},
+			"",
+		},
+		"written through absolute link": {
+			[]file{link(tar.TypeSymlink, "away", "OUTSIDE"), text("away/file", 0o644, "evil")},
+			"",
+		},
+		"written through a chain": {
+			[]file{
+				link(tar.TypeSymlink, "a", "b/.."), link(tar.TypeSymlink, "b", "../../outside"),
+				text("a/outside/file", 0o644, "evil"),
+			},
+			"",
+		},
+		"over a link": {
+			[]file{link(tar.TypeSymlink, "file", "OUTSIDE/file"), text("file", 0o644, "evil")},
+			"",
+		},
+		"directory over a link": {
+			[]file{link(tar.TypeSymlink, "away", "OUTSIDE"), directory("away", 0o700), text("away/file", 0o644, "evil")},
+			"",
+		},
+		"whiteout through a link": {
+			[]file{link(tar.TypeSymlink, "away", "OUTSIDE"), text("away/.wh.file", 0, "")},
+			"",
+		},
+		"opaque through a link": {
+			[]file{link(tar.TypeSymlink, "away", "OUTSIDE"), text("away/.wh..wh..opq", 0, "")},
+			"",
+		},
+		"hard link to a link": {
+			[]file{
+				link(tar.TypeSymlink, "away", "OUTSIDE/file"), link(tar.TypeLink, "hard", "away"), text("hard", 0o644, "evil"),
+			},
+			"",
+		},
+		"links in a circle": {
+			[]file{link(tar.TypeSymlink, "a", "b"), link(tar.TypeSymlink, "b", "a"), text("a/file", 0o644, "evil")},
+			"too many",
+		},
+		"mounts on links": {
+			[]file{link(tar.TypeSymlink, "proc", "OUTSIDE"), link(tar.TypeSymlink, "dev", "OUTSIDE")},
+			"",
+		},
+		"the root as a file": {[]file{text(".", 0o644, "evil")}, "root"},
+		"the root as a link": {[]file{link(tar.TypeSymlink, "./", "OUTSIDE")}, "root"},
+		"name service files on links": {
+			[]file{link(tar.TypeSymlink, "etc/hosts", "OUTSIDE/file"), link(tar.TypeSymlink, "etc/resolv.conf", "OUTSIDE/new")},
+			"",
+		},
+		"working directory on a link": {[]file{link(tar.TypeSymlink, "work", "OUTSIDE")}, ""},
+		"user files are outside": {
+			[]file{link(tar.TypeSymlink, "etc/passwd", "OUTSIDE/file"), link(tar.TypeSymlink, "etc/group", "/etc/group")},
+			"",
+		},
 		"a volume on a link":             {[]file{link(tar.TypeSymlink, "volume", "OUTSIDE")}, ""},
 		"a hard link to itself":          {[]file{text("itself", 0o644, "a"), link(tar.TypeLink, "itself", "itself")}, ""},
 		"a file as a directory":          {[]file{text("plain", 0o644, "a"), text("plain/below", 0o644, "a")}, "plain/below"},

@@ -20,7 +20,9 @@ func TestParsePort(t *testing.T) {
 		require.NoError(t, err, text)
 		assert.Equal(t, want, got)
 	}
-	for _, text := range []string{"", "80", ":80", "8080:", "0:80", "8080:0", "8080:65536", "a:80", "8080:80/udp", "8080:80:90:x"} {
+	for _, text := range []string{
+		"", "80", ":80", "8080:", "0:80", "8080:0", "8080:65536", "a:80", "8080:80/udp", "8080:80:90:x",
+	} {
 		_, err := ParsePort(text)
 		assert.ErrorContains(t, err, "invalid port", text)
 	}

@@ -33,7 +33,8 @@ var sizePattern = regexp.MustCompile(`[0-9.]+k?B`)
 
 func compare(t *testing.T, a, b mutate.Appendable) *diff.Result {
 	t.Helper()
-	d, err := diff.Compare(t.Context(), sourcetest.Open(t, "oci:"+sourcetest.WriteLayout(t, a)), sourcetest.Open(t, "oci:"+sourcetest.WriteLayout(t, b)))
+	d, err := diff.Compare(t.Context(), sourcetest.Open(t, "oci:"+sourcetest.WriteLayout(t, a)),
+		sourcetest.Open(t, "oci:"+sourcetest.WriteLayout(t, b)))
 	require.NoError(t, err)
 	return d
 }
@@ -95,7 +96,8 @@ func TestDiffOfConfigs(t *testing.T) {
 		c.Created = v1.Time{Time: time.Unix(1e9, 0).UTC()}
 		c.History[0].Comment = "x"
 	}, layer)
-	d := compare(t, sourcetest.Index(t, sourcetest.Child{Platform: "linux/amd64", Image: a}), sourcetest.Index(t, sourcetest.Child{Platform: "linux/amd64", Image: b}))
+	d := compare(t, sourcetest.Index(t, sourcetest.Child{Platform: "linux/amd64", Image: a}),
+		sourcetest.Index(t, sourcetest.Child{Platform: "linux/amd64", Image: b}))
 	assert.False(t, d.Empty())
 	assert.Equal(t, []string{
 		"linux/amd64: sha256:... -> sha256:...",
@@ -115,9 +117,15 @@ func TestDiffOfConfigs(t *testing.T) {
 func TestDiffOfIndexes(t *testing.T) {
 	layer := []sourcetest.File{{Name: "a", Text: "a"}}
 	image := func(p string) v1.Image { return text(t, p, nil, layer) }
-	a := sourcetest.Index(t, sourcetest.Child{Platform: "linux/amd64", Image: image("linux/amd64")}, sourcetest.Child{Platform: "linux/arm64", Image: image("linux/arm64")}, sourcetest.Child{Platform: "linux/s390x", Image: image("linux/s390x")})
-	b := mutate.Annotations(sourcetest.Index(t, sourcetest.Child{Platform: "linux/arm/v7", Image: image("linux/arm/v7")}, sourcetest.Child{Platform: "linux/arm64/v8", Image: image("linux/arm64")},
-		sourcetest.Child{Platform: "linux/amd64", Image: image("linux/amd64")}), map[string]string{"org.example": "1"}).(v1.ImageIndex)
+	a := sourcetest.Index(t, sourcetest.Child{Platform: "linux/amd64", Image: image("linux/amd64")},
+		sourcetest.Child{Platform: "linux/arm64", Image: image("linux/arm64")}, sourcetest.Child{
+			Platform: "linux/s390x",
+			Image:    image("linux/s390x"),
+		})
+	b := mutate.Annotations(sourcetest.Index(t, sourcetest.Child{Platform: "linux/arm/v7", Image: image("linux/arm/v7")},
+		sourcetest.Child{Platform: "linux/arm64/v8", Image: image("linux/arm64")},
+		sourcetest.Child{Platform: "linux/amd64", Image: image("linux/amd64")}),
+		map[string]string{"org.example": "1"}).(v1.ImageIndex)
 	assert.Equal(t, []string{
 		"index:",
 		`  + annotations.org.example: "1"`,
@@ -128,13 +136,18 @@ func TestDiffOfIndexes(t *testing.T) {
 		`    + platform.variant: "v8"`,
 	}, body(t, compare(t, a, b)))
 
-	turned := sourcetest.Index(t, sourcetest.Child{Platform: "linux/s390x", Image: image("linux/s390x")}, sourcetest.Child{Platform: "linux/amd64", Image: image("linux/amd64")}, sourcetest.Child{Platform: "linux/arm64", Image: image("linux/arm64")})
+	turned := sourcetest.Index(t, sourcetest.Child{Platform: "linux/s390x", Image: image("linux/s390x")},
+		sourcetest.Child{Platform: "linux/amd64", Image: image("linux/amd64")}, sourcetest.Child{
+			Platform: "linux/arm64",
+			Image:    image("linux/arm64"),
+		})
 	assert.Equal(t, []string{"the children are in a different order"}, body(t, compare(t, a, turned)))
 
 	list := mutate.IndexMediaType(a, types.DockerManifestList)
 	assert.Equal(t, []string{
 		"index:",
-		`  ~ mediaType: "application/vnd.oci.image.index.v1+json" -> "application/vnd.docker.distribution.manifest.list.v2+json"`,
+		`  ~ mediaType: "application/vnd.oci.image.index.v1+json" -> ` +
+			`"application/vnd.docker.distribution.manifest.list.v2+json"`,
 	}, body(t, compare(t, a, list)))
 
 	assert.Equal(t, []string{
@@ -171,22 +184,71 @@ func TestDiffOfFiles(t *testing.T) {
 		a, b []sourcetest.File
 		want []string
 	}{
-		"content":  {[]sourcetest.File{{Name: "a", Text: "1"}}, []sourcetest.File{{Name: "a", Text: "2"}}, []string{"~ /a: content sha256:... -> sha256:..."}},
-		"size":     {[]sourcetest.File{{Name: "a", Text: "1"}}, []sourcetest.File{{Name: "a", Text: ""}}, []string{"~ /a: size 1 -> 0, content sha256:... -> sha256:..."}},
-		"mode":     {[]sourcetest.File{{Name: "a"}}, []sourcetest.File{{Name: "a", Mode: 0o4755}}, []string{"~ /a: mode 0644 -> 4755"}},
-		"added":    {[]sourcetest.File{{Name: "a"}}, []sourcetest.File{{Name: "a"}, {Name: "b"}, {Name: "c"}}, []string{"+ /b", "+ /c"}},
-		"removed":  {[]sourcetest.File{{Name: "a"}, {Name: "b"}}, []sourcetest.File{{Name: "b"}}, []string{"- /a"}},
-		"type":     {[]sourcetest.File{{Name: "a/"}}, []sourcetest.File{{Name: "a", Link: "b"}}, []string{"~ /a: type directory -> symbolic link, link none -> b"}},
-		"link":     {[]sourcetest.File{{Name: "a", Link: "b"}}, []sourcetest.File{{Name: "a", Link: "c"}}, []string{"~ /a: link b -> c"}},
-		"owner":    {[]sourcetest.File{changed(nil)}, []sourcetest.File{changed(func(h *tar.Header) { h.Uid, h.Gname = 5, "staff" })}, []string{"~ /z: owner 0:0 -> 5:0, owner name none -> :staff"}},
-		"mtime":    {[]sourcetest.File{changed(nil)}, []sourcetest.File{changed(func(h *tar.Header) { h.ModTime = time.Unix(1e9, 0) })}, []string{"~ /z: mtime 1970-01-01T00:00:00Z -> 2001-09-09T01:46:40Z"}},
-		"extended": {[]sourcetest.File{changed(nil)}, []sourcetest.File{changed(func(h *tar.Header) { h.PAXRecords = map[string]string{"SCHILY.xattr.user.a": "1"} })}, []string{"~ /z: extended none -> SCHILY.xattr.user.a=1"}},
-		"order":    {[]sourcetest.File{{Name: "a"}, {Name: "b"}}, []sourcetest.File{{Name: "b"}, {Name: "a"}}, []string{"the files are the same, in a different order or with names that are spelled differently"}},
-		"form":     {[]sourcetest.File{{Name: "a"}}, []sourcetest.File{{Name: "a", Header: func(h *tar.Header) { h.Format = tar.FormatGNU }}}, []string{"the files are the same, and the tar archive is encoded differently"}},
+		"content": {
+			[]sourcetest.File{{Name: "a", Text: "1"}},
+			[]sourcetest.File{{Name: "a", Text: "2"}},
+			[]string{"~ /a: content sha256:... -> sha256:..."},
+		},
+		"size": {
+			[]sourcetest.File{{Name: "a", Text: "1"}},
+			[]sourcetest.File{{Name: "a", Text: ""}},
+			[]string{"~ /a: size 1 -> 0, content sha256:... -> sha256:..."},
+		},
+		"mode": {
+			[]sourcetest.File{{Name: "a"}},
+			[]sourcetest.File{{Name: "a", Mode: 0o4755}},
+			[]string{"~ /a: mode 0644 -> 4755"},
+		},
+		"added": {
+			[]sourcetest.File{{Name: "a"}},
+			[]sourcetest.File{{Name: "a"}, {Name: "b"}, {Name: "c"}},
+			[]string{"+ /b", "+ /c"},
+		},
+		"removed": {[]sourcetest.File{{Name: "a"}, {Name: "b"}}, []sourcetest.File{{Name: "b"}}, []string{"- /a"}},
+		"type": {
+			[]sourcetest.File{{Name: "a/"}},
+			[]sourcetest.File{{Name: "a", Link: "b"}},
+			[]string{"~ /a: type directory -> symbolic link, link none -> b"},
+		},
+		"link": {
+			[]sourcetest.File{{Name: "a", Link: "b"}},
+			[]sourcetest.File{{Name: "a", Link: "c"}},
+			[]string{"~ /a: link b -> c"},
+		},
+		"owner": {
+			[]sourcetest.File{changed(nil)},
+			[]sourcetest.File{changed(func(h *tar.Header) { h.Uid, h.Gname = 5, "staff" })},
+			[]string{"~ /z: owner 0:0 -> 5:0, owner name none -> :staff"},
+		},
+		"mtime": {
+			[]sourcetest.File{changed(nil)},
+			[]sourcetest.File{changed(func(h *tar.Header) { h.ModTime = time.Unix(1e9, 0) })},
+			[]string{"~ /z: mtime 1970-01-01T00:00:00Z -> 2001-09-09T01:46:40Z"},
+		},
+		"extended": {
+			[]sourcetest.File{changed(nil)},
+			[]sourcetest.File{changed(func(h *tar.Header) { h.PAXRecords = map[string]string{"SCHILY.xattr.user.a": "1"} })},
+			[]string{"~ /z: extended none -> SCHILY.xattr.user.a=1"},
+		},
+		"order": {
+			[]sourcetest.File{{Name: "a"}, {Name: "b"}},
+			[]sourcetest.File{{Name: "b"}, {Name: "a"}},
+			[]string{"the files are the same, in a different order or with names that are spelled differently"},
+		},
+		"form": {
+			[]sourcetest.File{{Name: "a"}},
+			[]sourcetest.File{{Name: "a", Header: func(h *tar.Header) { h.Format = tar.FormatGNU }}},
+			[]string{"the files are the same, and the tar archive is encoded differently"},
+		},
 	} {
-		a, b := text(t, "linux/amd64", nil, []sourcetest.File{{Name: "base"}}, c.a), text(t, "linux/amd64", nil, []sourcetest.File{{Name: "base"}}, c.b)
-		got := body(t, compare(t, sourcetest.Index(t, sourcetest.Child{Platform: "linux/amd64", Image: a}), sourcetest.Index(t, sourcetest.Child{Platform: "linux/amd64", Image: b})))
-		want := []string{"linux/amd64: sha256:... -> sha256:...", "  layer 2 changed: sha256:... (SIZE, uncompressed) -> sha256:... (SIZE, uncompressed)"}
+		a, b := text(t, "linux/amd64", nil, []sourcetest.File{{Name: "base"}}, c.a),
+			text(t, "linux/amd64", nil, []sourcetest.File{{Name: "base"}}, c.b)
+		got := body(t, compare(t, sourcetest.Index(t, sourcetest.Child{Platform: "linux/amd64", Image: a}),
+			sourcetest.Index(t, sourcetest.Child{Platform: "linux/amd64", Image: b})))
+		want := []string{
+			"linux/amd64: sha256:... -> sha256:...",
+			"  layer 2 changed: sha256:... (SIZE, uncompressed) -> sha256:... (SIZE, uncompressed)",
+		}
 		for _, w := range c.want {
 			want = append(want, "    "+w)
 		}
@@ -196,15 +258,32 @@ func TestDiffOfFiles(t *testing.T) {
 }
 
 func TestDiffOfLayers(t *testing.T) {
-	one, two, three, four := []sourcetest.File{{Name: "1"}}, []sourcetest.File{{Name: "2"}}, []sourcetest.File{{Name: "3"}}, []sourcetest.File{{Name: "4"}}
+	one, two, three, four := []sourcetest.File{{Name: "1"}}, []sourcetest.File{{Name: "2"}},
+		[]sourcetest.File{{Name: "3"}}, []sourcetest.File{{Name: "4"}}
 	for name, c := range map[string]struct {
 		a, b [][]sourcetest.File
 		want []string
 	}{
-		"added":   {[][]sourcetest.File{one, two}, [][]sourcetest.File{one, three, two}, []string{"layer 2 added: sha256:..."}},
-		"removed": {[][]sourcetest.File{one, two, three}, [][]sourcetest.File{one, three}, []string{"layer 2 removed: sha256:..."}},
-		"changed": {[][]sourcetest.File{one, two, three}, [][]sourcetest.File{one, four, three}, []string{"layer 2 changed: sha256:... -> sha256:...", "- /2", "+ /4"}},
-		"moved":   {[][]sourcetest.File{one, two, three}, [][]sourcetest.File{two, three, one}, []string{"layer 1 moved to 3: sha256:... -> sha256:..."}},
+		"added": {
+			[][]sourcetest.File{one, two},
+			[][]sourcetest.File{one, three, two},
+			[]string{"layer 2 added: sha256:..."},
+		},
+		"removed": {
+			[][]sourcetest.File{one, two, three},
+			[][]sourcetest.File{one, three},
+			[]string{"layer 2 removed: sha256:..."},
+		},
+		"changed": {
+			[][]sourcetest.File{one, two, three},
+			[][]sourcetest.File{one, four, three},
+			[]string{"layer 2 changed: sha256:... -> sha256:...", "- /2", "+ /4"},
+		},
+		"moved": {
+			[][]sourcetest.File{one, two, three},
+			[][]sourcetest.File{two, three, one},
+			[]string{"layer 1 moved to 3: sha256:... -> sha256:..."},
+		},
 		"changed and added": {[][]sourcetest.File{one, two}, [][]sourcetest.File{three, four, two},
 			[]string{"layer 1 changed: sha256:... -> sha256:...", "- /1", "+ /3", "layer 2 added: sha256:..."}},
 	} {
@@ -233,7 +312,10 @@ func TestDiffOfRecompressedLayers(t *testing.T) {
 		_, err = w.Write(content)
 		require.NoError(t, err)
 		require.NoError(t, w.Close())
-		return sourcetest.Image(t, "linux/amd64", nil, sourcetest.LayerWithDiffID{Layer: static.NewLayer(out.Bytes(), types.OCILayer), ID: diffID})
+		return sourcetest.Image(t, "linux/amd64", nil, sourcetest.LayerWithDiffID{
+			Layer: static.NewLayer(out.Bytes(), types.OCILayer),
+			ID:    diffID,
+		})
 	}
 	got := body(t, compare(t, packed(1), packed(9)))
 	require.Len(t, got, 2)
@@ -242,7 +324,8 @@ func TestDiffOfRecompressedLayers(t *testing.T) {
 	plain := sourcetest.Image(t, "linux/amd64", nil, static.NewLayer(content, types.OCIUncompressedLayer))
 	got = body(t, compare(t, packed(1), plain))
 	require.Len(t, got, 4)
-	assert.Equal(t, `    ~ layers[0].mediaType: "application/vnd.oci.image.layer.v1.tar+gzip" -> "application/vnd.oci.image.layer.v1.tar"`, got[2])
+	assert.Equal(t, `    ~ layers[0].mediaType: "application/vnd.oci.image.layer.v1.tar+gzip" -> `+
+		`"application/vnd.oci.image.layer.v1.tar"`, got[2])
 	assert.Contains(t, got[3], "layer 1 recompressed: ")
 }
 
@@ -279,7 +362,8 @@ func TestDiffReadsOnlyLayersThatDifferAndThoseOnce(t *testing.T) {
 }
 
 func TestDiffJSON(t *testing.T) {
-	a, b := text(t, "linux/amd64", nil, []sourcetest.File{{Name: "a"}}), text(t, "linux/amd64", nil, []sourcetest.File{{Name: "b"}}, []sourcetest.File{{Name: "c"}})
+	a, b := text(t, "linux/amd64", nil, []sourcetest.File{{Name: "a"}}),
+		text(t, "linux/amd64", nil, []sourcetest.File{{Name: "b"}}, []sourcetest.File{{Name: "c"}})
 	d := compare(t, a, b)
 	raw, err := json.Marshal(d)
 	require.NoError(t, err)
@@ -296,7 +380,8 @@ func TestDiffJSON(t *testing.T) {
 }
 
 func TestDiffOfWhatIsDamaged(t *testing.T) {
-	a, b := text(t, "linux/amd64", nil, []sourcetest.File{{Name: "a"}}), text(t, "linux/amd64", nil, []sourcetest.File{{Name: "b"}})
+	a, b := text(t, "linux/amd64", nil, []sourcetest.File{{Name: "a"}}),
+		text(t, "linux/amd64", nil, []sourcetest.File{{Name: "b"}})
 	left, right := sourcetest.WriteLayout(t, a), sourcetest.WriteLayout(t, b)
 	layers, err := b.Layers()
 	require.NoError(t, err)

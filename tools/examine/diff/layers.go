@@ -52,7 +52,9 @@ func (c *comparison) compareLayers(ctx context.Context, d *Child, a, b *imageSid
 			} else {
 				gapA = append(gapA, *x)
 			}
-		case !slices.ContainsFunc(a.layers, func(l LayerInfo) bool { return moved[l.Layer] != nil && moved[l.Layer].Layer == y.Layer }):
+		case !slices.ContainsFunc(a.layers, func(l LayerInfo) bool {
+			return moved[l.Layer] != nil && moved[l.Layer].Layer == y.Layer
+		}):
 			gapB = append(gapB, *y)
 		}
 	}

@@ -31,15 +31,24 @@ func TestDockerManifestsAreWhatDockerPrints(t *testing.T) {
 	host := sourcetest.ServeRegistry(t, nil)
 	images := map[string]v1.Image{}
 	for _, p := range []string{"linux/amd64", "linux/arm/v7", "linux/arm64"} {
-		images[p] = sourcetest.Image(t, p, func(c *v1.ConfigFile) { c.Config.Labels = map[string]string{"a": "<&>"} }, sourcetest.SharedLayer(t))
+		images[p] = sourcetest.Image(t, p, func(c *v1.ConfigFile) { c.Config.Labels = map[string]string{"a": "<&>"} },
+			sourcetest.SharedLayer(t))
 	}
 	images["windows/amd64"] = sourcetest.Image(t, "windows/amd64", func(c *v1.ConfigFile) {
 		c.OSVersion, c.OSFeatures = "10.0.20348.1", []string{"win32k"}
 	}, sourcetest.SharedLayer(t))
-	annotated := mutate.Annotations(images["linux/arm64"], map[string]string{"title": "a < b & \u2028 ü", "z": "", "a": "\\"}).(v1.Image)
+	annotated := mutate.Annotations(images["linux/arm64"], map[string]string{
+		"title": "a < b & \u2028 ü",
+		"z":     "",
+		"a":     "\\",
+	}).(v1.Image)
 
-	oci := sourcetest.Index(t, sourcetest.Child{Platform: "linux/amd64", Image: images["linux/amd64"]}, sourcetest.Child{Platform: "linux/arm/v7", Image: images["linux/arm/v7"]},
-		sourcetest.Child{Platform: "linux/arm64/v8", Image: annotated}, sourcetest.Child{Platform: "", Image: images["linux/arm64"]})
+	oci := sourcetest.Index(t, sourcetest.Child{Platform: "linux/amd64", Image: images["linux/amd64"]},
+		sourcetest.Child{Platform: "linux/arm/v7", Image: images["linux/arm/v7"]},
+		sourcetest.Child{Platform: "linux/arm64/v8", Image: annotated}, sourcetest.Child{
+			Platform: "",
+			Image:    images["linux/arm64"],
+		})
 	list := mutate.IndexMediaType(empty.Index, types.DockerManifestList)
 	for _, p := range []string{"linux/amd64", "linux/arm/v7", "windows/amd64"} {
 		list = mutate.AppendManifests(list, mutate.IndexAddendum{Add: dockerTyped(t, images[p]), Descriptor: v1.Descriptor{

@@ -57,7 +57,8 @@ func TestReport(t *testing.T) {
 }
 
 func TestReportJSON(t *testing.T) {
-	r, err := inspect.NewReport(t.Context(), sourcetest.Open(t, "oci:"+sourcetest.WriteLayout(t, sourcetest.Hello(t, "linux/amd64"))))
+	r, err := inspect.NewReport(t.Context(),
+		sourcetest.Open(t, "oci:"+sourcetest.WriteLayout(t, sourcetest.Hello(t, "linux/amd64"))))
 	require.NoError(t, err)
 	raw, err := json.Marshal(r)
 	require.NoError(t, err)
@@ -68,9 +69,11 @@ func TestReportJSON(t *testing.T) {
 	require.NoError(t, json.Unmarshal(raw, &document))
 	assert.ElementsMatch(t, []string{"name", "mediaType", "digest", "size", "children", "totals"}, keys(document))
 	child := document["children"].([]any)[0].(map[string]any)
-	assert.ElementsMatch(t, []string{"platform", "mediaType", "digest", "manifestSize", "size", "config", "layers"}, keys(child))
+	assert.ElementsMatch(t, []string{"platform", "mediaType", "digest", "manifestSize", "size", "config", "layers"},
+		keys(child))
 	assert.Equal(t, "linux/amd64", child["platform"])
-	assert.ElementsMatch(t, []string{"mediaType", "digest", "size", "children"}, keys(child["layers"].([]any)[0].(map[string]any)))
+	assert.ElementsMatch(t, []string{"mediaType", "digest", "size", "children"},
+		keys(child["layers"].([]any)[0].(map[string]any)))
 	assert.ElementsMatch(t, []string{"platforms", "bytes", "uniqueBytes"}, keys(document["totals"].(map[string]any)))
 }
 

@@ -114,7 +114,8 @@ func parse(args []string) (*request, error) {
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
-	if flags.NArg() > 0 || r.descriptor == "" || manifest == "" || config == "" || r.out == "" || len(layers) != len(blobs) {
+	if flags.NArg() > 0 || r.descriptor == "" || manifest == "" || config == "" || r.out == "" ||
+		len(layers) != len(blobs) {
 		return nil, fmt.Errorf("-descriptor, -manifest, -config and -out are required, and a -blob per -layer")
 	}
 	r.files = blobFiles{byDigest: map[string]string{}, layouts: layouts}

@@ -24,16 +24,23 @@ func actionInputs(t *testing.T) (dir string, args []string) {
 	var content bytes.Buffer
 	w := tar.NewWriter(&content)
 	const script = "#!/bin/sh\n"
-	require.NoError(t, w.WriteHeader(&tar.Header{Name: "run.sh", Mode: 0o755, Size: int64(len(script)), Typeflag: tar.TypeReg}))
+	require.NoError(t, w.WriteHeader(&tar.Header{
+		Name:     "run.sh",
+		Mode:     0o755,
+		Size:     int64(len(script)),
+		Typeflag: tar.TypeReg,
+	}))
 	_, err := w.Write([]byte(script))
 	require.NoError(t, err)
 	require.NoError(t, w.Close())
 	layer := static.NewLayer(content.Bytes(), types.OCIUncompressedLayer)
 	img, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{
-		OS: "linux", Architecture: "amd64", Config: v1.Config{Entrypoint: []string{"/run.sh"}}, RootFS: v1.RootFS{Type: "layers"},
+		OS: "linux", Architecture: "amd64", Config: v1.Config{Entrypoint: []string{"/run.sh"}},
+		RootFS: v1.RootFS{Type: "layers"},
 	})
 	require.NoError(t, err)
-	img, err = mutate.AppendLayers(mutate.ConfigMediaType(mutate.MediaType(img, types.OCIManifestSchema1), types.OCIConfigJSON), layer)
+	img, err = mutate.AppendLayers(mutate.ConfigMediaType(mutate.MediaType(img, types.OCIManifestSchema1),
+		types.OCIConfigJSON), layer)
 	require.NoError(t, err)
 
 	write := func(name string, content []byte, err error) string {
@@ -55,8 +62,10 @@ func actionInputs(t *testing.T) (dir string, args []string) {
 	config, err := img.RawConfigFile()
 	configFile := write("config.json", config, err)
 	return dir, []string{
-		"-image=run", "-descriptor", writeJSON("descriptor.json", descriptor), "-manifest", manifestFile, "-config", configFile,
-		"-layer", writeJSON("layer.json", map[string]any{"digest": digest}), "-blob", write("layer.tar", content.Bytes(), nil),
+		"-image=run", "-descriptor", writeJSON("descriptor.json", descriptor), "-manifest", manifestFile,
+		"-config", configFile,
+		"-layer", writeJSON("layer.json", map[string]any{"digest": digest}),
+		"-blob", write("layer.tar", content.Bytes(), nil),
 		"-out", filepath.Join(dir, "verified"),
 	}
 }

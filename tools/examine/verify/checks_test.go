@@ -37,11 +37,20 @@ func crowd(t *testing.T, n int, kind byte) []byte {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	program := elfFile(binary.LittleEndian, 64, 62, "")
-	require.NoError(t, w.WriteHeader(&tar.Header{Name: "app/hello", Mode: 0o755, Size: int64(len(program)), Typeflag: tar.TypeReg}))
+	require.NoError(t, w.WriteHeader(&tar.Header{
+		Name:     "app/hello",
+		Mode:     0o755,
+		Size:     int64(len(program)),
+		Typeflag: tar.TypeReg,
+	}))
 	_, err := io.WriteString(w, program)
 	require.NoError(t, err)
 	for i := range n {
-		require.NoError(t, w.WriteHeader(&tar.Header{Name: fmt.Sprintf("data/%d/%d", i/1000, i), Mode: 0o644, Typeflag: kind}))
+		require.NoError(t, w.WriteHeader(&tar.Header{
+			Name:     fmt.Sprintf("data/%d/%d", i/1000, i),
+			Mode:     0o644,
+			Typeflag: kind,
+		}))
 	}
 	require.NoError(t, w.Close())
 	return out.Bytes()
@@ -111,7 +120,8 @@ func TestVerifyChecksWhatStarts(t *testing.T) {
 			finding.IncompleteProgram, "",
 		},
 		"missing interpreter": {
-			nil, []sourcetest.File{script("#!/bin/sh")}, finding.MissingInterpreter, sh + "/bin/sh, which the image does not have",
+			nil, []sourcetest.File{script("#!/bin/sh")}, finding.MissingInterpreter,
+			sh + "/bin/sh, which the image does not have",
 		},
 		"an interpreter that cannot run": {
 			nil, []sourcetest.File{script("#!/bin/sh"), {Name: "bin/sh", Text: "text", Mode: 0o755}},
@@ -123,7 +133,11 @@ func TestVerifyChecksWhatStarts(t *testing.T) {
 			"linux/amd64: layer 1 (sha256:...): /bin/sh: its #! line names /bin/busybox, which the image does not have",
 		},
 		"an interpreter that env finds": {
-			nil, []sourcetest.File{script("#!/usr/bin/env -S python3 -u"), env, {Name: "bin/python3", Text: program, Mode: 0o755}}, "", "",
+			nil, []sourcetest.File{
+				script("#!/usr/bin/env -S python3 -u"),
+				env,
+				{Name: "bin/python3", Text: program, Mode: 0o755},
+			}, "", "",
 		},
 		"an interpreter that env does not find": {
 			nil, []sourcetest.File{script("#!/usr/bin/env python3"), env},
@@ -224,7 +238,8 @@ func TestVerifySaysThatALayerHasTooManyEntries(t *testing.T) {
 
 func TestChecksRememberVerdictsAndLayers(t *testing.T) {
 	known := verify.MapMemory{}
-	img := sourcetest.Image(t, "linux/amd64", nil, sourcetest.SharedLayer(t), sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/amd64"))))
+	img := sourcetest.Image(t, "linux/amd64", nil, sourcetest.SharedLayer(t),
+		sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/amd64"))))
 	s := sourceOf(t, img)
 	first, err := verify.Checks{Memory: known}.Verify(t.Context(), s)
 	require.NoError(t, err)
@@ -236,7 +251,8 @@ func TestChecksRememberVerdictsAndLayers(t *testing.T) {
 	assert.Equal(t, first, again)
 
 	// Another image of the same layers needs none of their bytes, and gets the same answers.
-	other := sourcetest.Image(t, "linux/amd64", func(f *v1.ConfigFile) { f.Config.Entrypoint = []string{"/hello"} }, sourcetest.SharedLayer(t),
+	other := sourcetest.Image(t, "linux/amd64", func(f *v1.ConfigFile) { f.Config.Entrypoint = []string{"/hello"} },
+		sourcetest.SharedLayer(t),
 		sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/amd64"))))
 	dir := sourcetest.WriteLayout(t, other)
 	manifest, err := other.Manifest()
@@ -246,7 +262,8 @@ func TestChecksRememberVerdictsAndLayers(t *testing.T) {
 	}
 	v, err := verify.Checks{Memory: known}.Verify(t.Context(), sourcetest.Open(t, "oci:"+dir))
 	require.NoError(t, err)
-	assert.Equal(t, []string{"linux/amd64: the entrypoint /hello does not exist; the image has /app/hello"}, lines(v.Problems))
+	assert.Equal(t, []string{"linux/amd64: the entrypoint /hello does not exist; the image has /app/hello"},
+		lines(v.Problems))
 }
 
 func TestChecksDoNotRememberDamage(t *testing.T) {
@@ -274,18 +291,26 @@ func TestChecksDoNotRememberDamage(t *testing.T) {
 
 func TestChecksReadLayersThatAreAwayOnlyIfNeeded(t *testing.T) {
 	program := sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/amd64")))
-	explicit := sourcetest.Layer(t, sourcetest.File{Name: "app/"}, sourcetest.File{Name: "app/hello", Text: string(sourcetest.Compile(t, "linux/amd64")), Mode: 0o755})
+	explicit := sourcetest.Layer(t, sourcetest.File{Name: "app/"}, sourcetest.File{
+		Name: "app/hello",
+		Text: string(sourcetest.Compile(t, "linux/amd64")),
+		Mode: 0o755,
+	})
 	for name, c := range map[string]struct {
 		top    v1.Layer
 		config func(*v1.Config)
 		away   int
 	}{
-		"a static program":                          {explicit, nil, 1},
-		"a directory that may be a link below":      {program, nil, 0},
-		"a user by number":                          {explicit, func(c *v1.Config) { c.User = "1:1" }, 1},
-		"a user by name":                            {explicit, func(c *v1.Config) { c.User = "root" }, 0},
-		"an entrypoint to look for in PATH":         {explicit, func(c *v1.Config) { c.Entrypoint = []string{"hello"}; c.Env = []string{"PATH=/app"} }, 0},
-		"an entrypoint that may be a layer further": {explicit, func(c *v1.Config) { c.Entrypoint = []string{"/etc/hello"} }, 0},
+		"a static program":                     {explicit, nil, 1},
+		"a directory that may be a link below": {program, nil, 0},
+		"a user by number":                     {explicit, func(c *v1.Config) { c.User = "1:1" }, 1},
+		"a user by name":                       {explicit, func(c *v1.Config) { c.User = "root" }, 0},
+		"an entrypoint to look for in PATH": {
+			explicit, func(c *v1.Config) { c.Entrypoint = []string{"hello"}; c.Env = []string{"PATH=/app"} }, 0,
+		},
+		"an entrypoint that may be a layer further": {
+			explicit, func(c *v1.Config) { c.Entrypoint = []string{"/etc/hello"} }, 0,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			base := sourcetest.SharedLayer(t)
@@ -302,7 +327,9 @@ func TestChecksReadLayersThatAreAwayOnlyIfNeeded(t *testing.T) {
 			assert.Equal(t, c.away, v.SkippedLayers)
 			if c.away > 0 {
 				assert.Empty(t, lines(v.Problems))
-				assert.Equal(t, []string{"linux/amd64: layer 1 (sha256:...): not examined: it is not downloaded, and no check depends on it"}, lines(v.Notes))
+				assert.Equal(t,
+					[]string{"linux/amd64: layer 1 (sha256:...): not examined: it is not downloaded, and no check depends on it"},
+					lines(v.Notes))
 			}
 		})
 	}

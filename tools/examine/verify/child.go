@@ -60,8 +60,10 @@ func (c *childCheck) checkPlatform(config *v1.ConfigFile) {
 		c.child = inConfig.String()
 	case c.Platform != inConfig:
 		c.problem(finding.WrongPlatform, location{}, "its descriptor has %s, its config %s", c.Platform, inConfig)
-	case c.Descriptor.Platform.OSVersion != "" && config.OSVersion != "" && c.Descriptor.Platform.OSVersion != config.OSVersion:
-		c.problem(finding.WrongPlatform, location{}, "its descriptor has os.version %s, its config %s", c.Descriptor.Platform.OSVersion, config.OSVersion)
+	case c.Descriptor.Platform.OSVersion != "" && config.OSVersion != "" &&
+		c.Descriptor.Platform.OSVersion != config.OSVersion:
+		c.problem(finding.WrongPlatform, location{}, "its descriptor has os.version %s, its config %s",
+			c.Descriptor.Platform.OSVersion, config.OSVersion)
 	}
 }
 
@@ -82,7 +84,8 @@ func layerLocation(i int, d v1.Descriptor) location {
 }
 
 // checkLayers checks each layer and assembles the file system of the image.
-func (c *childCheck) checkLayers(ctx context.Context, s *source.Source, cache *layerCache, config *v1.ConfigFile) (*rootfs, error) {
+func (c *childCheck) checkLayers(ctx context.Context, s *source.Source, cache *layerCache,
+	config *v1.ConfigFile) (*rootfs, error) {
 	descriptors, diffIDs := c.manifest.Parsed.Layers, config.RootFS.DiffIDs
 	if len(descriptors) != len(diffIDs) {
 		c.damage(location{}, "the manifest has %d layers, the config %d diffIDs", len(descriptors), len(diffIDs))
@@ -138,8 +141,8 @@ func (c *childCheck) checkStored(at location, d v1.Descriptor, got *layerContent
 	return true
 }
 
-// checkLayer compares a layer with its descriptor and its diffID, which is zero if the config has none. It reports whether
-// the files of the layer can be examined.
+// checkLayer compares a layer with its descriptor and its diffID, which is zero if the config has none. It reports
+// whether the files of the layer can be examined.
 func (c *childCheck) checkLayer(at location, d v1.Descriptor, diffID v1.Hash, got *layerContents) bool {
 	if !c.checkStored(at, d, got) {
 		return false
@@ -205,8 +208,8 @@ func (c *childCheck) checkPrograms(root *rootfs, config *v1.ConfigFile) {
 	}
 }
 
-// findRow returns the row of a platform in the architecture table. If only the variant is unknown, the row has no level,
-// so that everything that holds for all variants can still be checked.
+// findRow returns the row of a platform in the architecture table. If only the variant is unknown, the row has no
+// level, so that everything that holds for all variants can still be checked.
 func findRow(p arch.Platform) (arch.Row, bool) {
 	if row, ok := arch.Find(p); ok {
 		return row, true

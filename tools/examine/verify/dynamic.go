@@ -76,7 +76,11 @@ func readDynamic(f *elf.File) (*dynamic, error) {
 		}
 		d.needed = append(d.needed, name)
 	}
-	for tag, into := range map[elf.DynTag]*string{elf.DT_SONAME: &d.soname, elf.DT_RPATH: &d.rpath, elf.DT_RUNPATH: &d.runpath} {
+	for tag, into := range map[elf.DynTag]*string{
+		elf.DT_SONAME:  &d.soname,
+		elf.DT_RPATH:   &d.rpath,
+		elf.DT_RUNPATH: &d.runpath,
+	} {
 		offset, ok := tags[tag]
 		if !ok {
 			continue
@@ -99,7 +103,8 @@ type stringTable struct {
 func (t stringTable) at(offset uint64) (string, error) {
 	address := t.address + offset
 	for _, s := range t.file.Progs {
-		if s.Type != elf.PT_LOAD || offset >= t.size || address < t.address || address < s.Vaddr || address-s.Vaddr >= s.Filesz {
+		if s.Type != elf.PT_LOAD || offset >= t.size || address < t.address || address < s.Vaddr ||
+			address-s.Vaddr >= s.Filesz {
 			continue
 		}
 		// Most names are short: read the maximum only for long ones.

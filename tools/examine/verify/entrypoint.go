@@ -53,11 +53,13 @@ func (p *programChecks) checkEntrypoint(config v1.Config) {
 		p.problem(finding.InvalidEntrypoint, at, "the entrypoint %s is not a regular file", name)
 	case p.root.partial: // it may be in a layer that was not read
 	case len(candidates) == 0:
-		p.problem(finding.MissingEntrypoint, location{}, "the entrypoint %s cannot be found: PATH is empty%s", name, p.similarPrograms(name))
+		p.problem(finding.MissingEntrypoint, location{}, "the entrypoint %s cannot be found: PATH is empty%s", name,
+			p.similarPrograms(name))
 	case strings.ContainsAny(name, `/\`):
 		p.problem(finding.MissingEntrypoint, location{}, "the entrypoint %s does not exist%s", name, p.similarPrograms(name))
 	default:
-		p.problem(finding.MissingEntrypoint, location{}, "the entrypoint %s is in no directory of PATH%s", name, p.similarPrograms(name))
+		p.problem(finding.MissingEntrypoint, location{}, "the entrypoint %s is in no directory of PATH%s", name,
+			p.similarPrograms(name))
 	}
 }
 
@@ -139,7 +141,8 @@ func (p *programChecks) checkStarted(name string, found resolved) {
 	case found.program == nil && p.root.windows && !windowsProgram(found.path):
 		// a batch file for cmd.exe
 	case found.program == nil:
-		p.problem(finding.InvalidEntrypoint, at, "the entrypoint %s is neither %s nor a script with a #! line", name, article(string(p.row.Header.Format)))
+		p.problem(finding.InvalidEntrypoint, at, "the entrypoint %s is neither %s nor a script with a #! line", name,
+			article(string(p.row.Header.Format)))
 	case found.program.isScript() && p.root.windows:
 		p.problem(finding.InvalidEntrypoint, at, "the entrypoint %s is a script, and Windows ignores #! lines", name)
 	}

@@ -29,7 +29,10 @@ import (
 func verifyLayer(t *testing.T, blob []byte) *verify.Verdict {
 	sum, _, err := v1.SHA256(bytes.NewReader(blob))
 	require.NoError(t, err)
-	img := sourcetest.Image(t, "linux/amd64", nil, sourcetest.LayerWithDiffID{Layer: static.NewLayer(blob, types.OCIUncompressedLayer), ID: sum})
+	img := sourcetest.Image(t, "linux/amd64", nil, sourcetest.LayerWithDiffID{
+		Layer: static.NewLayer(blob, types.OCIUncompressedLayer),
+		ID:    sum,
+	})
 	root, err := sourcetest.Describe(img)
 	require.NoError(t, err)
 	s := &source.Source{Name: "fuzz", Root: root, Image: img}
@@ -50,9 +53,15 @@ func verifyLayer(t *testing.T, blob []byte) *verify.Verdict {
 
 func FuzzLayer(f *testing.F) {
 	elf := elfFile(binary.LittleEndian, 64, 62, "/lib/ld.so")
-	f.Add(sourcetest.Tar(f, sourcetest.File{Name: "app/hello", Text: elf, Mode: 0o755}, sourcetest.File{Name: "lib", Link: "usr/lib"}, sourcetest.File{Name: "usr/lib/ld.so", Mode: 0o755}))
-	f.Add(sourcetest.Tar(f, sourcetest.File{Name: "app/hello", Text: "#!/bin/sh\n", Mode: 0o755}, sourcetest.File{Name: "bin/sh", Link: "app/hello", Typeflag: tar.TypeLink}))
-	f.Add(sourcetest.Tar(f, sourcetest.File{Name: "app", Link: "../app/hello/.."}, sourcetest.File{Name: ".wh."}, sourcetest.File{Name: ".wh..."}, sourcetest.File{Name: "a/.wh..wh..opq"}))
+	f.Add(sourcetest.Tar(f, sourcetest.File{Name: "app/hello", Text: elf, Mode: 0o755},
+		sourcetest.File{Name: "lib", Link: "usr/lib"}, sourcetest.File{Name: "usr/lib/ld.so", Mode: 0o755}))
+	f.Add(sourcetest.Tar(f, sourcetest.File{Name: "app/hello", Text: "#!/bin/sh\n", Mode: 0o755}, sourcetest.File{
+		Name:     "bin/sh",
+		Link:     "app/hello",
+		Typeflag: tar.TypeLink,
+	}))
+	f.Add(sourcetest.Tar(f, sourcetest.File{Name: "app", Link: "../app/hello/.."}, sourcetest.File{Name: ".wh."},
+		sourcetest.File{Name: ".wh..."}, sourcetest.File{Name: "a/.wh..wh..opq"}))
 	f.Add([]byte{})
 	f.Add([]byte("\x1f\x8b\x08"))
 	f.Add([]byte("\x28\xb5\x2f\xfd\x00"))
@@ -66,7 +75,8 @@ func FuzzExecutable(f *testing.F) {
 	f.Add(sourcetest.Compile(f, "windows/amd64")[:8192])
 	f.Add([]byte("#!/bin/sh"))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		verifyLayer(t, sourcetest.Tar(t, sourcetest.File{Name: "app/hello", Text: string(content), Mode: 0o755}, sourcetest.File{Name: "x.exe", Text: string(content)}))
+		verifyLayer(t, sourcetest.Tar(t, sourcetest.File{Name: "app/hello", Text: string(content), Mode: 0o755},
+			sourcetest.File{Name: "x.exe", Text: string(content)}))
 	})
 }
 
@@ -82,7 +92,8 @@ func hostile(flags uint64, n uint16, names []byte) string {
 	write([]byte{2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0}, uint16(2), uint16(62), uint32(1))
 	write(uint64(0), uint64(0), uint64(64), uint32(0), uint16(64), uint16(56), uint16(0), uint16(64), n, uint16(1))
 	for range n {
-		write(uint32(0), uint32(3), flags, uint64(0), uint64(64+64*int(n)), uint64(len(names)), uint64(0), uint64(1), uint64(0))
+		write(uint32(0), uint32(3), flags, uint64(0), uint64(64+64*int(n)), uint64(len(names)), uint64(0), uint64(1),
+			uint64(0))
 	}
 	out.Write(names)
 	return out.String()
@@ -98,8 +109,15 @@ func TestVerifyOfHostileLayers(t *testing.T) {
 	}
 	var deep, links []sourcetest.File
 	for i := range 200 {
-		deep = append(deep, sourcetest.File{Name: "d" + string(bytes.Repeat([]byte("/x"), 1500+i)), Mode: 0o755, Text: "#!/a"})
-		links = append(links, sourcetest.File{Name: "l" + string(rune('a'+i%26)) + string(rune('a'+i/26)), Link: string(bytes.Repeat([]byte("la/"), 1000))})
+		deep = append(deep, sourcetest.File{
+			Name: "d" + string(bytes.Repeat([]byte("/x"), 1500+i)),
+			Mode: 0o755,
+			Text: "#!/a",
+		})
+		links = append(links, sourcetest.File{
+			Name: "l" + string(rune('a'+i%26)) + string(rune('a'+i/26)),
+			Link: string(bytes.Repeat([]byte("la/"), 1000)),
+		})
 	}
 	for name, files := range map[string][]sourcetest.File{
 		"compressed section names": {{Name: "app/hello", Text: hostile(0x800, 2, bomb), Mode: 0o755}},
@@ -114,11 +132,15 @@ func TestVerifyOfHostileLayers(t *testing.T) {
 	}
 }
 
-// sparseFile is a tar of one program of a length in bytes of which only the first block is stored. archive/tar reads such
-// files, and does not write them.
+// sparseFile is a tar of one program of a length in bytes of which only the first block is stored. archive/tar reads
+// such files, and does not write them.
 func sparseFile(t *testing.T, size int64) []byte {
-	raw := sourcetest.Tar(t, sourcetest.File{Name: "app/hello", Text: elfFile(binary.LittleEndian, 64, 62, "") + strings.Repeat("\x00", 391), Mode: 0o755,
-		Header: func(h *tar.Header) { h.Format = tar.FormatGNU }})
+	raw := sourcetest.Tar(t, sourcetest.File{
+		Name:   "app/hello",
+		Text:   elfFile(binary.LittleEndian, 64, 62, "") + strings.Repeat("\x00", 391),
+		Mode:   0o755,
+		Header: func(h *tar.Header) { h.Format = tar.FormatGNU },
+	})
 	h := raw[:512]
 	h[156] = tar.TypeGNUSparse
 	copy(h[386:], fmt.Sprintf("%011o\x00%011o\x00", 0, 512))
@@ -134,10 +156,14 @@ func sparseFile(t *testing.T, size int64) []byte {
 }
 
 func TestVerifyOfASparseFile(t *testing.T) {
-	for size, want := range map[int64]string{1 << 20: "it is stored as a sparse file", 1 << 50: "it has more than 536870912 bytes"} {
+	for size, want := range map[int64]string{
+		1 << 20: "it is stored as a sparse file",
+		1 << 50: "it has more than 536870912 bytes",
+	} {
 		v := verifyLayer(t, sparseFile(t, size))
 		assert.Empty(t, lines(v.Notes))
-		assert.Equal(t, []string{"linux/amd64: layer 1 (sha256:...): /app/hello: cannot be examined: " + want}, lines(v.Problems))
+		assert.Equal(t, []string{"linux/amd64: layer 1 (sha256:...): /app/hello: cannot be examined: " + want},
+			lines(v.Problems))
 	}
 }
 
@@ -155,7 +181,10 @@ func TestVerifyKeepsMemoryFlat(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, errors.Join(w.Close(), packed.Close()))
 
-	img := sourcetest.Image(t, "linux/amd64", nil, sourcetest.LayerWithDiffID{Layer: static.NewLayer(blob.Bytes(), types.OCILayer), ID: v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("0", 64)}})
+	img := sourcetest.Image(t, "linux/amd64", nil, sourcetest.LayerWithDiffID{
+		Layer: static.NewLayer(blob.Bytes(), types.OCILayer),
+		ID:    v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("0", 64)},
+	})
 	s := sourcetest.Open(t, "oci:"+sourcetest.WriteLayout(t, img))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

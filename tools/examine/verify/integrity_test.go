@@ -32,7 +32,8 @@ func TestVerifyRecomputesEveryDigestAndSize(t *testing.T) {
 	layer := func(d sourcetest.Documents, i int) map[string]any { return layers(d)[i].(map[string]any) }
 	blobs := func(t *testing.T, dir string, change func(manifest, config, layer string)) {
 		sourcetest.Forge(t, dir, 1, func(d sourcetest.Documents) {
-			change("", sourcetest.BlobFile(dir, d.Manifest["config"].(map[string]any)["digest"].(string)), sourcetest.BlobFile(dir, layer(d, 1)["digest"].(string)))
+			change("", sourcetest.BlobFile(dir, d.Manifest["config"].(map[string]any)["digest"].(string)),
+				sourcetest.BlobFile(dir, layer(d, 1)["digest"].(string)))
 		})
 	}
 	for name, c := range map[string]struct {
@@ -79,16 +80,22 @@ func TestVerifyRecomputesEveryDigestAndSize(t *testing.T) {
 		},
 		"an index within the index": {
 			damage: func(t *testing.T, dir string) {
-				sourcetest.Forge(t, dir, 1, func(d sourcetest.Documents) { d.Descriptor["mediaType"] = string(types.OCIImageIndex) })
+				sourcetest.Forge(t, dir, 1, func(d sourcetest.Documents) {
+					d.Descriptor["mediaType"] = string(types.OCIImageIndex)
+				})
 			},
 			problems: []string{"linux/arm64: is a nested index; clients expect an image"},
 		},
 		"a manifest of another kind": {
 			damage: func(t *testing.T, dir string) {
-				sourcetest.Forge(t, dir, 1, func(d sourcetest.Documents) { d.Manifest["mediaType"] = string(types.DockerManifestSchema2) })
+				sourcetest.Forge(t, dir, 1, func(d sourcetest.Documents) {
+					d.Manifest["mediaType"] = string(types.DockerManifestSchema2)
+				})
 			},
-			problems: []string{`linux/arm64: the manifest has media type "application/vnd.docker.distribution.manifest.v2+json", ` +
-				`its descriptor "application/vnd.oci.image.manifest.v1+json"`},
+			problems: []string{
+				`linux/arm64: the manifest has media type "application/vnd.docker.distribution.manifest.v2+json", ` +
+					`its descriptor "application/vnd.oci.image.manifest.v1+json"`,
+			},
 		},
 		"wrong diffID": {
 			damage: func(t *testing.T, dir string) {
@@ -148,7 +155,9 @@ func TestVerifyRecomputesEveryDigestAndSize(t *testing.T) {
 		},
 		"config of another kind": {
 			damage: func(t *testing.T, dir string) {
-				sourcetest.Forge(t, dir, 1, func(d sourcetest.Documents) { d.Manifest["config"].(map[string]any)["mediaType"] = "text/plain" })
+				sourcetest.Forge(t, dir, 1, func(d sourcetest.Documents) {
+					d.Manifest["config"].(map[string]any)["mediaType"] = "text/plain"
+				})
 			},
 			problems: []string{`linux/arm64: the media type of the config is "text/plain", which is not that of an image`},
 		},
@@ -204,7 +213,11 @@ func TestVerifyOfAnIndexThatIsDamagedItself(t *testing.T) {
 }
 
 func TestVerifyReadsEveryCompression(t *testing.T) {
-	content := sourcetest.Tar(t, sourcetest.File{Name: "app/hello", Text: string(sourcetest.Compile(t, "linux/arm/v7")), Mode: 0o755})
+	content := sourcetest.Tar(t, sourcetest.File{
+		Name: "app/hello",
+		Text: string(sourcetest.Compile(t, "linux/arm/v7")),
+		Mode: 0o755,
+	})
 	var gz, zst bytes.Buffer
 	w := gzip.NewWriter(&gz)
 	_, err := w.Write(content)
@@ -220,14 +233,25 @@ func TestVerifyReadsEveryCompression(t *testing.T) {
 	for mediaType, blob := range map[types.MediaType][]byte{
 		types.OCIUncompressedLayer: content, types.OCILayer: gz.Bytes(), types.OCILayerZStd: zst.Bytes(),
 	} {
-		img := sourcetest.Image(t, "linux/arm/v6", nil, sourcetest.LayerWithDiffID{Layer: static.NewLayer(blob, mediaType), ID: diffID})
-		v, err := verify.Source(t.Context(), sourcetest.Open(t, "oci:"+sourcetest.WriteLayout(t, sourcetest.Index(t, sourcetest.Child{Platform: "linux/arm/v6", Image: img}))))
+		img := sourcetest.Image(t, "linux/arm/v6", nil, sourcetest.LayerWithDiffID{
+			Layer: static.NewLayer(blob, mediaType),
+			ID:    diffID,
+		})
+		v, err := verify.Source(t.Context(),
+			sourcetest.Open(t,
+				"oci:"+sourcetest.WriteLayout(t, sourcetest.Index(t, sourcetest.Child{Platform: "linux/arm/v6", Image: img}))))
 		require.NoError(t, err)
-		assert.Equal(t, []string{"linux/arm/v6: layer 1 (sha256:...): /app/hello: built for GOARM=7, which linux/arm/v6 cannot run"},
+		assert.Equal(t,
+			[]string{"linux/arm/v6: layer 1 (sha256:...): /app/hello: built for GOARM=7, which linux/arm/v6 cannot run"},
 			lines(v.Problems), mediaType)
 
-		img = sourcetest.Image(t, "linux/arm/v6", nil, sourcetest.LayerWithDiffID{Layer: static.NewLayer(append(blob[:len(blob):len(blob)], "more"...), mediaType), ID: diffID})
-		v, err = verify.Source(t.Context(), sourcetest.Open(t, "oci:"+sourcetest.WriteLayout(t, sourcetest.Index(t, sourcetest.Child{Platform: "linux/arm/v6", Image: img}))))
+		img = sourcetest.Image(t, "linux/arm/v6", nil, sourcetest.LayerWithDiffID{
+			Layer: static.NewLayer(append(blob[:len(blob):len(blob)], "more"...), mediaType),
+			ID:    diffID,
+		})
+		v, err = verify.Source(t.Context(),
+			sourcetest.Open(t,
+				"oci:"+sourcetest.WriteLayout(t, sourcetest.Index(t, sourcetest.Child{Platform: "linux/arm/v6", Image: img}))))
 		require.NoError(t, err)
 		assert.NotEmpty(t, v.Problems, mediaType)
 		assert.Regexp(t, `cannot be decompressed|its diffID is`, v.Problems[0].Text)
@@ -235,15 +259,19 @@ func TestVerifyReadsEveryCompression(t *testing.T) {
 }
 
 func TestVerifyOfAPlainImage(t *testing.T) {
-	v, err := verify.Source(t.Context(), sourcetest.Open(t, "oci:"+sourcetest.WriteLayout(t, sourcetest.Hello(t, "linux/arm/v7"))))
+	v, err := verify.Source(t.Context(),
+		sourcetest.Open(t, "oci:"+sourcetest.WriteLayout(t, sourcetest.Hello(t, "linux/arm/v7"))))
 	require.NoError(t, err)
 	assert.Empty(t, v.Problems)
 	assert.Equal(t, 1, v.Children)
 
-	wrong := sourcetest.Image(t, "linux/arm/v6", nil, sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/arm/v7"))))
+	wrong := sourcetest.Image(t, "linux/arm/v6", nil,
+		sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/arm/v7"))))
 	v, err = verify.Source(t.Context(), sourcetest.Open(t, "oci:"+sourcetest.WriteLayout(t, wrong)))
 	require.NoError(t, err)
-	assert.Equal(t, []string{"linux/arm/v6: layer 1 (sha256:...): /app/hello: built for GOARM=7, which linux/arm/v6 cannot run"}, lines(v.Problems))
+	assert.Equal(t,
+		[]string{"linux/arm/v6: layer 1 (sha256:...): /app/hello: built for GOARM=7, which linux/arm/v6 cannot run"},
+		lines(v.Problems))
 }
 
 func TestVerifyOfAnAttestation(t *testing.T) {
@@ -263,7 +291,8 @@ func TestVerifyOfAnAttestation(t *testing.T) {
 	require.NoError(t, os.WriteFile(statement, []byte(`{"_type":"no such thing"}`), 0o644))
 	v, err = verify.Source(t.Context(), sourcetest.Open(t, "oci:"+dir))
 	require.NoError(t, err)
-	assert.Contains(t, lines(v.Problems), "attestation of linux/amd64: layer 1 (sha256:...): the digest of the blob is sha256:...")
+	assert.Contains(t, lines(v.Problems),
+		"attestation of linux/amd64: layer 1 (sha256:...): the digest of the blob is sha256:...")
 }
 
 func TestVerifyTellsAFaultOfTheImageFromOneOfTheWay(t *testing.T) {

@@ -59,8 +59,8 @@ type entry struct {
 	text *string
 }
 
-// entryBudget is the approximate memory, in bytes, for the files of a layer: 700,000 directories, links and programs with
-// names of ordinary length, or 4 million other files. entryCost is the memory of an entry without its name.
+// entryBudget is the approximate memory, in bytes, for the files of a layer: 700,000 directories, links and programs
+// with names of ordinary length, or 4 million other files. entryCost is the memory of an entry without its name.
 const (
 	entryBudget = 96 << 20
 	entryCost   = 96
@@ -77,7 +77,8 @@ func newLayerContents() *layerContents {
 
 // readLayer reads a layer. If e is nil, it only measures the blob. An error means that the layer could not be read, and
 // that this is not a defect of the image.
-func readLayer(ctx context.Context, s *source.Source, img v1.Image, d v1.Descriptor, e *examiner) (*layerContents, error) {
+func readLayer(ctx context.Context, s *source.Source, img v1.Image, d v1.Descriptor,
+	e *examiner) (*layerContents, error) {
 	c := newLayerContents()
 	err := func() error {
 		layer, err := img.LayerByDigest(d.Digest)

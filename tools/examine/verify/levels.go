@@ -10,10 +10,13 @@ import (
 // levels lists the values of the Go settings that select an instruction set, from the most compatible to the newest (go
 // help environment).
 var levels = map[string][]string{
-	"GO386":     {"softfloat", "sse2"},
-	"GOAMD64":   {"v1", "v2", "v3", "v4"},
-	"GOARM":     {"5", "6", "7"},
-	"GOARM64":   {"v8.0", "v8.1", "v8.2", "v8.3", "v8.4", "v8.5", "v8.6", "v8.7", "v8.8", "v8.9", "v9.0", "v9.1", "v9.2", "v9.3", "v9.4", "v9.5"},
+	"GO386":   {"softfloat", "sse2"},
+	"GOAMD64": {"v1", "v2", "v3", "v4"},
+	"GOARM":   {"5", "6", "7"},
+	"GOARM64": {
+		"v8.0", "v8.1", "v8.2", "v8.3", "v8.4", "v8.5", "v8.6", "v8.7", "v8.8", "v8.9", "v9.0", "v9.1", "v9.2", "v9.3",
+		"v9.4", "v9.5",
+	},
 	"GOMIPS":    {"softfloat", "hardfloat"},
 	"GOMIPS64":  {"softfloat", "hardfloat"},
 	"GOPPC64":   {"power8", "power9", "power10"},

@@ -25,7 +25,13 @@ type libraryFinder struct {
 }
 
 func newLibraryFinder(root *rootfs, row arch.Row, config v1.Config) *libraryFinder {
-	return &libraryFinder{root: root, row: row, config: config, loaders: map[string]*loader{}, explained: map[string]explanation{}}
+	return &libraryFinder{
+		root:      root,
+		row:       row,
+		config:    config,
+		loaders:   map[string]*loader{},
+		explained: map[string]explanation{},
+	}
 }
 
 func (l *libraryFinder) loader(interpreter string) *loader {
@@ -91,8 +97,8 @@ func (l *libraryFinder) find(from *loader, o *object, name string) (string, *pro
 	return "", nil
 }
 
-// usable reports whether a path leads to a library for the right machine. Loaders skip all others. Files that are neither
-// executable nor named like a library have not been examined and count as usable.
+// usable reports whether a path leads to a library for the right machine. Loaders skip all others. Files that are
+// neither executable nor named like a library have not been examined and count as usable.
 func (l *libraryFinder) usable(candidate string) (*program, bool) {
 	at := l.root.resolve(candidate)
 	switch {
@@ -204,8 +210,8 @@ func (p *programChecks) checkLibrary(l imageLayer, e *program) {
 	}
 }
 
-// noteMissingLibraries notes what a library needs and the image does not have in any directory. Whether the program that
-// loads it has already loaded those libraries is not known.
+// noteMissingLibraries notes what a library needs and the image does not have in any directory. Whether the program
+// that loads it has already loaded those libraries is not known.
 func (p *programChecks) noteMissingLibraries(at location, e *program) {
 	for _, name := range e.links.needed {
 		p.root.lookups++

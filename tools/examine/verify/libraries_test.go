@@ -110,7 +110,8 @@ func (l linked) elf(t testing.TB) string {
 	return out.String()
 }
 
-// ldconfigCache is an /etc/ld.so.cache as glibc 2.32 and later write it; before is what stood in front of it until then.
+// ldconfigCache is an /etc/ld.so.cache as glibc 2.32 and later write it; before is what stood in front of it until
+// then.
 func ldconfigCache(before string, entries ...string) string {
 	var out, words bytes.Buffer
 	out.WriteString("glibc-ld.so.cache1.1")
@@ -147,84 +148,210 @@ func TestVerifyLooksForLibraries(t *testing.T) {
 		problems []string
 		notes    []string
 	}{
-		"the loader itself":              {files: []sourcetest.File{ld, needs("ld-linux-x86-64.so.2")}},
-		"nowhere":                        {files: []sourcetest.File{ld, needs("libx.so.1")}, problems: []string{libraryIn + ", which the image does not have"}},
-		"in Debian's directory":          {files: []sourcetest.File{ld, needs("libx.so.1"), library("usr/lib/x86_64-linux-gnu/libx.so.1")}},
-		"in the directory of others":     {files: []sourcetest.File{ld, needs("libx.so.1"), library("usr/lib64/libx.so.1.2"), {Name: "usr/lib64/libx.so.1", Link: "libx.so.1.2"}}},
-		"behind a link to a directory":   {files: []sourcetest.File{ld, needs("libx.so.1"), library("usr/lib/libx.so.1"), {Name: "lib", Link: "usr/lib"}}},
-		"of a library, nowhere":          {files: []sourcetest.File{ld, needs("liby.so"), library("lib/liby.so", "libx.so.1")}, problems: []string{libraryIn + " (for /lib/liby.so), which the image does not have"}, notes: []string{"linux/amd64: layer 1 (sha256:...): /lib/liby.so: it needs the library libx.so.1, which the image does not have"}},
-		"libraries that need each other": {files: []sourcetest.File{ld, needs("liby.so"), library("lib/liby.so", "libx.so.1"), library("lib/libx.so.1", "liby.so")}},
+		"the loader itself": {files: []sourcetest.File{ld, needs("ld-linux-x86-64.so.2")}},
+		"nowhere": {
+			files:    []sourcetest.File{ld, needs("libx.so.1")},
+			problems: []string{libraryIn + ", which the image does not have"},
+		},
+		"in Debian's directory": {
+			files: []sourcetest.File{ld, needs("libx.so.1"), library("usr/lib/x86_64-linux-gnu/libx.so.1")},
+		},
+		"in the directory of others": {files: []sourcetest.File{
+			ld,
+			needs("libx.so.1"),
+			library("usr/lib64/libx.so.1.2"),
+			{Name: "usr/lib64/libx.so.1", Link: "libx.so.1.2"},
+		}},
+		"behind a link to a directory": {files: []sourcetest.File{
+			ld,
+			needs("libx.so.1"),
+			library("usr/lib/libx.so.1"),
+			{Name: "lib", Link: "usr/lib"},
+		}},
+		"of a library, nowhere": {
+			files:    []sourcetest.File{ld, needs("liby.so"), library("lib/liby.so", "libx.so.1")},
+			problems: []string{libraryIn + " (for /lib/liby.so), which the image does not have"},
+			notes: []string{
+				"linux/amd64: layer 1 (sha256:...): /lib/liby.so: it needs the library libx.so.1, which the image does not have",
+			},
+		},
+		"libraries that need each other": {
+			files: []sourcetest.File{
+				ld, needs("liby.so"), library("lib/liby.so", "libx.so.1"), library("lib/libx.so.1", "liby.so"),
+			},
+		},
 		"for another machine": {
-			files:    []sourcetest.File{ld, needs("libx.so.1"), at("usr/lib/libx.so.1", 0o644, linked{platform: "linux/arm64"})},
-			problems: []string{libraryIn + ", which the image has only for another machine: /usr/lib/libx.so.1 is ELF 64-bit little-endian machine 0xb7 (linux/arm64)"},
-			notes: []string{"linux/amd64: layer 1 (sha256:...): /usr/lib/libx.so.1: is ELF 64-bit little-endian machine 0xb7 (linux/arm64), " +
-				"and linux/amd64 runs ELF 64-bit little-endian machine 0x3e (linux/amd64)"},
+			files: []sourcetest.File{ld, needs("libx.so.1"), at("usr/lib/libx.so.1", 0o644, linked{platform: "linux/arm64"})},
+			problems: []string{
+				libraryIn + ", which the image has only for another machine: /usr/lib/libx.so.1 is ELF 64-bit little-endian " +
+					"machine 0xb7 (linux/arm64)",
+			},
+			notes: []string{
+				"linux/amd64: layer 1 (sha256:...): /usr/lib/libx.so.1: is ELF 64-bit little-endian machine 0xb7 (linux/arm64), " +
+					"and linux/amd64 runs ELF 64-bit little-endian machine 0x3e (linux/amd64)",
+			},
 		},
-		"text instead of a library": {files: []sourcetest.File{ld, needs("libx.so.1"), {Name: "lib/libx.so.1", Text: "INPUT(libc.so.6)"}}, problems: []string{libraryIn + ", which the image does not have"}},
+		"text instead of a library": {
+			files:    []sourcetest.File{ld, needs("libx.so.1"), {Name: "lib/libx.so.1", Text: "INPUT(libc.so.6)"}},
+			problems: []string{libraryIn + ", which the image does not have"},
+		},
 		"where the loader does not look": {
-			files:    []sourcetest.File{ld, needs("libx.so.1"), library("usr/local/lib/libx.so.1"), {Name: "etc/ld.so.conf", Text: "/usr/local/lib\n"}},
-			problems: []string{libraryIn + ", which the image has as /usr/local/lib/libx.so.1, where the loader does not search"},
+			files: []sourcetest.File{
+				ld,
+				needs("libx.so.1"),
+				library("usr/local/lib/libx.so.1"),
+				{Name: "etc/ld.so.conf", Text: "/usr/local/lib\n"},
+			},
+			problems: []string{
+				libraryIn + ", which the image has as /usr/local/lib/libx.so.1, where the loader does not search",
+			},
 		},
-		"in the cache":                {files: []sourcetest.File{ld, needs("libx.so.1"), library("opt/x"), library("usr/local/lib/libx.so.1"), {Name: "etc/ld.so.cache", Text: ldconfigCache("", "liba.so", "/lib/liba.so", "libx.so.1", "/usr/local/lib/libx.so.1")}}},
-		"in a cache of older glibc":   {files: []sourcetest.File{ld, needs("libx.so.1"), library("usr/local/lib/libx.so.1"), {Name: "etc/ld.so.cache", Text: ldconfigCache("ld.so-1.7.0\x00\x00\x00\x00\x00", "libx.so.1", "/usr/local/lib/libx.so.1")}}},
-		"a cache that is out of date": {files: []sourcetest.File{ld, needs("libx.so.1"), {Name: "etc/ld.so.cache", Text: ldconfigCache("", "libx.so.1", "/lib/libx.so.1")}}, problems: []string{libraryIn + ", which the image does not have"}},
+		"in the cache": {files: []sourcetest.File{
+			ld,
+			needs("libx.so.1"),
+			library("opt/x"),
+			library("usr/local/lib/libx.so.1"),
+			{
+				Name: "etc/ld.so.cache",
+				Text: ldconfigCache("", "liba.so", "/lib/liba.so", "libx.so.1", "/usr/local/lib/libx.so.1"),
+			},
+		}},
+		"in a cache of older glibc": {files: []sourcetest.File{
+			ld,
+			needs("libx.so.1"),
+			library("usr/local/lib/libx.so.1"),
+			{
+				Name: "etc/ld.so.cache",
+				Text: ldconfigCache("ld.so-1.7.0\x00\x00\x00\x00\x00", "libx.so.1", "/usr/local/lib/libx.so.1"),
+			},
+		}},
+		"a cache that is out of date": {
+			files: []sourcetest.File{
+				ld,
+				needs("libx.so.1"),
+				{Name: "etc/ld.so.cache", Text: ldconfigCache("", "libx.so.1", "/lib/libx.so.1")},
+			},
+			problems: []string{libraryIn + ", which the image does not have"},
+		},
 		"a cache that nobody can read": {
 			files: []sourcetest.File{ld, needs("libx.so.1"), {Name: "etc/ld.so.cache", Text: "glibc-ld.so.cache1.1"}},
-			notes: []string{"linux/amd64: layer 1 (sha256:...): /app/hello: its libraries are not checked: /etc/ld.so.cache cannot be read"},
+			notes: []string{
+				"linux/amd64: layer 1 (sha256:...): /app/hello: its libraries are not checked: /etc/ld.so.cache cannot be read",
+			},
 		},
-		"LD_LIBRARY_PATH": {config: environment("LD_LIBRARY_PATH=/none:/opt/x"), files: []sourcetest.File{ld, needs("libx.so.1"), library("opt/x/libx.so.1")}},
-		"LD_LIBRARY_PATH with the working directory": {config: environment("LD_LIBRARY_PATH=/none:"), files: []sourcetest.File{ld, needs("libx.so.1"), library("work/libx.so.1")}},
-		"$ORIGIN":             {files: []sourcetest.File{ld, program(linked{interpreter: glibc, needed: []string{"libx.so.1"}, runpath: "/a:$ORIGIN/../${LIB}"}), library("lib64/libx.so.1")}},
+		"LD_LIBRARY_PATH": {
+			config: environment("LD_LIBRARY_PATH=/none:/opt/x"),
+			files:  []sourcetest.File{ld, needs("libx.so.1"), library("opt/x/libx.so.1")},
+		},
+		"LD_LIBRARY_PATH with the working directory": {
+			config: environment("LD_LIBRARY_PATH=/none:"),
+			files:  []sourcetest.File{ld, needs("libx.so.1"), library("work/libx.so.1")},
+		},
+		"$ORIGIN": {
+			files: []sourcetest.File{
+				ld, program(linked{interpreter: glibc, needed: []string{"libx.so.1"}, runpath: "/a:$ORIGIN/../${LIB}"}),
+				library("lib64/libx.so.1"),
+			},
+		},
 		"a name with a slash": {files: []sourcetest.File{ld, needs("/opt/x.so"), library("opt/x.so")}},
-		"musl":                {files: []sourcetest.File{muslLd, program(linked{interpreter: musl, needed: []string{"libc.musl-x86_64.so.1", "libm.so.6", "libx.so.1"}}), library("usr/local/lib/libx.so.1")}},
+		"musl": {
+			files: []sourcetest.File{
+				muslLd, program(linked{interpreter: musl, needed: []string{"libc.musl-x86_64.so.1", "libm.so.6", "libx.so.1"}}),
+				library("usr/local/lib/libx.so.1"),
+			},
+		},
 		"musl, where a runpath reaches the libraries of libraries": {
-			files: []sourcetest.File{muslLd, program(linked{interpreter: musl, needed: []string{"liby.so"}, runpath: "$ORIGIN/lib"}), library("app/lib/liby.so", "libx.so.1"), library("app/lib/libx.so.1")},
+			files: []sourcetest.File{
+				muslLd, program(linked{interpreter: musl, needed: []string{"liby.so"}, runpath: "$ORIGIN/lib"}),
+				library("app/lib/liby.so", "libx.so.1"), library("app/lib/libx.so.1"),
+			},
 		},
 		"musl with directories of its own": {
-			files:    []sourcetest.File{muslLd, program(linked{interpreter: musl, needed: []string{"liby.so", "libx.so.1"}}), library("usr/lib/libx.so.1"), library("opt/y/liby.so"), {Name: "etc/ld-musl-x86_64.path", Text: "/opt/x\n/opt/y\n"}},
+			files: []sourcetest.File{
+				muslLd,
+				program(linked{interpreter: musl, needed: []string{"liby.so", "libx.so.1"}}),
+				library("usr/lib/libx.so.1"),
+				library("opt/y/liby.so"),
+				{Name: "etc/ld-musl-x86_64.path", Text: "/opt/x\n/opt/y\n"},
+			},
 			problems: []string{libraryIn + ", which the image has as /usr/lib/libx.so.1, where the loader does not search"},
 		},
 		"of a program that is not started": {
-			files: []sourcetest.File{ld, needs(), at("usr/bin/tool", 0o755, linked{interpreter: glibc, needed: []string{"libx.so.1"}})},
-			notes: []string{"linux/amd64: layer 1 (sha256:...): /usr/bin/tool: it needs the library libx.so.1, which the image does not have"},
+			files: []sourcetest.File{
+				ld, needs(), at("usr/bin/tool", 0o755, linked{interpreter: glibc, needed: []string{"libx.so.1"}}),
+			},
+			notes: []string{
+				"linux/amd64: layer 1 (sha256:...): /usr/bin/tool: it needs the library libx.so.1, which the image does not have",
+			},
 		},
 		"of what interprets a script": {
-			files:    []sourcetest.File{ld, {Name: "app/hello", Text: "#!/usr/bin/env -S tool -x\n", Mode: 0o755}, at("usr/bin/tool", 0o755, linked{interpreter: glibc, needed: []string{"libx.so.1"}}), at("usr/bin/env", 0o755, linked{})},
-			problems: []string{"linux/amd64: layer 1 (sha256:...): /usr/bin/tool: it needs the library libx.so.1, which the image does not have"},
+			files: []sourcetest.File{
+				ld,
+				{Name: "app/hello", Text: "#!/usr/bin/env -S tool -x\n", Mode: 0o755},
+				at("usr/bin/tool", 0o755, linked{interpreter: glibc, needed: []string{"libx.so.1"}}),
+				at("usr/bin/env", 0o755, linked{}),
+			},
+			problems: []string{
+				"linux/amd64: layer 1 (sha256:...): /usr/bin/tool: it needs the library libx.so.1, which the image does not have",
+			},
 		},
 		"of the command": {
-			config:   func(c *v1.ConfigFile) { c.Config.Cmd = []string{"tool"} },
-			files:    []sourcetest.File{ld, needs(), at("usr/bin/tool", 0o755, linked{interpreter: glibc, needed: []string{"libx.so.1"}})},
-			problems: []string{"linux/amd64: layer 1 (sha256:...): /usr/bin/tool: it needs the library libx.so.1, which the image does not have"},
+			config: func(c *v1.ConfigFile) { c.Config.Cmd = []string{"tool"} },
+			files: []sourcetest.File{
+				ld, needs(), at("usr/bin/tool", 0o755, linked{interpreter: glibc, needed: []string{"libx.so.1"}}),
+			},
+			problems: []string{
+				"linux/amd64: layer 1 (sha256:...): /usr/bin/tool: it needs the library libx.so.1, which the image does not have",
+			},
 		},
 		"of a plugin": {
-			files: []sourcetest.File{ld, needs(), library("usr/lib/plugins/a.so", "libx.so.1", "libhost.so"), library("opt/libhost.so")},
-			notes: []string{"linux/amd64: layer 1 (sha256:...): /usr/lib/plugins/a.so: it needs the library libx.so.1, which the image does not have"},
+			files: []sourcetest.File{
+				ld, needs(), library("usr/lib/plugins/a.so", "libx.so.1", "libhost.so"), library("opt/libhost.so"),
+			},
+			notes: []string{
+				"linux/amd64: layer 1 (sha256:...): /usr/lib/plugins/a.so: it needs the library libx.so.1, " +
+					"which the image does not have",
+			},
 		},
 		"without an interpreter": {
-			files:    []sourcetest.File{needs("libc.so.6")},
-			problems: []string{"linux/amd64: layer 1 (sha256:...): /app/hello: its interpreter is " + glibc + ", which the image does not have", "linux/amd64: layer 1 (sha256:...): /app/hello: it needs the library libc.so.6, which the image does not have"},
+			files: []sourcetest.File{needs("libc.so.6")},
+			problems: []string{
+				"linux/amd64: layer 1 (sha256:...): /app/hello: its interpreter is " + glibc + ", which the image does not have",
+				"linux/amd64: layer 1 (sha256:...): /app/hello: it needs the library libc.so.6, which the image does not have",
+			},
 		},
 		"big-endian, 64 bits": {
 			platform: "linux/s390x",
-			files: []sourcetest.File{at("lib/ld64.so.1", 0o755, linked{platform: "linux/s390x"}), program(linked{platform: "linux/s390x", interpreter: "/lib/ld64.so.1", needed: []string{"libx.so.1", "liby.so"}}),
-				at("lib/s390x-linux-gnu/libx.so.1", 0o644, linked{platform: "linux/s390x", soname: "liby.so"})},
+			files: []sourcetest.File{
+				at("lib/ld64.so.1", 0o755, linked{platform: "linux/s390x"}),
+				program(linked{platform: "linux/s390x", interpreter: "/lib/ld64.so.1", needed: []string{"libx.so.1", "liby.so"}}),
+				at("lib/s390x-linux-gnu/libx.so.1", 0o644, linked{platform: "linux/s390x", soname: "liby.so"}),
+			},
 		},
 		"32 bits, and a port that Debian does not have": {
 			platform: "linux/arm/v6",
-			files: []sourcetest.File{at("lib/ld-linux-armhf.so.3", 0o755, linked{platform: "linux/arm/v6"}), program(linked{platform: "linux/arm/v6", interpreter: "/lib/ld-linux-armhf.so.3", needed: []string{"libx.so.1"}}),
-				at("lib/arm-linux-gnueabihf/libx.so.1", 0o644, linked{platform: "linux/arm/v6"})},
+			files: []sourcetest.File{
+				at("lib/ld-linux-armhf.so.3", 0o755, linked{platform: "linux/arm/v6"}),
+				program(linked{platform: "linux/arm/v6", interpreter: "/lib/ld-linux-armhf.so.3", needed: []string{"libx.so.1"}}),
+				at("lib/arm-linux-gnueabihf/libx.so.1", 0o644, linked{platform: "linux/arm/v6"}),
+			},
 		},
 		"arm without a variant": {
 			platform: "linux/arm",
-			files: []sourcetest.File{at("lib/ld-linux.so.3", 0o755, linked{platform: "linux/arm/v5"}), program(linked{platform: "linux/arm/v5", interpreter: "/lib/ld-linux.so.3", needed: []string{"libx.so.1"}}),
-				at("lib/arm-linux-gnueabi/libx.so.1", 0o644, linked{platform: "linux/arm/v5"})},
+			files: []sourcetest.File{
+				at("lib/ld-linux.so.3", 0o755, linked{platform: "linux/arm/v5"}),
+				program(linked{platform: "linux/arm/v5", interpreter: "/lib/ld-linux.so.3", needed: []string{"libx.so.1"}}),
+				at("lib/arm-linux-gnueabi/libx.so.1", 0o644, linked{platform: "linux/arm/v5"}),
+			},
 			problems: []string{"linux/arm: linux/arm has no variant; tools take it for v5, v6 or v7"},
 		},
 		"386, whose directory is not called as its compiler": {
 			platform: "linux/386",
-			files: []sourcetest.File{at("lib/ld-linux.so.2", 0o755, linked{platform: "linux/386"}), program(linked{platform: "linux/386", interpreter: "/lib/ld-linux.so.2", needed: []string{"libx.so.1"}}),
-				at("lib/i386-linux-gnu/libx.so.1", 0o644, linked{platform: "linux/386"})},
+			files: []sourcetest.File{
+				at("lib/ld-linux.so.2", 0o755, linked{platform: "linux/386"}),
+				program(linked{platform: "linux/386", interpreter: "/lib/ld-linux.so.2", needed: []string{"libx.so.1"}}),
+				at("lib/i386-linux-gnu/libx.so.1", 0o644, linked{platform: "linux/386"}),
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -274,22 +401,51 @@ func TestVerifyFindsLibrariesAsTheLoaderDoes(t *testing.T) {
 		other string
 		want  []string
 	}{
-		"runpath":              {build: [][]string{{"lib/libb.so"}, {"bin/hello", "lib/libb.so", "-Wl,--enable-new-dtags,-rpath,$ORIGIN/../lib"}}},
-		"none":                 {build: [][]string{{"lib/libb.so"}, {"bin/hello", "lib/libb.so"}}, want: []string{"libb.so"}},
-		"removed":              {build: [][]string{{"lib/libb.so"}, {"bin/hello", "lib/libb.so", "-Wl,-rpath,$ORIGIN/../lib"}}, remove: "lib/libb.so", want: []string{"libb.so"}},
-		"environment":          {build: [][]string{{"lib/libb.so"}, {"bin/hello", "lib/libb.so"}}, env: "lib"},
-		"another machine":      {build: [][]string{{"lib/libb.so"}, {"bin/hello", "lib/libb.so", "-Wl,-rpath,$ORIGIN/../other:$ORIGIN/../lib"}}, other: "other/libb.so"},
-		"only another machine": {build: [][]string{{"lib/libb.so"}, {"bin/hello", "lib/libb.so", "-Wl,-rpath,$ORIGIN/../other"}}, other: "other/libb.so", want: []string{"libb.so"}},
+		"runpath": {build: [][]string{
+			{"lib/libb.so"},
+			{"bin/hello", "lib/libb.so", "-Wl,--enable-new-dtags,-rpath,$ORIGIN/../lib"},
+		}},
+		"none": {build: [][]string{{"lib/libb.so"}, {"bin/hello", "lib/libb.so"}}, want: []string{"libb.so"}},
+		"removed": {
+			build:  [][]string{{"lib/libb.so"}, {"bin/hello", "lib/libb.so", "-Wl,-rpath,$ORIGIN/../lib"}},
+			remove: "lib/libb.so",
+			want:   []string{"libb.so"},
+		},
+		"environment": {build: [][]string{{"lib/libb.so"}, {"bin/hello", "lib/libb.so"}}, env: "lib"},
+		"another machine": {
+			build: [][]string{{"lib/libb.so"}, {"bin/hello", "lib/libb.so", "-Wl,-rpath,$ORIGIN/../other:$ORIGIN/../lib"}},
+			other: "other/libb.so",
+		},
+		"only another machine": {
+			build: [][]string{{"lib/libb.so"}, {"bin/hello", "lib/libb.so", "-Wl,-rpath,$ORIGIN/../other"}},
+			other: "other/libb.so",
+			want:  []string{"libb.so"},
+		},
 		"rpath reaches the libraries of libraries": {build: [][]string{{"lib/libb.so"}, {"lib/liba.so", "lib/libb.so"},
 			{"bin/hello", "lib/liba.so", "-Wl,--disable-new-dtags,-rpath,$ORIGIN/../lib"}}},
 		"runpath does not": {build: [][]string{{"lib/libb.so"}, {"lib/liba.so", "lib/libb.so"},
-			{"bin/hello", "lib/liba.so", "-Wl,--allow-shlib-undefined,--enable-new-dtags,-rpath,$ORIGIN/../lib"}}, want: []string{"libb.so"}},
-		"runpath of a library hides the rpath": {build: [][]string{{"lib/libb.so"}, {"lib/liba.so", "lib/libb.so", "-Wl,--enable-new-dtags,-rpath,/none"},
-			{"bin/hello", "lib/liba.so", "-Wl,--disable-new-dtags,-rpath,$ORIGIN/../lib"}}, want: []string{"libb.so"}},
-		"a library's own origin": {build: [][]string{{"lib/deep/libb.so"}, {"lib/liba.so", "lib/deep/libb.so", "-Wl,--enable-new-dtags,-rpath,$ORIGIN/deep"},
-			{"bin/hello", "lib/liba.so", "-Wl,--enable-new-dtags,-rpath,$ORIGIN/../lib"}}},
-		"loaded under another name": {build: [][]string{{"lib/libb.so"}, {"lib/liba.so", "lib/libb.so"}, {"lib/real.so", "-Wl,-soname,libb.so"}, {"link/real.so"},
-			{"bin/hello", "link/real.so", "lib/liba.so", "-Wl,--no-as-needed,--enable-new-dtags,-rpath,$ORIGIN/../lib"}}, remove: "lib/libb.so"},
+			{"bin/hello", "lib/liba.so", "-Wl,--allow-shlib-undefined,--enable-new-dtags,-rpath,$ORIGIN/../lib"}},
+			want: []string{"libb.so"}},
+		"runpath of a library hides the rpath": {
+			build: [][]string{{"lib/libb.so"}, {"lib/liba.so", "lib/libb.so", "-Wl,--enable-new-dtags,-rpath,/none"},
+				{"bin/hello", "lib/liba.so", "-Wl,--disable-new-dtags,-rpath,$ORIGIN/../lib"}},
+			want: []string{"libb.so"},
+		},
+		"a library's own origin": {build: [][]string{
+			{"lib/deep/libb.so"},
+			{"lib/liba.so", "lib/deep/libb.so", "-Wl,--enable-new-dtags,-rpath,$ORIGIN/deep"},
+			{"bin/hello", "lib/liba.so", "-Wl,--enable-new-dtags,-rpath,$ORIGIN/../lib"},
+		}},
+		"loaded under another name": {
+			build: [][]string{
+				{"lib/libb.so"},
+				{"lib/liba.so", "lib/libb.so"},
+				{"lib/real.so", "-Wl,-soname,libb.so"},
+				{"link/real.so"},
+				{"bin/hello", "link/real.so", "lib/liba.so", "-Wl,--no-as-needed,--enable-new-dtags,-rpath,$ORIGIN/../lib"},
+			},
+			remove: "lib/libb.so",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -338,7 +494,11 @@ func TestVerifyFindsLibrariesAsTheLoaderDoes(t *testing.T) {
 				files = append(files, sourcetest.File{Name: path[1:], Text: string(raw), Mode: 0o755})
 				return err
 			}))
-			files = append(files, sourcetest.File{Name: interpreterOf(t, hello)[1:], Text: linked{platform: row.String()}.elf(t), Mode: 0o755})
+			files = append(files, sourcetest.File{
+				Name: interpreterOf(t, hello)[1:],
+				Text: linked{platform: row.String()}.elf(t),
+				Mode: 0o755,
+			})
 			v := verifyImage(t, sourcetest.Image(t, row.String(), config, sourcetest.Layer(t, files...)))
 			var got []string
 			for _, p := range v.Problems {
@@ -378,7 +538,8 @@ func TestVerifyReadsWhatLdconfigWrites(t *testing.T) {
 	}
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	require.NoError(t, err)
-	cmd := exec.Command(sourcetest.FindProgram(t, "gcc"), "-nostdlib", "-shared", "-o", "libx.so.1.5", "-Wl,-soname,libx.so.1", "-x", "c", "/dev/null")
+	cmd := exec.Command(sourcetest.FindProgram(t, "gcc"), "-nostdlib", "-shared", "-o", "libx.so.1.5",
+		"-Wl,-soname,libx.so.1", "-x", "c", "/dev/null")
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
@@ -391,17 +552,23 @@ func TestVerifyReadsWhatLdconfigWrites(t *testing.T) {
 	library, err := os.ReadFile(filepath.Join(dir, "libx.so.1"))
 	require.NoError(t, err)
 	files := []sourcetest.File{
-		{Name: "app/hello", Mode: 0o755, Text: linked{platform: row.String(), interpreter: "/lib/ld.so", needed: []string{"libx.so.1", "liby.so.1"}}.elf(t)},
+		{
+			Name: "app/hello",
+			Mode: 0o755,
+			Text: linked{platform: row.String(), interpreter: "/lib/ld.so", needed: []string{"libx.so.1", "liby.so.1"}}.elf(t),
+		},
 		{Name: "lib/ld.so", Mode: 0o755, Text: linked{platform: row.String()}.elf(t)},
 		{Name: dir[1:] + "/libx.so.1", Text: string(library)},
 		{Name: "etc/ld.so.cache", Text: string(written)},
 	}
 	v := verifyImage(t, sourcetest.Image(t, row.String(), nil, sourcetest.Layer(t, files...)))
-	assert.Equal(t, []string{row.String() + ": layer 1 (sha256:...): /app/hello: it needs the library liby.so.1, which the image does not have"}, lines(v.Problems))
+	assert.Equal(t,
+		[]string{row.String() + ": layer 1 (sha256:...): /app/hello: it needs the library liby.so.1, " +
+			"which the image does not have"}, lines(v.Problems))
 }
 
-// TestVerifyOfHostileLibraries has more to look for than anybody should. Without bounds that would not end before go test
-// ends it.
+// TestVerifyOfHostileLibraries has more to look for than anybody should. Without bounds that would not end before go
+// test ends it.
 func TestVerifyOfHostileLibraries(t *testing.T) {
 	var names []string
 	for i := range 1000 {
@@ -409,14 +576,26 @@ func TestVerifyOfHostileLibraries(t *testing.T) {
 	}
 	const loader = "/lib/ld.so"
 	files := []sourcetest.File{{Name: "lib/ld.so", Mode: 0o755, Text: linked{platform: "linux/amd64"}.elf(t)}}
-	greedy := linked{platform: "linux/amd64", interpreter: loader, needed: names, rpath: strings.Repeat("/r:", 1300)}.elf(t)
+	greedy := linked{
+		platform:    "linux/amd64",
+		interpreter: loader,
+		needed:      names,
+		rpath:       strings.Repeat("/r:", 1300),
+	}.elf(t)
 	for i := range 500 {
 		files = append(files, sourcetest.File{Name: fmt.Sprintf("bin/%d", i), Mode: 0o755, Text: greedy})
 	}
 	many := sourcetest.Layer(t, append(files, sourcetest.File{Name: "app/hello", Mode: 0o755, Text: greedy})...)
-	chain := append([]sourcetest.File{}, files[0], sourcetest.File{Name: "app/hello", Mode: 0o755, Text: linked{platform: "linux/amd64", interpreter: loader, needed: []string{"c0.so"}}.elf(t)})
+	chain := append([]sourcetest.File{}, files[0], sourcetest.File{
+		Name: "app/hello",
+		Mode: 0o755,
+		Text: linked{platform: "linux/amd64", interpreter: loader, needed: []string{"c0.so"}}.elf(t),
+	})
 	for i := range 20_000 {
-		chain = append(chain, sourcetest.File{Name: fmt.Sprintf("lib/c%d.so", i), Text: linked{platform: "linux/amd64", needed: []string{fmt.Sprintf("c%d.so", i+1), "a.so", "b.so", "c.so"}}.elf(t)})
+		chain = append(chain, sourcetest.File{
+			Name: fmt.Sprintf("lib/c%d.so", i),
+			Text: linked{platform: "linux/amd64", needed: []string{fmt.Sprintf("c%d.so", i+1), "a.so", "b.so", "c.so"}}.elf(t),
+		})
 	}
 	for name, c := range map[string]struct {
 		layer v1.Layer
@@ -426,18 +605,31 @@ func TestVerifyOfHostileLibraries(t *testing.T) {
 		"a chain of libraries":          {sourcetest.Layer(t, chain...), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := verifyImage(t, sourcetest.Image(t, "linux/amd64", func(f *v1.ConfigFile) { f.Config.Env = []string{c.env} }, c.layer))
+			v := verifyImage(t, sourcetest.Image(t, "linux/amd64", func(f *v1.ConfigFile) { f.Config.Env = []string{c.env} },
+				c.layer))
 			assert.NotEmpty(t, v.Problems)
 		})
 	}
 }
 
 func FuzzLibraries(f *testing.F) {
-	f.Add([]byte(linked{platform: "linux/amd64", interpreter: "/lib/ld.so", needed: []string{"libx.so"}, rpath: "$ORIGIN:$LIB/a::", runpath: "/b"}.elf(f)),
-		[]byte(linked{platform: "linux/amd64", needed: []string{"libx.so", "liby.so"}, soname: "libx.so"}.elf(f)), []byte(ldconfigCache("", "libx.so", "/opt/libx.so")))
-	f.Add([]byte(linked{platform: "linux/amd64", interpreter: "/lib/ld-musl-x.so", needed: []string{"libx.so"}}.elf(f)), []byte("INPUT(a)"), []byte("ld.so-1.7.0\x00\xff\xff\xff\xff"))
+	f.Add([]byte(linked{
+		platform:    "linux/amd64",
+		interpreter: "/lib/ld.so",
+		needed:      []string{"libx.so"},
+		rpath:       "$ORIGIN:$LIB/a::",
+		runpath:     "/b",
+	}.elf(f)),
+		[]byte(linked{platform: "linux/amd64", needed: []string{"libx.so", "liby.so"}, soname: "libx.so"}.elf(f)),
+		[]byte(ldconfigCache("", "libx.so", "/opt/libx.so")))
+	f.Add([]byte(linked{platform: "linux/amd64", interpreter: "/lib/ld-musl-x.so", needed: []string{"libx.so"}}.elf(f)),
+		[]byte("INPUT(a)"), []byte("ld.so-1.7.0\x00\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, program, library, cache []byte) {
-		verifyLayer(t, sourcetest.Tar(t, sourcetest.File{Name: "app/hello", Text: string(program), Mode: 0o755}, sourcetest.File{Name: "lib/libx.so", Text: string(library)},
-			sourcetest.File{Name: "etc/ld.so.cache", Text: string(cache)}, sourcetest.File{Name: "etc/ld-musl-x.path", Text: string(cache)}))
+		verifyLayer(t, sourcetest.Tar(t, sourcetest.File{Name: "app/hello", Text: string(program), Mode: 0o755},
+			sourcetest.File{Name: "lib/libx.so", Text: string(library)},
+			sourcetest.File{Name: "etc/ld.so.cache", Text: string(cache)}, sourcetest.File{
+				Name: "etc/ld-musl-x.path",
+				Text: string(cache),
+			}))
 	})
 }

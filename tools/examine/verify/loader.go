@@ -17,7 +17,8 @@ const textLimit = 1 << 20
 
 // textFile reports whether the text of a file is needed: to find libraries or to look up users.
 func textFile(name string) bool {
-	return name == passwdFile || name == groupFile || name == loaderCache || strings.HasPrefix(name, "/etc/ld-musl-") && strings.HasSuffix(name, ".path")
+	return name == passwdFile || name == groupFile || name == loaderCache || strings.HasPrefix(name, "/etc/ld-musl-") &&
+		strings.HasSuffix(name, ".path")
 }
 
 // libraryName reports whether a file has the name of a shared library.

@@ -69,8 +69,8 @@ func (p Problem) String() string {
 	return display.OneLine(strings.Join(append(parts, p.Text), ": "))
 }
 
-// problemLimit bounds the problems of each kind, and the notes, that are kept per child: a defect often repeats in every
-// file of an image.
+// problemLimit bounds the problems of each kind, and the notes, that are kept per child: a defect often repeats in
+// every file of an image.
 const problemLimit = 200
 
 // findings collects the problems of a child or of the index.
@@ -120,7 +120,11 @@ func (f *findings) addTo(v *Verdict) {
 	v.Notes = append(v.Notes, f.notes...)
 	for _, kind := range slices.Sorted(maps.Keys(f.problemCounts)) {
 		if more := f.problemCounts[kind] - problemLimit; more > 0 {
-			v.Problems = append(v.Problems, Problem{Child: f.child, Kind: kind, Text: fmt.Sprintf("and %d more of this kind", more)})
+			v.Problems = append(v.Problems, Problem{
+				Child: f.child,
+				Kind:  kind,
+				Text:  fmt.Sprintf("and %d more of this kind", more),
+			})
 		}
 	}
 	if more := f.noteCount - problemLimit; more > 0 {

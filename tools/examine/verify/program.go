@@ -87,7 +87,8 @@ func (e *examiner) close() {
 func (e *examiner) examine(name string, h *tar.Header, content io.Reader, executable bool) (*program, error) {
 	head := make([]byte, arch.HeaderSize)
 	n, err := io.ReadFull(content, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) || int64(n) < min(h.Size, arch.HeaderSize) {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) ||
+		int64(n) < min(h.Size, arch.HeaderSize) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	head = head[:n]

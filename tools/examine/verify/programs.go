@@ -98,7 +98,8 @@ func (p *programChecks) missingInterpreter(at location, format string, args ...a
 var i386, _ = arch.Find(arch.Platform{OS: "linux", Architecture: "386"})
 
 // checkInterpreter checks that the interpreter of a program exists and can be executed.
-func (p *programChecks) checkInterpreter(report func(location, string, ...any), at location, e *program, subject string) {
+func (p *programChecks) checkInterpreter(report func(location, string, ...any), at location, e *program,
+	subject string) {
 	if e.interpreter == "" || p.root.partial || p.root.windows {
 		return
 	}

@@ -114,7 +114,8 @@ func (c *layerContents) record() layerRecord {
 // contents decodes a record, and returns false if it is invalid.
 func (r layerRecord) contents(digest v1.Hash) (*layerContents, bool) {
 	c := &layerContents{
-		entries: make(map[string]entry, len(r.Entries)), plain: r.Plain, foldedPlain: r.Folding, whiteouts: r.Gone, opaque: r.Opaque,
+		entries: make(map[string]entry, len(r.Entries)), plain: r.Plain, foldedPlain: r.Folding, whiteouts: r.Gone,
+		opaque: r.Opaque,
 	}
 	c.Digest, c.Size, c.Compression, c.DiffID = digest, r.Size, blob.Compression(r.Compression), r.DiffID
 	if r.Executables > len(r.Programs) {

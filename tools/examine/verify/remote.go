@@ -11,7 +11,8 @@ import (
 func isExternal(d v1.Descriptor) bool { return !d.MediaType.IsDistributable() || len(d.URLs) > 0 }
 
 // readLayers reads the layers of an image. Layers that require a download are nil unless a check depends on them.
-func (c *childCheck) readLayers(ctx context.Context, cache *layerCache, config *v1.ConfigFile) ([]*layerContents, error) {
+func (c *childCheck) readLayers(ctx context.Context, cache *layerCache,
+	config *v1.ConfigFile) ([]*layerContents, error) {
 	descriptors := c.manifest.Parsed.Layers
 	all := make([]*layerContents, len(descriptors))
 	var away []int

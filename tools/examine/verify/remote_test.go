@@ -87,6 +87,7 @@ func TestNothingIsFetchedFromWhereAnImageSays(t *testing.T) {
 	v, err := verify.Source(t.Context(), sourcetest.Open(t, "oci:"+dir))
 	require.NoError(t, err)
 	assert.Empty(t, lines(v.Problems))
-	assert.Equal(t, []string{"linux/amd64: layer 1 (sha256:...): not examined: its content is outside the registry"}, lines(v.Notes))
+	assert.Equal(t, []string{"linux/amd64: layer 1 (sha256:...): not examined: its content is outside the registry"},
+		lines(v.Notes))
 	assert.False(t, asked)
 }

@@ -15,7 +15,8 @@ const (
 	groupFile  = "/etc/group"
 )
 
-// checkUser checks that a runtime finds the user and the group of the config. Image spec, "Image JSON Field Descriptions".
+// checkUser checks that a runtime finds the user and the group of the config. Image spec, "Image JSON Field
+// Descriptions".
 func (p *programChecks) checkUser(user string) {
 	if user == "" || p.root.windows {
 		return
@@ -40,7 +41,8 @@ func (p *programChecks) checkAccount(name, file, what string) {
 	case !at.found || at.kind != regular:
 		p.problem(finding.UnknownUser, location{}, "the %s %s cannot be looked up: the image has no %s", what, name, file)
 	case at.text == nil:
-		p.problem(finding.NotExamined, location{}, "the %s %s cannot be looked up: %s is a link, or too long", what, name, file)
+		p.problem(finding.NotExamined, location{}, "the %s %s cannot be looked up: %s is a link, or too long", what, name,
+			file)
 	case !slices.ContainsFunc(strings.Split(*at.text, "\n"), func(line string) bool {
 		first, _, entry := strings.Cut(line, ":")
 		return entry && strings.TrimSpace(first) == name

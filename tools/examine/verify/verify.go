@@ -1,7 +1,7 @@
-// Package verify checks that images are what they claim to be. It compares every digest, size and diffID with the bytes,
-// and reads the programs of each image: they must match the platform, the entrypoint and its interpreter must exist, and
-// the dynamic loader must find the shared libraries of what a container starts. Problems are collected in a Verdict;
-// errors report that an image could not be examined.
+// Package verify checks that images are what they claim to be. It compares every digest, size and diffID with the
+// bytes, and reads the programs of each image: they must match the platform, the entrypoint and its interpreter must
+// exist, and the dynamic loader must find the shared libraries of what a container starts. Problems are collected in a
+// Verdict; errors report that an image could not be examined.
 package verify
 
 import (
@@ -26,8 +26,8 @@ const parallelReads = 3
 // Source verifies every child of s. It reads everything, each layer once, and checks that
 //
 //   - every digest, size and diffID matches the bytes,
-//   - the descriptor, the config and the programs are for the same platform, and no program needs a newer processor than
-//     the variant of the platform,
+//   - the descriptor, the config and the programs are for the same platform, and no program needs a newer
+//     processor than the variant of the platform,
 //   - the entrypoint exists and is complete, and so does the interpreter of every program,
 //   - the dynamic loader finds the shared libraries of the programs that a container starts,
 //   - the user and the working directory exist.

@@ -59,7 +59,11 @@ func elfFile(order binary.ByteOrder, bits byte, machine uint16, interpreter stri
 func TestVerifyNamesWhatIsWrongInAnImage(t *testing.T) {
 	amd64 := string(sourcetest.Compile(t, "linux/amd64"))
 	dynamic := elfFile(binary.LittleEndian, 64, 62, "/lib64/ld-linux-x86-64.so.2")
-	library := sourcetest.File{Name: "usr/lib64/ld-linux-x86-64.so.2", Text: elfFile(binary.LittleEndian, 64, 62, ""), Mode: 0o755}
+	library := sourcetest.File{
+		Name: "usr/lib64/ld-linux-x86-64.so.2",
+		Text: elfFile(binary.LittleEndian, 64, 62, ""),
+		Mode: 0o755,
+	}
 	started := func(argv ...string) func(*v1.ConfigFile) {
 		return func(c *v1.ConfigFile) { c.Config.Entrypoint = argv }
 	}
@@ -72,41 +76,72 @@ func TestVerifyNamesWhatIsWrongInAnImage(t *testing.T) {
 	}{
 		"good": {platform: "linux/amd64", layers: []v1.Layer{sourcetest.HelloLayer(t, amd64)}},
 		"arm64 binary in amd64": {
-			platform: "linux/amd64", layers: []v1.Layer{sourcetest.SharedLayer(t), sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/arm64")))},
-			problems: []string{"linux/amd64: layer 2 (sha256:...): /app/hello: is ELF 64-bit little-endian machine 0xb7 (linux/arm64), " +
-				"and linux/amd64 runs ELF 64-bit little-endian machine 0x3e (linux/amd64)"},
+			platform: "linux/amd64", layers: []v1.Layer{
+				sourcetest.SharedLayer(t), sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/arm64"))),
+			},
+			problems: []string{
+				"linux/amd64: layer 2 (sha256:...): /app/hello: is ELF 64-bit little-endian machine 0xb7 (linux/arm64), " +
+					"and linux/amd64 runs ELF 64-bit little-endian machine 0x3e (linux/amd64)",
+			},
 		},
 		"arm/v7 binary in arm/v6": {
-			platform: "linux/arm/v6", layers: []v1.Layer{sourcetest.SharedLayer(t), sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/arm/v7")))},
-			problems: []string{"linux/arm/v6: layer 2 (sha256:...): /app/hello: built for GOARM=7, which linux/arm/v6 cannot run"},
+			platform: "linux/arm/v6", layers: []v1.Layer{
+				sourcetest.SharedLayer(t), sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/arm/v7"))),
+			},
+			problems: []string{
+				"linux/arm/v6: layer 2 (sha256:...): /app/hello: built for GOARM=7, which linux/arm/v6 cannot run",
+			},
 		},
-		"arm/v5 binary in arm/v7": {platform: "linux/arm/v7", layers: []v1.Layer{sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/arm/v5")))}},
+		"arm/v5 binary in arm/v7": {
+			platform: "linux/arm/v7",
+			layers:   []v1.Layer{sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/arm/v5")))},
+		},
 		"amd64/v3 binary in amd64": {
-			platform: "linux/amd64", layers: []v1.Layer{sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/amd64/v3")))},
-			problems: []string{"linux/amd64: layer 1 (sha256:...): /app/hello: built for GOAMD64=v3, which linux/amd64 cannot run"},
+			platform: "linux/amd64", layers: []v1.Layer{
+				sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/amd64/v3"))),
+			},
+			problems: []string{
+				"linux/amd64: layer 1 (sha256:...): /app/hello: built for GOAMD64=v3, which linux/amd64 cannot run",
+			},
 		},
 		"arm64 with lse in arm64": {
-			platform: "linux/arm64", layers: []v1.Layer{sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/arm64", "GOARM64=v8.0,lse")))},
-			problems: []string{"linux/arm64: layer 1 (sha256:...): /app/hello: built for GOARM64=v8.0,lse, which linux/arm64 cannot run"},
+			platform: "linux/arm64", layers: []v1.Layer{
+				sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/arm64", "GOARM64=v8.0,lse"))),
+			},
+			problems: []string{
+				"linux/arm64: layer 1 (sha256:...): /app/hello: built for GOARM64=v8.0,lse, which linux/arm64 cannot run",
+			},
 		},
 		"freebsd binary in linux": {
-			platform: "linux/amd64", layers: []v1.Layer{sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/amd64", "GOOS=freebsd")))},
-			problems: []string{"linux/amd64: layer 1 (sha256:...): /app/hello: built for freebsd/amd64, which is not linux/amd64"},
+			platform: "linux/amd64", layers: []v1.Layer{
+				sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/amd64", "GOOS=freebsd"))),
+			},
+			problems: []string{
+				"linux/amd64: layer 1 (sha256:...): /app/hello: built for freebsd/amd64, which is not linux/amd64",
+			},
 		},
 		"big-endian code in a little-endian child": {
 			platform: "linux/ppc64le", layers: []v1.Layer{sourcetest.HelloLayer(t, elfFile(binary.BigEndian, 64, 21, ""))},
-			problems: []string{"linux/ppc64le: layer 1 (sha256:...): /app/hello: is ELF 64-bit big-endian machine 0x15 (unknown), " +
-				"and linux/ppc64le runs ELF 64-bit little-endian machine 0x15 (linux/ppc64le)"},
+			problems: []string{
+				"linux/ppc64le: layer 1 (sha256:...): /app/hello: is ELF 64-bit big-endian machine 0x15 (unknown), " +
+					"and linux/ppc64le runs ELF 64-bit little-endian machine 0x15 (linux/ppc64le)",
+			},
 		},
 		"32-bit code of the same machine": {
 			platform: "linux/riscv64", layers: []v1.Layer{sourcetest.HelloLayer(t, elfFile(binary.LittleEndian, 32, 243, ""))},
-			problems: []string{"linux/riscv64: layer 1 (sha256:...): /app/hello: is ELF 32-bit little-endian machine 0xf3 (unknown), " +
-				"and linux/riscv64 runs ELF 64-bit little-endian machine 0xf3 (linux/riscv64)"},
+			problems: []string{
+				"linux/riscv64: layer 1 (sha256:...): /app/hello: is ELF 32-bit little-endian machine 0xf3 (unknown), " +
+					"and linux/riscv64 runs ELF 64-bit little-endian machine 0xf3 (linux/riscv64)",
+			},
 		},
 		"windows binary in linux": {
-			platform: "linux/amd64", layers: []v1.Layer{sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "windows/amd64")))},
-			problems: []string{"linux/amd64: layer 1 (sha256:...): /app/hello: is PE 64-bit little-endian machine 0x8664 (windows/amd64), " +
-				"and linux/amd64 runs ELF 64-bit little-endian machine 0x3e (linux/amd64)"},
+			platform: "linux/amd64", layers: []v1.Layer{
+				sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "windows/amd64"))),
+			},
+			problems: []string{
+				"linux/amd64: layer 1 (sha256:...): /app/hello: is PE 64-bit little-endian machine 0x8664 (windows/amd64), " +
+					"and linux/amd64 runs ELF 64-bit little-endian machine 0x3e (linux/amd64)",
+			},
 		},
 		"what a multilib image carries besides": {
 			platform: "linux/amd64",
@@ -128,20 +163,31 @@ func TestVerifyNamesWhatIsWrongInAnImage(t *testing.T) {
 					sourcetest.File{Name: "bin/c", Text: elfFile(binary.LittleEndian, 32, 40, ""), Mode: 0o755})},
 			notes: []string{
 				"linux/arm/v6: layer 1 (sha256:...): /app/hello: carries no build settings: variant not proved",
-				"linux/arm/v6: layer 2 (sha256:...): /bin/a: carries no build settings, like 2 other files of the layer: variant not proved",
+				"linux/arm/v6: layer 2 (sha256:...): /bin/a: carries no build settings, like 2 other files of the layer: " +
+					"variant not proved",
 			},
 		},
-		"no variant to prove": {platform: "linux/s390x", layers: []v1.Layer{sourcetest.HelloLayer(t, elfFile(binary.BigEndian, 64, 22, ""))}},
+		"no variant to prove": {
+			platform: "linux/s390x",
+			layers:   []v1.Layer{sourcetest.HelloLayer(t, elfFile(binary.BigEndian, 64, 22, ""))},
+		},
 		"missing interpreter": {
 			platform: "linux/amd64", layers: []v1.Layer{sourcetest.HelloLayer(t, dynamic)},
-			problems: []string{"linux/amd64: layer 1 (sha256:...): /app/hello: its interpreter is /lib64/ld-linux-x86-64.so.2, which the image does not have"},
-			notes:    []string{"linux/amd64: layer 1 (sha256:...): /app/hello: carries no build settings: variant not proved"},
+			problems: []string{
+				"linux/amd64: layer 1 (sha256:...): /app/hello: its interpreter is /lib64/ld-linux-x86-64.so.2, " +
+					"which the image does not have",
+			},
+			notes: []string{"linux/amd64: layer 1 (sha256:...): /app/hello: carries no build settings: variant not proved"},
 		},
 		"interpreter behind links of a lower layer": {
 			platform: "linux/amd64", config: started("/app/link"),
 			layers: []v1.Layer{
-				sourcetest.Layer(t, sourcetest.File{Name: "lib64", Link: "usr/lib64"}, sourcetest.File{Name: "usr/lib", Link: "../usr/lib64"}, library),
-				sourcetest.Layer(t, sourcetest.File{Name: "app/hello", Text: dynamic, Mode: 0o755}, sourcetest.File{Name: "app/link", Link: "./../app/./hello"}),
+				sourcetest.Layer(t, sourcetest.File{Name: "lib64", Link: "usr/lib64"},
+					sourcetest.File{Name: "usr/lib", Link: "../usr/lib64"}, library),
+				sourcetest.Layer(t, sourcetest.File{Name: "app/hello", Text: dynamic, Mode: 0o755}, sourcetest.File{
+					Name: "app/link",
+					Link: "./../app/./hello",
+				}),
 			},
 			notes: []string{
 				"linux/amd64: layer 1 (sha256:...): /usr/lib64/ld-linux-x86-64.so.2: carries no build settings: variant not proved",
@@ -160,34 +206,51 @@ func TestVerifyNamesWhatIsWrongInAnImage(t *testing.T) {
 		"interpreter removed by a whiteout": {
 			platform: "linux/amd64",
 			layers: []v1.Layer{
-				sourcetest.Layer(t, sourcetest.File{Name: "lib64/ld-linux-x86-64.so.2", Text: amd64, Mode: 0o755}), sourcetest.HelloLayer(t, dynamic),
+				sourcetest.Layer(t, sourcetest.File{Name: "lib64/ld-linux-x86-64.so.2", Text: amd64, Mode: 0o755}),
+				sourcetest.HelloLayer(t, dynamic),
 				sourcetest.Layer(t, sourcetest.File{Name: "lib64/.wh.ld-linux-x86-64.so.2"}),
 			},
-			problems: []string{"linux/amd64: layer 2 (sha256:...): /app/hello: its interpreter is /lib64/ld-linux-x86-64.so.2, which the image does not have"},
-			notes:    []string{"linux/amd64: layer 2 (sha256:...): /app/hello: carries no build settings: variant not proved"},
+			problems: []string{
+				"linux/amd64: layer 2 (sha256:...): /app/hello: its interpreter is /lib64/ld-linux-x86-64.so.2, " +
+					"which the image does not have",
+			},
+			notes: []string{"linux/amd64: layer 2 (sha256:...): /app/hello: carries no build settings: variant not proved"},
 		},
 		"interpreter removed with its directory": {
 			platform: "linux/amd64",
 			layers: []v1.Layer{
-				sourcetest.Layer(t, sourcetest.File{Name: "lib64/ld-linux-x86-64.so.2", Text: amd64, Mode: 0o755}), sourcetest.HelloLayer(t, dynamic),
-				sourcetest.Layer(t, sourcetest.File{Name: "lib64/"}, sourcetest.File{Name: "lib64/.wh..wh..opq"}, sourcetest.File{Name: "lib64/other"}),
+				sourcetest.Layer(t, sourcetest.File{Name: "lib64/ld-linux-x86-64.so.2", Text: amd64, Mode: 0o755}),
+				sourcetest.HelloLayer(t, dynamic),
+				sourcetest.Layer(t, sourcetest.File{Name: "lib64/"}, sourcetest.File{Name: "lib64/.wh..wh..opq"},
+					sourcetest.File{Name: "lib64/other"}),
 			},
-			problems: []string{"linux/amd64: layer 2 (sha256:...): /app/hello: its interpreter is /lib64/ld-linux-x86-64.so.2, which the image does not have"},
-			notes:    []string{"linux/amd64: layer 2 (sha256:...): /app/hello: carries no build settings: variant not proved"},
+			problems: []string{
+				"linux/amd64: layer 2 (sha256:...): /app/hello: its interpreter is /lib64/ld-linux-x86-64.so.2, " +
+					"which the image does not have",
+			},
+			notes: []string{"linux/amd64: layer 2 (sha256:...): /app/hello: carries no build settings: variant not proved"},
 		},
 		"wrong binary that a later layer hides": {
-			platform: "linux/amd64", layers: []v1.Layer{sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/arm64"))), sourcetest.HelloLayer(t, amd64)},
+			platform: "linux/amd64", layers: []v1.Layer{
+				sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/arm64"))), sourcetest.HelloLayer(t, amd64),
+			},
 		},
 		"wrong binary in a directory that a later layer removes": {
 			platform: "linux/amd64",
 			layers: []v1.Layer{
-				sourcetest.Layer(t, sourcetest.File{Name: "opt/x/tool", Text: string(sourcetest.Compile(t, "linux/arm64")), Mode: 0o755}), sourcetest.HelloLayer(t, amd64),
+				sourcetest.Layer(t, sourcetest.File{
+					Name: "opt/x/tool",
+					Text: string(sourcetest.Compile(t, "linux/arm64")),
+					Mode: 0o755,
+				}), sourcetest.HelloLayer(t, amd64),
 				sourcetest.Layer(t, sourcetest.File{Name: "opt/.wh.x"}),
 			},
 		},
 		"missing #! interpreter": {
 			platform: "linux/amd64", layers: []v1.Layer{sourcetest.HelloLayer(t, "#! /bin/sh -e\necho hello\n")},
-			problems: []string{"linux/amd64: layer 1 (sha256:...): /app/hello: its #! line names /bin/sh, which the image does not have"},
+			problems: []string{
+				"linux/amd64: layer 1 (sha256:...): /app/hello: its #! line names /bin/sh, which the image does not have",
+			},
 		},
 		"missing #! interpreter of scripts that are not the entrypoint": {
 			platform: "linux/amd64",
@@ -198,23 +261,39 @@ func TestVerifyNamesWhatIsWrongInAnImage(t *testing.T) {
 				sourcetest.File{Name: "usr/share/doc/plain", Text: "#!/usr/bin/perl\n"})},
 			notes: []string{
 				"linux/amd64: layer 2 (sha256:...): /usr/bin/tool: its #! line names /usr/bin/env, which the image does not have",
-				"linux/amd64: layer 2 (sha256:...): /usr/share/doc/example: its #! line names /usr/bin/perl, which the image does not have",
+				"linux/amd64: layer 2 (sha256:...): /usr/share/doc/example: its #! line names /usr/bin/perl, " +
+					"which the image does not have",
 			},
 		},
 		"#! line with a windows line end": {
 			platform: "linux/amd64",
-			layers:   []v1.Layer{sourcetest.HelloLayer(t, "#!/bin/sh\r\necho hello\r\n"), sourcetest.Layer(t, sourcetest.File{Name: "bin/sh", Text: amd64, Mode: 0o755})},
-			problems: []string{`linux/amd64: layer 1 (sha256:...): /app/hello: its #! line names /bin/sh\r, which the image does not have`},
+			layers: []v1.Layer{
+				sourcetest.HelloLayer(t, "#!/bin/sh\r\necho hello\r\n"),
+				sourcetest.Layer(t, sourcetest.File{Name: "bin/sh", Text: amd64, Mode: 0o755}),
+			},
+			problems: []string{
+				`linux/amd64: layer 1 (sha256:...): /app/hello: its #! line names /bin/sh\r, which the image does not have`,
+			},
 		},
 		"#! interpreter that is not executable": {
 			platform: "linux/amd64",
-			layers:   []v1.Layer{sourcetest.HelloLayer(t, "#!/bin/sh\n"), sourcetest.Layer(t, sourcetest.File{Name: "bin/sh", Text: amd64})},
-			problems: []string{"linux/amd64: layer 1 (sha256:...): /app/hello: its #! line names /bin/sh, which is not executable"},
+			layers: []v1.Layer{
+				sourcetest.HelloLayer(t, "#!/bin/sh\n"), sourcetest.Layer(t, sourcetest.File{Name: "bin/sh", Text: amd64}),
+			},
+			problems: []string{
+				"linux/amd64: layer 1 (sha256:...): /app/hello: its #! line names /bin/sh, which is not executable",
+			},
 		},
 		"#! interpreter by a hard link": {
 			platform: "linux/amd64",
-			layers: []v1.Layer{sourcetest.HelloLayer(t, "#!/bin/sh\n"), sourcetest.Layer(t, sourcetest.File{Name: "bin/busybox", Text: amd64, Mode: 0o755}),
-				sourcetest.Layer(t, sourcetest.File{Name: "bin/sh", Link: "bin/busybox", Typeflag: tar.TypeLink})},
+			layers: []v1.Layer{
+				sourcetest.HelloLayer(t, "#!/bin/sh\n"), sourcetest.Layer(t, sourcetest.File{
+					Name: "bin/busybox",
+					Text: amd64,
+					Mode: 0o755,
+				}),
+				sourcetest.Layer(t, sourcetest.File{Name: "bin/sh", Link: "bin/busybox", Typeflag: tar.TypeLink}),
+			},
 		},
 		"entrypoint not executable": {
 			platform: "linux/amd64", layers: []v1.Layer{sourcetest.Layer(t, sourcetest.File{Name: "app/hello", Text: amd64})},
@@ -229,23 +308,36 @@ func TestVerifyNamesWhatIsWrongInAnImage(t *testing.T) {
 			problems: []string{"linux/amd64: the entrypoint /app/hello does not exist"},
 		},
 		"entrypoint a loop of links": {
-			platform: "linux/amd64", layers: []v1.Layer{sourcetest.Layer(t, sourcetest.File{Name: "app", Link: "b"}, sourcetest.File{Name: "b", Link: "app"})},
+			platform: "linux/amd64", layers: []v1.Layer{
+				sourcetest.Layer(t, sourcetest.File{Name: "app", Link: "b"}, sourcetest.File{Name: "b", Link: "app"}),
+			},
 			problems: []string{"linux/amd64: the entrypoint /app/hello does not exist"},
 		},
 		"entrypoint no program": {
 			platform: "linux/amd64", layers: []v1.Layer{sourcetest.HelloLayer(t, "echo hello\n")},
-			problems: []string{"linux/amd64: layer 1 (sha256:...): /app/hello: the entrypoint /app/hello is neither an ELF executable nor a script with a #! line"},
+			problems: []string{
+				"linux/amd64: layer 1 (sha256:...): /app/hello: the entrypoint /app/hello is neither an ELF executable nor a " +
+					"script with a #! line",
+			},
 		},
 		"entrypoint in PATH": {
 			platform: "linux/amd64", config: started("hello"),
-			layers: []v1.Layer{sourcetest.Layer(t, sourcetest.File{Name: "usr/bin/hello", Text: amd64}, sourcetest.File{Name: "bin/hello", Text: amd64, Mode: 0o755})},
+			layers: []v1.Layer{
+				sourcetest.Layer(t, sourcetest.File{Name: "usr/bin/hello", Text: amd64}, sourcetest.File{
+					Name: "bin/hello",
+					Text: amd64,
+					Mode: 0o755,
+				}),
+			},
 		},
 		"entrypoint not in PATH": {
 			platform: "linux/amd64", config: started("hello"), layers: []v1.Layer{sourcetest.HelloLayer(t, amd64)},
 			problems: []string{"linux/amd64: the entrypoint hello is in no directory of PATH; the image has /app/hello"},
 		},
 		"entrypoint in the default PATH": {
-			platform: "linux/amd64", config: func(c *v1.ConfigFile) { c.Config.Env, c.Config.Entrypoint = nil, []string{"hello"} },
+			platform: "linux/amd64", config: func(c *v1.ConfigFile) {
+				c.Config.Env, c.Config.Entrypoint = nil, []string{"hello"}
+			},
 			layers: []v1.Layer{sourcetest.Layer(t, sourcetest.File{Name: "usr/local/bin/hello", Text: amd64, Mode: 0o755})},
 		},
 		"entrypoint relative to the working directory": {
@@ -264,7 +356,12 @@ func TestVerifyNamesWhatIsWrongInAnImage(t *testing.T) {
 			config: func(c *v1.ConfigFile) {
 				c.Config.Entrypoint, c.Config.Env = []string{"HELLO.exe"}, []string{`Path=C:\Windows;c:\APP`}
 			},
-			layers: []v1.Layer{sourcetest.Layer(t, sourcetest.File{Name: "Files/App/Hello.exe", Text: string(sourcetest.Compile(t, "windows/amd64"))})},
+			layers: []v1.Layer{
+				sourcetest.Layer(t, sourcetest.File{
+					Name: "Files/App/Hello.exe",
+					Text: string(sourcetest.Compile(t, "windows/amd64")),
+				}),
+			},
 		},
 		"windows entrypoint missing": {
 			platform: "windows/amd64", config: started(`C:\app\hello.exe`), layers: []v1.Layer{sourcetest.SharedLayer(t)},
@@ -273,8 +370,11 @@ func TestVerifyNamesWhatIsWrongInAnImage(t *testing.T) {
 		"linux binary in windows": {
 			platform: "windows/amd64", config: started(`C:\app\hello.exe`),
 			layers: []v1.Layer{sourcetest.Layer(t, sourcetest.File{Name: "Files/app/hello.exe", Text: amd64})},
-			problems: []string{"windows/amd64: layer 1 (sha256:...): /Files/app/hello.exe: is ELF 64-bit little-endian machine 0x3e (linux/amd64), " +
-				"and windows/amd64 runs PE 64-bit little-endian machine 0x8664 (windows/amd64)"},
+			problems: []string{
+				"windows/amd64: layer 1 (sha256:...): /Files/app/hello.exe: " +
+					"is ELF 64-bit little-endian machine 0x3e (linux/amd64), " +
+					"and windows/amd64 runs PE 64-bit little-endian machine 0x8664 (windows/amd64)",
+			},
 		},
 		"arm without a variant": {
 			platform: "linux/arm", layers: []v1.Layer{sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/arm/v5")))},
@@ -288,7 +388,8 @@ func TestVerifyNamesWhatIsWrongInAnImage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			img := sourcetest.Image(t, c.platform, c.config, c.layers...)
-			s := sourcetest.Open(t, "oci:"+sourcetest.WriteLayout(t, sourcetest.Index(t, sourcetest.Child{Platform: c.platform, Image: img})))
+			s := sourcetest.Open(t,
+				"oci:"+sourcetest.WriteLayout(t, sourcetest.Index(t, sourcetest.Child{Platform: c.platform, Image: img})))
 			v, err := verify.Source(t.Context(), s)
 			require.NoError(t, err)
 			assert.Equal(t, append([]string{}, c.problems...), lines(v.Problems))

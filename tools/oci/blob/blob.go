@@ -1,5 +1,5 @@
-// Package blob reads the blobs of layers: it measures their size, digest and diffID, detects how they are compressed and
-// visits the entries of the tar archive in them, all in one pass with bounded memory.
+// Package blob reads the blobs of layers: it measures their size, digest and diffID, detects how they are compressed
+// and visits the entries of the tar archive in them, all in one pass with bounded memory.
 package blob
 
 import (
@@ -51,9 +51,9 @@ type Measurement struct {
 // the measurement.
 type Visitor func(h *tar.Header, content io.Reader) error
 
-// Measure reads a blob to its end, once, and visits the entries of its tar archive. The digest has the algorithm of want.
-// If visit is nil, the content is neither decompressed nor measured. An error means that the stored bytes could not be
-// read.
+// Measure reads a blob to its end, once, and visits the entries of its tar archive. The digest has the algorithm of
+// want. If visit is nil, the content is neither decompressed nor measured. An error means that the stored bytes could
+// not be read.
 func Measure(ctx context.Context, blob io.Reader, want v1.Hash, visit Visitor) (Measurement, error) {
 	var m Measurement
 	hasher, err := v1.Hasher(want.Algorithm)
@@ -105,8 +105,8 @@ func (m *Measurement) content(ctx context.Context, blob *bufio.Reader, visit Vis
 	m.DiffID = Sum("sha256", hasher)
 }
 
-// Decompress detects the compression of a blob by its first bytes, as container runtimes do, and returns its content and
-// a function that releases the decoder.
+// Decompress detects the compression of a blob by its first bytes, as container runtimes do, and returns its content
+// and a function that releases the decoder.
 func Decompress(blob *bufio.Reader) (io.Reader, func(), Compression, error) {
 	nothing := func() {}
 	magic, _ := blob.Peek(4) // a shorter blob is not compressed
@@ -114,7 +114,9 @@ func Decompress(blob *bufio.Reader) (io.Reader, func(), Compression, error) {
 	case len(magic) >= 2 && magic[0] == 0x1f && magic[1] == 0x8b: // RFC 1952
 		r, err := gzip.NewReader(blob)
 		return r, nothing, Gzip, err
-	case string(magic) == "\x28\xb5\x2f\xfd", len(magic) == 4 && magic[0]&0xf0 == 0x50 && string(magic[1:]) == "\x2a\x4d\x18": // RFC 8878
+	// RFC 8878
+	case string(magic) == "\x28\xb5\x2f\xfd", len(magic) == 4 && magic[0]&0xf0 == 0x50 &&
+		string(magic[1:]) == "\x2a\x4d\x18":
 		r, err := zstd.NewReader(blob, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 			zstd.WithDecoderMaxWindow(windowLimit))
 		if err != nil {
@@ -178,7 +180,8 @@ func Sum(algorithm string, h hash.Hash) v1.Hash {
 // CompressionOf returns the compression that the media type of a layer specifies, and false if it is not a layer.
 func CompressionOf[T ~string](mediaType T) (c Compression, known bool) {
 	t := string(mediaType)
-	if !strings.HasPrefix(t, "application/vnd.oci.image.layer.") && !strings.HasPrefix(t, "application/vnd.docker.image.rootfs.") {
+	if !strings.HasPrefix(t, "application/vnd.oci.image.layer.") &&
+		!strings.HasPrefix(t, "application/vnd.docker.image.rootfs.") {
 		return Uncompressed, false
 	}
 	switch {

@@ -121,8 +121,10 @@ func TestEnvOverridesTheBase(t *testing.T) {
 }
 
 func TestConfigsInheritWhatTheyDoNotSet(t *testing.T) {
-	const base = `{"AttachStdin":true,"Cmd":["b"],"Healthcheck":{"Test":["CMD","/b"],"Interval":5000000000,"StartInterval":1000000000,"X":{"y":1}},` +
-		`"Entrypoint":["/b"],"Env":["A=1"],"Labels":{"l":"b"},"Tty":true,"User":"7","WorkingDir":"/b","ArgsEscaped":true,"NetworkDisabled":true,` +
+	const base = `{"AttachStdin":true,"Cmd":["b"],"Healthcheck":{"Test":["CMD","/b"],"Interval":5000000000,` +
+		`"StartInterval":1000000000,"X":{"y":1}},` +
+		`"Entrypoint":["/b"],"Env":["A=1"],"Labels":{"l":"b"},"Tty":true,"User":"7","WorkingDir":"/b","ArgsEscaped":true,` +
+		`"NetworkDisabled":true,` +
 		`"MacAddress":"aa","StopSignal":"SIGINT","Shell":["/bin/ash","-c"],"StopTimeout":9,"Vendor":{"b":[1,2],"a":"<x>"}}`
 	got, err := configOn(t, linux, image.Settings{}, base)
 	require.NoError(t, err)
@@ -132,8 +134,10 @@ func TestConfigsInheritWhatTheyDoNotSet(t *testing.T) {
 		Healthcheck: &image.Healthcheck{Test: []string{"CMD", "/x"}, Retries: 2}}, base)
 	require.NoError(t, err)
 	assert.JSONEq(t,
-		`{"AttachStdin":true,"Entrypoint":["/x"],"Healthcheck":{"Test":["CMD","/x"],"Retries":2},"Env":["A=1"],"Labels":{"l":"b"},"Tty":true,`+
-			`"User":"7","WorkingDir":"/b","NetworkDisabled":true,"MacAddress":"aa","StopSignal":"SIGINT","Shell":["/bin/ash","-c"],"StopTimeout":9,`+
+		`{"AttachStdin":true,"Entrypoint":["/x"],"Healthcheck":{"Test":["CMD","/x"],"Retries":2},"Env":["A=1"],`+
+			`"Labels":{"l":"b"},"Tty":true,`+
+			`"User":"7","WorkingDir":"/b","NetworkDisabled":true,"MacAddress":"aa","StopSignal":"SIGINT","Shell":["/bin/ash",`+
+			`"-c"],"StopTimeout":9,`+
 			`"Vendor":{"b":[1,2],"a":"<x>"}}`, got, "ArgsEscaped applies to the base's command line")
 
 	// In Bazel, a base is written to a file and read back.
@@ -156,7 +160,8 @@ func TestHealthcheck(t *testing.T) {
 			image.Healthcheck{Test: []string{"CMD-SHELL", "x || exit 1"}, Interval: time.Minute,
 				Timeout: time.Second, StartPeriod: 2 * time.Second, StartInterval: time.Millisecond, Retries: 5},
 			`{"Healthcheck":{"Test":["CMD","/b"],"Retries":9}}`,
-			`{"Test":["CMD-SHELL","x || exit 1"],"Interval":60000000000,"Timeout":1000000000,"StartPeriod":2000000000,"StartInterval":1000000,"Retries":5}`,
+			`{"Test":["CMD-SHELL","x || exit 1"],"Interval":60000000000,"Timeout":1000000000,"StartPeriod":2000000000,` +
+				`"StartInterval":1000000,"Retries":5}`,
 		},
 		"none": {image.Healthcheck{Test: []string{"NONE"}},
 			`{"Healthcheck":{"Test":["CMD","/b"]}}`, `{"Test":["NONE"]}`},

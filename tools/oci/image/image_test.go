@@ -64,11 +64,14 @@ func TestBytesAreStable(t *testing.T) {
 		image.Settings{Created: time.Unix(0, 0).UTC()}, nil, nil)
 	require.NoError(t, err)
 	assert.Equal(t,
-		`{"architecture":"s390x","created":"1970-01-01T00:00:00Z","os":"linux","rootfs":{"type":"layers","diff_ids":[]},"config":{}}`, string(config))
+		`{"architecture":"s390x","created":"1970-01-01T00:00:00Z","os":"linux","rootfs":{"type":"layers","diff_ids":[]},`+
+			`"config":{}}`, string(config))
 	manifest, err := image.Manifest(config, nil, nil)
 	require.NoError(t, err)
 	assert.Equal(t,
-		`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":123,"digest":"sha256:`, string(manifest)[:169])
+		`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",`+
+			`"config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":123,"digest":"sha256:`,
+		string(manifest)[:169])
 }
 
 func TestIndex(t *testing.T) {

@@ -23,8 +23,11 @@ var texts = []string{
 	` { } `,
 	`{"manifests":null,"x":1}`,
 	`{"manifests":[ ]}`,
-	`{"x-first":{"b":1,"a":[1.50,1e3]},"manifests":[{"digest":"` + digestOf("a") + `","size":1,"mediaType":"m","x":"<&>"}],"z":"\u00e9"}`,
-	"{\n  \"manifests\": [\n    {\n      \"digest\": \"" + digestOf("a") + "\"\n    },\n    {\"digest\":\"sha512:" + strings.Repeat("b", 128) + "\"} ,\n    {\"digest\":\"blake3:ff\", \"annotations\": {\"a\": \"b\"}}\n  ],\n  \"annotations\": {\n    \"k\": \"v\"\n  }\n}\n",
+	`{"x-first":{"b":1,"a":[1.50,1e3]},"manifests":[{"digest":"` + digestOf("a") +
+		`","size":1,"mediaType":"m","x":"<&>"}],"z":"\u00e9"}`,
+	"{\n  \"manifests\": [\n    {\n      \"digest\": \"" + digestOf("a") + "\"\n    },\n    {\"digest\":\"sha512:" +
+		strings.Repeat("b", 128) + "\"} ,\n    {\"digest\":\"blake3:ff\", \"annotations\": {\"a\": \"b\"}}\n  ],\n" +
+		"  \"annotations\": {\n    \"k\": \"v\"\n  }\n}\n",
 	"{\r\n\t\"schemaVersion\" : 2 ,\r\n\t\"manifests\" : [\r\n\t\t{ \"digest\" : \"" + digestOf("c") + "\" }\r\n\t]\r\n}",
 }
 
@@ -85,18 +88,25 @@ func TestIndentationIsThatOfTheText(t *testing.T) {
 	const text = "{\n  \"manifests\": [\n    {\n      \"digest\": \"x\"\n    }\n  ]\n}\n"
 	i, err := indexjson.Parse([]byte(text))
 	require.NoError(t, err)
-	e, err := indexjson.NewEntry(v1.Descriptor{MediaType: "m", Size: 1, Digest: v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("a", 64)}})
+	e, err := indexjson.NewEntry(v1.Descriptor{
+		MediaType: "m",
+		Size:      1,
+		Digest:    v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("a", 64)},
+	})
 	require.NoError(t, err)
 	i.Entries = append(i.Entries, e)
-	assert.Equal(t, "{\n  \"manifests\": [\n    {\n      \"digest\": \"x\"\n    },\n    {\n      \"mediaType\": \"m\",\n      \"size\": 1,\n"+
+	assert.Equal(t, "{\n  \"manifests\": [\n    {\n      \"digest\": \"x\"\n    },\n    {\n      \"mediaType\": \"m\",\n"+
+		"      \"size\": 1,\n"+
 		"      \"digest\": \""+digestOf("a")+"\"\n    }\n  ]\n}\n", string(i.Bytes()))
 	changed, err := i.Entries[0].With("annotations", map[string]string{"a": "b"})
 	require.NoError(t, err)
-	assert.Equal(t, "{\n      \"digest\": \"x\",\n      \"annotations\": {\n        \"a\": \"b\"\n      }\n    }", string(changed.Raw))
+	assert.Equal(t, "{\n      \"digest\": \"x\",\n      \"annotations\": {\n        \"a\": \"b\"\n      }\n    }",
+		string(changed.Raw))
 }
 
 func TestEntriesOfUnknownDigests(t *testing.T) {
-	i, err := indexjson.Parse([]byte(`{"manifests":[{"digest":"blake3:ff","size":1,"annotations":{"a":"b"}},{"size":"x"}]}`))
+	i, err := indexjson.Parse(
+		[]byte(`{"manifests":[{"digest":"blake3:ff","size":1,"annotations":{"a":"b"}},{"size":"x"}]}`))
 	require.NoError(t, err)
 	assert.Equal(t, "blake3:ff", i.Entries[0].Digest)
 	assert.Error(t, i.Entries[0].Err)
@@ -130,7 +140,10 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		require.Equal(t, string(raw), string(i.Bytes()))
-		e, err := indexjson.NewEntry(v1.Descriptor{MediaType: "m", Digest: v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("a", 64)}})
+		e, err := indexjson.NewEntry(v1.Descriptor{
+			MediaType: "m",
+			Digest:    v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("a", 64)},
+		})
 		require.NoError(t, err)
 		n := len(i.Entries)
 		i.Entries = append(i.Entries, e)

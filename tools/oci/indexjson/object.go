@@ -1,5 +1,5 @@
-// Package indexjson edits image indexes, and the index.json of OCI layouts, as text. What an edit does not concern stays
-// byte for byte as it was: fields that this program does not know, digests of other algorithms, white space.
+// Package indexjson edits image indexes, and the index.json of OCI layouts, as text. What an edit does not concern
+// stays byte for byte as it was: fields that this program does not know, digests of other algorithms, white space.
 package indexjson
 
 import (
@@ -108,7 +108,9 @@ func (o *Object) Set(key string, value any) error {
 	if n := bytes.LastIndexByte(before, '\n'); n >= 0 {
 		indent = string(before[n+1:])
 	}
-	o.members = append(o.members, member{slices.Concat([]byte(","), before, name, orColon(after)), key, indented(raw, indent)})
+	o.members = append(o.members, member{
+		slices.Concat([]byte(","), before, name, orColon(after)), key, indented(raw, indent),
+	})
 	return nil
 }
 

@@ -172,8 +172,8 @@ func (b *base) mediaType(o Options) (types.MediaType, error) {
 	return old, nil
 }
 
-// Superseded reports whether the images that a join put in the place of others have been replaced again in now, by images
-// that onto, which they were added to, did not have. They are lost, rather, if now has what onto had.
+// Superseded reports whether the images that a join put in the place of others have been replaced again in now, by
+// images that onto, which they were added to, did not have. They are lost, rather, if now has what onto had.
 func Superseded(j *Joined, onto, now *Source) bool {
 	before, err1 := openBase(Options{Onto: onto})
 	after, err2 := openBase(Options{Onto: now})

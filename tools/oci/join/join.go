@@ -122,11 +122,11 @@ func (c Child) image() *v1.Platform {
 // of docker or of OCI types, so that their digests do not move. Other entries of source indexes are left out.
 //
 // The platform is that of the image's config, in canonical form; if the index that the image is from says a variant or
-// a Windows version too, that counts. An image is read as far as its manifest and config. One image given twice is there
-// once; two images for a platform are a *DuplicateError, unless one index has both and tells them apart. An image
-// without a platform, or with an unknown one that only its config says, is a *PlatformError, a platform that is wanted and
-// not there an *AbsentError, an image that an index lists and that is not there a *MissingError. Errors about several
-// sources are joined.
+// a Windows version too, that counts. An image is read as far as its manifest and config. One image given twice is
+// there once; two images for a platform are a *DuplicateError, unless one index has both and tells them apart. An image
+// without a platform, or with an unknown one that only its config says, is a *PlatformError, a platform that is wanted
+// and not there an *AbsentError, an image that an index lists and that is not there a *MissingError. Errors about
+// several sources are joined.
 func Join(sources []Source, o Options) (*Joined, error) {
 	if o.mayCopy(sources) {
 		if j, err := copied(sources[0], o); j != nil || err != nil {

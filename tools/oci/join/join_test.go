@@ -240,7 +240,8 @@ func TestJoinKeepsEveryWindowsVersion(t *testing.T) {
 	assert.EqualError(t, err, "target: no image for windows/amd64:9.9.9")
 	var absent *join.AbsentError
 	require.ErrorAs(t, err, &absent)
-	assert.Equal(t, "available platforms: windows/amd64:10.0.20348.2000, windows/amd64:10.0.20348.169, linux/amd64", absent.Hint())
+	assert.Equal(t, "available platforms: windows/amd64:10.0.20348.2000, windows/amd64:10.0.20348.169, linux/amd64",
+		absent.Hint())
 
 	_, err = join.Join([]join.Source{source("one", y2019), source("two", imageOf(t, "windows/amd64:10.0.17763.1",
 		"e"))}, join.Options{})

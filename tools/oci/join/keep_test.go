@@ -86,7 +86,8 @@ const (
 )
 
 func attested(img v1.Image, t *testing.T) string {
-	return `, "platform": {"os": "unknown", "architecture": "unknown"}, "annotations": {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": "` +
+	return `, "platform": {"os": "unknown", "architecture": "unknown"}, "annotations": {"vnd.docker.reference.type": ` +
+		`"attestation-manifest", "vnd.docker.reference.digest": "` +
 		digest(t, img).String() + `"}`
 }
 
@@ -128,8 +129,10 @@ func rich(t *testing.T) (w written, entries []string, images map[string]v1.Image
 }
 
 const (
-	richHead = "{\n  \"artifactType\": \"application/vnd.example.index\",\n  \"subject\": {\"mediaType\": \"m\", \"digest\": \"sha256:1\", \"size\": 1},\n  \"manifests\": [\n    "
-	richTail = "\n  ],\n  \"annotations\": {\"k\": \"v\"},\n  \"schemaVersion\": 2,\n  \"x-unknown\": {\"b\": 1, \"a\": 2}\n}\n"
+	richHead = "{\n  \"artifactType\": \"application/vnd.example.index\",\n" +
+		"  \"subject\": {\"mediaType\": \"m\", \"digest\": \"sha256:1\", \"size\": 1},\n  \"manifests\": [\n    "
+	richTail = "\n  ],\n  \"annotations\": {\"k\": \"v\"},\n  \"schemaVersion\": 2,\n" +
+		"  \"x-unknown\": {\"b\": 1, \"a\": 2}\n}\n"
 )
 
 func TestAppendAndRemoveKeepOtherEntries(t *testing.T) {

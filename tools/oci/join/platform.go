@@ -188,8 +188,8 @@ func settle(own, said *v1.Platform) (*v1.Platform, *PlatformError) {
 	return normal(p), nil
 }
 
-// known refuses a platform that only a config says and that may be a misspelling, which every runtime would pass by. What
-// a person or an index says is taken as it is.
+// known refuses a platform that only a config says and that may be a misspelling, which every runtime would pass by.
+// What a person or an index says is taken as it is.
 func known(c candidate) error {
 	p := canonical(c.own)
 	if c.explicit || plausible(p) {
@@ -200,8 +200,8 @@ func known(c candidate) error {
 
 func canonical(p *v1.Platform) arch.Platform { return arch.Canonical(p.OS, p.Architecture, p.Variant) }
 
-// suits tells whether an image is for the platform that is wanted. What is wanted may leave the version of Windows open,
-// and linux/arm also means linux/arm/v7.
+// suits tells whether an image is for the platform that is wanted. What is wanted may leave the version of Windows
+// open, and linux/arm also means linux/arm/v7.
 func suits(own *v1.Platform, want v1.Platform) bool {
 	is, asked := canonical(own), arch.Requested(want.OS, want.Architecture, want.Variant)
 	return (is == canonical(&want) || is == asked) && (want.OSVersion == "" || want.OSVersion == own.OSVersion)

@@ -59,13 +59,19 @@ func TestSpecErrors(t *testing.T) {
 		"image: x\nmanifests: [{platform: {}}]": "spec.yaml:2:13: image is required",
 		"image: x\nmanifests: {image: y}":       "spec.yaml:2:12: must be a list",
 		"image: [x]\nmanifests: [{image: y}]":   "spec.yaml:1:8: must be a string",
-		"image: x\nimage: y\nmanifests: [{image: y}]":                                              "spec.yaml:2:1: duplicate key \"image\"",
-		"image: x\nannotations: [a]\nmanifests: [{image: y}]":                                      "spec.yaml:2:14: must be a mapping",
-		"image: x\nannotations: {a: b, a: c}\nmanifests: [{image: y}]":                             "spec.yaml:2:21: duplicate key \"a\"",
-		"image: x\nmanifest: [{image: y}]":                                                         "spec.yaml:2:1: unknown key \"manifest\"",
-		"image: x\nmanifests: [{image: y, platform: {os: linux, architecture: armv7}}]":            "spec.yaml:2:34: unknown platform \"linux/armv7\"",
-		"image: x\nmanifests: [{image: y, platform: {os: linux, architecture: arm, varient: v7}}]": "spec.yaml:2:65: unknown key \"varient\"",
-		"image: x\nmanifests:\n- {image: y, platform: {architecture: arm64}}":                      "spec.yaml:3:24: unknown platform",
+		"image: x\nimage: y\nmanifests: [{image: y}]": "spec.yaml:2:1: " +
+			"duplicate key \"image\"",
+		"image: x\nannotations: [a]\nmanifests: [{image: y}]": "spec.yaml:2:14: " +
+			"must be a mapping",
+		"image: x\nannotations: {a: b, a: c}\nmanifests: [{image: y}]": "spec.yaml:2:21: " +
+			"duplicate key \"a\"",
+		"image: x\nmanifest: [{image: y}]": "spec.yaml:2:1: " +
+			"unknown key \"manifest\"",
+		"image: x\nmanifests: [{image: y, platform: {os: linux, architecture: armv7}}]": "spec.yaml:2:34: " +
+			"unknown platform \"linux/armv7\"",
+		"image: x\nmanifests: [{image: y, platform: {os: linux, architecture: arm, varient: v7}}]": "spec.yaml:2:65: " +
+			"unknown key \"varient\"",
+		"image: x\nmanifests:\n- {image: y, platform: {architecture: arm64}}": "spec.yaml:3:24: unknown platform",
 	} {
 		_, err := join.ParseSpec("spec.yaml", []byte(text))
 		var wrong *join.SpecError

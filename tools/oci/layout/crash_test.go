@@ -59,7 +59,8 @@ func TestChild(t *testing.T) {
 	for i := range versions {
 		base := contenttest.NewLayer(t, fmt.Sprint("base", i), 300_000)
 		versions[i] = []content.Image{
-			contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64), contenttest.Service(t, fmt.Sprint("only", i), []v1.Layer{base}, contenttest.AMD64),
+			contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64),
+			contenttest.Service(t, fmt.Sprint("only", i), []v1.Layer{base}, contenttest.AMD64),
 		}
 	}
 	fmt.Println("begins")
@@ -111,7 +112,8 @@ func TestWriteSurvivesKill(t *testing.T) {
 
 func TestWriteToAFullDisk(t *testing.T) {
 	dir := t.TempDir()
-	require.NoError(t, layout.Write(t.Context(), dir, []content.Image{contenttest.Service(t, "hello", nil, contenttest.AMD64)}, nil))
+	require.NoError(t,
+		layout.Write(t.Context(), dir, []content.Image{contenttest.Service(t, "hello", nil, contenttest.AMD64)}, nil))
 	before := stateOf(t, dir)
 	out, err := childProcess(dir, 1, asChild+"_FILE_SIZE=100000").CombinedOutput()
 	require.NoError(t, err, string(out))
@@ -125,7 +127,8 @@ func TestWriteToAFullDisk(t *testing.T) {
 
 func TestWriteToAReadOnlyDirectory(t *testing.T) {
 	dir := t.TempDir()
-	require.NoError(t, layout.Write(t.Context(), dir, []content.Image{contenttest.Service(t, "hello", nil, contenttest.AMD64)}, nil))
+	require.NoError(t,
+		layout.Write(t.Context(), dir, []content.Image{contenttest.Service(t, "hello", nil, contenttest.AMD64)}, nil))
 	before := stateOf(t, dir)
 	blobs := filepath.Join(dir, "blobs", "sha256")
 	for _, d := range []string{blobs, dir} {

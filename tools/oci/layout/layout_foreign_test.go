@@ -62,21 +62,31 @@ func newForeignLayout(t *testing.T, newline string) *foreignLayout {
 	config := f.blob(t, "{}")
 	artifact := f.blob(t, `{"schemaVersion":2,"config":{"digest":"`+config+`"},"layers":[]}`)
 	absent := "sha256:" + strings.Repeat("0", 63)
-	sparse := f.blob(t, `{"schemaVersion":2,"manifests":[{"digest":"`+absent+`1","size":9,"mediaType":"application/vnd.oci.image.manifest.v1+json"}]}`)
+	sparse := f.blob(t, `{"schemaVersion":2,"manifests":[{"digest":"`+absent+
+		`1","size":9,"mediaType":"application/vnd.oci.image.manifest.v1+json"}]}`)
 	f.kept = []string{
-		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + artifact + `","size":1,"artifactType":"application/vnd.example","x":[1.50,"<&>"]}`,
-		`{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"` + sparse + `","size":2,"annotations":{"org.opencontainers.image.ref.name":"sparse"}}`,
-		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + absent + `2","size":3,"annotations":{"org.opencontainers.image.ref.name":"nowhere"}}`,
+		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + artifact +
+			`","size":1,"artifactType":"application/vnd.example","x":[1.50,"<&>"]}`,
+		`{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"` + sparse +
+			`","size":2,"annotations":{"org.opencontainers.image.ref.name":"sparse"}}`,
+		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + absent +
+			`2","size":3,"annotations":{"org.opencontainers.image.ref.name":"nowhere"}}`,
 		`{"mediaType":"text/plain","digest":"` + config + `","size":2}`,
-		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha512:` + long + `","size":2,"annotations":{"org.opencontainers.image.ref.name":"long"}}`,
-		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"blake3:ff","size":2,"annotations":{"org.opencontainers.image.ref.name":"unknown"}}`,
+		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha512:` + long +
+			`","size":2,"annotations":{"org.opencontainers.image.ref.name":"long"}}`,
+		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"blake3:ff","size":2,` +
+			`"annotations":{"org.opencontainers.image.ref.name":"unknown"}}`,
 		// Two entries may have one name, for different platforms.
-		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + artifact + `","size":1,"platform":{"os":"a","architecture":"b"},"annotations":{"org.opencontainers.image.ref.name":"twice"}}`,
-		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + artifact + `","size":1,"platform":{"os":"a","architecture":"c"},"annotations":{"org.opencontainers.image.ref.name":"twice"}}`,
+		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + artifact +
+			`","size":1,"platform":{"os":"a","architecture":"b"},"annotations":{"org.opencontainers.image.ref.name":"twice"}}`,
+		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + artifact +
+			`","size":1,"platform":{"os":"a","architecture":"c"},"annotations":{"org.opencontainers.image.ref.name":"twice"}}`,
 	}
-	index := `{"annotations":{"of":"the index"},"manifests":[` + newline + strings.Join(f.kept, ","+newline) + newline + `],"schemaVersion":2,"x-unknown":{"b":1,"a":2}}`
+	index := `{"annotations":{"of":"the index"},"manifests":[` + newline + strings.Join(f.kept, ","+newline) + newline +
+		`],"schemaVersion":2,"x-unknown":{"b":1,"a":2}}`
 	require.NoError(t, os.WriteFile(filepath.Join(f.dir, "index.json"), []byte(index), 0o644))
-	f.kept = append(f.kept, `{"annotations":{"of":"the index"},"manifests":[`, `"schemaVersion":2,"x-unknown":{"b":1,"a":2}}`)
+	f.kept = append(f.kept, `{"annotations":{"of":"the index"},"manifests":[`,
+		`"schemaVersion":2,"x-unknown":{"b":1,"a":2}}`)
 	return f
 }
 
@@ -112,7 +122,8 @@ func TestLayoutsOfOtherToolsKeepTheirContent(t *testing.T) {
 			n++
 			t.Run(fmt.Sprintf("%s %q", name, newline), func(t *testing.T) {
 				f := newForeignLayout(t, newline)
-				hello, other := contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64), contenttest.Service(t, "other", nil, contenttest.AMD64)
+				hello, other := contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64),
+					contenttest.Service(t, "other", nil, contenttest.AMD64)
 				require.NoError(t, write(f.dir, hello))
 				first := f.check(t)
 				assert.Contains(t, string(first), contenttest.DigestOf(t, hello.Index).String())
@@ -153,15 +164,18 @@ func readIndex(t *testing.T, dir string) string {
 func TestBuildsRemoveTheirOwn(t *testing.T) {
 	f := newForeignLayout(t, "\n")
 	base := contenttest.NewLayer(t, "base", 5000)
-	one, two, joined := contenttest.Service(t, "one", []v1.Layer{base}, contenttest.AMD64), contenttest.Service(t, "two", nil, contenttest.AMD64), contenttest.Service(t, "joined", nil, contenttest.ARM64)
+	one, two, joined := contenttest.Service(t, "one", []v1.Layer{base}, contenttest.AMD64), contenttest.Service(t, "two",
+		nil, contenttest.AMD64), contenttest.Service(t, "joined", nil, contenttest.ARM64)
 	require.NoError(t, layout.Write(t.Context(), f.dir, []content.Image{one, two}, []string{"one", "two"}))
 	require.NoError(t, layout.Add(t.Context(), f.dir, []content.Image{joined}))
 	// Another tool adds a name for one of the images, and an artifact that belongs to it.
 	child := contenttest.ChildOf(t, one, contenttest.AMD64)
 	index := readIndex(t, f.dir)
-	entry := `{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":7,"digest":"` + contenttest.DigestOf(t, child).String() +
+	entry := `{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":7,"digest":"` + contenttest.DigestOf(t,
+		child).String() +
 		`","annotations":{"org.opencontainers.image.ref.name":"copy"}}`
-	require.NoError(t, os.WriteFile(filepath.Join(f.dir, "index.json"), []byte(strings.Replace(index, `"manifests":[`, `"manifests":[`+entry+",", 1)), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(f.dir, "index.json"),
+		[]byte(strings.Replace(index, `"manifests":[`, `"manifests":[`+entry+",", 1)), 0o644))
 	f.kept = append(f.kept[:len(f.kept)-2], entry)
 
 	require.NoError(t, layout.Write(t.Context(), f.dir, nil, []string{"two"}))
@@ -229,7 +243,8 @@ func TestABrokenIndexOfOtherToolsIsNotReplaced(t *testing.T) {
 
 func TestReplaceExpectsADigest(t *testing.T) {
 	f := newForeignLayout(t, "")
-	first, second := contenttest.Service(t, "x", nil, contenttest.AMD64), contenttest.Service(t, "x", nil, contenttest.ARM64)
+	first, second := contenttest.Service(t, "x", nil, contenttest.AMD64), contenttest.Service(t, "x", nil,
+		contenttest.ARM64)
 	first.Annotations = map[string]string{"a": "b"}
 	require.NoError(t, layout.Replace(t.Context(), f.dir, first, v1.Hash{}))
 	assert.Contains(t, string(f.check(t)), `"a":"b"`)
@@ -245,7 +260,8 @@ func TestReplaceExpectsADigest(t *testing.T) {
 // What skopeo, regctl and umoci have put into a layout is there after a build, for them as well.
 func TestLayoutsOfRealTools(t *testing.T) {
 	source := t.TempDir()
-	theirs := contenttest.Service(t, "theirs", []v1.Layer{contenttest.NewLayer(t, "theirs", 5000)}, contenttest.AMD64, contenttest.ARM64)
+	theirs := contenttest.Service(t, "theirs", []v1.Layer{contenttest.NewLayer(t, "theirs", 5000)}, contenttest.AMD64,
+		contenttest.ARM64)
 	require.NoError(t, layout.Write(t.Context(), source, []content.Image{theirs}, nil))
 	for name, write := range map[string]func(dir string) []string{
 		"skopeo": func(dir string) []string {
@@ -264,7 +280,8 @@ func TestLayoutsOfRealTools(t *testing.T) {
 			before, want := stateOf(t, dir), contenttest.Output(t, "skopeo", "inspect", "--raw", "oci:"+dir+":theirs")
 			hello := contenttest.Service(t, "hello", nil, contenttest.AMD64)
 			require.NoError(t, layout.Write(t.Context(), dir, []content.Image{hello}, nil))
-			require.NoError(t, layout.Write(t.Context(), dir, []content.Image{contenttest.Service(t, "hello", nil, contenttest.ARM64)}, nil))
+			require.NoError(t,
+				layout.Write(t.Context(), dir, []content.Image{contenttest.Service(t, "hello", nil, contenttest.ARM64)}, nil))
 			after := stateOf(t, dir)
 			for file, state := range before {
 				if file != "index.json" {

@@ -116,7 +116,8 @@ func TestAddKeepsOtherImages(t *testing.T) {
 	require.NoError(t, layout.Add(t.Context(), dir, []content.Image{next}))
 	require.Equal(t, []string{"", "", "foreign", "hello"}, contenttest.LayoutNames(t, dir))
 	for file, state := range before {
-		assert.Equal(t, state, stateOf(t, filepath.Join(dir, "blobs"))[file], "what other tools wrote stays, whether it is used or not")
+		assert.Equal(t, state, stateOf(t, filepath.Join(dir, "blobs"))[file],
+			"what other tools wrote stays, whether it is used or not")
 	}
 	require.Error(t, layout.Add(t.Context(), dir, []content.Image{next, next}))
 }
@@ -199,7 +200,8 @@ func TestWriteRefusesOtherDirectories(t *testing.T) {
 	})
 	t.Run("made by another tool", func(t *testing.T) {
 		dir := t.TempDir()
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "oci-layout"), []byte(`{ "imageLayoutVersion" : "1.0.0" }`), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "oci-layout"), []byte(`{ "imageLayoutVersion" : "1.0.0" }`),
+			0o644))
 		require.NoError(t, layout.Write(t.Context(), dir, []content.Image{hello}, nil))
 		contenttest.RequireLayout(t, dir, "hello")
 	})
@@ -207,13 +209,15 @@ func TestWriteRefusesOtherDirectories(t *testing.T) {
 
 func TestFailedWriteKeepsTheOldLayout(t *testing.T) {
 	dir := t.TempDir()
-	require.NoError(t, layout.Write(t.Context(), dir, []content.Image{contenttest.Service(t, "hello", nil, contenttest.AMD64)}, nil))
+	require.NoError(t,
+		layout.Write(t.Context(), dir, []content.Image{contenttest.Service(t, "hello", nil, contenttest.AMD64)}, nil))
 	before := stateOf(t, dir)
 
 	failing := func(read func() io.ReadCloser) content.Image {
 		l := contenttest.NewLayer(t, "failing", 5000)
 		l.Read = read
-		return contenttest.Service(t, "hello", []v1.Layer{l, contenttest.NewLayer(t, "fine", 5000)}, contenttest.AMD64, contenttest.ARM64)
+		return contenttest.Service(t, "hello", []v1.Layer{l, contenttest.NewLayer(t, "fine", 5000)}, contenttest.AMD64,
+			contenttest.ARM64)
 	}
 	text := func(s string) func() io.ReadCloser {
 		return func() io.ReadCloser { return io.NopCloser(strings.NewReader(s)) }
@@ -246,7 +250,8 @@ func TestFailedWriteKeepsTheOldLayout(t *testing.T) {
 	require.NoError(t, layout.Write(t.Context(), dir, nil, []string{"hello"}), "clears away new blobs")
 	assert.Equal(t, before, stateOf(t, dir))
 
-	require.ErrorContains(t, layout.Write(t.Context(), dir, []content.Image{{Name: "a"}, {Name: "a"}}, nil), "duplicate image name \"a\"")
+	require.ErrorContains(t, layout.Write(t.Context(), dir, []content.Image{{Name: "a"}, {Name: "a"}}, nil),
+		"duplicate image name \"a\"")
 }
 
 func sizeOf(t testing.TB, l v1.Layer) int64 {
@@ -281,8 +286,10 @@ func TestConcurrentWritesWait(t *testing.T) {
 
 func TestOtherToolsReadTheLayout(t *testing.T) {
 	dir := t.TempDir()
-	hello := contenttest.Service(t, "hello", []v1.Layer{contenttest.NewLayer(t, "base", 5000)}, contenttest.AMD64, contenttest.ARM64)
-	require.NoError(t, layout.Write(t.Context(), dir, []content.Image{hello, contenttest.Service(t, "py-app", nil, contenttest.AMD64)}, nil))
+	hello := contenttest.Service(t, "hello", []v1.Layer{contenttest.NewLayer(t, "base", 5000)}, contenttest.AMD64,
+		contenttest.ARM64)
+	require.NoError(t, layout.Write(t.Context(), dir,
+		[]content.Image{hello, contenttest.Service(t, "py-app", nil, contenttest.AMD64)}, nil))
 
 	t.Run("skopeo", func(t *testing.T) {
 		contenttest.RequireTool(t, "skopeo")
@@ -293,7 +300,8 @@ func TestOtherToolsReadTheLayout(t *testing.T) {
 			Architecture string
 			Layers       []string
 		}
-		require.NoError(t, json.Unmarshal(contenttest.Output(t, "skopeo", "--override-arch", "arm64", "inspect", "oci:"+dir+":hello"), &seen))
+		require.NoError(t,
+			json.Unmarshal(contenttest.Output(t, "skopeo", "--override-arch", "arm64", "inspect", "oci:"+dir+":hello"), &seen))
 		assert.Equal(t, "arm64", seen.Architecture)
 		assert.Len(t, seen.Layers, 2)
 		contenttest.Output(t, "skopeo", "copy", "--all", "--quiet", "oci:"+dir+":hello", "dir:"+t.TempDir())

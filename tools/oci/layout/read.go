@@ -14,8 +14,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 )
 
-// ContainerdNameAnnotation is the annotation with the full reference of an entry. docker save and buildx write it next to
-// NameAnnotation.
+// ContainerdNameAnnotation is the annotation with the full reference of an entry. docker save and buildx write it next
+// to NameAnnotation.
 const ContainerdNameAnnotation = "io.containerd.image.name"
 
 // Reader reads an OCI layout from any file system, such as a directory or an archive. go-containerregistry reads only

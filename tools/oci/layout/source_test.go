@@ -19,7 +19,8 @@ import (
 func TestRefuseLayoutsOfEarlierBuilds(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{
-		"a", "dist/oci-layout", "dist/index.json", "dist/.multiarch.lock", "dist/blobs/sha256/aa", "theirs/oci-layout", "theirs/index.json",
+		"a", "dist/oci-layout", "dist/index.json", "dist/.multiarch.lock", "dist/blobs/sha256/aa", "theirs/oci-layout",
+		"theirs/index.json",
 	} {
 		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o644))
@@ -33,9 +34,17 @@ func TestRefuseLayoutsOfEarlierBuilds(t *testing.T) {
 	}{
 		{from: ".", glob: []string{"!dist/**"}, want: "/src/a /src/theirs/index.json /src/theirs/oci-layout"},
 		{from: "theirs", want: "/src/index.json /src/oci-layout"},
-		{from: "dist", want: "/src/.multiarch.lock /src/blobs /src/blobs/sha256 /src/blobs/sha256/aa /src/index.json /src/oci-layout"},
+		{
+			from: "dist",
+			want: "/src/.multiarch.lock /src/blobs /src/blobs/sha256 /src/blobs/sha256/aa /src/index.json /src/oci-layout",
+		},
 		{from: ".", wrong: ". contains dist, an OCI layout that multiarch wrote", tip: `glob: ["!dist/**"]`},
-		{from: "./", glob: []string{"**/*.json"}, wrong: "./ contains dist, an OCI layout that multiarch wrote", tip: "--output"},
+		{
+			from:  "./",
+			glob:  []string{"**/*.json"},
+			wrong: "./ contains dist, an OCI layout that multiarch wrote",
+			tip:   "--output",
+		},
 	} {
 		source := layer.Source{From: c.from, To: "/src", Glob: c.glob, Refuse: layout.Refuse(c.from)}
 		entries, err := layer.Collect(tree, source)

@@ -1,5 +1,5 @@
-// Package manifest holds the rules that apply to every manifest and image index, whether it comes from a registry, an OCI
-// layout or an archive: how long it may be, which descriptors are invalid, and which index entries are images,
+// Package manifest holds the rules that apply to every manifest and image index, whether it comes from a registry, an
+// OCI layout or an archive: how long it may be, which descriptors are invalid, and which index entries are images,
 // attestations or other artifacts.
 package manifest
 
@@ -43,8 +43,8 @@ func Read(r io.Reader) ([]byte, error) {
 	return raw, nil
 }
 
-// Check returns a *SizeError if a descriptor in a manifest or index has a negative size. What is not JSON passes: whoever
-// parses it says what is wrong.
+// Check returns a *SizeError if a descriptor in a manifest or index has a negative size. What is not JSON passes:
+// whoever parses it says what is wrong.
 func Check(raw []byte) error {
 	type descriptor struct {
 		Digest string `json:"digest"`

@@ -11,15 +11,16 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
-// hostPattern is the grammar of <domain> in github.com/distribution/reference, which docker and podman follow: a DNS name
-// or IPv4 address, or an IPv6 address in brackets, and a port. It is compiled when it is first needed, as path is.
+// hostPattern is the grammar of <domain> in github.com/distribution/reference, which docker and podman follow: a DNS
+// name or IPv4 address, or an IPv6 address in brackets, and a port. It is compiled when it is first needed, as path is.
 var hostPattern = sync.OnceValue(func() *regexp.Regexp {
 	const label = `[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?`
 	return regexp.MustCompile(`^(?:` + label + `(?:\.` + label + `)*|\[([0-9A-Fa-f:]+)\])(?::([0-9]{1,5}))?$`)
 })
 
-// CheckHost returns a *HostError for a registry's host, with its port if it has one, that consists of anything but letters,
-// digits, dots and hyphens, or of an IPv6 address in brackets. Hosts end up in pipelines and in other programs' files.
+// CheckHost returns a *HostError for a registry's host, with its port if it has one, that consists of anything but
+// letters, digits, dots and hyphens, or of an IPv6 address in brackets. Hosts end up in pipelines and in other
+// programs' files.
 func CheckHost(host string) error {
 	m := hostPattern().FindStringSubmatch(host)
 	if m == nil || len(host) > 255 {
@@ -46,12 +47,14 @@ func (e *HostError) Error() string { return fmt.Sprintf("invalid host %q", e.Hos
 // Hint says how to write it.
 func (e *HostError) Hint() string {
 	if strings.Contains(e.Host, "@") {
-		return "leave out the user name and password, and log in instead: multiarch login REGISTRY --username NAME --password-stdin"
+		return "leave out the user name and password, and log in instead: " +
+			"multiarch login REGISTRY --username NAME --password-stdin"
 	}
 	if scheme, _, ok := strings.Cut(e.Host, "://"); ok {
 		return fmt.Sprintf("leave out %q", scheme+"://")
 	}
-	return "use letters, digits, dots and hyphens, or an IPv6 address in brackets, then :PORT if needed, such as registry.example.com:5000"
+	return "use letters, digits, dots and hyphens, or an IPv6 address in brackets, then :PORT if needed, " +
+		"such as registry.example.com:5000"
 }
 
 // Check returns a *HostError or a *PathError for a repository that go-containerregistry accepts and no registry has.
@@ -75,8 +78,8 @@ func CheckName(repository string) error {
 	return Check(r)
 }
 
-// Split cuts the name of a repository into its registry, "" if it has none, and its path. By docker's rule the first part is
-// a registry if it has a dot or a colon, or is localhost.
+// Split cuts the name of a repository into its registry, "" if it has none, and its path. By docker's rule the first
+// part is a registry if it has a dot or a colon, or is localhost.
 func Split(repository string) (host, path string) {
 	first, rest, more := strings.Cut(repository, "/")
 	if more && (strings.ContainsAny(first, ".:") || first == "localhost") {

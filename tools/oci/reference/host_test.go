@@ -14,8 +14,10 @@ import (
 )
 
 func TestCheckHost(t *testing.T) {
-	for _, host := range []string{"ghcr.io", "localhost", "localhost:5000", "127.0.0.1:1", "a", "A-1.example.COM:65535", "1.2.3.4",
-		"[::1]", "[::1]:5000", "[2001:db8::1]:443", "xn--bcher-kva.example", "registry-1.docker.io"} {
+	for _, host := range []string{
+		"ghcr.io", "localhost", "localhost:5000", "127.0.0.1:1", "a", "A-1.example.COM:65535", "1.2.3.4",
+		"[::1]", "[::1]:5000", "[2001:db8::1]:443", "xn--bcher-kva.example", "registry-1.docker.io",
+	} {
 		assert.NoError(t, reference.CheckHost(host), host)
 	}
 	hosts := referencetest.Hosts()
@@ -55,15 +57,16 @@ func TestRedact(t *testing.T) {
 func TestRedactText(t *testing.T) {
 	const d = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	for in, want := range map[string]string{
-		`opening user:secret@example.com/app: no`:                   `opening xxxxx@example.com/app: no`,
-		`reference "user:secret@h/x" and 'u:secret@h/y'`:            `reference "xxxxx@h/x" and 'xxxxx@h/y'`,
-		`Get "https://u:secret@example.com/v2/": EOF`:               `Get "https://xxxxx@example.com/v2/": EOF`,
-		`go: reading https://proxy.example.com/x/@v/list: 404`:      `go: reading https://proxy.example.com/x/@v/list: 404`,
-		`go: reading http://localhost:8080/x/@v/list: 404`:          `go: reading http://localhost:8080/x/@v/list: 404`,
-		`localhost:5000/app:v1@` + d + ` and app:v1@` + d + ` done`: `localhost:5000/app:v1@` + d + ` and app:v1@` + d + ` done`,
-		`"u:se@cr@et@h/x" is no reference, nor is "v:w@h"`:          `"xxxxx@h/x" is no reference, nor is "xxxxx@h"`,
-		`run: go run example.com/x@v1.2.3`:                          `run: go run example.com/x@v1.2.3`,
-		`git@github.com:org/repo`:                                   `git@github.com:org/repo`,
+		`opening user:secret@example.com/app: no`:              `opening xxxxx@example.com/app: no`,
+		`reference "user:secret@h/x" and 'u:secret@h/y'`:       `reference "xxxxx@h/x" and 'xxxxx@h/y'`,
+		`Get "https://u:secret@example.com/v2/": EOF`:          `Get "https://xxxxx@example.com/v2/": EOF`,
+		`go: reading https://proxy.example.com/x/@v/list: 404`: `go: reading https://proxy.example.com/x/@v/list: 404`,
+		`go: reading http://localhost:8080/x/@v/list: 404`:     `go: reading http://localhost:8080/x/@v/list: 404`,
+		`localhost:5000/app:v1@` + d + ` and app:v1@` + d + ` done`: `localhost:5000/app:v1@` + d + ` and app:v1@` + d +
+			` done`,
+		`"u:se@cr@et@h/x" is no reference, nor is "v:w@h"`: `"xxxxx@h/x" is no reference, nor is "xxxxx@h"`,
+		`run: go run example.com/x@v1.2.3`:                 `run: go run example.com/x@v1.2.3`,
+		`git@github.com:org/repo`:                          `git@github.com:org/repo`,
 	} {
 		assert.Equal(t, want, reference.RedactText(in), in)
 	}
@@ -111,7 +114,8 @@ func FuzzCheckName(f *testing.F) {
 func FuzzRedact(f *testing.F) {
 	f.Add("user", "password", "example.com/app")
 	f.Fuzz(func(t *testing.T, user, password, rest string) {
-		if len(password) < 4 || strings.ContainsAny(user+password, "/@:\n\"'` \t=(<>") || user == "" || strings.Contains(user+rest, password) || strings.ContainsAny(rest, "@") {
+		if len(password) < 4 || strings.ContainsAny(user+password, "/@:\n\"'` \t=(<>") || user == "" ||
+			strings.Contains(user+rest, password) || strings.ContainsAny(rest, "@") {
 			return
 		}
 		host, _, _ := strings.Cut(rest, "/")

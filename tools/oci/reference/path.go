@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// path is the grammar of <name> in the distribution specification ("Pulling manifests"). It is compiled when it is first
-// needed: Bazel starts a program that knows this package for every action.
+// path is the grammar of <name> in the distribution specification ("Pulling manifests"). It is compiled when it is
+// first needed: Bazel starts a program that knows this package for every action.
 var path = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
 })

@@ -14,8 +14,8 @@ var digest = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9A-Fa-f]{32,}`)
 })
 
-// Redact returns a reference without the user name and password that stand before its host, as in a URL. References have
-// none, so such a one is rejected, and whoever reports that must not print the password.
+// Redact returns a reference without the user name and password that stand before its host, as in a URL. References
+// have none, so such a one is rejected, and whoever reports that must not print the password.
 func Redact(ref string) string {
 	scheme := ""
 	if i := strings.Index(ref, "://"); i >= 0 {

@@ -49,13 +49,19 @@ func (f Fault) Temporary() bool {
 
 // Messages of registries for failures without an error code.
 var (
-	immutableWords   = regexp.MustCompile(`(?i)immutab|cannot be overwritten|can't be overwritten|overwriting .*not allowed|tag.{0,200}already exists`)
-	quotaWords       = regexp.MustCompile(`(?i)quota|storage (limit|space|capacity)|insufficient storage|exceed the configured upper limit|no space left|out of (disk )?space|disk full`)
-	largeWords       = regexp.MustCompile(`(?i)too large|too big|exceeds? (the )?(max|size|limit)|larger than|maximum (allowed )?size`)
+	immutableWords = regexp.MustCompile(`(?i)immutab|cannot be overwritten|can't be overwritten|overwriting .*not ` +
+		`allowed|tag.{0,200}already exists`)
+	quotaWords = regexp.MustCompile(`(?i)quota|storage (limit|space|capacity)|insufficient storage|exceed the ` +
+		`configured upper limit|no space left|out of (disk )?space|disk full`)
+	largeWords = regexp.MustCompile(`(?i)too large|too big|exceeds? (the )?(max|size|limit)|larger than|maximum ` +
+		`(allowed )?size`)
 	foreignWords     = regexp.MustCompile(`(?i)foreign|non-?distributable|url on layer`)
-	unsupportedWords = regexp.MustCompile(`(?i)(media|content|config|manifest|artifact) ?types?\b.{0,200}\b(not|un|in)[ -]?(supported|allowed|known|accepted|valid|recognized)|` +
-		`(unsupported|unknown|unrecognized|invalid|disallowed) (media|content|config|manifest|artifact|schema)|schema ?version`)
-	repositoryWords = regexp.MustCompile(`(?i)(repository|project|namespace|organi[sz]ation)\b.{0,200}\b(not (be )?found|not exist|unknown)`)
+	unsupportedWords = regexp.MustCompile(`(?i)(media|content|config|manifest|artifact) ?types?\b.{0,200}\b(not|un|in)[ ` +
+		`-]?(supported|allowed|known|accepted|valid|recognized)|` +
+		`(unsupported|unknown|unrecognized|invalid|disallowed) (media|content|config|manifest|artifact|schema)|schema ` +
+		`?version`)
+	repositoryWords = regexp.MustCompile(`(?i)(repository|project|namespace|organi[sz]ation)\b.{0,200}\b(not (be ` +
+		`)?found|not exist|unknown)`)
 )
 
 // Classify determines why a request to a registry failed. Retries and hints are based on its

@@ -121,7 +121,14 @@ func (a *applier) read(r *tar.Reader) error {
 		e := entry{path: p}
 		switch h.Typeflag {
 		case tar.TypeDir:
-			e.node = Node{Kind: Dir, Mode: uint32(h.Mode) & 0o7777, UID: h.Uid, GID: h.Gid, ModTime: h.ModTime.UTC(), Xattrs: xattrs(h)}
+			e.node = Node{
+				Kind:    Dir,
+				Mode:    uint32(h.Mode) & 0o7777,
+				UID:     h.Uid,
+				GID:     h.Gid,
+				ModTime: h.ModTime.UTC(),
+				Xattrs:  xattrs(h),
+			}
 		case tar.TypeSymlink:
 			e.node = Node{Kind: Symlink, Link: h.Linkname}
 		case tar.TypeLink:

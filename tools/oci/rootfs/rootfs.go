@@ -86,9 +86,9 @@ func (e *NotDirError) Error() string {
 // Hint says what to do instead.
 func (e *NotDirError) Hint() string { return "choose another path" }
 
-// Resolve follows the symbolic links of a path, the last name included, as chroot does: a link that leads above the root
-// stays there. What does not exist is kept, so that a dangling link leads to what it names. node is nil for a path that
-// does not exist. If directory is set, the path has to be a directory, or not to exist.
+// Resolve follows the symbolic links of a path, the last name included, as chroot does: a link that leads above the
+// root stays there. What does not exist is kept, so that a dangling link leads to what it names. node is nil for a path
+// that does not exist. If directory is set, the path has to be a directory, or not to exist.
 func (t *Tree) Resolve(p string, directory bool) (resolved string, node *Node, err error) {
 	if t == nil {
 		t = New()

@@ -59,32 +59,82 @@ func TestApply(t *testing.T) {
 		layers [][]tar.Header
 		want   map[string]string
 	}{
-		"one layer": {[][]tar.Header{{dir("./a/", 0o700, 5), link("b", "a"), file("a/f"), hard("g", "a/f"), hard("h", "b"), dir("./", 0o711, 1)}},
-			map[string]string{"/": "dir 711 1", "/a": "dir 700 5", "/b": "-> a", "/a/f": "other", "/g": "other", "/h": "-> a", "/no": "-"}},
+		"one layer": {
+			[][]tar.Header{
+				{dir("./a/", 0o700, 5), link("b", "a"), file("a/f"), hard("g", "a/f"), hard("h", "b"), dir("./", 0o711, 1)},
+			},
+			map[string]string{
+				"/":    "dir 711 1",
+				"/a":   "dir 700 5",
+				"/b":   "-> a",
+				"/a/f": "other",
+				"/g":   "other",
+				"/h":   "-> a",
+				"/no":  "-",
+			},
+		},
 		"implied parents": {[][]tar.Header{{file("x/y/z")}}, map[string]string{"/x": "dir 755 0", "/x/y": "dir 755 0"}},
 		"a directory twice": {[][]tar.Header{{dir("a", 0o700, 5), file("a/f")}, {dir("a", 0o755, 6)}},
 			map[string]string{"/a": "dir 755 6", "/a/f": "other"}},
-		"a whiteout": {[][]tar.Header{{dir("a", 0o700, 5), file("a/f"), dir("a/d", 0o755, 0), file("a/d/x")}, {file("a/.wh.f"), file("a/.wh.d"), file(".wh.never")}},
-			map[string]string{"/a": "dir 700 5", "/a/f": "-", "/a/d": "-"}},
-		"a whiteout is about lower layers": {[][]tar.Header{{dir("a", 0o700, 5), file("a/old")}, {dir("a", 0o750, 6), file("a/new"), file(".wh.a")}},
-			map[string]string{"/a": "dir 750 6", "/a/old": "-", "/a/new": "other"}},
-		"an opaque directory": {[][]tar.Header{{dir("a", 0o700, 5), file("a/old"), dir("a/sub", 0o700, 7)}, {file("a/new"), file("a/.wh..wh..opq")}},
-			map[string]string{"/a": "dir 700 5", "/a/old": "-", "/a/sub": "-", "/a/new": "other"}},
-		"an opaque root": {[][]tar.Header{{file("old")}, {file("new"), file(".wh..wh..opq")}}, map[string]string{"/old": "-", "/new": "other"}},
+		"a whiteout": {
+			[][]tar.Header{
+				{dir("a", 0o700, 5), file("a/f"), dir("a/d", 0o755, 0), file("a/d/x")},
+				{file("a/.wh.f"), file("a/.wh.d"), file(".wh.never")},
+			},
+			map[string]string{"/a": "dir 700 5", "/a/f": "-", "/a/d": "-"},
+		},
+		"a whiteout is about lower layers": {
+			[][]tar.Header{{dir("a", 0o700, 5), file("a/old")}, {dir("a", 0o750, 6), file("a/new"), file(".wh.a")}},
+			map[string]string{"/a": "dir 750 6", "/a/old": "-", "/a/new": "other"},
+		},
+		"an opaque directory": {
+			[][]tar.Header{{dir("a", 0o700, 5), file("a/old"), dir("a/sub", 0o700, 7)}, {file("a/new"), file("a/.wh..wh..opq")}},
+			map[string]string{"/a": "dir 700 5", "/a/old": "-", "/a/sub": "-", "/a/new": "other"},
+		},
+		"an opaque root": {
+			[][]tar.Header{{file("old")}, {file("new"), file(".wh..wh..opq")}},
+			map[string]string{"/old": "-", "/new": "other"},
+		},
 		"an opaque link": {[][]tar.Header{{dir("d", 0o700, 5), file("d/old"), link("l", "d")}, {file("l/.wh..wh..opq")}},
 			map[string]string{"/l": "-> d", "/d": "dir 700 5", "/d/old": "-"}},
-		"notes of aufs": {[][]tar.Header{{file(".wh..wh.aufs"), dir(".wh..wh.plnk", 0o700, 0), file("a/.wh.."), file("a/.wh.")}},
-			map[string]string{"/.wh..wh.aufs": "-", "/.wh..wh.plnk": "-", "/a": "-"}},
-		"a link in place of a directory": {[][]tar.Header{{dir("a", 0o700, 5), file("a/f")}, {link("a", "b")}}, map[string]string{"/a": "-> b", "/a/f": "-"}},
+		"notes of aufs": {
+			[][]tar.Header{{file(".wh..wh.aufs"), dir(".wh..wh.plnk", 0o700, 0), file("a/.wh.."), file("a/.wh.")}},
+			map[string]string{"/.wh..wh.aufs": "-", "/.wh..wh.plnk": "-", "/a": "-"},
+		},
+		"a link in place of a directory": {
+			[][]tar.Header{{dir("a", 0o700, 5), file("a/f")}, {link("a", "b")}},
+			map[string]string{"/a": "-> b", "/a/f": "-"},
+		},
 		"a directory in place of a link": {[][]tar.Header{{dir("b", 0o700, 5), link("a", "b")}, {dir("a", 0o755, 0)}},
 			map[string]string{"/a": "dir 755 0", "/b": "dir 700 5"}},
-		"a file in place of a directory": {[][]tar.Header{{dir("a/b", 0o700, 5)}, {file("a")}}, map[string]string{"/a": "other", "/a/b": "-"}},
-		"through a link":                 {[][]tar.Header{{dir("usr/lib", 0o755, 0), link("lib", "usr/lib")}, {dir("lib/x", 0o700, 5)}}, map[string]string{"/lib": "-> usr/lib", "/usr/lib/x": "dir 700 5"}},
-		"a whiteout through a link":      {[][]tar.Header{{file("usr/lib/x"), link("lib", "usr/lib")}, {file("lib/.wh.x")}}, map[string]string{"/lib": "-> usr/lib", "/usr/lib/x": "-", "/usr/lib": "dir 755 0"}},
-		"a hard link to a lower layer":   {[][]tar.Header{{link("l", "x")}, {hard("m", "l")}, {hard("n", "gone")}}, map[string]string{"/m": "-> x", "/n": "other"}},
-		"out of the root":                {[][]tar.Header{{dir("../../a", 0o700, 5), file("/b/../../c")}}, map[string]string{"/a": "dir 700 5", "/c": "other"}},
-		"below a file":                   {[][]tar.Header{{file("a")}, {file("a/b")}}, map[string]string{"/a": "dir 755 0", "/a/b": "other"}},
-		"names that are not UTF-8":       {[][]tar.Header{{dir("\xff", 0o700, 5), dir("\xfe", 0o711, 6), link("\xfd", "\xff")}}, map[string]string{"/\xff": "dir 700 5", "/\xfe": "dir 711 6", "/\xfd": "-> \xff"}},
+		"a file in place of a directory": {
+			[][]tar.Header{{dir("a/b", 0o700, 5)}, {file("a")}},
+			map[string]string{"/a": "other", "/a/b": "-"},
+		},
+		"through a link": {
+			[][]tar.Header{{dir("usr/lib", 0o755, 0), link("lib", "usr/lib")}, {dir("lib/x", 0o700, 5)}},
+			map[string]string{"/lib": "-> usr/lib", "/usr/lib/x": "dir 700 5"},
+		},
+		"a whiteout through a link": {
+			[][]tar.Header{{file("usr/lib/x"), link("lib", "usr/lib")}, {file("lib/.wh.x")}},
+			map[string]string{"/lib": "-> usr/lib", "/usr/lib/x": "-", "/usr/lib": "dir 755 0"},
+		},
+		"a hard link to a lower layer": {
+			[][]tar.Header{{link("l", "x")}, {hard("m", "l")}, {hard("n", "gone")}},
+			map[string]string{"/m": "-> x", "/n": "other"},
+		},
+		"out of the root": {
+			[][]tar.Header{{dir("../../a", 0o700, 5), file("/b/../../c")}},
+			map[string]string{"/a": "dir 700 5", "/c": "other"},
+		},
+		"below a file": {
+			[][]tar.Header{{file("a")}, {file("a/b")}},
+			map[string]string{"/a": "dir 755 0", "/a/b": "other"},
+		},
+		"names that are not UTF-8": {
+			[][]tar.Header{{dir("\xff", 0o700, 5), dir("\xfe", 0o711, 6), link("\xfd", "\xff")}},
+			map[string]string{"/\xff": "dir 700 5", "/\xfe": "dir 711 6", "/\xfd": "-> \xff"},
+		},
 	} {
 		cases++
 		t.Run(name, func(t *testing.T) {
@@ -170,7 +220,8 @@ func TestOwner(t *testing.T) {
 	for user, want := range map[string]string{
 		"root": "0:0 true", "me": "1000:50 true", "1000": "1000:50 true", "1000:7": "1000:7 true", "me:staff": "1000:50 true",
 		"me:0": "1000:0 true", "65532": "65532:65532 true", "7:staff": "7:50 true",
-		"you": "false", "me:nothing": "false", "": "false", "bad": "false", "me:bad": "false", "-1": "false", "99999999999": "false",
+		"you": "false", "me:nothing": "false", "": "false", "bad": "false", "me:bad": "false", "-1": "false",
+		"99999999999": "false",
 	} {
 		uid, gid, ok := tree.Owner(user)
 		got := "false"

@@ -16,9 +16,9 @@ const MaxUserList = 4 << 20
 // IsUserList tells whether a path is one of the lists of users and groups, whose contents a Tree keeps.
 func IsUserList(p string) bool { return p == passwdFile || p == groupFile }
 
-// Owner returns the numbers of a user as an image config names it: user, uid, user:group or uid:gid. Without a group, the
-// group is the user's own, or of the user's number if /etc/passwd does not have the user. ok is false for a name that
-// is unknown.
+// Owner returns the numbers of a user as an image config names it: user, uid, user:group or uid:gid. Without a group,
+// the group is the user's own, or of the user's number if /etc/passwd does not have the user. ok is false for a name
+// that is unknown.
 func (t *Tree) Owner(user string) (uid, gid int, ok bool) {
 	name, group, both := strings.Cut(user, ":")
 	uid, gid, ok = t.user(name)

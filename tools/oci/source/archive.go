@@ -163,7 +163,8 @@ func (a *archive) readDocker() (*collection, error) {
 // dockerImage opens one image of a docker archive.
 func (a *archive) dockerImage(image tarball.Descriptor) (*Source, error) {
 	if len(image.Layers) > layerLimit {
-		return nil, fmt.Errorf("the image has %d layers, more than the %d that runtimes accept", len(image.Layers), layerLimit)
+		return nil, fmt.Errorf("the image has %d layers, more than the %d that runtimes accept", len(image.Layers),
+			layerLimit)
 	}
 	// go-containerregistry reads the config into memory without a limit.
 	if _, err := (layout.Reader{Files: a}).ReadDocument(path.Clean(image.Config)); err != nil {
@@ -195,7 +196,12 @@ func manifestWithOnly(image tarball.Descriptor) ([]byte, error) {
 	}
 	var start bytes.Buffer
 	w := tar.NewWriter(&start)
-	if err := w.WriteHeader(&tar.Header{Name: dockerManifest, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(raw))}); err != nil {
+	if err := w.WriteHeader(&tar.Header{
+		Name:     dockerManifest,
+		Typeflag: tar.TypeReg,
+		Mode:     0o644,
+		Size:     int64(len(raw)),
+	}); err != nil {
 		return nil, err
 	}
 	if _, err := w.Write(raw); err != nil {
@@ -221,7 +227,8 @@ func (a *archive) readAny() (*collection, error) {
 	case a.has(dockerManifest):
 		return a.readDocker()
 	}
-	return nil, fmt.Errorf("%s is not an archive of images: it has neither %s nor %s", a.name, layout.MarkerFile, dockerManifest)
+	return nil, fmt.Errorf("%s is not an archive of images: it has neither %s nor %s", a.name, layout.MarkerFile,
+		dockerManifest)
 }
 
 func (a *archive) has(name string) bool {

@@ -35,8 +35,8 @@ func (e entry) label() string {
 	return e.id
 }
 
-// find returns the entries called name, each digest once. If name is "", these are all images, or all entries if none of
-// them is an image. If there are none, the error is an *EntryError.
+// find returns the entries called name, each digest once. If name is "", these are all images, or all entries if none
+// of them is an image. If there are none, the error is an *EntryError.
 func (c *collection) find(name string) ([]entry, error) {
 	candidates := c.entries
 	if name == "" {

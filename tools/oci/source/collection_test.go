@@ -74,7 +74,8 @@ func addEntries(t *testing.T, dir string, entries ...string) {
 
 // Entries that other tools write and that are no images; one of them has a digest of an unknown algorithm.
 var foreignEntries = []string{
-	`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:` + strings.Repeat("a", 64) + `","size":7,"artifactType":"application/vnd.example.sbom"}`,
+	`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:` + strings.Repeat("a", 64) +
+		`","size":7,"artifactType":"application/vnd.example.sbom"}`,
 	`{"mediaType":"text/plain","digest":"sha256:` + strings.Repeat("b", 64) + `","size":7}`,
 	`{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"blake3:` + strings.Repeat("c", 64) + `","size":7}`,
 }
@@ -142,7 +143,8 @@ func TestOpenAllImagesOfADockerArchive(t *testing.T) {
 	id, err := images[unnamed].ConfigName()
 	require.NoError(t, err)
 	assert.ElementsMatch(t, []string{
-		"docker-archive::example.com/hello:amd64", "docker-archive::example.com/hello:arm64", "docker-archive::" + id.String(),
+		"docker-archive::example.com/hello:amd64", "docker-archive::example.com/hello:arm64",
+		"docker-archive::" + id.String(),
 	}, names(t, file, file))
 }
 

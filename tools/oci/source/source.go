@@ -1,6 +1,6 @@
 // Package source opens the images and image indexes that a reference names: in a registry, an OCI layout, an OCI
-// archive or the output of docker save. Content is read when it is used and is not trusted: what a Source returns may be
-// damaged or hostile, and limits bound what is read into memory.
+// archive or the output of docker save. Content is read when it is used and is not trusted: what a Source returns may
+// be damaged or hostile, and limits bound what is read into memory.
 package source
 
 import (
@@ -42,8 +42,8 @@ func (s *Source) Close() error {
 // Remote reports whether the source is in a registry.
 func (s *Source) Remote() bool { return s.remote }
 
-// Sparse reports whether the index may list images that are not in the archive. This is not an error: docker save writes
-// complete indexes, but the images of one platform.
+// Sparse reports whether the index may list images that are not in the archive. This is not an error: docker save
+// writes complete indexes, but the images of one platform.
 func (s *Source) Sparse() bool { return s.sparse }
 
 // Intact reports whether the manifest or index of s matches its digest.

@@ -84,9 +84,12 @@ func TestOpenOfADockerArchive(t *testing.T) {
 	single := filepath.Join(t.TempDir(), "one.tar")
 	tag, err := name.NewTag("hello")
 	require.NoError(t, err)
-	wrong := sourcetest.Image(t, "linux/arm/v6", nil, sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/arm/v7"))))
+	wrong := sourcetest.Image(t, "linux/arm/v6", nil,
+		sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/arm/v7"))))
 	require.NoError(t, tarball.WriteToFile(single, tag, wrong))
-	for _, ref := range []string{single, "docker-archive:" + single, "docker-archive:" + single + ":docker.io/library/hello:latest"} {
+	for _, ref := range []string{
+		single, "docker-archive:" + single, "docker-archive:" + single + ":docker.io/library/hello:latest",
+	} {
 		v, err = verify.Source(t.Context(), sourcetest.Open(t, ref))
 		require.NoError(t, err)
 		require.Len(t, v.Problems, 1, ref)
@@ -102,7 +105,8 @@ func TestOpenSaysWhatThereIs(t *testing.T) {
 	require.ErrorContains(t, err, "has no images")
 	for i, n := range []string{"hello", "world"} {
 		img := mutate.Annotations(empty.Image, map[string]string{"n": string(rune('a' + i))}).(v1.Image)
-		require.NoError(t, path.AppendImage(img, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": n})))
+		require.NoError(t,
+			path.AppendImage(img, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": n})))
 	}
 
 	for ref, want := range map[string]struct{ message, hint string }{
@@ -146,10 +150,14 @@ func TestOpenRefusesWhatIsNoImage(t *testing.T) {
 		"oci:" + odd:                   `neither an image nor an image index but "text/plain"`,
 		"oci-archive:" + dir + "/none": "no such file",
 		write("empty.tar", ""):         "it has neither oci-layout nor manifest.json",
-		write("text.tar", strings.Repeat("no tar ", 100)):                                                                "as a tar archive",
-		"docker-archive:" + write("e.tar", string(sourcetest.Tar(t))):                                                    "is not a docker archive: it has no file manifest.json",
-		"oci-archive:" + write("f.tar", string(sourcetest.Tar(t))):                                                       "is not an OCI layout",
-		"docker-archive:" + write("g.tar", string(sourcetest.Tar(t, sourcetest.File{Name: "manifest.json", Text: "{"}))): "reading manifest.json",
+		write("text.tar",
+			strings.Repeat("no tar ", 100)): "as a tar archive",
+		"docker-archive:" +
+			write("e.tar", string(sourcetest.Tar(t))): "is not a docker archive: it has no file manifest.json",
+		"oci-archive:" + write("f.tar",
+			string(sourcetest.Tar(t))): "is not an OCI layout",
+		"docker-archive:" + write("g.tar",
+			string(sourcetest.Tar(t, sourcetest.File{Name: "manifest.json", Text: "{"}))): "reading manifest.json",
 		host + "/old:1":    "neither an image nor an image index but",
 		host + "/hello:no": "NAME_UNKNOWN",
 		"Not A Reference":  "reference",
@@ -174,7 +182,8 @@ func TestOpenReadsWhatSkopeoWrites(t *testing.T) {
 	sourcetest.Push(t, host+"/hello:v1", index)
 	temp := t.TempDir()
 	skopeo := func(args ...string) {
-		sourcetest.RunTool(t, "skopeo", append([]string{"--insecure-policy", "--tmpdir", temp, "copy", "--quiet", "--src-tls-verify=false"}, args...)...)
+		sourcetest.RunTool(t, "skopeo",
+			append([]string{"--insecure-policy", "--tmpdir", temp, "copy", "--quiet", "--src-tls-verify=false"}, args...)...)
 	}
 	for to, args := range map[string][]string{
 		"oci:" + temp + "/dir:hello":              {"--all", "docker://" + host + "/hello:v1"},
@@ -218,8 +227,12 @@ func TestOpenFollowsNoLinkOutOfALayout(t *testing.T) {
 }
 
 func FuzzArchive(f *testing.F) {
-	f.Add(sourcetest.Tar(f, sourcetest.File{Name: "oci-layout", Text: "{}"}, sourcetest.File{Name: "index.json", Text: `{"manifests":[{}]}`}))
-	f.Add(sourcetest.Tar(f, sourcetest.File{Name: "manifest.json", Text: `[{"Config":"c","Layers":["l"]}]`}, sourcetest.File{Name: "c", Text: "{}"}, sourcetest.File{Name: "l", Link: "l"}))
+	f.Add(sourcetest.Tar(f, sourcetest.File{Name: "oci-layout", Text: "{}"}, sourcetest.File{
+		Name: "index.json",
+		Text: `{"manifests":[{}]}`,
+	}))
+	f.Add(sourcetest.Tar(f, sourcetest.File{Name: "manifest.json", Text: `[{"Config":"c","Layers":["l"]}]`},
+		sourcetest.File{Name: "c", Text: "{}"}, sourcetest.File{Name: "l", Link: "l"}))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		name := filepath.Join(t.TempDir(), "a.tar")
 		require.NoError(t, os.WriteFile(name, content, 0o644))

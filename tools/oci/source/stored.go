@@ -14,9 +14,9 @@ type Stored struct {
 	Names []string
 }
 
-// OpenStored opens all named images of the OCI archive at file, each digest once, in the order of the archive. A name is
-// the full reference in io.containerd.image.name or else org.opencontainers.image.ref.name, which may be only a tag. An
-// archive without names is an error, because the images cannot be pushed or loaded. The caller closes the sources.
+// OpenStored opens all named images of the OCI archive at file, each digest once, in the order of the archive. A name
+// is the full reference in io.containerd.image.name or else org.opencontainers.image.ref.name, which may be only a tag.
+// An archive without names is an error, because the images cannot be pushed or loaded. The caller closes the sources.
 func OpenStored(ctx context.Context, file string) ([]Stored, error) {
 	all, err := openStored(ctx, file)
 	if err != nil {

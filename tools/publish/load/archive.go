@@ -73,7 +73,9 @@ func (a Archive) entries(images []content.Image) ([]entry, error) {
 	if err := content.CheckNames(images); err != nil {
 		return nil, err
 	}
-	images = slices.SortedFunc(slices.Values(images), func(x, y content.Image) int { return strings.Compare(x.Name, y.Name) })
+	images = slices.SortedFunc(slices.Values(images), func(x, y content.Image) int {
+		return strings.Compare(x.Name, y.Name)
+	})
 	var entries map[string]content.File
 	var err error
 	switch a.Format {

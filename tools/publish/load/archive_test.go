@@ -68,7 +68,8 @@ func TestOCIArchive(t *testing.T) {
 	archive := write(t, load.Archive{Format: load.OCI}, hello, py)
 	contenttest.RequireLayout(t, unpack(t, archive), "hello", "py-app")
 	assert.EqualValues(t, 1, base.Opened.Load())
-	assert.Equal(t, archive, write(t, load.Archive{Format: load.OCI}, py, hello), "the order of the images does not matter")
+	assert.Equal(t, archive, write(t, load.Archive{Format: load.OCI}, py, hello),
+		"the order of the images does not matter")
 
 	path := filepath.Join(t.TempDir(), "hello.tar")
 	require.NoError(t, load.Archive{Format: load.OCI}.WriteFile(t.Context(), path, []content.Image{hello, py}))
@@ -94,7 +95,8 @@ func TestOCIArchive(t *testing.T) {
 		list, err := v1.ParseIndexManifest(bytes.NewReader(raw))
 		require.NoError(t, err)
 		for i, reference := range []string{"docker.io/library/hello:v1", "registry.example.com/onap/hello:latest"} {
-			assert.Equal(t, contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.ARMv6)), list.Manifests[i].Digest, "a v7 machine runs v6")
+			assert.Equal(t, contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.ARMv6)), list.Manifests[i].Digest,
+				"a v7 machine runs v6")
 			assert.Equal(t, reference, list.Manifests[i].Annotations["io.containerd.image.name"])
 		}
 	})
@@ -147,8 +149,14 @@ func TestArchiveErrors(t *testing.T) {
 		archive    load.Archive
 		want, hint string
 	}{
-		"no choice made": {load.Archive{Format: load.Docker}, "hello: one platform is needed, and the image has 2", "linux/amd64, linux/arm/v7"},
-		"none that fits": {load.Archive{Format: load.OCI, Platform: contenttest.ARMv6}, "hello: no image for linux/arm/v6", "linux/amd64, linux/arm/v7"},
+		"no choice made": {
+			load.Archive{Format: load.Docker},
+			"hello: one platform is needed, and the image has 2", "linux/amd64, linux/arm/v7",
+		},
+		"none that fits": {
+			load.Archive{Format: load.OCI, Platform: contenttest.ARMv6},
+			"hello: no image for linux/arm/v6", "linux/amd64, linux/arm/v7",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
@@ -164,7 +172,8 @@ func TestArchiveErrors(t *testing.T) {
 	assert.Equal(t, `did you mean "docker"? known: oci, docker`, format.Hint())
 
 	bad := load.Archive{Format: load.OCI, References: map[string][]string{"hello": {"Not A Reference"}}}
-	require.ErrorContains(t, bad.Write(t.Context(), io.Discard, []content.Image{hello}), `hello: reference "Not A Reference"`)
+	require.ErrorContains(t, bad.Write(t.Context(), io.Discard, []content.Image{hello}),
+		`hello: reference "Not A Reference"`)
 }
 
 func TestWriteFileKeepsTheOldFileOnFailure(t *testing.T) {

@@ -157,7 +157,8 @@ func (l Loader) find() (string, error) {
 }
 
 // stream runs the engine with the archive on standard input.
-func (l Loader) stream(ctx context.Context, archive Archive, images []content.Image, path string, args ...string) error {
+func (l Loader) stream(ctx context.Context, archive Archive, images []content.Image, path string,
+	args ...string) error {
 	entries, err := archive.entries(images)
 	if err != nil {
 		return err

@@ -64,9 +64,15 @@ func TestLoadIntoDocker(t *testing.T) {
 	dir := program(t, "docker", record)
 	hello, py := contenttest.Service(t, "hello", nil, foreign(), host), contenttest.Service(t, "py-app", nil, host)
 	var said bytes.Buffer
-	done, err := load.Loader{Output: &said, References: map[string][]string{"py-app": {"onap/py-app:v1"}}}.Load(t.Context(), []content.Image{py, hello})
+	done, err := load.Loader{
+		Output:     &said,
+		References: map[string][]string{"py-app": {"onap/py-app:v1"}},
+	}.Load(t.Context(), []content.Image{py, hello})
 	require.NoError(t, err)
-	assert.Equal(t, load.Result{Program: filepath.Join(dir, "docker"), References: []string{"onap/py-app:v1", "hello:latest"}}, done)
+	assert.Equal(t, load.Result{
+		Program:    filepath.Join(dir, "docker"),
+		References: []string{"onap/py-app:v1", "hello:latest"},
+	}, done)
 	assert.Equal(t, "loaded\n", said.String())
 	assert.Equal(t, []string{"load"}, lines(t, dir), "all images at once")
 
@@ -177,7 +183,8 @@ func TestLoadIntoPodman(t *testing.T) {
 		filepath.Join(dir, "graph"), filepath.Join(dir, "run")), 0o644))
 	t.Setenv("CONTAINERS_STORAGE_CONF", conf)
 
-	hello, py := contenttest.Service(t, "hello", []v1.Layer{contenttest.NewLayer(t, "base", 50_000)}, foreign(), host), contenttest.Service(t, "py-app", nil, host, foreign())
+	hello, py := contenttest.Service(t, "hello", []v1.Layer{contenttest.NewLayer(t, "base", 50_000)}, foreign(), host),
+		contenttest.Service(t, "py-app", nil, host, foreign())
 	type inspected struct {
 		Architecture, Digest string
 		RepoTags             []string
@@ -189,11 +196,15 @@ func TestLoadIntoPodman(t *testing.T) {
 		return seen[0]
 	}
 
-	done, err := load.Loader{Engine: "podman", References: map[string][]string{"py-app": {"registry.example.com/onap/py-app:v1", "py-app:v2"}}}.
+	done, err := load.Loader{
+		Engine:     "podman",
+		References: map[string][]string{"py-app": {"registry.example.com/onap/py-app:v1", "py-app:v2"}},
+	}.
 		Load(t.Context(), []content.Image{hello, py})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"hello:latest", "registry.example.com/onap/py-app:v1", "py-app:v2"}, done.References)
-	assert.Equal(t, inspected{host.Architecture, contenttest.DigestOf(t, contenttest.ChildOf(t, hello, host)).String(), []string{"docker.io/library/hello:latest"}}, inspect("docker.io/library/hello:latest"))
+	assert.Equal(t, inspected{host.Architecture, contenttest.DigestOf(t, contenttest.ChildOf(t, hello, host)).String(),
+		[]string{"docker.io/library/hello:latest"}}, inspect("docker.io/library/hello:latest"))
 	seen := inspect("registry.example.com/onap/py-app:v1")
 	assert.Equal(t, contenttest.DigestOf(t, contenttest.ChildOf(t, py, host)).String(), seen.Digest)
 	assert.ElementsMatch(t, []string{"registry.example.com/onap/py-app:v1", "docker.io/library/py-app:v2"}, seen.RepoTags)

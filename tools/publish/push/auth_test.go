@@ -66,8 +66,10 @@ func (s *tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		action = "push"
 	}
-	if needed == "" || !s.allow(r, needed, action) || r.FormValue("from") != "" && !s.allow(r, r.FormValue("from"), "pull") {
-		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token",service="test",scope="repository:%s:%s"`, r.Host, needed, action))
+	if needed == "" || !s.allow(r, needed, action) || r.FormValue("from") != "" &&
+		!s.allow(r, r.FormValue("from"), "pull") {
+		w.Header().Set("WWW-Authenticate",
+			fmt.Sprintf(`Bearer realm="http://%s/token",service="test",scope="repository:%s:%s"`, r.Host, needed, action))
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
@@ -121,7 +123,8 @@ func dockerConfig(t testing.TB, config string) {
 
 func TestPushAuthenticates(t *testing.T) {
 	base := contenttest.NewLayer(t, "base", 100_000)
-	hello, py := contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64), contenttest.Service(t, "py-app", []v1.Layer{base}, contenttest.AMD64)
+	hello, py := contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64),
+		contenttest.Service(t, "py-app", []v1.Layer{base}, contenttest.AMD64)
 	registries := map[string]func(http.Handler) http.Handler{
 		"basic":              basic,
 		"bearer":             func(next http.Handler) http.Handler { return &tokens{next: next, uses: 1_000_000} },
@@ -143,12 +146,14 @@ func TestPushAuthenticates(t *testing.T) {
 		}
 		t.Run(name+", config.json", func(t *testing.T) {
 			l := newLoopback(t, wrap)
-			dockerConfig(t, fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, l.host, base64.StdEncoding.EncodeToString([]byte(user+":"+secret))))
+			dockerConfig(t,
+				fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, l.host, base64.StdEncoding.EncodeToString([]byte(user+":"+secret))))
 			both(t, l)
 		})
 		t.Run(name+", credential helper", func(t *testing.T) {
 			l := newLoopback(t, wrap)
-			dir := program(t, "docker-credential-xyz", fmt.Sprintf(`echo "$1 $(cat)" >> args; echo '{"ServerURL": "", "Username": %q, "Secret": %q}'`, user, secret))
+			dir := program(t, "docker-credential-xyz",
+				fmt.Sprintf(`echo "$1 $(cat)" >> args; echo '{"ServerURL": "", "Username": %q, "Secret": %q}'`, user, secret))
 			dockerConfig(t, fmt.Sprintf(`{"credHelpers": {%q: "xyz"}}`, l.host))
 			both(t, l)
 			raw, err := os.ReadFile(filepath.Join(dir, "args"))
@@ -170,15 +175,16 @@ func TestPushAuthenticates(t *testing.T) {
 	}
 }
 
-// TestPushWithoutPermissionToMount also pushes blobs of a repository of which a registry's tokens say that this login may
-// not read it. Its bytes are at hand.
+// TestPushWithoutPermissionToMount also pushes blobs of a repository of which a registry's tokens say that this login
+// may not read it. Its bytes are at hand.
 func TestPushWithoutPermissionToMount(t *testing.T) {
 	base := contenttest.NewLayer(t, "base", 100_000)
 	hello := contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64)
 	l := newLoopback(t, func(next http.Handler) http.Handler {
 		return &tokens{next: next, uses: 1_000_000, private: "bases/private"}
 	})
-	dockerConfig(t, fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, l.host, base64.StdEncoding.EncodeToString([]byte(user+":"+secret))))
+	dockerConfig(t,
+		fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, l.host, base64.StdEncoding.EncodeToString([]byte(user+":"+secret))))
 	private, err := name.NewRepository(l.host + "/bases/private")
 	require.NoError(t, err)
 	goal := target(l, hello, "latest")

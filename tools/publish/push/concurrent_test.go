@@ -51,7 +51,8 @@ func TestPushDetectsAnotherRelease(t *testing.T) {
 	assert.Equal(t, a.host+"/hello:latest", overtaken.Tags[0].Reference)
 	assert.Equal(t, contenttest.DigestOf(t, other.Index), overtaken.Tags[0].Now)
 	assert.True(t, overtaken.Mixed)
-	assert.ErrorContains(t, err, "another release moved the same tags: "+a.host+"/hello:latest is now "+contenttest.DigestOf(t, other.Index).String())
+	assert.ErrorContains(t, err, "another release moved the same tags: "+a.host+"/hello:latest is now "+
+		contenttest.DigestOf(t, other.Index).String())
 	var partial *push.Error
 	require.ErrorAs(t, err, &partial)
 	assert.Len(t, partial.Overwritten, 1)
@@ -103,8 +104,8 @@ func TestPushReadsTagsAgain(t *testing.T) {
 	assert.Equal(t, 4, reads)
 }
 
-// TestConcurrentReleases runs eight releases of the same tags at the same time. Whatever becomes of them: if the tags are
-// those of several releases in the end, one of them has said so, and each tag is complete.
+// TestConcurrentReleases runs eight releases of the same tags at the same time. Whatever becomes of them: if the tags
+// are those of several releases in the end, one of them has said so, and each tag is complete.
 func TestConcurrentReleases(t *testing.T) {
 	const releases = 8
 	rounds := 3
@@ -115,7 +116,11 @@ func TestConcurrentReleases(t *testing.T) {
 	for n := range versions {
 		for _, name := range []string{"api", "worker", "job"} {
 			layer := contenttest.NewLayer(t, fmt.Sprint(name, n), 2000)
-			versions[n] = append(versions[n], content.Image{Name: name, Index: contenttest.NewIndex(t, contenttest.Child{Platform: contenttest.AMD64, Layers: []v1.Layer{layer}}, contenttest.Child{Platform: contenttest.ARM64, Layers: []v1.Layer{layer}})})
+			versions[n] = append(versions[n], content.Image{
+				Name: name,
+				Index: contenttest.NewIndex(t, contenttest.Child{Platform: contenttest.AMD64, Layers: []v1.Layer{layer}},
+					contenttest.Child{Platform: contenttest.ARM64, Layers: []v1.Layer{layer}}),
+			})
 		}
 	}
 	for _, kind := range registrytest.Kinds() {
@@ -130,9 +135,15 @@ func TestConcurrentReleases(t *testing.T) {
 						time.Sleep(rand.N(20 * time.Millisecond))
 						var targets []push.Target
 						for _, image := range versions[n] {
-							targets = append(targets, push.Target{Name: image.Name, Index: image.Index, Repository: fmt.Sprintf("%s/r%d/%s", server.Host, round, image.Name), Tags: []string{"latest", "v1"}})
+							targets = append(targets, push.Target{
+								Name:       image.Name,
+								Index:      image.Index,
+								Repository: fmt.Sprintf("%s/r%d/%s", server.Host, round, image.Name),
+								Tags:       []string{"latest", "v1"},
+							})
 						}
-						_, failed[n] = publish(t, registry.Client{Jobs: 4, Backoff: registry.Backoff{First: 20 * time.Millisecond}}, targets...)
+						_, failed[n] = publish(t, registry.Client{Jobs: 4, Backoff: registry.Backoff{First: 20 * time.Millisecond}},
+							targets...)
 					})
 				}
 				group.Wait()
@@ -174,7 +185,8 @@ func TestConcurrentReleases(t *testing.T) {
 					assert.True(t, spoke, "round %d: the tags are of %d releases, and all say that they succeeded", round, len(owners))
 				}
 			}
-			t.Logf("%d rounds of %d releases: %d succeeded, %d were overtaken, %d failed otherwise; tags of several releases at the end: %d",
+			t.Logf("%d rounds of %d releases: %d succeeded, %d were overtaken, %d failed otherwise; "+
+				"tags of several releases at the end: %d",
 				rounds, releases, succeeded, overtaken, otherwise, mixed)
 			assert.Positive(t, succeeded+overtaken)
 			assert.Zero(t, otherwise)

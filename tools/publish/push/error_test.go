@@ -32,8 +32,10 @@ func TestErrorListsUploads(t *testing.T) {
 	var partial *push.Error
 	require.ErrorAs(t, err, &partial)
 	require.Len(t, partial.Uploaded, 1)
-	assert.Equal(t, push.Uploaded{Repository: l.host + "/hello", Blobs: 2, Bytes: partial.Uploaded[0].Bytes}, partial.Uploaded[0])
-	assert.ErrorContains(t, err, "; uploaded before that: "+l.host+"/hello (2 blobs of 1.01MB); no manifest was uploaded; tags not moved: "+l.host+"/hello:latest")
+	assert.Equal(t, push.Uploaded{Repository: l.host + "/hello", Blobs: 2, Bytes: partial.Uploaded[0].Bytes},
+		partial.Uploaded[0])
+	assert.ErrorContains(t, err, "; uploaded before that: "+l.host+
+		"/hello (2 blobs of 1.01MB); no manifest was uploaded; tags not moved: "+l.host+"/hello:latest")
 	l.Choose(nil)
 	_, err = publish(t, quick, target(l, hello, "latest"))
 	require.NoError(t, err)
@@ -58,15 +60,29 @@ func TestErrorIsShort(t *testing.T) {
 		want string
 	}{
 		{push.Error{}, "wrong; no manifest was uploaded"},
-		{push.Error{Uploaded: uploaded(1)}, "wrong; uploaded before that: example.com/0 (2 blobs of 600MB), example.org/team/x (1 blob of 999B); no manifest was uploaded"},
+		{
+			push.Error{Uploaded: uploaded(1)},
+			"wrong; uploaded before that: example.com/0 (2 blobs of 600MB), example.org/team/x (1 blob of 999B); " +
+				"no manifest was uploaded",
+		},
 		{push.Error{Uploaded: uploaded(8), Stored: pushed(0, 1, "a/b@sha256:%d")},
-			"wrong; uploaded before that: example.com (16 blobs of 4.8GB in 8 repositories), example.org (1 blob of 999B in one repository); stored by digest: a/b@sha256:0"},
+			"wrong; uploaded before that: example.com (16 blobs of 4.8GB in 8 repositories), " +
+				"example.org (1 blob of 999B in one repository); stored by digest: a/b@sha256:0"},
 		{push.Error{Stored: append(pushed(0, 8, "example.com/a@sha256:%d"), pushed(0, 1, "example.com/b@sha256:%d")...)},
 			"wrong; stored by digest: example.com/a (8 manifests), example.com/b (1 manifest)"},
-		{push.Error{Stored: pushed(0, 300, "example.com/%d@sha256:0")}, "wrong; stored by digest: example.com (300 manifests in 300 repositories)"},
+		{
+			push.Error{Stored: pushed(0, 300, "example.com/%d@sha256:0")},
+			"wrong; stored by digest: example.com (300 manifests in 300 repositories)",
+		},
 		{push.Error{Unmoved: pushed(0, 3, "a:%d")}, "wrong; no manifest was uploaded; tags not moved: a:0, a:1, a:2"},
-		{push.Error{Unmoved: pushed(0, 300, "a:%d")}, "wrong; no manifest was uploaded; tags not moved: a:0, a:1, a:2, a:3, a:4, a:5, a:6 and 293 others"},
-		{push.Error{Moved: pushed(0, 2, "a:%d"), Unknown: pushed(2, 3, "a:%d")}, "wrong; no manifest was uploaded; tags moved: a:0, a:1; tags in an unknown state: a:2"},
+		{
+			push.Error{Unmoved: pushed(0, 300, "a:%d")},
+			"wrong; no manifest was uploaded; tags not moved: a:0, a:1, a:2, a:3, a:4, a:5, a:6 and 293 others",
+		},
+		{
+			push.Error{Moved: pushed(0, 2, "a:%d"), Unknown: pushed(2, 3, "a:%d")},
+			"wrong; no manifest was uploaded; tags moved: a:0, a:1; tags in an unknown state: a:2",
+		},
 	} {
 		c.err.Err = wrong
 		assert.EqualError(t, &c.err, c.want)
@@ -111,10 +127,12 @@ func TestHintNamesTheRegistry(t *testing.T) {
 	assert.Equal(t, login(closed.host)+" as a user with permission to push", hint(err))
 
 	// What is copied from there is not a matter of the registry that it is sent to.
-	dockerConfig(t, fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, closed.host, base64.StdEncoding.EncodeToString([]byte(user+":"+secret))))
+	dockerConfig(t, fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, closed.host,
+		base64.StdEncoding.EncodeToString([]byte(user+":"+secret))))
 	_, err = publish(t, quick, target(closed, hello, "latest"))
 	require.NoError(t, err)
-	ref, err := registry.Client{}.Parse(closed.host + "/hello@" + contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.AMD64)).String())
+	ref, err := registry.Client{}.Parse(closed.host + "/hello@" + contenttest.DigestOf(t,
+		contenttest.ChildOf(t, hello, contenttest.AMD64)).String())
 	require.NoError(t, err)
 	pulled, err := remote.Image(ref, quick.Options(t.Context())...)
 	require.NoError(t, err)

@@ -75,7 +75,10 @@ func TestReleaseIsAllOrNothing(t *testing.T) {
 	r := newRelease(t)
 	r.images = []content.Image{
 		contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64),
-		{Name: "py-app", Index: contenttest.NewIndex(t, contenttest.Child{Platform: contenttest.AMD64, Layers: []v1.Layer{base}})},
+		{
+			Name:  "py-app",
+			Index: contenttest.NewIndex(t, contenttest.Child{Platform: contenttest.AMD64, Layers: []v1.Layer{base}}),
+		},
 		{Name: "job", Index: contenttest.NewIndex(t, contenttest.Child{Platform: contenttest.ARM64, Layers: nil})},
 	}
 	a, b, targets := r.start(t)
@@ -98,7 +101,10 @@ func TestReleaseIsAllOrNothing(t *testing.T) {
 		requests = slices.DeleteFunc(requests, func(oneRequest) bool { n++; return n%4 != 0 })
 	}
 	impatient := registry.Client{Jobs: 4, Backoff: registry.Backoff{Attempts: 1}}
-	patient := registry.Client{Jobs: 4, Backoff: registry.Backoff{Attempts: 2, First: time.Millisecond, Most: time.Millisecond}}
+	patient := registry.Client{
+		Jobs:    4,
+		Backoff: registry.Backoff{Attempts: 2, First: time.Millisecond, Most: time.Millisecond},
+	}
 	for name, c := range map[string]struct {
 		client registry.Client
 		extent extent
@@ -128,7 +134,8 @@ func TestReleaseIsAllOrNothing(t *testing.T) {
 
 // survives lets requests to the registry of one fail, and looks at what has become of the release. It tells whether it
 // was carried out all the same.
-func (r release) survives(t *testing.T, one oneRequest, client registry.Client, pick func(faulty.Request) faulty.Fault, gone bool) bool {
+func (r release) survives(t *testing.T, one oneRequest, client registry.Client, pick func(faulty.Request) faulty.Fault,
+	gone bool) bool {
 	a, b, targets := r.start(t)
 	wrong, sound := a, b
 	if one.registry == 1 {

@@ -37,7 +37,10 @@ var faults = map[string]faulty.Fault{
 // twoPlatforms is what all these tests push, over an older index of the same tag.
 func twoPlatforms(t testing.TB) (hello, older content.Image) {
 	base := contenttest.NewLayer(t, "base", 40_000)
-	return contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64), content.Image{Name: "hello", Index: contenttest.NewIndex(t)}
+	return contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64), content.Image{
+		Name:  "hello",
+		Index: contenttest.NewIndex(t),
+	}
 }
 
 // withOlder is a registry that has the older index as hello:latest.
@@ -104,9 +107,11 @@ func TestErrorListsWhatTheRegistryHas(t *testing.T) {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	index := contenttest.DigestOf(t, hello.Index)
-	amd, arm := contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.AMD64)), contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.ARM64))
+	amd, arm := contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.AMD64)),
+		contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.ARM64))
 
-	// One after another: what is stored when something else fails, and whose answer nobody waits for any more, is not said.
+	// One after another: what is stored when something else fails, and whose answer nobody waits for any more, is not
+	// said.
 	client := quick
 	client.Jobs = 1
 	for fault, f := range faults {
@@ -162,9 +167,11 @@ func TestPushErrorMessage(t *testing.T) {
 	goal.PerPlatform = []push.PlatformTag{{Platform: contenttest.ARM64, Reference: l.host + "/hello-arm64v8:v1"}}
 	l.Choose(faulty.Every("PUT /v2/hello/manifests/latest", faulty.Status(http.StatusInternalServerError)))
 	_, err := publish(t, quick, goal)
-	amd, arm, index := contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.AMD64)), contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.ARM64)), contenttest.DigestOf(t, hello.Index)
+	amd, arm, index := contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.AMD64)),
+		contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.ARM64)), contenttest.DigestOf(t, hello.Index)
 	require.EqualError(t, err, strings.ReplaceAll(fmt.Sprintf("hello: moving the tag HOST/hello:latest: "+
-		"PUT http://HOST/v2/hello/manifests/latest: unexpected status code 500 Internal Server Error: Internal Server Error; "+
+		"PUT http://HOST/v2/hello/manifests/latest: "+
+		"unexpected status code 500 Internal Server Error: Internal Server Error; "+
 		"uploaded before that: HOST/hello (5 blobs of 49.2kB); "+
 		"stored by digest: HOST/hello@%s, HOST/hello-arm64v8@%s, HOST/hello@%s, HOST/hello@%s; "+
 		"tags not moved: HOST/hello:latest, HOST/hello-arm64v8:v1", amd, arm, arm, index), "HOST", l.host))
@@ -206,7 +213,8 @@ func TestPushErrorMessage(t *testing.T) {
 		before := l.digest(t, "hello:latest")
 		broken := contenttest.NewLayer(t, "broken", 5000)
 		broken.Read = func() io.ReadCloser { return io.NopCloser(iotest.ErrReader(errors.New("bad sector"))) }
-		_, err := publish(t, registry.Client{}, target(l, contenttest.Service(t, "hello", []v1.Layer{broken}, contenttest.AMD64), "latest"))
+		_, err := publish(t, registry.Client{},
+			target(l, contenttest.Service(t, "hello", []v1.Layer{broken}, contenttest.AMD64), "latest"))
 		require.ErrorContains(t, err, "hello, linux/amd64: layer 1: uploading to")
 		require.ErrorContains(t, err, "bad sector")
 		assert.EqualValues(t, 1, broken.Opened.Load(), "trying again would not help")

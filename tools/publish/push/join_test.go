@@ -26,7 +26,8 @@ func (l *loopback) write(t testing.TB, reference string, img v1.Image, docker bo
 	if docker {
 		config, err := img.ConfigFile()
 		require.NoError(t, err)
-		img, err = mutate.ConfigFile(mutate.ConfigMediaType(mutate.MediaType(img, types.DockerManifestSchema2), types.DockerConfigJSON), config)
+		img, err = mutate.ConfigFile(mutate.ConfigMediaType(mutate.MediaType(img, types.DockerManifestSchema2),
+			types.DockerConfigJSON), config)
 		require.NoError(t, err)
 	}
 	ref, err := name.ParseReference(l.host + "/" + reference)
@@ -59,8 +60,10 @@ func TestPushJoinedImages(t *testing.T) {
 	l, elsewhere := newLoopback(t, nil), newLoopback(t, nil)
 	shared := contenttest.NewLayer(t, "base", 100_000)
 	sources := []join.Source{
-		l.write(t, "onap/py-app-arm64v8:latest", contenttest.NewImage(t, contenttest.ARM64, shared, contenttest.NewLayer(t, "arm", 3000)), false),
-		l.write(t, "onap/py-app-amd64:latest", contenttest.NewImage(t, contenttest.AMD64, shared, contenttest.NewLayer(t, "intel", 3000)), true),
+		l.write(t, "onap/py-app-arm64v8:latest",
+			contenttest.NewImage(t, contenttest.ARM64, shared, contenttest.NewLayer(t, "arm", 3000)), false),
+		l.write(t, "onap/py-app-amd64:latest",
+			contenttest.NewImage(t, contenttest.AMD64, shared, contenttest.NewLayer(t, "intel", 3000)), true),
 	}
 	j, err := join.Join(sources, join.Options{})
 	require.NoError(t, err)
@@ -117,7 +120,8 @@ func TestPushJoinedImages(t *testing.T) {
 	assert.Equal(t, l.digest(t, "onap/py-app:latest"), elsewhere.digest(t, "onap/py-app:latest"))
 
 	t.Run("images of two registries", func(t *testing.T) {
-		third := elsewhere.write(t, "far/py-app:arm", contenttest.NewImage(t, arch.Platform{OS: "linux", Architecture: "arm"}, shared), false)
+		third := elsewhere.write(t, "far/py-app:arm", contenttest.NewImage(t, arch.Platform{OS: "linux", Architecture: "arm"},
+			shared), false)
 		third.Platform = &v1.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
 		onto := join.Source{Name: "onap/py-app:latest", Index: published}
 		j, err := join.Join([]join.Source{third}, join.Options{Onto: &onto})
@@ -146,21 +150,26 @@ func TestJoinedAsDockerDoes(t *testing.T) {
 	contenttest.RequireTool(t, "docker")
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	l := newLoopback(t, nil)
-	windows := contenttest.NewImage(t, arch.Platform{OS: "windows", Architecture: "amd64"}, contenttest.NewLayer(t, "nano", 3000))
+	windows := contenttest.NewImage(t, arch.Platform{OS: "windows", Architecture: "amd64"},
+		contenttest.NewLayer(t, "nano", 3000))
 	config, err := windows.ConfigFile()
 	require.NoError(t, err)
 	config = config.DeepCopy()
 	config.OSVersion, config.OSFeatures = "10.0.20348.169", []string{"win32k"}
 	windows, err = mutate.ConfigFile(windows, config)
 	require.NoError(t, err)
-	arm := l.write(t, "onap/app-arm:latest", contenttest.NewImage(t, arch.Platform{OS: "linux", Architecture: "arm"}, contenttest.NewLayer(t, "arm", 3000)), false)
+	arm := l.write(t, "onap/app-arm:latest", contenttest.NewImage(t, arch.Platform{OS: "linux", Architecture: "arm"},
+		contenttest.NewLayer(t, "arm", 3000)), false)
 	arm.Platform = &v1.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
 	nano := l.write(t, "onap/app-nano:2019", windows, true)
 	nano.Platform = &v1.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.17763.1"}
 	sources := []join.Source{
 		l.write(t, "onap/app-windows:latest", windows, true),
-		l.write(t, "onap/app-arm64v8:latest", contenttest.NewImage(t, arch.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}, contenttest.NewLayer(t, "arm64", 3000)), true),
-		l.write(t, "onap/app-amd64:latest", contenttest.NewImage(t, contenttest.AMD64, contenttest.NewLayer(t, "intel", 3000)), true),
+		l.write(t, "onap/app-arm64v8:latest",
+			contenttest.NewImage(t, arch.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"},
+				contenttest.NewLayer(t, "arm64", 3000)), true),
+		l.write(t, "onap/app-amd64:latest",
+			contenttest.NewImage(t, contenttest.AMD64, contenttest.NewLayer(t, "intel", 3000)), true),
 		arm,
 	}
 	list := l.host + "/onap/theirs:latest"
@@ -169,8 +178,10 @@ func TestJoinedAsDockerDoes(t *testing.T) {
 		args = append(args, l.host+"/"+s.Name)
 	}
 	contenttest.Output(t, "docker", args...)
-	contenttest.Output(t, "docker", "manifest", "annotate", list, l.host+"/onap/app-arm:latest", "--os", "linux", "--arch", "arm", "--variant", "v7")
-	contenttest.Output(t, "docker", "manifest", "annotate", list, l.host+"/onap/app-windows:latest", "--os-features", "win32k")
+	contenttest.Output(t, "docker", "manifest", "annotate", list, l.host+"/onap/app-arm:latest", "--os", "linux",
+		"--arch", "arm", "--variant", "v7")
+	contenttest.Output(t, "docker", "manifest", "annotate", list, l.host+"/onap/app-windows:latest",
+		"--os-features", "win32k")
 	contenttest.Output(t, "docker", "manifest", "push", "--insecure", "--purge", list)
 
 	j, err := join.Join(sources, join.Options{})
@@ -194,6 +205,11 @@ func TestJoinedAsDockerDoes(t *testing.T) {
 	j, err = join.Join([]join.Source{nano}, join.Options{Onto: &join.Source{Name: "ours", Index: j.Index}})
 	require.NoError(t, err)
 	require.Len(t, j.Children, 5)
-	assert.Equal(t, &v1.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.17763.1", OSFeatures: []string{"win32k"}}, j.Children[3].Descriptor.Platform)
+	assert.Equal(t, &v1.Platform{
+		OS:           "windows",
+		Architecture: "amd64",
+		OSVersion:    "10.0.17763.1",
+		OSFeatures:   []string{"win32k"},
+	}, j.Children[3].Descriptor.Platform)
 	assert.Equal(t, j.Children[4].Descriptor.Digest, j.Children[3].Descriptor.Digest)
 }

@@ -159,7 +159,8 @@ func (l *loopback) digest(t testing.TB, reference string) v1.Hash {
 	t.Helper()
 	answer := httptest.NewRecorder()
 	repo, tag, _ := strings.Cut(reference, ":")
-	l.inside.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodHead, "/v2/"+repo+"/manifests/"+tag, nil))
+	l.inside.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodHead, "/v2/"+repo+"/manifests/"+tag,
+		nil))
 	if answer.Code == http.StatusNotFound {
 		return v1.Hash{}
 	}

@@ -38,8 +38,8 @@ func others(t testing.TB, by string) content.Image {
 	return content.Image{Name: by, Index: index}
 }
 
-// TestRollbackRestoresTagsMovedMeanwhile has another release come between, while ours uploads: what is put back is what that made of
-// a tag, and not what it was when ours began.
+// TestRollbackRestoresTagsMovedMeanwhile has another release come between, while ours uploads: what is put back is what
+// that made of a tag, and not what it was when ours began.
 func TestRollbackRestoresTagsMovedMeanwhile(t *testing.T) {
 	r := newRelease(t)
 	other := others(t, "another release")
@@ -85,7 +85,8 @@ func TestPushDetectsARemovedManifest(t *testing.T) {
 	child := contenttest.DigestOf(t, contenttest.ChildOf(t, r.images[0], contenttest.ARM64))
 	l.Choose(meanwhile("PUT /v2/job/manifests/sha256:", func() {
 		gone := httptest.NewRecorder()
-		l.inside.ServeHTTP(gone, httptest.NewRequestWithContext(t.Context(), http.MethodDelete, "/v2/hello/manifests/"+child.String(), nil))
+		l.inside.ServeHTTP(gone, httptest.NewRequestWithContext(t.Context(), http.MethodDelete,
+			"/v2/hello/manifests/"+child.String(), nil))
 		require.Equal(t, http.StatusAccepted, gone.Code)
 	}))
 	_, err = publish(t, quick, targets...)
@@ -98,7 +99,8 @@ func TestPushDetectsARemovedManifest(t *testing.T) {
 }
 
 func TestPushExpectsADigest(t *testing.T) {
-	first, second, joined := others(t, "first"), others(t, "second"), contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64)
+	first, second, joined := others(t, "first"), others(t, "second"), contenttest.Service(t, "hello", nil,
+		contenttest.AMD64, contenttest.ARM64)
 	l := newLoopback(t, nil)
 	goal := target(l, joined, "latest", "v1")
 	goal.Expect = contenttest.DigestOf(t, first.Index)
@@ -155,12 +157,14 @@ func TestPushExpectsNoTag(t *testing.T) {
 
 // Entries that the repository has already are neither opened nor sent.
 func TestPresentEntriesAreNotOpened(t *testing.T) {
-	hello := contenttest.Service(t, "hello", []v1.Layer{contenttest.NewLayer(t, "base", 1000)}, contenttest.AMD64, contenttest.ARM64)
+	hello := contenttest.Service(t, "hello", []v1.Layer{contenttest.NewLayer(t, "base", 1000)}, contenttest.AMD64,
+		contenttest.ARM64)
 	l := newLoopback(t, nil)
 	_, err := publish(t, quick, target(l, hello, "latest"))
 	require.NoError(t, err)
 	goal := target(l, contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64), "next")
-	present := contenttest.ChildOf(t, contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64), contenttest.ARM64)
+	present := contenttest.ChildOf(t, contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64),
+		contenttest.ARM64)
 	goal.Present = map[string]bool{contenttest.DigestOf(t, present).String(): true}
 	_, err = publish(t, quick, goal)
 	var status *push.Error

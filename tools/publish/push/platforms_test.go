@@ -32,15 +32,47 @@ func TestTagsKeepPlatforms(t *testing.T) {
 		had, get []arch.Platform
 		lost     []arch.Platform
 	}{
-		"the same":                  {[]arch.Platform{contenttest.AMD64, contenttest.ARM64}, []arch.Platform{contenttest.AMD64, contenttest.ARM64}, nil},
-		"more":                      {[]arch.Platform{contenttest.AMD64}, []arch.Platform{contenttest.AMD64, contenttest.ARM64}, nil},
-		"one of two":                {[]arch.Platform{contenttest.AMD64, contenttest.ARM64}, []arch.Platform{contenttest.ARM64}, []arch.Platform{contenttest.AMD64}},
-		"two of four":               {[]arch.Platform{contenttest.AMD64, contenttest.ARM64, contenttest.ARMv7, s390x}, []arch.Platform{contenttest.AMD64, contenttest.ARMv7}, []arch.Platform{contenttest.ARM64, s390x}},
-		"as many, but others":       {[]arch.Platform{contenttest.AMD64, s390x}, []arch.Platform{contenttest.AMD64, contenttest.ARM64}, []arch.Platform{s390x}},
-		"more, but others":          {[]arch.Platform{s390x}, []arch.Platform{contenttest.AMD64, contenttest.ARM64}, []arch.Platform{s390x}},
-		"a lower variant does":      {[]arch.Platform{contenttest.ARMv7, contenttest.ARMv6}, []arch.Platform{contenttest.ARMv6}, nil},
-		"a higher variant does not": {[]arch.Platform{contenttest.ARMv7, contenttest.ARMv6}, []arch.Platform{contenttest.ARMv7}, []arch.Platform{contenttest.ARMv6}},
-		"there was none":            {nil, []arch.Platform{contenttest.AMD64}, nil},
+		"the same": {
+			[]arch.Platform{contenttest.AMD64, contenttest.ARM64},
+			[]arch.Platform{contenttest.AMD64, contenttest.ARM64},
+			nil,
+		},
+		"more": {
+			[]arch.Platform{contenttest.AMD64},
+			[]arch.Platform{contenttest.AMD64, contenttest.ARM64},
+			nil,
+		},
+		"one of two": {
+			[]arch.Platform{contenttest.AMD64, contenttest.ARM64},
+			[]arch.Platform{contenttest.ARM64},
+			[]arch.Platform{contenttest.AMD64},
+		},
+		"two of four": {
+			[]arch.Platform{contenttest.AMD64, contenttest.ARM64, contenttest.ARMv7, s390x},
+			[]arch.Platform{contenttest.AMD64, contenttest.ARMv7},
+			[]arch.Platform{contenttest.ARM64, s390x},
+		},
+		"as many, but others": {
+			[]arch.Platform{contenttest.AMD64, s390x},
+			[]arch.Platform{contenttest.AMD64, contenttest.ARM64},
+			[]arch.Platform{s390x},
+		},
+		"more, but others": {
+			[]arch.Platform{s390x},
+			[]arch.Platform{contenttest.AMD64, contenttest.ARM64},
+			[]arch.Platform{s390x},
+		},
+		"a lower variant does": {
+			[]arch.Platform{contenttest.ARMv7, contenttest.ARMv6},
+			[]arch.Platform{contenttest.ARMv6},
+			nil,
+		},
+		"a higher variant does not": {
+			[]arch.Platform{contenttest.ARMv7, contenttest.ARMv6},
+			[]arch.Platform{contenttest.ARMv7},
+			[]arch.Platform{contenttest.ARMv6},
+		},
+		"there was none": {nil, []arch.Platform{contenttest.AMD64}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLoopback(t, nil)
@@ -112,11 +144,14 @@ func TestTagsKeepPlatformsAddedMeanwhile(t *testing.T) {
 	many := contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64)
 	_, err := publish(t, quick, target(l, many, "many"))
 	require.NoError(t, err)
-	goal := target(l, contenttest.Service(t, "hello", []v1.Layer{contenttest.NewLayer(t, "new", 10)}, contenttest.AMD64), "latest")
+	goal := target(l, contenttest.Service(t, "hello", []v1.Layer{contenttest.NewLayer(t, "new", 10)}, contenttest.AMD64),
+		"latest")
 	goal.KeepPlatforms = true
 	_, err = publish(t, quick, target(l, few, "latest"))
 	require.NoError(t, err)
-	l.Choose(meanwhile("PUT /v2/hello/manifests/"+contenttest.DigestOf(t, goal.Index).String(), func() { l.put(t, "hello", "latest", many) }))
+	l.Choose(meanwhile("PUT /v2/hello/manifests/"+contenttest.DigestOf(t, goal.Index).String(), func() {
+		l.put(t, "hello", "latest", many)
+	}))
 	_, err = publish(t, quick, goal)
 	var narrowed *push.LostPlatformsError
 	require.ErrorAs(t, err, &narrowed)
@@ -176,7 +211,8 @@ func TestUnreadableTags(t *testing.T) {
 
 // TestTagWithABrokenLink is what a crash of distribution leaves: a link without a digest in it.
 func TestTagWithABrokenLink(t *testing.T) {
-	hello, older := contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64), contenttest.Service(t, "older", nil, contenttest.AMD64, contenttest.ARM64)
+	hello, older := contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64),
+		contenttest.Service(t, "older", nil, contenttest.AMD64, contenttest.ARM64)
 	for _, kind := range registrytest.Kinds() {
 		t.Run(kind, func(t *testing.T) {
 			server := registrytest.Start(t, kind)
@@ -184,7 +220,13 @@ func TestTagWithABrokenLink(t *testing.T) {
 				t.Skip("it is in memory")
 			}
 			goal := func(image content.Image) push.Target {
-				return push.Target{Name: "hello", Index: image.Index, Repository: server.Host + "/team/hello", Tags: []string{"latest", "v1"}, KeepPlatforms: true}
+				return push.Target{
+					Name:          "hello",
+					Index:         image.Index,
+					Repository:    server.Host + "/team/hello",
+					Tags:          []string{"latest", "v1"},
+					KeepPlatforms: true,
+				}
 			}
 			_, err := publish(t, quick, goal(older))
 			require.NoError(t, err)
@@ -209,16 +251,19 @@ func TestTagWithABrokenLink(t *testing.T) {
 
 // TestForeignLayersAreNamedInTheHint if a registry refuses a manifest that has one, for whatever reason it gives.
 func TestForeignLayersAreNamedInTheHint(t *testing.T) {
-	foreign, err := mutate.Append(contenttest.NewImage(t, contenttest.AMD64, contenttest.NewLayer(t, "x", 100)), mutate.Addendum{
-		Layer: contenttest.NewLayer(t, "away", 100), MediaType: types.OCIUncompressedRestrictedLayer, URLs: []string{"https://example.com/layer"},
-	})
+	foreign, err := mutate.Append(contenttest.NewImage(t, contenttest.AMD64, contenttest.NewLayer(t, "x", 100)),
+		mutate.Addendum{
+			Layer: contenttest.NewLayer(t, "away", 100), MediaType: types.OCIUncompressedRestrictedLayer,
+			URLs: []string{"https://example.com/layer"},
+		})
 	require.NoError(t, err)
 	index := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex), mutate.IndexAddendum{
 		Add: foreign, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}},
 	})
 	image := content.Image{Name: "hello", Index: index}
 	l := newLoopback(t, nil)
-	l.Choose(faulty.Every("PUT /v2/hello/manifests/"+contenttest.DigestOf(t, foreign).String(), faulty.Status(http.StatusBadRequest)))
+	l.Choose(faulty.Every("PUT /v2/hello/manifests/"+contenttest.DigestOf(t, foreign).String(),
+		faulty.Status(http.StatusBadRequest)))
 	_, err = publish(t, quick, target(l, image, "latest"))
 	var partial *push.Error
 	require.ErrorAs(t, err, &partial)

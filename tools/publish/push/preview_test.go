@@ -26,10 +26,15 @@ func TestImmutableTags(t *testing.T) {
 	require.ErrorAs(t, err, &refused)
 	assert.Len(t, refused.Tags, 6, "all that exist")
 	assert.Equal(t, push.TagChange{
-		Artifact: push.Artifact{Name: "hello", Reference: a.host + "/hello:latest", Digest: contenttest.DigestOf(t, r.images[0].Index)},
-		Before:   contenttest.DigestOf(t, r.older.Index), Immutable: true,
+		Artifact: push.Artifact{
+			Name:      "hello",
+			Reference: a.host + "/hello:latest",
+			Digest:    contenttest.DigestOf(t, r.images[0].Index),
+		},
+		Before: contenttest.DigestOf(t, r.older.Index), Immutable: true,
 	}, refused.Tags[0])
-	assert.ErrorContains(t, err, "hello: the tag "+a.host+"/hello:latest is immutable and points to "+contenttest.DigestOf(t, r.older.Index).String())
+	assert.ErrorContains(t, err, "hello: the tag "+a.host+"/hello:latest is immutable and points to "+
+		contenttest.DigestOf(t, r.older.Index).String())
 	var partial *push.Error
 	require.ErrorAs(t, err, &partial)
 	assert.Contains(t, partial.Hint(), "another tag")
@@ -127,8 +132,12 @@ func TestPreview(t *testing.T) {
 	require.NoError(t, preview.Err())
 	require.Len(t, preview.Tags, 2*tagsEach)
 	assert.Equal(t, push.TagChange{
-		Artifact: push.Artifact{Name: "hello", Reference: a.host + "/hello:latest", Digest: contenttest.DigestOf(t, r.images[0].Index)},
-		Before:   contenttest.DigestOf(t, r.older.Index),
+		Artifact: push.Artifact{
+			Name:      "hello",
+			Reference: a.host + "/hello:latest",
+			Digest:    contenttest.DigestOf(t, r.images[0].Index),
+		},
+		Before: contenttest.DigestOf(t, r.older.Index),
 	}, preview.Tags[0])
 	assert.Zero(t, preview.Tags[1].Before, "v1 is new")
 
@@ -222,7 +231,8 @@ func TestPreviewAgreesWithPush(t *testing.T) {
 				assert.Equal(t, opened, base.Opened.Load(), "it is not sent again")
 			}
 			// Each blob is asked for once a repository, and once more where it has come to another one meanwhile.
-			assert.Equal(t, 9+2*c.uploads, l.count("HEAD /v2/a/blobs/")+l.count("HEAD /v2/b/blobs/")+l.count("HEAD /v2/c/blobs/"))
+			assert.Equal(t, 9+2*c.uploads, l.count("HEAD /v2/a/blobs/")+l.count("HEAD /v2/b/blobs/")+
+				l.count("HEAD /v2/c/blobs/"))
 		})
 	}
 }

@@ -48,7 +48,8 @@ func TestPush(t *testing.T) {
 		seen[name] = progress{complete, total}
 	})
 	require.NoError(t, err)
-	index, arm, other := contenttest.DigestOf(t, hello.Index), contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.ARM64)), contenttest.DigestOf(t, py.Index)
+	index, arm, other := contenttest.DigestOf(t, hello.Index),
+		contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.ARM64)), contenttest.DigestOf(t, py.Index)
 	assert.Equal(t, []push.Artifact{
 		{Name: "hello", Reference: l.host + "/hello:latest", Digest: index},
 		{Name: "hello", Reference: l.host + "/hello:v1", Digest: index},
@@ -69,7 +70,8 @@ func TestPush(t *testing.T) {
 		assert.Positive(t, p.total, name)
 		assert.Equal(t, p.total, p.complete, name)
 	}
-	assert.Equal(t, sizes(t, hello)+sizes(t, content.Image{Index: newIndexOf(t, contenttest.ChildOf(t, hello, contenttest.ARM64))}), seen["hello"].total)
+	assert.Equal(t, sizes(t, hello)+
+		sizes(t, content.Image{Index: newIndexOf(t, contenttest.ChildOf(t, hello, contenttest.ARM64))}), seen["hello"].total)
 
 	t.Run("again", func(t *testing.T) {
 		before := len(l.Requests())
@@ -149,7 +151,8 @@ func TestPushMountsFromTheBase(t *testing.T) {
 	base := contenttest.NewLayer(t, "base", 100_000)
 	ref, err := name.NewTag(l.host + "/distroless:latest")
 	require.NoError(t, err)
-	require.NoError(t, remote.Write(ref, contenttest.NewImage(t, contenttest.AMD64, base), remote.WithContext(t.Context())))
+	require.NoError(t, remote.Write(ref, contenttest.NewImage(t, contenttest.AMD64, base),
+		remote.WithContext(t.Context())))
 	require.EqualValues(t, 1, base.Opened.Load())
 	pulled, err := remote.Image(ref, remote.WithContext(t.Context()))
 	require.NoError(t, err)
@@ -178,7 +181,8 @@ func TestPushMountsFromSources(t *testing.T) {
 	base := contenttest.NewLayer(t, "base", 100_000)
 	ref, err := name.NewTag(l.host + "/distroless:latest")
 	require.NoError(t, err)
-	require.NoError(t, remote.Write(ref, contenttest.NewImage(t, contenttest.AMD64, base), remote.WithContext(t.Context())))
+	require.NoError(t, remote.Write(ref, contenttest.NewImage(t, contenttest.AMD64, base),
+		remote.WithContext(t.Context())))
 	written := base.Opened.Load()
 	sources := map[v1.Hash]name.Repository{contenttest.DigestOf(t, base): ref.Context()}
 	hello := contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64)
@@ -200,7 +204,8 @@ func TestPushMountsFromSources(t *testing.T) {
 	require.NoError(t, validate.Index(elsewhere.index(t, "hello:latest")))
 
 	// Where the source has lost it meanwhile, it is sent.
-	gone := target(l, contenttest.Service(t, "py-app", []v1.Layer{contenttest.NewLayer(t, "lost", 5000)}, contenttest.AMD64), "latest")
+	gone := target(l, contenttest.Service(t, "py-app", []v1.Layer{contenttest.NewLayer(t, "lost", 5000)},
+		contenttest.AMD64), "latest")
 	layers, err := gone.Index.IndexManifest()
 	require.NoError(t, err)
 	img, err := gone.Index.Image(layers.Manifests[0].Digest)
@@ -215,7 +220,8 @@ func TestPushMountsFromSources(t *testing.T) {
 
 func TestPushChecksBeforeItSends(t *testing.T) {
 	l := newLoopback(t, nil)
-	hello, py := contenttest.Service(t, "hello", nil, contenttest.AMD64), contenttest.Service(t, "py-app", nil, contenttest.AMD64)
+	hello, py := contenttest.Service(t, "hello", nil, contenttest.AMD64), contenttest.Service(t, "py-app", nil,
+		contenttest.AMD64)
 	with := func(change func(*push.Target)) []push.Target {
 		bad := target(l, hello, "latest")
 		change(&bad)
@@ -228,9 +234,11 @@ func TestPushChecksBeforeItSends(t *testing.T) {
 		"tag with a space": {with(func(b *push.Target) { b.Tags = []string{"a b"} }), `hello: invalid tag "a b"`},
 		"tag with a dash":  {with(func(b *push.Target) { b.Tags = []string{"-v1"} }), `hello: invalid tag "-v1"`},
 		"empty tag":        {with(func(b *push.Target) { b.Tags = []string{""} }), `hello: invalid tag ""`},
-		"long tag":         {with(func(b *push.Target) { b.Tags = []string{strings.Repeat("x", 129)} }), "hello: invalid tag"},
-		"repository":       {with(func(b *push.Target) { b.Repository = "UPPER" }), `hello: repository "UPPER"`},
-		"repository:tag":   {with(func(b *push.Target) { b.Repository += ":v1" }), "hello: repository"},
+		"long tag": {
+			with(func(b *push.Target) { b.Tags = []string{strings.Repeat("x", 129)} }), "hello: invalid tag",
+		},
+		"repository":     {with(func(b *push.Target) { b.Repository = "UPPER" }), `hello: repository "UPPER"`},
+		"repository:tag": {with(func(b *push.Target) { b.Repository += ":v1" }), "hello: repository"},
 		"platform": {with(func(b *push.Target) {
 			b.PerPlatform = []push.PlatformTag{{Platform: contenttest.ARM64, Reference: l.host + "/x:v1"}}
 		}), "hello: no image for linux/arm64"},
@@ -238,7 +246,10 @@ func TestPushChecksBeforeItSends(t *testing.T) {
 			b.PerPlatform = []push.PlatformTag{{Platform: contenttest.AMD64, Reference: "x:y:z"}}
 		}), `hello, linux/amd64: reference "x:y:z"`},
 		"digest": {with(func(b *push.Target) {
-			b.PerPlatform = []push.PlatformTag{{Platform: contenttest.AMD64, Reference: l.host + "/x@sha256:" + strings.Repeat("0", 64)}}
+			b.PerPlatform = []push.PlatformTag{{
+				Platform:  contenttest.AMD64,
+				Reference: l.host + "/x@sha256:" + strings.Repeat("0", 64),
+			}}
 		}), "expected a tag, got a digest"},
 		"two for one name": {with(func(b *push.Target) { b.Repository, b.Tags = l.host+"/py-app", []string{"v1"} }),
 			"hello: " + l.host + "/py-app:v1 is also a tag of py-app"},
@@ -270,7 +281,8 @@ func TestPushStopsPromptly(t *testing.T) {
 	})
 	defer close(release)
 	// A run that waited for the request would never end.
-	_, err := push.Run(ctx, registry.Client{}, []push.Target{target(l, contenttest.Service(t, "hello", nil, contenttest.AMD64), "latest")}, nil)
+	_, err := push.Run(ctx, registry.Client{},
+		[]push.Target{target(l, contenttest.Service(t, "hello", nil, contenttest.AMD64), "latest")}, nil)
 	require.ErrorIs(t, err, context.Canceled)
 	var partial *push.Error
 	require.ErrorAs(t, err, &partial)
@@ -286,7 +298,8 @@ func TestPushWithoutDigestHeader(t *testing.T) {
 	hello := contenttest.Service(t, "hello", nil, contenttest.AMD64)
 	_, err := publish(t, quick, target(l, hello, "latest"))
 	require.NoError(t, err)
-	assert.Positive(t, l.count(fmt.Sprintf("GET /v2/hello/manifests/%s", contenttest.DigestOf(t, hello.Index))), "read back in full")
+	assert.Positive(t, l.count(fmt.Sprintf("GET /v2/hello/manifests/%s", contenttest.DigestOf(t, hello.Index))),
+		"read back in full")
 }
 
 // noDigest is an answer that lacks the header.

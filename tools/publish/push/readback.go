@@ -136,7 +136,8 @@ func (e *OverwrittenError) Hint() string {
 		return e.changed.Hint()
 	}
 	if e.Mixed {
-		return "the tags now belong to two releases: run the release again whose images you want, and run one release at a time"
+		return "the tags now belong to two releases: run the release again whose images you want, " +
+			"and run one release at a time"
 	}
 	return "run this release again if you want its images, and run one release at a time"
 }

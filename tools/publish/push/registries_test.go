@@ -44,9 +44,11 @@ func TestJobsOfARegistry(t *testing.T) {
 	}
 	r := newRelease(t)
 	// Two large blobs beside the small ones.
-	r.images = append(r.images, contenttest.Service(t, "large", []v1.Layer{contenttest.NewLayer(t, "large", 5<<20), contenttest.NewLayer(t, "larger", 6<<20)}, contenttest.AMD64))
+	r.images = append(r.images, contenttest.Service(t, "large",
+		[]v1.Layer{contenttest.NewLayer(t, "large", 5<<20), contenttest.NewLayer(t, "larger", 6<<20)}, contenttest.AMD64))
 	var most [3]atomic.Int32
-	one, few, many := newLoopback(t, counting(&most[0])), newLoopback(t, counting(&most[1])), newLoopback(t, counting(&most[2]))
+	one, few, many := newLoopback(t, counting(&most[0])), newLoopback(t, counting(&most[1])),
+		newLoopback(t, counting(&most[2]))
 	client := quick
 	client.Hosts = map[string]registry.Host{one.host: {Jobs: 1}, few.host: {Jobs: 2}, many.host: {Jobs: 6}}
 	_, err := publish(t, client, slices.Concat(r.targets(one), r.targets(few), r.targets(many))...)
@@ -57,8 +59,8 @@ func TestJobsOfARegistry(t *testing.T) {
 	assert.Greater(t, most[2].Load(), int32(2))
 }
 
-// TestJobsOfASource copies images between registries that take one request at a time: from one to another, within one that
-// mounts nothing, and both ways at once. Nobody waits for what somebody else holds who waits for him.
+// TestJobsOfASource copies images between registries that take one request at a time: from one to another, within one
+// that mounts nothing, and both ways at once. Nobody waits for what somebody else holds who waits for him.
 func TestJobsOfASource(t *testing.T) {
 	reading := func(now, most *atomic.Int32) func(http.Handler) http.Handler {
 		return func(next http.Handler) http.Handler {
@@ -81,10 +83,12 @@ func TestJobsOfASource(t *testing.T) {
 	a, b := newLoopback(t, reading(&now[0], &most[0])), newLoopback(t, reading(&now[1], &most[1]))
 	client := quick
 	client.Hosts, client.Limits = map[string]registry.Host{a.host: {Jobs: 1}, b.host: {Jobs: 1}}, &registry.Limits{}
-	// existing is an image that another tool has pushed. What is far larger than what is kept on the way is copied as well.
+	// existing is an image that another tool has pushed. What is far larger than what is kept on the way is copied as
+	// well.
 	existing := func(l *loopback, seed string) content.Image {
 		large := contenttest.NewLayer(t, seed, 5<<20)
-		l.write(t, seed+":latest", contenttest.NewImage(t, contenttest.AMD64, large, contenttest.NewLayer(t, seed+"-small", 3000)), false)
+		l.write(t, seed+":latest",
+			contenttest.NewImage(t, contenttest.AMD64, large, contenttest.NewLayer(t, seed+"-small", 3000)), false)
 		ref, err := client.Parse(l.host + "/" + seed + ":latest")
 		require.NoError(t, err)
 		pulled, err := remote.Image(ref, client.Options(t.Context())...)
@@ -95,10 +99,12 @@ func TestJobsOfASource(t *testing.T) {
 	}
 	here, there := existing(a, "here"), existing(b, "there")
 	for name, targets := range map[string][]push.Target{
-		"to another":  {target(b, here, "latest")},
-		"within one":  {target(a, here, "latest")},
-		"both ways":   {target(b, here, "v2"), target(a, there, "v2"), target(a, here, "v2"), target(b, there, "v2")},
-		"all at once": {target(a, existing(a, "x"), "v3"), target(b, existing(a, "y"), "v3"), target(a, existing(b, "z"), "v3")},
+		"to another": {target(b, here, "latest")},
+		"within one": {target(a, here, "latest")},
+		"both ways":  {target(b, here, "v2"), target(a, there, "v2"), target(a, here, "v2"), target(b, there, "v2")},
+		"all at once": {
+			target(a, existing(a, "x"), "v3"), target(b, existing(a, "y"), "v3"), target(a, existing(b, "z"), "v3"),
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -151,8 +157,8 @@ func TestRegistryWithoutMounts(t *testing.T) {
 	}
 }
 
-// TestLargeBlobsWithoutMounts sends a blob to many repositories, which a registry could have mounted: as few at a time as
-// other large blobs.
+// TestLargeBlobsWithoutMounts sends a blob to many repositories, which a registry could have mounted: as few at a time
+// as other large blobs.
 func TestLargeBlobsWithoutMounts(t *testing.T) {
 	const size, services = 4 << 20, 16
 	var sent, now, most atomic.Int32
@@ -179,7 +185,8 @@ func TestLargeBlobsWithoutMounts(t *testing.T) {
 	base := contenttest.NewLayer(t, "large", size)
 	var targets []push.Target
 	for n := range services {
-		targets = append(targets, target(l, contenttest.Service(t, fmt.Sprint("service", n), []v1.Layer{base}, contenttest.AMD64), "latest"))
+		targets = append(targets,
+			target(l, contenttest.Service(t, fmt.Sprint("service", n), []v1.Layer{base}, contenttest.AMD64), "latest"))
 	}
 	_, err := publish(t, quick, targets...)
 	require.NoError(t, err)
@@ -211,7 +218,8 @@ func TestPushRestartsForgottenUploads(t *testing.T) {
 				return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 					w.Header().Set("Content-Type", "application/json")
 					w.WriteHeader(http.StatusNotFound)
-					_, _ = w.Write([]byte(`{"errors": [{"code": "BLOB_UPLOAD_UNKNOWN", "message": "blob upload unknown to registry"}]}`))
+					_, _ = w.Write(
+						[]byte(`{"errors": [{"code": "BLOB_UPLOAD_UNKNOWN", "message": "blob upload unknown to registry"}]}`))
 				}
 			})
 			_, err := publish(t, quick, r.targets(l)...)

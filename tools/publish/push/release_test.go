@@ -29,7 +29,9 @@ func newRelease(t testing.TB) release {
 	base := contenttest.NewLayer(t, "base", 10_000)
 	return release{
 		images: []content.Image{
-			contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64), contenttest.Service(t, "py-app", []v1.Layer{base}, contenttest.AMD64, contenttest.ARMv7), contenttest.Service(t, "job", nil, contenttest.ARM64),
+			contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64),
+			contenttest.Service(t, "py-app", []v1.Layer{base}, contenttest.AMD64, contenttest.ARMv7),
+			contenttest.Service(t, "job", nil, contenttest.ARM64),
 		},
 		older: content.Image{Name: "older", Index: contenttest.NewIndex(t)},
 	}
@@ -108,7 +110,8 @@ func TestReleaseInterrupted(t *testing.T) {
 	}
 }
 
-// TestErrorListsRollbackFailures takes a registry away in the middle of moving tags, so that nothing can be put back there.
+// TestErrorListsRollbackFailures takes a registry away in the middle of moving tags, so that nothing can be put back
+// there.
 func TestErrorListsRollbackFailures(t *testing.T) {
 	r := newRelease(t)
 	for _, c := range []struct {

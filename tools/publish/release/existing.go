@@ -116,7 +116,13 @@ func (s *Sources) Join(o join.Options) (*Joined, error) {
 	sources := make([]join.Source, len(s.wanted))
 	for i, w := range s.wanted {
 		from := s.opened[i]
-		sources[i] = join.Source{Name: w.Reference, Image: from.Image, Index: from.Index, Platform: w.Platform, Sparse: from.Sparse()}
+		sources[i] = join.Source{
+			Name:     w.Reference,
+			Image:    from.Image,
+			Index:    from.Index,
+			Platform: w.Platform,
+			Sparse:   from.Sparse(),
+		}
 	}
 	result, err := join.Join(sources, o)
 	if err != nil {

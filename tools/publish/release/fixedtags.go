@@ -10,7 +10,8 @@ func FixedTags(c *config.Config, p *plan.Plan) (names []string) {
 	for _, i := range p.Images {
 		checkout := &recordingCheckout{}
 		vars := config.Vars{
-			Image: i.Name, Registry: i.Push.Registry, Repository: i.Push.Repository, TagPrefix: c.TagPrefix(i.Name), Checkout: checkout,
+			Image: i.Name, Registry: i.Push.Registry, Repository: i.Push.Repository, TagPrefix: c.TagPrefix(i.Name),
+			Checkout: checkout,
 		}
 		depends := false
 		for _, template := range i.Push.Tags {
@@ -29,7 +30,11 @@ type recordingCheckout struct{ used bool }
 
 func (c *recordingCheckout) Head() (config.Head, error) {
 	c.used = true
-	return config.Head{Commit: "1111111111111111111111111111111111111111", Branch: "main", Time: "2001-01-01T00:00:00Z"}, nil
+	return config.Head{
+		Commit: "1111111111111111111111111111111111111111",
+		Branch: "main",
+		Time:   "2001-01-01T00:00:00Z",
+	}, nil
 }
 
 func (c *recordingCheckout) Tag(string) (string, error) {

@@ -11,7 +11,11 @@ import (
 // TestChildrenDifferByWindowsVersion also covers attestations, which are no children.
 func TestChildrenDifferByWindowsVersion(t *testing.T) {
 	of := func(digit string, p *v1.Platform) v1.Descriptor {
-		return v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: v1.Hash{Algorithm: "sha256", Hex: digit}, Platform: p}
+		return v1.Descriptor{
+			MediaType: types.OCIManifestSchema1,
+			Digest:    v1.Hash{Algorithm: "sha256", Hex: digit},
+			Platform:  p,
+		}
 	}
 	var names, digests []string
 	for _, c := range children(&v1.IndexManifest{Manifests: []v1.Descriptor{

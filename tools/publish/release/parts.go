@@ -39,7 +39,10 @@ func JoinParts(ctx context.Context, client registry.Client, p *plan.Plan, tags [
 		group.Go(func() error {
 			var err error
 			if i.From, err = existingParts(ctx, client, puller, i.Push.Repository, tags); err != nil {
-				return &SourceError{fmt.Errorf("image %s: %w", i.Name, err), "check that the registry is reachable and that your credentials allow reading it"}
+				return &SourceError{
+					fmt.Errorf("image %s: %w", i.Name, err),
+					"check that the registry is reachable and that your credentials allow reading it",
+				}
 			}
 			return nil
 		})
@@ -49,7 +52,8 @@ func JoinParts(ctx context.Context, client registry.Client, p *plan.Plan, tags [
 
 // existingParts returns the parts that a repository has. If it has none, it returns all that it could have, so that
 // joining them reports the error.
-func existingParts(ctx context.Context, client registry.Client, puller *remote.Puller, repository string, tags []string) ([]plan.From, error) {
+func existingParts(ctx context.Context, client registry.Client, puller *remote.Puller, repository string,
+	tags []string) ([]plan.From, error) {
 	var found, missing []plan.From
 	for _, tag := range tags {
 		part := plan.From{Reference: repository + ":" + tag}

@@ -47,8 +47,8 @@ func ReadPrebuilt(name string) (*Prebuilt, error) {
 	return &file, nil
 }
 
-// PushTargets returns the indexes with their destinations. The tags of the options replace those of the files, in which empty
-// ones are left out already. Targets without a registry are an error, unless registry replaces it.
+// PushTargets returns the indexes with their destinations. The tags of the options replace those of the files, in which
+// empty ones are left out already. Targets without a registry are an error, unless registry replaces it.
 func (file *Prebuilt) PushTargets(o TagOptions, registry string) ([]push.Target, error) {
 	var targets []push.Target
 	for _, t := range file.Targets {
@@ -77,7 +77,13 @@ func (file *Prebuilt) PushTargets(o TagOptions, registry string) ([]push.Target,
 			if err != nil {
 				return nil, fmt.Errorf("image %s: reading its layout: %w", t.Name, err)
 			}
-			targets = append(targets, push.Target{Name: t.Name, Index: one, Repository: t.Repository, Tags: tags, KeepPlatforms: o.KeepPlatforms})
+			targets = append(targets, push.Target{
+				Name:          t.Name,
+				Index:         one,
+				Repository:    t.Repository,
+				Tags:          tags,
+				KeepPlatforms: o.KeepPlatforms,
+			})
 			continue
 		}
 		platform, err := arch.Parse(t.Platform)
@@ -89,7 +95,10 @@ func (file *Prebuilt) PushTargets(o TagOptions, registry string) ([]push.Target,
 			return nil, fmt.Errorf("image %s, %s: its index must be listed first", t.Name, platform)
 		}
 		for _, tag := range tags {
-			targets[of].PerPlatform = append(targets[of].PerPlatform, push.PlatformTag{Platform: platform, Reference: t.Repository + ":" + tag})
+			targets[of].PerPlatform = append(targets[of].PerPlatform, push.PlatformTag{
+				Platform:  platform,
+				Reference: t.Repository + ":" + tag,
+			})
 		}
 	}
 	return targets, nil
@@ -113,8 +122,8 @@ func NewHandwritten(targets []push.Target, registry string) *Release {
 	return r
 }
 
-// Destinations returns the targets in all repositories of an image that Bazel has built for the first of them. If registry
-// is set, they are below it.
+// Destinations returns the targets in all repositories of an image that Bazel has built for the first of them. If
+// registry is set, they are below it.
 func Destinations(c *config.Config, t push.Target, registry string) ([]push.Target, error) {
 	const again = "run: multiarch generate"
 	image, known := c.Images[t.Name]
@@ -123,7 +132,8 @@ func Destinations(c *config.Config, t push.Target, registry string) ([]push.Targ
 	}
 	repositories := c.Repositories(t.Name, c.Registry)
 	if t.Repository != "" && repositories[0] != t.Repository {
-		return nil, fault.Usagef(again, "image %s: the generated targets push to %s, but multiarch.yaml configures %s", t.Name, t.Repository, repositories[0])
+		return nil, fault.Usagef(again, "image %s: the generated targets push to %s, but multiarch.yaml configures %s",
+			t.Name, t.Repository, repositories[0])
 	}
 	if image.Push != nil {
 		t.Immutable = image.Push.Immutable.Patterns()
@@ -147,10 +157,16 @@ func Destinations(c *config.Config, t push.Target, registry string) ([]push.Targ
 		further.Repository, further.PerPlatform = repository, nil
 		for _, i := range t.PerPlatform {
 			if image.Push == nil || image.Push.PerPlatform == "" {
-				return nil, fault.Usagef(again, "image %s: the generated targets set per_platform, but multiarch.yaml does not", t.Name)
+				return nil, fault.Usagef(again, "image %s: the generated targets set per_platform, but multiarch.yaml does not",
+					t.Name)
 			}
 			row, _ := arch.Find(i.Platform)
-			vars := config.Vars{Image: t.Name, Registry: c.RegistryOf(repository, within), Repository: repository, Platform: config.PlatformVarsOf(row)}
+			vars := config.Vars{
+				Image:      t.Name,
+				Registry:   c.RegistryOf(repository, within),
+				Repository: repository,
+				Platform:   config.PlatformVarsOf(row),
+			}
 			own, err := image.Push.PerPlatform.Expand(vars)
 			if err != nil {
 				return nil, c.Errorf(config.Path{"images", t.Name, "push", "per_platform"}, "", "%w", err)

@@ -25,13 +25,29 @@ import (
 
 // The forms in which a configuration names the places that it publishes to.
 var (
-	configuredRegistries = []string{"", "prod.example.com", "prod.example.com/team", "prod.example.com:5000/team/sub", "localhost:5000", "127.0.0.1:5000/x", "onap", "docker.io/onap"}
-	configuredMirrors    = []string{"mirror.example.com", "mirror.example.com/deep/er", "prod.example.com/team/mirror", "localhost:5001/m"}
-	configuredNames      = []string{"", "hello", "onap/hello", "a/b/c", "prod.example.com/hello", "prod.example.com/team/hello", "docker.io/onap/hello", "docker.io/library/hello",
-		"index.docker.io/onap/hello", "localhost/hello", "localhost:5000/hello", "127.0.0.1:5000/x/hello", "ghcr.io/onap/hello", "mirror.example.com/deep/er/hello", "trial.example.com/x/hello"}
-	configuredSingles = []string{"", "{{.Repository}}-{{.Platform.Official}}", "{{.Registry}}/{{.Platform.Official}}/{{.Image}}", "{{.Image}}-{{.Platform.Official}}",
-		"onap/{{.Image}}-{{.Platform.Official}}", "prod.example.com/{{.Platform.Official}}/{{.Image}}", "docker.io/onap/{{.Image}}-{{.Platform.Official}}", "localhost:5000/{{.Image}}-{{.Platform.Official}}"}
-	trials = []string{"trial.example.com", "trial.example.com/x", "prod.example.com/trial", "prod.example.com/team", "localhost:5000/trial", "onap", "docker.io/onap", "mirror.example.com"}
+	configuredRegistries = []string{
+		"", "prod.example.com", "prod.example.com/team", "prod.example.com:5000/team/sub", "localhost:5000",
+		"127.0.0.1:5000/x", "onap", "docker.io/onap",
+	}
+	configuredMirrors = []string{
+		"mirror.example.com", "mirror.example.com/deep/er", "prod.example.com/team/mirror", "localhost:5001/m",
+	}
+	configuredNames = []string{
+		"", "hello", "onap/hello", "a/b/c", "prod.example.com/hello", "prod.example.com/team/hello", "docker.io/onap/hello",
+		"docker.io/library/hello",
+		"index.docker.io/onap/hello", "localhost/hello", "localhost:5000/hello", "127.0.0.1:5000/x/hello",
+		"ghcr.io/onap/hello", "mirror.example.com/deep/er/hello", "trial.example.com/x/hello",
+	}
+	configuredSingles = []string{
+		"", "{{.Repository}}-{{.Platform.Official}}", "{{.Registry}}/{{.Platform.Official}}/{{.Image}}",
+		"{{.Image}}-{{.Platform.Official}}",
+		"onap/{{.Image}}-{{.Platform.Official}}", "prod.example.com/{{.Platform.Official}}/{{.Image}}",
+		"docker.io/onap/{{.Image}}-{{.Platform.Official}}", "localhost:5000/{{.Image}}-{{.Platform.Official}}",
+	}
+	trials = []string{
+		"trial.example.com", "trial.example.com/x", "prod.example.com/trial", "prod.example.com/team", "localhost:5000/trial",
+		"onap", "docker.io/onap", "mirror.example.com",
+	}
 )
 
 func pick(r *rand.Rand, from []string) string { return from[r.IntN(len(from))] }
@@ -49,7 +65,8 @@ func configuration(r *rand.Rand) string {
 	}
 	fmt.Fprintln(&b, "images:")
 	for _, image := range []string{"api", "worker"} {
-		fmt.Fprintf(&b, "  %s:\n    base: scratch\n    files: [{from: f, to: /}]\n    push:\n      tags: [%s]\n", image, image)
+		fmt.Fprintf(&b, "  %s:\n    base: scratch\n    files: [{from: f, to: /}]\n    push:\n      tags: [%s]\n", image,
+			image)
 		var repositories []string
 		for range 1 + r.IntN(3) {
 			if repository := pick(r, configuredNames); repository != "" {
@@ -155,7 +172,10 @@ func TestCheckConfined(t *testing.T) {
 	} {
 		assert.Error(t, check("trial.example.com/team", push.Target{Name: "x", Repository: outside}), outside)
 		single := []push.PlatformTag{{Reference: outside + ":v1"}}
-		assert.Error(t, check("trial.example.com/team", push.Target{Repository: "trial.example.com/team/x", PerPlatform: single}), outside)
+		assert.Error(t, check("trial.example.com/team", push.Target{
+			Repository:  "trial.example.com/team/x",
+			PerPlatform: single,
+		}), outside)
 	}
 	assert.NoError(t, check("trial.example.com/team", push.Target{Repository: "trial.example.com/team/x"}))
 	assert.NoError(t, check("onap", push.Target{Repository: "docker.io/onap/x"}))
@@ -172,9 +192,14 @@ images:
   three: {base: scratch, files: [{from: f, to: /}]}
 `))
 	require.NoError(t, err)
-	assert.Equal(t, []config.Redirection{{From: "a.example.com:5000/team/app", To: "trial.example.com/a.example.com-5000/team/app"}}, c.Redirect("one", "trial.example.com"))
-	assert.Equal(t, []config.Redirection{{From: "b.example.com/team/app", To: "trial.example.com/b.example.com/team/app"}}, c.Redirect("two", "trial.example.com"))
-	assert.Equal(t, []config.Redirection{{From: "three", To: "trial.example.com/three"}}, c.Redirect("three", "trial.example.com"))
+	assert.Equal(t, []config.Redirection{{
+		From: "a.example.com:5000/team/app",
+		To:   "trial.example.com/a.example.com-5000/team/app",
+	}}, c.Redirect("one", "trial.example.com"))
+	assert.Equal(t, []config.Redirection{{From: "b.example.com/team/app", To: "trial.example.com/b.example.com/team/app"}},
+		c.Redirect("two", "trial.example.com"))
+	assert.Equal(t, []config.Redirection{{From: "three", To: "trial.example.com/three"}},
+		c.Redirect("three", "trial.example.com"))
 }
 
 // TestPrebuiltWithoutConfiguration redirects targets that were written by hand.

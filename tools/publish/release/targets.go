@@ -145,7 +145,8 @@ func CheckRegistries(p *plan.Plan) error {
 func CheckTagged(targets []push.Target) error {
 	for _, t := range targets {
 		if len(t.Tags) == 0 {
-			return fault.Usagef("{{.Git.Tag}} requires a git tag on HEAD: check out a tagged commit, or pass --tag; release --dry-run needs no tags",
+			return fault.Usagef("{{.Git.Tag}} requires a git tag on HEAD: check out a tagged commit, or pass --tag; "+
+				"release --dry-run needs no tags",
 				"image %s: no tags: every configured tag is empty", t.Name)
 		}
 	}
@@ -172,13 +173,15 @@ func CheckDistinct(c *config.Config, targets []push.Target, given bool) error {
 			return nil
 		case other.image == o.image:
 			return config.Errors{c.Errorf(config.Path{"images", o.image, "push", "per_platform"},
-				"include the platform, as in {{.Repository}}-{{.Platform.Official}}", "several platforms would be published as %s", reference)}
+				"include the platform, as in {{.Repository}}-{{.Platform.Official}}", "several platforms would be published as %s",
+				reference)}
 		case given:
 			return fault.Usagef("release them separately, or set another repository for one of them in multiarch.yaml",
 				"images %s and %s would both be published as %s", other.image, o.image, reference)
 		}
 		return config.Errors{c.Errorf(config.Path{"images", o.image, "push"},
-			"set another repository or other tags for one of them", "collides with images.%s: both would be published as %s", other.image, reference)}
+			"set another repository or other tags for one of them", "collides with images.%s: both would be published as %s",
+			other.image, reference)}
 	}
 	for _, t := range targets {
 		for _, tag := range t.Tags {

@@ -31,7 +31,10 @@ images:
   api:
     base: scratch
     files: [{from: f, to: /}]
-    push: {repository: [api, mirror.example.com/api], tags: ["{{.Env.VERSION}}", "{{.Env.EMPTY}}"], per_platform: "{{.Repository}}-{{.Platform.Official}}"}
+    push:
+      repository: [api, mirror.example.com/api]
+      tags: ["{{.Env.VERSION}}", "{{.Env.EMPTY}}"]
+      per_platform: "{{.Repository}}-{{.Platform.Official}}"
   web:
     base: scratch
     files: [{from: f, to: /}]
@@ -42,7 +45,10 @@ func TestTargetsExpandTagsAndRepositories(t *testing.T) {
 	c, p := planOf(t, two)
 	var notes int
 	vars := config.Vars{Env: map[string]string{"VERSION": "v1", "EMPTY": ""}}
-	targets, err := release.Targets(c, p, vars, release.TagOptions{KeepPlatforms: true, Note: func(string, ...any) { notes++ }})
+	targets, err := release.Targets(c, p, vars, release.TagOptions{
+		KeepPlatforms: true,
+		Note:          func(string, ...any) { notes++ },
+	})
 	require.NoError(t, err)
 	assert.Equal(t, 1, notes, "of the tag that is empty")
 	assert.Equal(t, []string{
@@ -56,7 +62,8 @@ func TestTargetsExpandTagsAndRepositories(t *testing.T) {
 		"api": {"registry.example.com/team/api:v1"}, "web": {"registry.example.com/team/web:latest"},
 	}, release.References(targets))
 
-	assert.Equal(t, []string{"registry.example.com/team/api", "registry.example.com/team/web"}, places(release.Parts(targets)))
+	assert.Equal(t, []string{"registry.example.com/team/api", "registry.example.com/team/web"},
+		places(release.Parts(targets)))
 
 	given, err := release.Targets(c, p, config.Vars{}, release.TagOptions{Tags: []string{"x"}})
 	require.NoError(t, err)
@@ -80,7 +87,11 @@ func TestCheckRegistriesTagsAndNames(t *testing.T) {
 	assert.NoError(t, release.CheckTagged([]push.Target{{Name: "a", Tags: []string{"v1"}}}))
 
 	same := []push.Target{
-		{Name: "api", Repository: "r.example.com/x", Tags: []string{"v1"}}, {Name: "web", Repository: "r.example.com/x", Tags: []string{"v1"}},
+		{
+			Name:       "api",
+			Repository: "r.example.com/x",
+			Tags:       []string{"v1"},
+		}, {Name: "web", Repository: "r.example.com/x", Tags: []string{"v1"}},
 	}
 	assert.Equal(t, fault.Config, fault.ClassOf(release.CheckDistinct(c, same, false)))
 	assert.Equal(t, fault.Usage, fault.ClassOf(release.CheckDistinct(c, same, true)))
@@ -101,10 +112,16 @@ func TestFixedTags(t *testing.T) {
 }
 
 func TestMetadataIsByImageAndRepository(t *testing.T) {
-	r := &release.Release{Targets: []push.Target{{Name: "api", Repository: "r.example.com/api", Tags: []string{"v1"}, Index: empty.Index}}}
+	r := &release.Release{
+		Targets: []push.Target{{Name: "api", Repository: "r.example.com/api", Tags: []string{"v1"}, Index: empty.Index}},
+	}
 	all, err := r.Metadata()
 	require.NoError(t, err)
 	digest, err := empty.Index.Digest()
 	require.NoError(t, err)
-	assert.Equal(t, release.Metadata{"api": {"r.example.com/api": {Digest: digest, Tags: []string{"v1"}, Platforms: map[string]v1.Hash{}}}}, all)
+	assert.Equal(t, release.Metadata{"api": {"r.example.com/api": {
+		Digest:    digest,
+		Tags:      []string{"v1"},
+		Platforms: map[string]v1.Hash{},
+	}}}, all)
 }

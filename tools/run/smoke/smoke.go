@@ -130,8 +130,8 @@ func (t *Tester) port(n int) *sync.Mutex {
 	return t.ports[n]
 }
 
-// Run tests the image of one platform. name is its name in messages. The error is an *Error if the program fails the test,
-// and an *UnableError if this machine cannot run it. Programs that listen on the same port run one after another.
+// Run tests the image of one platform. name is its name in messages. The error is an *Error if the program fails the
+// test, and an *UnableError if this machine cannot run it. Programs that listen on the same port run one after another.
 //
 // The program's main must call run.Init before anything else.
 func (t *Tester) Run(ctx context.Context, name string, img v1.Image, p arch.Platform, c Check) error {
@@ -151,7 +151,8 @@ func (t *Tester) Run(ctx context.Context, name string, img v1.Image, p arch.Plat
 	limited, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	process, err := run.Start(limited, run.Options{
-		Image: img, Platform: p, Args: c.Args, Env: c.Env, Stdout: io.MultiWriter(&out, &both), Stderr: &both, Grace: 2 * time.Second,
+		Image: img, Platform: p, Args: c.Args, Env: c.Env, Stdout: io.MultiWriter(&out, &both), Stderr: &both,
+		Grace: 2 * time.Second,
 	})
 	t.starting.Unlock()
 	switch {
@@ -261,9 +262,11 @@ func (h HTTP) ask(ctx context.Context, timeout time.Duration) (problem string) {
 		code, body, err := get(ctx, &client, url)
 		switch {
 		case err == nil && code != status && code != http.StatusServiceUnavailable:
-			return fmt.Sprintf("GET %s: got status %d, want %d: %s", url, code, status, strings.TrimSpace(string(body[:min(len(body), 500)])))
+			return fmt.Sprintf("GET %s: got status %d, want %d: %s", url, code, status,
+				strings.TrimSpace(string(body[:min(len(body), 500)])))
 		case err == nil && code == status && h.Body != nil && !h.Body.Match(body):
-			return fmt.Sprintf("GET %s: body does not match %q: %s", url, written(h.Body), strings.TrimSpace(string(body[:min(len(body), 500)])))
+			return fmt.Sprintf("GET %s: body does not match %q: %s", url, written(h.Body),
+				strings.TrimSpace(string(body[:min(len(body), 500)])))
 		case err == nil && code == status:
 			return ""
 		}

@@ -22,7 +22,8 @@ func TestAnotherProgramListens(t *testing.T) {
 	defer l.Close()
 	port := l.Addr().(*net.TCPAddr).Port
 	var tester smoke.Tester
-	err = tester.Run(t.Context(), "hello", empty.Image, arch.Platform{OS: "linux", Architecture: "amd64"}, smoke.Check{HTTP: &smoke.HTTP{Port: port}})
+	err = tester.Run(t.Context(), "hello", empty.Image, arch.Platform{OS: "linux", Architecture: "amd64"},
+		smoke.Check{HTTP: &smoke.HTTP{Port: port}})
 	assert.ErrorContains(t, err, "hello, linux/amd64: smoke test: port ")
 	assert.ErrorContains(t, err, "is in use")
 }

@@ -102,7 +102,8 @@ func fieldsReference(t *testing.T) string {
 }
 
 // literals are words of descriptions that Markdown shows as code, and would otherwise interpret in part.
-var literals = regexp.MustCompile(`\{\{[. \w]*\}\}|\{(os|arch|variant)\}|[/\w:]*\$(\$|\w+|\{\w+\})|--\w+|\b[A-Z]+_[A-Z]+\b|\*\*`)
+var literals = regexp.MustCompile(
+	`\{\{[. \w]*\}\}|\{(os|arch|variant)\}|[/\w:]*\$(\$|\w+|\{\w+\})|--\w+|\b[A-Z]+_[A-Z]+\b|\*\*`)
 
 // code marks literals, unless the description already contains code.
 func code(description string) string {

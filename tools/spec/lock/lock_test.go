@@ -129,7 +129,8 @@ func TestLockOfEarlierVersionRemainsUsable(t *testing.T) {
 	text := string(content)
 	text = replaceOnce(t, text, `        "security": true,`+"\n", "")
 	text = replaceOnce(t, text, `        "archives": {
-          "trixie-security": {"codename": "trixie-security", "date": "2026-01-03T03:04:05Z", "sha256": "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc", "security": true}
+          "trixie-security": {"codename": "trixie-security", "date": "2026-01-03T03:04:05Z", "sha256": "`+
+		strings.Repeat("c", 64)+`", "security": true}
         },
 `, "")
 	text = replaceOnce(t, text, `, "archive": "trixie-security"`, "")
@@ -174,10 +175,14 @@ func TestParseRejectsInvalidFiles(t *testing.T) {
 		`{"version": 2, "bases": {}}`:        "unsupported version 2",
 		`{"version": 1, "bases": {}} {}`:     "unexpected data after the end of the object",
 		`{"version": 1, "bases": {"x": {}}}`: "bases.x: must have exactly one of image, debian and static",
-		`{"version": 1, "bases": {"x": {"image": {"image": "a", "mediaType": "b", "platforms": {"linux/amd64": {}}}}}}`:                                                                       "bases.x.platforms.linux/amd64",
-		`{"version": 1, "bases": {"x": {"debian": {"architectures": {"amd64": [{"name": "a", "version": "1", "path": "p", "size": 1, "sha256": ""}]}}}}}`:                                     `package "a" needs path, size and sha256`,
-		`{"version": 1, "bases": {"x": {"debian": {"archives": {"a": {}}, "architectures": {"amd64": [{"name": "a", "path": "p", "size": 1, "archive": "b", "sha256": "` + zeros + `"}]}}}}}`: `package "a" is from "b", which is not in archives`,
-		`{"version": 1, "bases": {"x": {"debian": {"security": "ftp://x"}}}}`:                                                                                                                 `invalid security archive "ftp://x"`,
+		`{"version": 1, "bases": {"x": {"image": {"image": "a", "mediaType": "b", ` +
+			`"platforms": {"linux/amd64": {}}}}}}`: "bases.x.platforms.linux/amd64",
+		`{"version": 1, "bases": {"x": {"debian": {"architectures": {"amd64": [{"name": "a", "version": "1", "path": "p", ` +
+			`"size": 1, "sha256": ""}]}}}}}`: `package "a" needs path, size and sha256`,
+		`{"version": 1, "bases": {"x": {"debian": {"archives": {"a": {}}, "architectures": {"amd64": [{"name": "a", ` +
+			`"path": "p", "size": 1, "archive": "b", ` +
+			`"sha256": "` + zeros + `"}]}}}}}`: `package "a" is from "b", which is not in archives`,
+		`{"version": 1, "bases": {"x": {"debian": {"security": "ftp://x"}}}}`: `invalid security archive "ftp://x"`,
 		"<<<<<<< HEAD\n": "invalid character",
 	} {
 		_, err := lock.Parse("multiarch.lock", []byte(text))

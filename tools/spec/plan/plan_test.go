@@ -140,7 +140,8 @@ func TestNewReportsErrorsWithHints(t *testing.T) {
 		{"{a: {go: {package: ./a, ldflags: ['{{.Env.NOT_SET}}']}}}", "images.a.go.ldflags[0]: template",
 			"set the environment variable"},
 	} {
-		text := "version: 1\nplatforms: [linux/amd64, linux/arm64]\nbases:\n  py: {debian: {suite: trixie, packages: [python3]}}\n  reg: {image: a/b}\nimages: " + c.images
+		text := "version: 1\nplatforms: [linux/amd64, linux/arm64]\nbases:\n" +
+			"  py: {debian: {suite: trixie, packages: [python3]}}\n  reg: {image: a/b}\nimages: " + c.images
 		_, err := plan.New(parse(t, text), plan.Options{})
 		var all config.Errors
 		require.ErrorAs(t, err, &all, c.images)
@@ -183,10 +184,13 @@ func TestWindows(t *testing.T) {
 // many returns a configuration of n services for ten platforms.
 func many(n int) []byte {
 	var s strings.Builder
-	s.WriteString("version: 1\nplatforms: [linux/amd64, linux/arm64, linux/arm/v7, linux/arm/v6, linux/arm/v5, linux/386, linux/ppc64le, linux/s390x, linux/riscv64, linux/loong64]\nimages:\n")
+	s.WriteString("version: 1\n" +
+		"platforms: [linux/amd64, linux/arm64, linux/arm/v7, linux/arm/v6, linux/arm/v5, linux/386, linux/ppc64le, " +
+		"linux/s390x, linux/riscv64, linux/loong64]\nimages:\n")
 	for i := range n {
 		fmt.Fprintf(&s,
-			"  service-%d:\n    go: {package: ./svc%d, ldflags: [-s, -w]}\n    user: nonroot\n    env: {A: b}\n    ports: [8080/tcp]\n", i, i)
+			"  service-%d:\n    go: {package: ./svc%d, ldflags: [-s, -w]}\n    user: nonroot\n    env: {A: b}\n"+
+				"    ports: [8080/tcp]\n", i, i)
 	}
 	return []byte(s.String())
 }

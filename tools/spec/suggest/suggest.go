@@ -1,5 +1,5 @@
-// Package suggest produces "did you mean" hints for misspelled words and unknown platforms. A hint names the closest known
-// word if it is close enough, and then all known words, so that a typo costs no second attempt.
+// Package suggest produces "did you mean" hints for misspelled words and unknown platforms. A hint names the closest
+// known word if it is close enough, and then all known words, so that a typo costs no second attempt.
 package suggest
 
 import (
