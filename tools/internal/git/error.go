@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Error is returned if git fails. It passes on what git printed.
+// Error is returned if git fails. It contains the message of git.
 type Error struct {
 	Command string
 	Stderr  string
@@ -17,47 +17,47 @@ type Error struct {
 
 func (e *Error) Error() string {
 	if errors.Is(e.err, exec.ErrNotFound) {
-		return "git is not installed, or not in PATH"
+		return "git not found in PATH"
 	}
-	if e.unborn() {
-		return "the git repository has no commit yet"
+	if e.noCommit() {
+		return "the git repository has no commits"
 	}
-	message, _, _ := strings.Cut(e.Stderr, "\n") // remedies are below
+	message, _, _ := strings.Cut(e.Stderr, "\n") // the other lines are advice
 	message = strings.TrimPrefix(strings.TrimPrefix(message, "fatal: "), "error: ")
 	switch {
 	case message == "":
 		message = e.err.Error()
-	case e.absent():
-		return "there is no git checkout: " + message
+	case e.noRepository():
+		return "no git checkout: " + message
 	}
 	return fmt.Sprintf("git %s: %s", e.Command, message)
 }
 
-// Unwrap returns how git ended.
+// Unwrap returns the error of running git.
 func (e *Error) Unwrap() error { return e.err }
 
-// dubious matches the remedy that git prints if another user owns the repository.
+// dubious matches the command that git prints if another user owns the repository.
 var dubious = regexp.MustCompile(`git config --global --add safe\.directory .+`)
 
-const noCheck = "or do without {{.Git}} and created: commit"
+const withoutGit = "or remove {{.Git}} and created: commit from the configuration"
 
-// Hint says what to do about the errors of git that users meet.
+// Hint returns how to fix common errors.
 func (e *Error) Hint() string {
-	switch remedy := dubious.FindString(e.Stderr); {
+	switch command := dubious.FindString(e.Stderr); {
 	case errors.Is(e.err, exec.ErrNotFound):
-		return "install git, " + noCheck
-	case remedy != "":
-		return "run: " + strings.TrimSpace(remedy)
-	case e.absent():
-		return "run: git init, and commit; " + noCheck
-	case e.unborn():
-		return "commit first, " + noCheck
+		return "install git, " + withoutGit
+	case command != "":
+		return "run: " + strings.TrimSpace(command)
+	case e.noRepository():
+		return "run git init and commit, " + withoutGit
+	case e.noCommit():
+		return "commit first, " + withoutGit
 	}
 	return ""
 }
 
-// absent tells whether there is no repository.
-func (e *Error) absent() bool { return strings.Contains(e.Stderr, "not a git repository") }
+// noRepository reports whether there is no repository.
+func (e *Error) noRepository() bool { return strings.Contains(e.Stderr, "not a git repository") }
 
-// unborn tells whether HEAD names no commit.
-func (e *Error) unborn() bool { return strings.Contains(e.Stderr, "Needed a single revision") }
+// noCommit reports whether the repository has no commits.
+func (e *Error) noCommit() bool { return strings.Contains(e.Stderr, "Needed a single revision") }

@@ -1,5 +1,5 @@
-// Package git finds out, by the git program, what is checked out: the commit, its tag and branch, a version. It gives the
-// same answers as tools/rules/workspace_status.sh, which Bazel runs.
+// Package git describes a git checkout: its commit, branch, tag and version. It runs the git program. Its results are
+// the same as those of tools/rules/workspace_status.sh, which Bazel runs.
 package git
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
-// Checkout is a config.Checkout of a directory. Each answer is found when it is asked for first, and remembered.
+// Checkout implements config.Checkout for a directory. Each method runs git once and caches its result.
 type Checkout struct {
 	ctx    context.Context
 	dir    string
@@ -29,15 +29,17 @@ type Checkout struct {
 
 	mu       sync.Mutex
 	tags     map[string]func() (string, error) // by prefix
-	versions map[string]func() (string, error)
+	versions map[string]func() (string, error) // by prefix
 }
 
-// Open returns the checkout at dir. getenv supplies the variables of CI systems, and warn is told, once, what makes
-// answers doubtful. Nothing is run yet.
+// Open returns the checkout at dir without running git. getenv returns the variables of CI systems. warn is called at
+// most once, if results may be wrong.
 func Open(ctx context.Context, dir string, getenv func(string) string, warn func(string)) *Checkout {
 	var once sync.Once
-	c := &Checkout{ctx: ctx, dir: dir, getenv: getenv, warn: func(s string) { once.Do(func() { warn(s) }) },
-		tags: map[string]func() (string, error){}, versions: map[string]func() (string, error){}}
+	c := &Checkout{
+		ctx: ctx, dir: dir, getenv: getenv, warn: func(s string) { once.Do(func() { warn(s) }) },
+		tags: map[string]func() (string, error){}, versions: map[string]func() (string, error){},
+	}
 	c.head = sync.OnceValues(c.findHead)
 	c.dirty = sync.OnceValues(c.findDirty)
 	c.shallow = sync.OnceValue(c.isShallow)
@@ -47,13 +49,14 @@ func Open(ctx context.Context, dir string, getenv func(string) string, warn func
 // Head describes the commit that is checked out.
 func (c *Checkout) Head() (config.Head, error) { return c.head() }
 
-// Dirty tells whether a tracked file differs from the commit.
+// Dirty reports whether a tracked file differs from the commit.
 func (c *Checkout) Dirty() (bool, error) { return c.dirty() }
 
-// Tag returns the tag of the commit, or "" with a warning if there is no repository or no commit that could have one.
+// Tag returns the tag of the commit without the prefix. It returns "" if there is none, and also warns if there is no
+// repository or no commit.
 func (c *Checkout) Tag(prefix string) (string, error) {
-	tag, err := c.remembered(c.tags, prefix, c.findTag)
-	if failed := (*Error)(nil); errors.As(err, &failed) && (failed.absent() || failed.unborn()) {
+	tag, err := c.cached(c.tags, prefix, c.findTag)
+	if failed := (*Error)(nil); errors.As(err, &failed) && (failed.noRepository() || failed.noCommit()) {
 		c.warn(failed.Error() + ": {{.Git.Tag}} is empty")
 		return "", nil
 	}
@@ -63,25 +66,30 @@ func (c *Checkout) Tag(prefix string) (string, error) {
 	return tag, err
 }
 
-// Describe returns a version.
+// Describe returns a version: the tag of the commit, or the nearest earlier tag and the distance to it, or the short
+// commit. It ends in -dirty if a tracked file differs from the commit.
 func (c *Checkout) Describe(prefix string) (string, error) {
-	return c.remembered(c.versions, prefix, c.findVersion)
+	return c.cached(c.versions, prefix, c.findVersion)
 }
 
-func (c *Checkout) remembered(all map[string]func() (string, error), prefix string, find func(string) (string, error)) (string, error) {
+// cached returns the result of find for a prefix, which it calls once.
+func (c *Checkout) cached(
+	results map[string]func() (string, error), prefix string, find func(string) (string, error),
+) (string, error) {
 	c.mu.Lock()
-	f, ok := all[prefix]
+	f, ok := results[prefix]
 	if !ok {
 		f = sync.OnceValues(func() (string, error) { return find(prefix) })
-		all[prefix] = f
+		results[prefix] = f
 	}
 	c.mu.Unlock()
 	return f()
 }
 
-const shallowWarning = "the clone is shallow, so that tags, and with them {{.Git.Tag}} and {{.Git.Describe}}, may be missing; run: git fetch --unshallow --tags"
+const shallowWarning = "the clone is shallow, so {{.Git.Tag}} and {{.Git.Describe}} may miss tags; " +
+	"run: git fetch --unshallow --tags"
 
-// isShallow tells whether history is missing.
+// isShallow reports whether the clone is shallow.
 func (c *Checkout) isShallow() bool {
 	out, err := c.run("rev-parse", "--is-shallow-repository")
 	return err == nil && out == "true"
@@ -98,7 +106,7 @@ func (c *Checkout) findHead() (config.Head, error) {
 	}
 	at, err := strconv.ParseInt(seconds, 10, 64)
 	if err != nil {
-		return config.Head{}, fmt.Errorf("git show: %q is not the time of a commit", seconds)
+		return config.Head{}, fmt.Errorf("git show: invalid commit time %q", seconds)
 	}
 	head := config.Head{Commit: commit, Time: time.Unix(at, 0).UTC().Format(time.RFC3339)}
 	head.Branch, err = c.run("symbolic-ref", "--quiet", "--short", "HEAD")
@@ -115,7 +123,7 @@ func (c *Checkout) findHead() (config.Head, error) {
 func (c *Checkout) findDirty() (bool, error) {
 	status, err := c.run("--no-optional-locks", "status", "--porcelain", "--untracked-files=no")
 	if err != nil {
-		return false, fmt.Errorf("finding out whether something is not committed: %w", err)
+		return false, fmt.Errorf("looking for uncommitted changes: %w", err)
 	}
 	return status != "", nil
 }
@@ -131,8 +139,8 @@ func (c *Checkout) findTag(prefix string) (string, error) {
 	return choose(tags, prefix, c.getenv), nil
 }
 
-// tagsOf lists the tags that a commit has itself, without their prefix. A tag of a component below that of the prefix is
-// none of them: server/api/v1.0.0 for server/.
+// tagsOf returns the tags of a commit that have the prefix, without it. Tags of nested components are not included,
+// such as server/api/v1.0.0 for the prefix server/.
 func (c *Checkout) tagsOf(commit, prefix string) ([]string, error) {
 	out, err := c.run("for-each-ref", "--points-at="+commit, "--format=%(refname:strip=2)", "refs/tags")
 	if err != nil {
@@ -167,7 +175,7 @@ func (c *Checkout) findVersion(prefix string) (string, error) {
 	return version, err
 }
 
-// describe returns the nearest tag before the commit and the distance to it, or the short commit.
+// describe returns the nearest earlier tag and the distance to it, or the short commit.
 func (c *Checkout) describe(prefix string) (string, error) {
 	args := []string{"describe", "--tags", "--always", "--long", "--abbrev=7"}
 	if prefix != "" {
@@ -179,9 +187,9 @@ func (c *Checkout) describe(prefix string) (string, error) {
 	}
 	nearest, distance, ok := cutDistance(described)
 	if !ok {
-		return described, nil // no tag before
+		return described, nil // no earlier tag
 	}
-	// The commit of that tag may have others, of which git takes any.
+	// Its commit may have several tags, of which git picks any.
 	tags, err := c.tagsOf("refs/tags/"+nearest+"^{commit}", prefix)
 	if err != nil {
 		return "", err
@@ -189,7 +197,7 @@ func (c *Checkout) describe(prefix string) (string, error) {
 	return choose(tags, prefix, func(string) string { return "" }) + distance, nil
 }
 
-// cutDistance cuts -3-gabcdef1 off a description.
+// cutDistance splits a description before a suffix such as -3-gabcdef1.
 func cutDistance(described string) (tag, distance string, ok bool) {
 	at := strings.LastIndex(described, "-g")
 	if at < 0 {
@@ -201,8 +209,8 @@ func cutDistance(described string) (tag, distance string, ok bool) {
 	return described[:at], described[at:], true
 }
 
-// run runs git and returns what it prints. Its messages are in English whatever the user's language is, since their
-// remedies are looked up by them.
+// run runs git and returns its output. Messages are in English regardless of the locale, because errors are
+// recognized by their text.
 func (c *Checkout) run(args ...string) (string, error) {
 	cmd := exec.CommandContext(c.ctx, "git", args...)
 	cmd.Dir = c.dir
@@ -211,13 +219,13 @@ func (c *Checkout) run(args ...string) (string, error) {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return "", &Error{commandOf(args), strings.TrimSpace(stderr.String()), err}
+		return "", &Error{subcommand(args), strings.TrimSpace(stderr.String()), err}
 	}
 	return strings.TrimSpace(string(out)), nil
 }
 
-// commandOf is the subcommand among arguments.
-func commandOf(args []string) string {
+// subcommand returns the first argument that is not an option.
+func subcommand(args []string) string {
 	for n := 0; n < len(args); n++ {
 		switch {
 		case args[n] == "-c":

@@ -16,10 +16,13 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
-// ciVariables are those of whoever runs the tests.
-var ciVariables = []string{"GITHUB_REF_TYPE", "GITHUB_REF_NAME", "GITHUB_SHA", "CI_COMMIT_TAG", "CI_COMMIT_SHA", "CI_COMMIT_BRANCH", "TAG_NAME", "GIT_COMMIT", "BRANCH_NAME"}
+// ciVariables are unset, because the tests may run in a CI system.
+var ciVariables = []string{
+	"GITHUB_REF_TYPE", "GITHUB_REF_NAME", "GITHUB_SHA", "CI_COMMIT_TAG", "CI_COMMIT_SHA", "CI_COMMIT_BRANCH", "TAG_NAME",
+	"GIT_COMMIT", "BRANCH_NAME",
+}
 
-// repository is a git repository of a test.
+// repository is a git repository for a test.
 type repository struct {
 	t   *testing.T
 	dir string
@@ -45,7 +48,8 @@ func newRepository(t *testing.T, args ...string) repository {
 
 func (r repository) git(args ...string) string {
 	r.t.Helper()
-	cmd := exec.Command("git", append([]string{"-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "protocol.file.allow=always"}, args...)...)
+	settings := []string{"-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "protocol.file.allow=always"}
+	cmd := exec.Command("git", append(settings, args...)...)
 	cmd.Dir = r.dir
 	out, err := cmd.CombinedOutput()
 	require.NoError(r.t, err, "git %s: %s", args, out)
@@ -61,15 +65,15 @@ func (r repository) write(name, content string) {
 
 func (r repository) commit() { r.t.Helper(); r.git("commit", "-q", "--allow-empty", "-m", "x") }
 
-// facts are all answers about a checkout.
-type facts struct {
+// description holds all results for a checkout.
+type description struct {
 	config.Head
 	tag, describe string
 	dirty         bool
 	warnings      []string
 }
 
-func (r repository) ask(prefix string) (f facts, err error) {
+func (r repository) checkout(prefix string) (f description, err error) {
 	c := git.Open(r.t.Context(), r.dir, os.Getenv, func(w string) { f.warnings = append(f.warnings, w) })
 	if f.Head, err = c.Head(); err != nil {
 		return f, err
@@ -84,29 +88,30 @@ func (r repository) ask(prefix string) (f facts, err error) {
 	return f, err
 }
 
-// status is what the script prints that Bazel runs, by key.
+// status returns the output of the workspace status script, by key.
 func (r repository) status() (keys map[string]string, stderr string) {
 	r.t.Helper()
 	script, err := filepath.Abs("../../rules/workspace_status.sh")
 	require.NoError(r.t, err)
 	cmd := exec.Command(script)
 	cmd.Dir = r.dir
-	var said strings.Builder
-	cmd.Stderr = &said
+	var messages strings.Builder
+	cmd.Stderr = &messages
 	out, err := cmd.Output()
-	require.NoError(r.t, err, said.String())
+	require.NoError(r.t, err, messages.String())
 	keys = map[string]string{}
 	for line := range strings.Lines(string(out)) {
 		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		keys[key] = value
 	}
-	return keys, said.String()
+	return keys, messages.String()
 }
 
-// said returns the answers of both engines, which have to be the same. Bazel's script knows the prefixes that files name.
-func (r repository) said(prefix string) facts {
+// describe returns the results for a prefix and checks that they are the same as those of the workspace status
+// script. The script only knows the prefixes in files.
+func (r repository) describe(prefix string) description {
 	r.t.Helper()
-	f, err := r.ask(prefix)
+	f, err := r.checkout(prefix)
 	require.NoError(r.t, err)
 	suffix := config.StatusSuffix(prefix)
 	keys, stderr := r.status()
@@ -115,8 +120,9 @@ func (r repository) said(prefix string) facts {
 		dirty = "true"
 	}
 	want := map[string]string{
-		"STABLE_GIT_COMMIT": f.Commit, "STABLE_GIT_SHORT_COMMIT": f.Commit[:7], "STABLE_GIT_BRANCH": f.Branch, "STABLE_GIT_COMMIT_TIME": f.Time,
-		"STABLE_GIT_DIRTY": dirty, "STABLE_GIT_TAG" + suffix: f.tag, "STABLE_GIT_DESCRIBE" + suffix: f.describe,
+		"STABLE_GIT_COMMIT": f.Commit, "STABLE_GIT_SHORT_COMMIT": f.Commit[:7],
+		"STABLE_GIT_BRANCH": f.Branch, "STABLE_GIT_COMMIT_TIME": f.Time, "STABLE_GIT_DIRTY": dirty,
+		"STABLE_GIT_TAG" + suffix: f.tag, "STABLE_GIT_DESCRIBE" + suffix: f.describe,
 	}
 	for key, value := range want {
 		got, ok := keys[key]
@@ -129,60 +135,63 @@ func (r repository) said(prefix string) facts {
 	return f
 }
 
-func TestCheckout(t *testing.T) {
+func TestDescriptionOfACheckout(t *testing.T) {
 	r := newRepository(t)
-	_, err := r.ask("")
-	require.EqualError(t, err, "the git repository has no commit yet")
+	_, err := r.checkout("")
+	require.EqualError(t, err, "the git repository has no commits")
 	keys, _ := r.status()
 	assert.Empty(t, keys, "no commit")
 
 	r.write("file", "")
 	r.git("add", "file")
 	r.commit()
-	f := r.said("")
+	f := r.describe("")
 	assert.Equal(t, "main", f.Branch)
 	assert.Empty(t, f.tag)
 	assert.Equal(t, f.Commit[:7], f.describe)
 	assert.False(t, f.dirty)
 
 	r.git("tag", "v1.0.0")
-	f = r.said("")
+	f = r.describe("")
 	assert.Equal(t, "v1.0.0", f.tag)
 	assert.Equal(t, "v1.0.0", f.describe)
 	r.write("file", "changed")
 	r.write("untracked", "")
-	f = r.said("")
+	f = r.describe("")
 	assert.True(t, f.dirty)
 	assert.Equal(t, "v1.0.0-dirty", f.describe)
 	r.git("checkout", "-q", "file")
-	assert.False(t, r.said("").dirty, "a file that git does not know changes nothing")
+	assert.False(t, r.describe("").dirty, "untracked files do not count")
 
 	r.commit()
-	f = r.said("")
-	assert.Empty(t, f.tag, "an older tag is not that of this commit")
+	f = r.describe("")
+	assert.Empty(t, f.tag, "tags of other commits do not count")
 	assert.Equal(t, "v1.0.0-1-g"+f.Commit[:7], f.describe)
 	r.git("tag", "zzz", "v1.0.0")
 	r.git("tag", "-a", "-m", "annotated", "aaa", "v1.0.0")
-	assert.Equal(t, "v1.0.0-1-g"+f.Commit[:7], r.said("").describe, "of several tags of an older commit as well")
+	assert.Equal(t, "v1.0.0-1-g"+f.Commit[:7], r.describe("").describe, "highest version of several tags")
 
-	// Configurations that change what git prints.
-	for _, c := range [][2]string{{"column.ui", "always"}, {"tag.sort", "refname"}, {"log.showSignature", "true"}, {"color.ui", "always"}, {"log.date", "relative"}, {"versionsort.suffix", "x"}} {
+	// Settings that change the output of git.
+	for _, c := range [][2]string{
+		{"column.ui", "always"}, {"tag.sort", "refname"}, {"log.showSignature", "true"}, {"color.ui", "always"},
+		{"log.date", "relative"}, {"versionsort.suffix", "x"},
+	} {
 		r.git("config", c[0], c[1])
 	}
-	f = r.said("")
+	f = r.describe("")
 	assert.Equal(t, "v1.0.0-1-g"+f.Commit[:7], f.describe)
 
 	r.git("branch", "v1.0.0") // a branch of the same name
 	r.git("branch", "-f", "feature/a")
 	r.git("checkout", "-q", "feature/a")
-	assert.Equal(t, "feature/a", r.said("").Branch)
+	assert.Equal(t, "feature/a", r.describe("").Branch)
 	r.git("checkout", "-q", "refs/tags/v1.0.0")
-	f = r.said("")
+	f = r.describe("")
 	assert.Empty(t, f.Branch, "detached")
 	assert.Equal(t, "v1.0.0", f.tag)
 }
 
-// TestHighestVersionWins tries tags in several orders, lightweight and annotated, in both engines.
+// TestHighestVersionWins creates lightweight and annotated tags in random order.
 func TestHighestVersionWins(t *testing.T) {
 	cases := []struct {
 		want string
@@ -212,7 +221,8 @@ func TestHighestVersionWins(t *testing.T) {
 	for n, c := range cases {
 		r := newRepository(t)
 		r.commit()
-		rand.New(rand.NewPCG(1, uint64(n))).Shuffle(len(c.tags), func(i, j int) { c.tags[i], c.tags[j] = c.tags[j], c.tags[i] })
+		random := rand.New(rand.NewPCG(1, uint64(n)))
+		random.Shuffle(len(c.tags), func(i, j int) { c.tags[i], c.tags[j] = c.tags[j], c.tags[i] })
 		for i, tag := range c.tags {
 			if i%2 == 0 {
 				r.git("tag", tag)
@@ -220,17 +230,18 @@ func TestHighestVersionWins(t *testing.T) {
 				r.git("tag", "-a", "-m", "annotated", tag)
 			}
 		}
-		f := r.said("")
+		f := r.describe("")
 		assert.Equal(t, c.want, f.tag, c.tags)
 		assert.Equal(t, c.want, f.describe, c.tags)
 		r.commit()
-		assert.Equal(t, c.want+"-1-g", strings.TrimSuffix(r.said("").describe, r.git("rev-parse", "--short=7", "HEAD")), c.tags)
+		short := r.git("rev-parse", "--short=7", "HEAD")
+		assert.Equal(t, c.want+"-1-g"+short, r.describe("").describe, c.tags)
 	}
 	t.Logf("%d cases, each on the commit and one after it", len(cases))
 	require.NotEmpty(t, cases)
 }
 
-func TestTagsOfACIBuildWin(t *testing.T) {
+func TestTagThatCIBuildsWins(t *testing.T) {
 	r := newRepository(t)
 	r.write("multiarch.yaml", "tag_prefix: server/\n")
 	r.git("add", ".")
@@ -269,31 +280,38 @@ func TestTagsOfACIBuildWin(t *testing.T) {
 			name, value, _ := strings.Cut(pair, "=")
 			t.Setenv(name, value)
 		}
-		f := r.said(c.prefix)
+		f := r.describe(c.prefix)
 		assert.Equal(t, c.tag, f.tag, c.env)
 		assert.Equal(t, c.tag, f.describe, c.env)
 		assert.Equal(t, c.branch, f.Branch, c.env)
 		r.git("checkout", "-q", "main")
-		assert.Equal(t, "main", r.said(c.prefix).Branch, "the branch that is checked out")
+		assert.Equal(t, "main", r.describe(c.prefix).Branch, "the branch is checked out")
 	}
 }
 
-func TestTagPrefix(t *testing.T) {
+func TestTagPrefixSelectsTags(t *testing.T) {
 	r := newRepository(t)
-	r.write("images/multiarch.yaml", "images:\n  a: {push: {tag_prefix: \"server/\", tags: [x]}}\n  b: {push: {tag_prefix: 'server-'}}\n  c:\n    push:\n      tag_prefix: v # that of Go\n  d: {push: {tag_prefix: Server/}}\n")
+	r.write("images/multiarch.yaml", "images:\n"+
+		"  a: {push: {tag_prefix: \"server/\", tags: [x]}}\n"+
+		"  b: {push: {tag_prefix: 'server-'}}\n"+
+		"  c:\n    push:\n      tag_prefix: v # as in Go\n"+
+		"  d: {push: {tag_prefix: Server/}}\n")
 	r.write("x/BUILD.bazel", "multiarch_tags(\n    tag_prefix = \"server/api/\",\n)\n")
 	r.git("add", ".")
 	r.commit()
 	short := r.git("rev-parse", "--short=7", "HEAD")
-	assert.Equal(t, short, r.said("server/").describe, "no tag at all")
-	for _, tag := range []string{"v1.0.0", "server/v2.0.0", "server/v2.10.0", "server/api/v9.0.0", "server-v3.0.0", "server-api-v1.0.0", "Server/v4.0.0", "server/zzz", "client/v8.0.0"} {
+	assert.Equal(t, short, r.describe("server/").describe, "no tags")
+	for _, tag := range []string{
+		"v1.0.0", "server/v2.0.0", "server/v2.10.0", "server/api/v9.0.0", "server-v3.0.0", "server-api-v1.0.0",
+		"Server/v4.0.0", "server/zzz", "client/v8.0.0",
+	} {
 		r.git("tag", tag)
 	}
 	want := map[string]string{
 		"": "v1.0.0", "server/": "v2.10.0", "server/api/": "v9.0.0", "server-": "v3.0.0", "v": "1.0.0", "Server/": "v4.0.0",
 	}
 	for prefix, tag := range want {
-		f := r.said(prefix)
+		f := r.describe(prefix)
 		assert.Equal(t, tag, f.tag, prefix)
 		assert.Equal(t, tag, f.describe, prefix)
 	}
@@ -302,10 +320,10 @@ func TestTagPrefix(t *testing.T) {
 	short = r.git("rev-parse", "--short=7", "HEAD")
 	want["server/api/"] = "v9.1.0"
 	for prefix, tag := range want {
-		switch f := r.said(prefix); prefix {
+		switch f := r.describe(prefix); prefix {
 		case "server/api/":
 			assert.Equal(t, tag, f.describe)
-		case "": // the tag of a component is one of the repository as well
+		case "": // tags of components are also tags of the repository
 			assert.Equal(t, "server/api/v9.1.0", f.describe)
 		default:
 			assert.Empty(t, f.tag, prefix)
@@ -317,7 +335,7 @@ func TestTagPrefix(t *testing.T) {
 	assert.Contains(t, keys, "STABLE_GIT_TAG__53ERVER_2F")
 }
 
-func TestShallowClones(t *testing.T) {
+func TestShallowCloneIsReported(t *testing.T) {
 	r := newRepository(t)
 	r.commit()
 	r.git("tag", "v1.0.0")
@@ -325,33 +343,33 @@ func TestShallowClones(t *testing.T) {
 	r.commit()
 	shallow := repository{t, t.TempDir()}
 	shallow.git("clone", "-q", "--depth=1", "file://"+r.dir, ".")
-	f := shallow.said("")
-	require.Len(t, f.warnings, 1, "once")
+	f := shallow.describe("")
+	require.Len(t, f.warnings, 1, "warned once")
 	assert.Contains(t, f.warnings[0], "git fetch --unshallow --tags")
 	assert.Equal(t, f.Commit[:7], f.describe)
 	_, stderr := shallow.status()
 	assert.Contains(t, stderr, "git fetch --unshallow --tags")
 
 	shallow.git("fetch", "-q", "--unshallow", "--tags")
-	f = shallow.said("")
+	f = shallow.describe("")
 	assert.Empty(t, f.warnings)
 	assert.Equal(t, "v1.0.0-2-g"+f.Commit[:7], f.describe)
 
 	tagged := repository{t, t.TempDir()}
 	tagged.git("clone", "-q", "--depth=1", "--branch=v1.0.0", "file://"+r.dir, ".")
-	f = tagged.said("")
-	assert.Empty(t, f.warnings, "the tag of the commit says all")
+	f = tagged.describe("")
+	assert.Empty(t, f.warnings, "earlier tags are not needed")
 	assert.Equal(t, "v1.0.0", f.describe)
 }
 
-func TestKindsOfCheckouts(t *testing.T) {
+func TestWorktreesAndSubmodules(t *testing.T) {
 	r := newRepository(t)
 	r.commit()
 	r.git("tag", "v1.0.0")
 
 	worktree := repository{t, filepath.Join(t.TempDir(), "w")}
 	r.git("worktree", "add", "-q", "-b", "side", worktree.dir)
-	f := worktree.said("")
+	f := worktree.describe("")
 	assert.Equal(t, "side", f.Branch)
 	assert.Equal(t, "v1.0.0", f.tag)
 
@@ -360,28 +378,28 @@ func TestKindsOfCheckouts(t *testing.T) {
 	super.git("tag", "v9.0.0")
 	super.git("submodule", "add", "-q", r.dir, "sub")
 	super.git("commit", "-q", "-m", "x")
-	f = super.said("")
+	f = super.describe("")
 	assert.Equal(t, "v9.0.0-1-g"+f.Commit[:7], f.describe)
 	sub := repository{t, filepath.Join(super.dir, "sub")}
-	f = sub.said("")
-	assert.Equal(t, "v1.0.0", f.tag, "a submodule is a repository of its own")
+	f = sub.describe("")
+	assert.Equal(t, "v1.0.0", f.tag, "a submodule is a separate repository")
 	sub.commit()
-	assert.True(t, super.said("").dirty, "a submodule at another commit")
+	assert.True(t, super.describe("").dirty, "a submodule at another commit")
 
-	super.write("folder/file", "")
-	below := repository{t, filepath.Join(super.dir, "folder")}
-	assert.Equal(t, super.said("").Commit, below.said("").Commit)
+	super.write("dir/file", "")
+	below := repository{t, filepath.Join(super.dir, "dir")}
+	assert.Equal(t, super.describe("").Commit, below.describe("").Commit)
 
 	long := newRepository(t, "--object-format=sha256")
 	long.commit()
 	long.git("tag", "v1.0.0")
 	long.commit()
-	f = long.said("")
+	f = long.describe("")
 	assert.Len(t, f.Commit, 64)
 	assert.Equal(t, "v1.0.0-1-g"+f.Commit[:7], f.describe)
 }
 
-func TestErrorsOfGit(t *testing.T) {
+func TestErrorsHaveHints(t *testing.T) {
 	hintOf := func(err error) string {
 		var hinting fault.Hinter
 		require.ErrorAs(t, err, &hinting, "%v", err)
@@ -390,40 +408,41 @@ func TestErrorsOfGit(t *testing.T) {
 	r := newRepository(t)
 	none := repository{t, t.TempDir()}
 	t.Setenv("GIT_CEILING_DIRECTORIES", filepath.Dir(none.dir))
-	_, err := none.ask("")
-	assert.ErrorContains(t, err, "there is no git checkout: not a git repository")
-	assert.Contains(t, hintOf(err), "run: git init")
+	_, err := none.checkout("")
+	assert.ErrorContains(t, err, "no git checkout: not a git repository")
+	assert.Contains(t, hintOf(err), "run git init")
 
-	_, err = r.ask("")
-	assert.EqualError(t, err, "the git repository has no commit yet")
+	_, err = r.checkout("")
+	assert.EqualError(t, err, "the git repository has no commits")
 	assert.Contains(t, hintOf(err), "commit first")
 
 	r.write("file", "")
 	r.git("add", ".")
 	r.commit()
 	t.Setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
-	_, err = r.ask("")
+	_, err = r.checkout("")
 	assert.ErrorContains(t, err, "git rev-parse: detected dubious ownership in repository at '"+r.dir+"'")
 	assert.Equal(t, "run: git config --global --add safe.directory "+r.dir, hintOf(err))
 	t.Setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "")
 
 	t.Setenv("LANGUAGE", "de")
 	t.Setenv("LC_ALL", "de_DE.UTF-8")
-	_, err = none.ask("")
-	assert.ErrorContains(t, err, "not a git repository", "in any language")
+	_, err = none.checkout("")
+	assert.ErrorContains(t, err, "not a git repository", "in any locale")
 
-	// Without an index nobody knows whether something is not committed, and everything else is known.
-	require.NoError(t, os.WriteFile(filepath.Join(r.dir, ".git", "index"), []byte("damaged, and long enough to be read as one"), 0o644))
+	// A damaged index makes only Dirty and Describe fail.
+	index := []byte("damaged, but long enough for an index")
+	require.NoError(t, os.WriteFile(filepath.Join(r.dir, ".git", "index"), index, 0o644))
 	c := git.Open(t.Context(), r.dir, os.Getenv, func(string) {})
 	_, err = c.Head()
 	require.NoError(t, err)
 	_, err = c.Tag("")
 	require.NoError(t, err)
-	for _, ask := range []func() error{
+	for _, call := range []func() error{
 		func() error { _, err := c.Dirty(); return err },
 		func() error { _, err := c.Describe(""); return err },
 	} {
-		assert.ErrorContains(t, ask(), "finding out whether something is not committed: git status: ")
+		assert.ErrorContains(t, call(), "looking for uncommitted changes: git status: ")
 	}
 	keys, _ := r.status()
 	assert.Contains(t, keys, "STABLE_GIT_COMMIT")
@@ -432,6 +451,6 @@ func TestErrorsOfGit(t *testing.T) {
 
 	t.Setenv("PATH", t.TempDir())
 	_, err = git.Open(t.Context(), r.dir, os.Getenv, func(string) {}).Head()
-	assert.EqualError(t, err, "git is not installed, or not in PATH")
+	assert.EqualError(t, err, "git not found in PATH")
 	assert.Contains(t, hintOf(err), "install git")
 }
