@@ -84,9 +84,18 @@ func TestStarlarkCheckSeesEveryKind(t *testing.T) {
 	assert.ErrorContains(t, err, "a/b/defs.bzl:4")
 }
 
-// starlark returns the paths of the Starlark files of a checkout. What Bazel and `multiarch build` put beside the
-// sources is no part of it, and testdata is written the way its tests need it.
+// starlark returns the paths of the Starlark files of a checkout.
 func starlark(checkout fs.FS) ([]string, error) {
+	return sources(checkout, func(name string) bool {
+		base := path.Base(name)
+		return path.Ext(base) == ".bzl" || base == "BUILD.bazel" || base == "MODULE.bazel" ||
+			strings.HasSuffix(base, ".MODULE.bazel")
+	})
+}
+
+// sources returns the paths of the regular files of a checkout for which match returns true. It skips the output of
+// Bazel and of `multiarch build`, and testdata, which tests may need in any form.
+func sources(checkout fs.FS, match func(name string) bool) ([]string, error) {
 	var files []string
 	err := fs.WalkDir(checkout, ".", func(name string, d fs.DirEntry, err error) error {
 		base := path.Base(name)
@@ -97,9 +106,7 @@ func starlark(checkout fs.FS) ([]string, error) {
 			if base == ".git" || name == "dist" || base == "testdata" || strings.HasPrefix(base, "bazel-") {
 				return fs.SkipDir
 			}
-		case !d.Type().IsRegular():
-		case path.Ext(base) == ".bzl", base == "BUILD.bazel", base == "MODULE.bazel",
-			strings.HasSuffix(base, ".MODULE.bazel"):
+		case d.Type().IsRegular() && match(name):
 			files = append(files, name)
 		}
 		return nil

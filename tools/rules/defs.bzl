@@ -11,11 +11,22 @@
 `bazel build :hello` builds an image index. Everything else in this directory is private.
 """
 
-load("//tools/rules/private:base.bzl", _multiarch_base_image = "multiarch_base_image", _multiarch_debian = "multiarch_debian")
+load(
+    "//tools/rules/private:base.bzl",
+    _multiarch_base_image = "multiarch_base_image",
+    _multiarch_debian = "multiarch_debian",
+)
 load("//tools/rules/private:files.bzl", _multiarch_files = "multiarch_files")
 load("//tools/rules/private:generated.bzl", _multiarch_generated_test = "multiarch_generated_test")
 load("//tools/rules/private:macro.bzl", _multiarch_image = "multiarch_image")
-load("//tools/rules/private:providers.bzl", _BaseInfo = "BaseInfo", _FilesInfo = "FilesInfo", _ImageInfo = "ImageInfo", _IndexInfo = "IndexInfo", _LayerInfo = "LayerInfo")
+load(
+    "//tools/rules/private:providers.bzl",
+    _BaseInfo = "BaseInfo",
+    _FilesInfo = "FilesInfo",
+    _ImageInfo = "ImageInfo",
+    _IndexInfo = "IndexInfo",
+    _LayerInfo = "LayerInfo",
+)
 load("//tools/rules/private:push.bzl", _multiarch_push = "multiarch_push")
 load("//tools/rules/private:tags.bzl", _multiarch_tags = "multiarch_tags")
 

@@ -12,12 +12,20 @@ def _ours(env):
         by.setdefault(action.mnemonic, []).append(action)
         asserts.equals(env, {}, action.env)
         program = "validate" if action.mnemonic == "MultiarchVerify" else "assemble"
-        asserts.true(env, action.argv[0].split("/")[-1].startswith(program), "action does not run the assembler directly: " + action.argv[0])
+        asserts.true(
+            env,
+            action.argv[0].split("/")[-1].startswith(program),
+            "action does not run the assembler directly: " + action.argv[0],
+        )
     return by
 
 def _reads_no_blob(env, action):
     for file in action.inputs.to_list():
-        asserts.false(env, file.basename.endswith((".tar.gz", ".tar.zst")), "metadata must be built from descriptors, but reads " + file.path)
+        asserts.false(
+            env,
+            file.basename.endswith((".tar.gz", ".tar.zst")),
+            "metadata must be built from descriptors, but reads " + file.path,
+        )
 
 def _image_actions_impl(ctx):
     env = analysistest.begin(ctx)
@@ -30,7 +38,8 @@ def _image_actions_impl(ctx):
     target = analysistest.target_under_test(env)
     asserts.equals(env, by["MultiarchVerify"][0].outputs.to_list(), target[OutputGroupInfo]._validation.to_list())
     image = target[ImageInfo]
-    asserts.equals(env, ["static_gzip", "plain.files", ctx.attr.program], [l.blob.basename[:-len(".tar.gz")] for l in image.layers])
+    layers = [l.blob.basename[:-len(".tar.gz")] for l in image.layers]
+    asserts.equals(env, ["static_gzip", "plain.files", ctx.attr.program], layers)
     return analysistest.end(env)
 
 image_actions_test = analysistest.make(_image_actions_impl, attrs = {"program": attr.string()})

@@ -58,7 +58,11 @@ def _urls_impl(ctx):
         MULTIARCH_DEBIAN_MIRROR = "http://other.example",
         MULTIARCH_DEBIAN_SNAPSHOT = "http://s.example/",
     ))
-    asserts.equals(env, ["http://s.example/s" + path], urls(security, security = "http://s.example/s", keyring = "own.gpg"))
+    asserts.equals(env, ["http://s.example/s" + path], urls(
+        security,
+        security = "http://s.example/s",
+        keyring = "own.gpg",
+    ))
     asserts.equals(env, ["http://s.example/s" + path], urls(
         security,
         keyring = "own.gpg",

@@ -25,21 +25,87 @@ def refusals():
     """Declares one test per error message."""
     amd64 = ["linux/amd64"]
     _refused_image("no_platform", "image no_platform: platforms is required; set platforms = ", platforms = [])
-    _refused_image("unknown_platform", "image unknown_platform: unknown platform \"linux/vax\"; known: linux/amd64", platforms = ["linux/vax"])
+    _refused_image(
+        "unknown_platform",
+        "image unknown_platform: unknown platform \"linux/vax\"; known: linux/amd64",
+        platforms = ["linux/vax"],
+    )
     _refused_image("twice", "image twice: duplicate platform linux/amd64", platforms = amd64 + amd64)
-    _refused_image("unknown_base", "image unknown_base, linux/amd64: unknown base \"alpine\"; known: scratch, static", platforms = amd64, base = "alpine")
+    _refused_image(
+        "unknown_base",
+        "image unknown_base, linux/amd64: unknown base \"alpine\"; known: scratch, static",
+        platforms = amd64,
+        base = "alpine",
+    )
     _refused_image("static_windows", "base static does not support windows/amd64", platforms = ["windows/amd64"])
-    _refused_image("unknown_compression", "unknown compression \"xz\"; known: gzip, zstd", platforms = amd64, compression = "xz")
-    _refused_image("cgo_windows", "image cgo_windows, windows/arm64: cgo is not supported", platforms = ["windows/arm64"], base = "scratch", binary = "script", cgo = True)
-    _refused_image("empty", "image empty, linux/amd64: the image is empty; set binary", platforms = amd64, base = "scratch")
-    _refused_image("stray_override", "overrides: linux/arm64 is not a platform of the image; platforms: linux/amd64", platforms = amd64, overrides = {"linux/arm64": {}})
-    _refused_image("unknown_override", "unknown override \"port\"; known: allow, annotations", platforms = amd64, overrides = {"linux/amd64": {"port": []}})
+    _refused_image(
+        "unknown_compression",
+        "unknown compression \"xz\"; known: gzip, zstd",
+        platforms = amd64,
+        compression = "xz",
+    )
+    _refused_image(
+        "cgo_windows",
+        "image cgo_windows, windows/arm64: cgo is not supported",
+        platforms = ["windows/arm64"],
+        base = "scratch",
+        binary = "script",
+        cgo = True,
+    )
+    _refused_image(
+        "empty",
+        "image empty, linux/amd64: the image is empty; set binary",
+        platforms = amd64,
+        base = "scratch",
+    )
+    _refused_image(
+        "stray_override",
+        "overrides: linux/arm64 is not a platform of the image; platforms: linux/amd64",
+        platforms = amd64,
+        overrides = {"linux/arm64": {}},
+    )
+    _refused_image(
+        "unknown_override",
+        "unknown override \"port\"; known: allow, annotations",
+        platforms = amd64,
+        overrides = {"linux/amd64": {"port": []}},
+    )
     _refused_files("relative", "to = \"etc\" must be an absolute path; use \"/etc\"", srcs = ["etc/a"], to = "etc")
-    _refused_files("not_octal", "invalid mode \"9\": expected an octal number", srcs = ["etc/a"], to = "/etc/a", mode = "9")
-    _refused_files("named_owner", "invalid owner \"root\": expected a numeric uid or uid:gid", srcs = ["etc/a"], to = "/etc/a", owner = "root")
-    _refused_files("outside_prefix", "is not below tools/rules/tests/sub/", srcs = ["etc/a"], to = "/etc/", strip_prefix = "sub")
-    _refused_files("relative_owned", "owned_below = \"etc\" must be an absolute path; use \"/etc\"", srcs = ["etc/a"], to = "/etc/", owned_below = "etc")
-    _refused_files("three_owners", "invalid owner \"1:2:3\": expected a numeric uid or uid:gid", srcs = ["etc/a"], to = "/etc/a", owner = "1:2:3")
+    _refused_files(
+        "not_octal",
+        "invalid mode \"9\": expected an octal number",
+        srcs = ["etc/a"],
+        to = "/etc/a",
+        mode = "9",
+    )
+    _refused_files(
+        "named_owner",
+        "invalid owner \"root\": expected a numeric uid or uid:gid",
+        srcs = ["etc/a"],
+        to = "/etc/a",
+        owner = "root",
+    )
+    _refused_files(
+        "outside_prefix",
+        "is not below tools/rules/tests/sub/",
+        srcs = ["etc/a"],
+        to = "/etc/",
+        strip_prefix = "sub",
+    )
+    _refused_files(
+        "relative_owned",
+        "owned_below = \"etc\" must be an absolute path; use \"/etc\"",
+        srcs = ["etc/a"],
+        to = "/etc/",
+        owned_below = "etc",
+    )
+    _refused_files(
+        "three_owners",
+        "invalid owner \"1:2:3\": expected a numeric uid or uid:gid",
+        srcs = ["etc/a"],
+        to = "/etc/a",
+        owner = "1:2:3",
+    )
 
     # Errors about one platform are reported for the index and for that platform's image, but not for other images.
     _refused_image(
@@ -55,21 +121,31 @@ def refusals():
         message = "image override_base, linux/arm64: unknown base \"alpine\"; known: scratch, static",
     )
     multiarch_base_image(name = "vax_image", layouts = {"linux/vax": ":plain_linux_amd64.layout"}, tags = ["manual"])
-    _fails_test(name = "vax_image_fails_test", target_under_test = "vax_image_linux_vax", message = "base vax_image: unknown platform \"linux/vax\"; known: linux/amd64")
+    _fails_test(
+        name = "vax_image_fails_test",
+        target_under_test = "vax_image_linux_vax",
+        message = "base vax_image: unknown platform \"linux/vax\"; known: linux/amd64",
+    )
     write_file(name = "no_packages_list", out = "no_packages.json", content = ["[]"])
     debian_packages(name = "no_packages", list = "no_packages.json")
     multiarch_debian(name = "vax_packages", packages = {"linux/vax": ":no_packages"}, tags = ["manual"])
-    _fails_test(name = "vax_packages_fails_test", target_under_test = "vax_packages_linux_vax", message = "base vax_packages: unknown platform \"linux/vax\"; known: linux/amd64")
+    _fails_test(
+        name = "vax_packages_fails_test",
+        target_under_test = "vax_packages_linux_vax",
+        message = "base vax_packages: unknown platform \"linux/vax\"; known: linux/amd64",
+    )
     multiarch_base_image(name = "no_layout", layouts = {"linux/amd64": "etc/a"}, tags = ["manual"])
     _fails_test(
         name = "no_layout_fails_test",
         target_under_test = "no_layout_linux_amd64",
-        message = "base no_layout, linux/amd64: expected @@//tools/rules/tests:etc/a to be one OCI image layout directory, got 1 file(s); use an image of oci.pull",
+        message = "base no_layout, linux/amd64: expected @@//tools/rules/tests:etc/a to be one OCI image layout " +
+                  "directory, got 1 file(s); use an image of oci.pull",
     )
     native.filegroup(name = "two_files", srcs = ["etc/a", "etc/sub/b"])
     multiarch_image(name = "many", binary = ":two_files", platforms = amd64, tags = ["manual"])
     _fails_test(
         name = "many_fails_test",
         target_under_test = "many_linux_amd64",
-        message = "image many, linux/amd64: binary @@//tools/rules/tests:two_files has no executable and provides 2 files; use a binary target",
+        message = "image many, linux/amd64: binary @@//tools/rules/tests:two_files has no executable and " +
+                  "provides 2 files; use a binary target",
     )

@@ -20,14 +20,19 @@ fi
 # choose PREFIX COMMIT [BUILT...]: prints the tag of a commit with the given prefix, without the prefix: the tag that is
 # being built, or the highest semantic version. Full versions precede partial ones (v3), which precede other tags.
 choose() {
-  git for-each-ref --points-at="$2" --format='%(refname:strip=2)' refs/tags | LC_ALL=C awk -v prefix="$1" -v built="$3" '
+  git for-each-ref --points-at="$2" --format='%(refname:strip=2)' refs/tags |
+    LC_ALL=C awk -v prefix="$1" -v built="$3" '
     function kind(t) {
       sub(/^v/, "", t)
       if (t ~ /^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)([-+].*)?$/) {
         rest = t
         sub(/^[0-9]+\.[0-9]+\.[0-9]+/, "", rest)
         build = ""
-        if (at = index(rest, "+")) { build = substr(rest, at + 1); rest = substr(rest, 1, at - 1); if (!identifiers(build, 0)) return 0 }
+        if (at = index(rest, "+")) {
+          build = substr(rest, at + 1)
+          rest = substr(rest, 1, at - 1)
+          if (!identifiers(build, 0)) return 0
+        }
         if (rest != "" && !identifiers(substr(rest, 2), 1)) return 0
         return 2
       }
@@ -146,11 +151,14 @@ suffix() {
 echo "STABLE_GIT_COMMIT $commit"
 echo "STABLE_GIT_SHORT_COMMIT $(echo "$commit" | cut -c1-7)"
 echo "STABLE_GIT_BRANCH $branch"
-echo "STABLE_GIT_COMMIT_TIME $(TZ=UTC0 git -c log.showSignature=false show --no-patch --no-notes --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd HEAD)"
+commit_time=$(TZ=UTC0 git -c log.showSignature=false show --no-patch --no-notes \
+  --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd HEAD)
+echo "STABLE_GIT_COMMIT_TIME $commit_time"
 [ -z "$dirty" ] || echo "STABLE_GIT_DIRTY $dirty"
 
 # Prefixes are set by tag_prefix: in multiarch.yaml and tag_prefix = in BUILD files.
-prefixes=$(git grep -h -o -E "tag_prefix( *=|:) *[\"']?[A-Za-z0-9_@+./-]+" -- ':/*multiarch.yaml' ':/*BUILD.bazel' ':/*BUILD' |
+prefixes=$(git grep -h -o -E "tag_prefix( *=|:) *[\"']?[A-Za-z0-9_@+./-]+" -- \
+  ':/*multiarch.yaml' ':/*BUILD.bazel' ':/*BUILD' |
   sed "s/.*[=: \"']//" | sort -u)
 for prefix in '' $prefixes; do
   suffix=$(suffix "$prefix")
