@@ -99,7 +99,7 @@ var mayImport = map[string][]string{
 
 	"tools/assemble": {
 		"tools/arch", "tools/internal/atomicfile", "tools/internal/fault", "tools/oci/image", "tools/oci/layer",
-		"tools/oci/layout", "tools/oci/rootfs", "tools/spec/config",
+		"tools/oci/layout", "tools/oci/rootfs", "tools/spec/config", "tools/spec/finding",
 		"tools/spec/lock", "tools/spec/suggest", "tools/base/debian", "tools/base/static",
 	},
 

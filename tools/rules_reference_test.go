@@ -3,6 +3,7 @@ package tools_test
 import (
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -87,7 +88,7 @@ func reference(t *testing.T, file *build.File, name string) (kind, summary strin
 			}
 			kind = call.X.(*build.Ident).Name
 			members := map[string]string{"rule": "attrs", "provider": "fields"}[kind]
-			for _, item := range build.NewRule(call).Attr(members).(*build.DictExpr).List {
+			for _, item := range dictItems(t, file, build.NewRule(call).Attr(members)) {
 				key, doc := item.Key.(*build.StringExpr).Value, ""
 				switch value := item.Value.(type) {
 				case *build.CallExpr:
@@ -105,6 +106,39 @@ func reference(t *testing.T, file *build.File, name string) (kind, summary strin
 	}
 	require.Fail(t, "no definition", "%s does not define %s", file.Path, name)
 	return "", "", nil
+}
+
+// dictItems returns the public items of a dict, which may be a union of dicts in other files.
+func dictItems(t *testing.T, file *build.File, dict build.Expr) (items []*build.KeyValueExpr) {
+	switch dict := dict.(type) {
+	case *build.DictExpr:
+		for _, item := range dict.List {
+			if !strings.HasPrefix(item.Key.(*build.StringExpr).Value, "_") {
+				items = append(items, item)
+			}
+		}
+		return items
+	case *build.BinaryExpr:
+		return append(dictItems(t, file, dict.X), dictItems(t, file, dict.Y)...)
+	}
+	name := dict.(*build.Ident).Name
+	for _, stmt := range file.Stmt {
+		switch stmt := stmt.(type) {
+		case *build.AssignExpr:
+			if stmt.LHS.(*build.Ident).Name == name {
+				return dictItems(t, file, stmt.RHS)
+			}
+		case *build.LoadStmt:
+			for n, local := range stmt.To {
+				if local.Name == name {
+					loaded := parseStarlark(t, path.Join(path.Dir(file.Path), strings.TrimPrefix(stmt.Module.Value, ":")))
+					return dictItems(t, loaded, &build.Ident{Name: stmt.From[n].Name})
+				}
+			}
+		}
+	}
+	require.Fail(t, "no definition", "%s does not define %s", file.Path, name)
+	return nil
 }
 
 // macroReference reads the "Args" section of a docstring.

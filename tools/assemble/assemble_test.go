@@ -83,6 +83,10 @@ func entry(from, to string) string {
 	return fmt.Sprintf(`-entry={"path":%q,"from":%q}`, to, from)
 }
 
+func executableEntry(from, to string) string {
+	return fmt.Sprintf(`-entry={"path":%q,"from":%q,"mode":493}`, to, from)
+}
+
 // embedded returns the index that the embedded engine builds from a configuration with one image.
 func (w workshop) embedded(text string) v1.ImageIndex {
 	w.Helper()
@@ -146,8 +150,8 @@ images:
 					out := p.Slug()
 					w.must("layer", "-content", "files", "-compression", compression, "-os", p.OS, "-blob", out+".files.blob",
 						"-descriptor", out+".files.json",
-						entry("etc/sub/b", "/etc/hello/sub/b"), entry("etc/run", "/etc/hello/run"), entry("etc/a", "/etc/hello/a"),
-						entry("etc/.dot", "/etc/hello/.dot"), entry("etc/a", "/opt/a"))
+						entry("etc/sub/b", "/etc/hello/sub/b"), executableEntry("etc/run", "/etc/hello/run"),
+						entry("etc/a", "/etc/hello/a"), entry("etc/.dot", "/etc/hello/.dot"), entry("etc/a", "/opt/a"))
 					env, annotations := []string{"A=1", "B=2"}, map[string]string{"n": "m"}
 					if platform == "linux/arm/v7" {
 						env, annotations = []string{"A=1", "B=3"}, map[string]string{"n": "m", "o": "p"}

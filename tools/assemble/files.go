@@ -23,6 +23,8 @@ type layerFile struct {
 	Env []string `json:"env,omitempty"`
 	// Files are the paths of the files in the layer. It is empty for base layers, whose files may be replaced.
 	Files []string `json:"files,omitempty"`
+	// Programs are the programs in the layer that were built for a platform, one per executable header.
+	Programs []program `json:"programs,omitempty"`
 }
 
 // baseFile describes a base image.
@@ -42,16 +44,20 @@ type settingsFile struct {
 type entryFlag struct {
 	Path string `json:"path"` // absolute path in the image
 	From string `json:"from"` // source file
-	// Mode is 0 for 0755 if the file is executable, and 0644 otherwise.
-	Mode uint32 `json:"mode"`
-	UID  int    `json:"uid"`
-	GID  int    `json:"gid"`
+	Mode uint32 `json:"mode"` // 0 for 0644
+	// DetectMode changes the default mode to 0755 for programs and scripts, recognized by their first bytes.
+	DetectMode bool `json:"detectMode"`
+	UID        int  `json:"uid"`
+	GID        int  `json:"gid"`
 	// Dir makes the entry a parent directory of files, without From. Mode is the mode of the files.
 	Dir bool `json:"dir"`
 	// Capabilities are file capabilities in the syntax of setcap.
 	Capabilities string `json:"capabilities"`
 	// Binary marks the image's program, which must match the image's platform.
 	Binary bool `json:"binary"`
+	// Built marks outputs of other rules. If they are programs, they must match the platform of every image with the
+	// layer.
+	Built bool `json:"built"`
 }
 
 // directoryFlag is the value of -directory.

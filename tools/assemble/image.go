@@ -15,6 +15,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/oci/image"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
+	"github.com/multiarch-build/multiarch/tools/spec/finding"
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
@@ -23,7 +24,7 @@ type imageFlags struct {
 	subject
 	settings, base, commit       string
 	status, tagPrefix            string
-	layers                       list
+	layers, allow                list
 	manifest, config, descriptor string
 }
 
@@ -34,6 +35,7 @@ func parseImage(flags *flag.FlagSet, args []string) (imageFlags, error) {
 	flags.StringVar(&f.settings, "settings", "", "JSON with settings of the config and annotations of the manifest")
 	flags.StringVar(&f.base, "base", "", "JSON that describes the base image")
 	flags.Var(&f.layers, "layer", "JSON that describes a layer, from the bottom up")
+	flags.Var(&f.allow, "allow", "kind of verify findings to accept")
 	flags.StringVar(&f.manifest, "manifest", "", "output: manifest")
 	flags.StringVar(&f.config, "config", "", "output: config")
 	flags.StringVar(&f.descriptor, "descriptor", "", "output: descriptor of the manifest")
@@ -102,6 +104,11 @@ func (f imageFlags) assemble() (assembledImage, error) {
 	}
 	if err := checkDuplicates(all); err != nil {
 		return assembledImage{}, err
+	}
+	if !slices.Contains(f.allow, string(finding.WrongPlatform)) {
+		if err := checkPrograms(p, all); err != nil {
+			return assembledImage{}, err
+		}
 	}
 	var layers []image.Layer
 	for _, l := range all {

@@ -1,25 +1,18 @@
 package main
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"time"
 
-	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/base/static"
 	"github.com/multiarch-build/multiarch/tools/oci/image"
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
-	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
 // subject is the image in error messages.
@@ -91,11 +84,12 @@ func writeLayer(ctx context.Context, flags *flag.FlagSet, args []string) (failed
 		file.CreatedBy, file.Env, content = image.CreatedByBase+*name, env, tree.Entries
 	}
 	for _, text := range entries {
-		e, err := s.entry(text)
+		e, p, err := s.entry(text)
 		if err != nil {
 			return s.wrap(err)
 		}
 		content = append(content, e)
+		file.addProgram(p)
 	}
 	content, tree, err := trees.stack(content)
 	if err != nil {
@@ -139,117 +133,4 @@ func checkContent(kind, name, packages string) error {
 		return nil
 	}
 	return usagef("layer: unknown content %q; known: files, program, static, packages", kind)
-}
-
-func (s subject) entry(text string) (layer.Entry, error) {
-	var e entryFlag
-	if err := unmarshal("-entry", []byte(text), &e); err != nil {
-		return layer.Entry{}, &usageError{err}
-	}
-	if !path.IsAbs(e.Path) || path.Clean(e.Path) != e.Path || e.Path == "/" {
-		return layer.Entry{}, &hintError{
-			fmt.Errorf("invalid path %q in the image", e.Path), "use an absolute path without . and .., such as /app/hello",
-		}
-	}
-	if e.Dir {
-		return layer.ImplicitDir(e.Path, e.Mode, e.UID, e.GID), nil
-	}
-	attribute, err := layer.Capabilities(e.Capabilities)
-	if err != nil {
-		return layer.Entry{}, err
-	}
-	info, err := os.Stat(e.From)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return layer.Entry{}, &hintError{
-			fmt.Errorf("adding %s: %s does not exist", e.Path, e.From),
-			"build it, or remove it from files",
-		}
-	case err != nil:
-		return layer.Entry{}, err
-	case !info.Mode().IsRegular():
-		return layer.Entry{}, &hintError{
-			fmt.Errorf("adding %s: %s is not a regular file", e.Path, e.From),
-			"list the files in it with a glob",
-		}
-	}
-	if e.Binary {
-		if err := s.checkProgram(e.From); err != nil {
-			return layer.Entry{}, err
-		}
-	}
-	mode := uint32(0o644)
-	if info.Mode()&0o111 != 0 {
-		mode = 0o755
-	}
-	xattrs, err := attributes(e.From, attribute)
-	if err != nil {
-		return layer.Entry{}, err
-	}
-	return layer.Entry{
-		Path: e.Path, Kind: layer.File, Mode: cmp.Or(e.Mode, mode), UID: e.UID, GID: e.GID, Size: info.Size(), From: e.From,
-		Xattrs:   xattrs,
-		Contents: func() (io.ReadCloser, error) { return os.Open(e.From) },
-	}, nil
-}
-
-// attributes returns the extended attributes of a file with the given capabilities.
-func attributes(from string, capabilities []byte) (map[string][]byte, error) {
-	f, err := os.Open(from)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return layer.CapabilityXattrs(f, from, capabilities)
-}
-
-// machO are the magic numbers of macOS programs, which compilers on a Mac build by default.
-var machO = [][]byte{{0xcf, 0xfa, 0xed, 0xfe}, {0xce, 0xfa, 0xed, 0xfe}, {0xca, 0xfe, 0xba, 0xbe}}
-
-// checkProgram checks that a program is for the platform. It accepts files without an executable header, such as
-// scripts.
-func (s subject) checkProgram(file string) error {
-	p, err := suggest.ParsePlatform(s.platform)
-	if err != nil {
-		return &usageError{err}
-	}
-	row, ok := arch.Find(p)
-	if !ok {
-		return usagef("unknown platform %s", p)
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	head := make([]byte, arch.HeaderSize)
-	n, err := io.ReadFull(f, head)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return err
-	}
-	target := ""
-	header, ok := arch.ReadHeader(head[:n])
-	for _, magic := range machO {
-		if bytes.HasPrefix(head[:n], magic) {
-			target = "macOS"
-		}
-	}
-	switch {
-	case target == "" && (!ok || header == row.Header):
-		return nil
-	case target == "":
-		target = fmt.Sprintf("an unknown platform (%+v)", header)
-		for _, other := range arch.Table() {
-			// Variants of an architecture share a header. The first row has no variant.
-			if other.Header == header {
-				target = other.OS + "/" + other.Architecture
-				break
-			}
-		}
-	}
-	return &hintError{
-		fmt.Errorf("%s is a program for %s", file, target),
-		fmt.Sprintf("use a binary that respects --platforms, such as a go_binary or a cc_binary, "+
-			"or set a prebuilt file in overrides = {%q: {\"binary\": ...}}", p),
-	}
 }

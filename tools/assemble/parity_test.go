@@ -178,7 +178,7 @@ func TestTagErrors(t *testing.T) {
 func TestConflictingEntriesNameBothFiles(t *testing.T) {
 	w := newWorkshop(t)
 	code, stderr := w.run("layer", "-image", "hello", "-content", "files", "-blob", "blob", "-descriptor", "descriptor",
-		entry("etc/a", "/x"), entry("etc/run", "/x"))
+		entry("etc/a", "/x"), executableEntry("etc/run", "/x"))
 	assert.Equal(t, 1, code)
 	assert.Contains(t, stderr, "image hello: two different entries for /x: etc/a, a file of 2 bytes")
 	assert.Contains(t, stderr, " and etc/run, a file of 10 bytes with mode 0755")

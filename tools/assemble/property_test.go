@@ -51,6 +51,14 @@ func TestRandomTreesMatchEmbeddedEngine(t *testing.T) {
 				case err != nil || e.Path == "/":
 					return err
 				case !d.IsDir():
+					info, err := d.Info()
+					if err != nil {
+						return err
+					}
+					// As multiarch generate does for executable.
+					if e.Mode == 0 && info.Mode()&0o111 != 0 {
+						e.Mode = 0o755
+					}
 					add(e)
 				case e.UID != 0 || e.Mode != 0:
 					// As the rules do for owned_below.

@@ -22,6 +22,7 @@ import (
 type tree struct {
 	file        bool
 	files       []string
+	executable  []string // those of files with an executable bit
 	packages    []string // subdirectories with a build file
 	empty       []string // empty directories
 	git         []string // git metadata, which images do not contain
@@ -86,7 +87,7 @@ func (t *resolver) entry(at config.Path, image string, count *int, f plan.File) 
 	}
 	globs = found.withoutGit(root, globs)
 	var labels []string
-	add := func(pkg string, srcs any, to, prefix string, empty []string) {
+	add := func(pkg string, srcs any, executable []string, to, prefix string, empty []string) {
 		*count++
 		name := image + "_files"
 		if *count > 1 {
@@ -106,6 +107,8 @@ func (t *resolver) entry(at config.Path, image string, count *int, f plan.File) 
 		}
 		if f.Mode != 0 {
 			r.SetAttr("mode", fmt.Sprintf("%04o", f.Mode))
+		} else if len(executable) > 0 {
+			r.SetAttr("executable", executable)
 		}
 		if f.UID != 0 || f.GID != 0 {
 			r.SetAttr("owner", fmt.Sprintf("%d:%d", f.UID, f.GID))
@@ -122,14 +125,11 @@ func (t *resolver) entry(at config.Path, image string, count *int, f plan.File) 
 	}
 	if found.file {
 		pkg := t.ws.owner(parent(root))
-		src, prefix := relative(pkg, root), ""
+		src, prefix := fileLabel(pkg, root), ""
 		if strings.HasSuffix(f.To, "/") {
 			prefix = relative(pkg, parent(root))
 		}
-		if strings.HasPrefix(src, "@") {
-			src = ":" + src
-		}
-		add(pkg, []string{src}, f.To, prefix, nil)
+		add(pkg, []string{src}, labelsOf(pkg, found.executable), f.To, prefix, nil)
 		return labels
 	}
 	for _, dir := range append([]string{root}, found.packages...) {
@@ -138,9 +138,10 @@ func (t *resolver) entry(at config.Path, image string, count *int, f plan.File) 
 			pkg = t.ws.owner(root)
 		}
 		seen, reached := globs.in(inside)
-		reached = reached && slices.ContainsFunc(found.files, func(file string) bool {
+		selected := func(file string) bool {
 			return t.ws.owner(parent(file)) == pkg && globs.matches(relative(root, file))
-		})
+		}
+		reached = reached && slices.ContainsFunc(found.files, selected)
 		var empty []string
 		if dir == root && len(f.Glob) == 0 {
 			for _, d := range found.empty {
@@ -153,11 +154,35 @@ func (t *resolver) entry(at config.Path, image string, count *int, f plan.File) 
 		prefix := relative(pkg, dir)
 		// The trailing slash makes `to` a directory even if there is only one file.
 		to := strings.TrimSuffix(path.Join(f.To, inside), "/") + "/"
-		var srcs any
+		var (
+			srcs       any
+			executable []string
+		)
 		if reached {
 			srcs = glob(prefixed(prefix, withDotFiles(seen.include)), prefixed(prefix, withDotFiles(seen.exclude)))
+			for _, file := range found.executable {
+				if selected(file) {
+					executable = append(executable, file)
+				}
+			}
 		}
-		add(pkg, srcs, to, prefix, empty)
+		add(pkg, srcs, labelsOf(pkg, executable), to, prefix, empty)
+	}
+	return labels
+}
+
+// fileLabel returns the label of a file in a package, relative to the package.
+func fileLabel(pkg, file string) string {
+	name := relative(pkg, file)
+	if strings.HasPrefix(name, "@") {
+		return ":" + name
+	}
+	return name
+}
+
+func labelsOf(pkg string, files []string) (labels []string) {
+	for _, file := range files {
+		labels = append(labels, fileLabel(pkg, file))
 	}
 	return labels
 }
@@ -238,6 +263,9 @@ func (t *resolver) tree(root string) (*tree, error) {
 			return nil, withHint("use the path that it points to", "contains the symbolic link %s", dir)
 		case dir == root && !info.IsDir():
 			found.file = true
+			if info.Mode()&0o111 != 0 {
+				found.executable = []string{root}
+			}
 		}
 	}
 	if found.file {
@@ -311,6 +339,14 @@ func (t *resolver) walk(found *tree, root, dir string) error {
 		}
 		found.checkName(p)
 		found.files = append(found.files, p)
+		// Bazel does not track the executable bit, so the rules list the files that have it.
+		info, err := e.Info()
+		if err != nil {
+			return fmt.Errorf("is not readable: %w", err)
+		}
+		if info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			found.executable = append(found.executable, p)
+		}
 		holds = true
 	}
 	if !holds {

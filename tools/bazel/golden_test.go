@@ -84,7 +84,11 @@ func place(t testing.TB, dir string, f txtar.File) {
 	case link:
 		require.NoError(t, os.Symlink(target, path))
 	default:
-		require.NoError(t, os.WriteFile(path, f.Data, 0o644))
+		mode := os.FileMode(0o644)
+		if strings.HasPrefix(string(f.Data), "#!") {
+			mode = 0o755
+		}
+		require.NoError(t, os.WriteFile(path, f.Data, mode))
 	}
 }
 

@@ -66,7 +66,7 @@ func (t *resolver) image(i plan.Image) {
 
 // targetsOf returns the names of the targets that multiarch_image declares.
 func targetsOf(i plan.Image) []string {
-	names := []string{i.Name, i.Name + ".layout", i.Name + ".digest", i.Name + ".files", i.Name + "_test"}
+	names := []string{i.Name, i.Name + ".layout", i.Name + ".digest", i.Name + "_test"}
 	for _, c := range i.Children {
 		slug := i.Name + "_" + c.Platform.Slug()
 		names = append(names, slug, slug+".layout")

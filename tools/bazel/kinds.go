@@ -28,7 +28,7 @@ func Kinds() map[string]rule.KindInfo {
 			"binary_capabilities base entrypoint cmd env user workdir ports volumes "+
 				"labels annotations stop_signal healthcheck created compression cgo allow overrides tag_prefix",
 		),
-		filesKind:         kind("srcs directories", "to strip_prefix mode owner owned_below capabilities"),
+		filesKind:         kind("srcs directories", "to strip_prefix mode executable owner owned_below capabilities"),
 		debianKind:        kind("packages", "base slim"),
 		baseImageKind:     kind("layouts", "base lock"),
 		tagsKind:          kind("image", "repository templates platform tag_prefix"),

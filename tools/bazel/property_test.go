@@ -35,7 +35,8 @@ func TestFilesMatchEmbeddedEngine(t *testing.T) {
 		write := func(name, content string) {
 			file := filepath.Join(dir, name)
 			require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
-			require.NoError(t, os.WriteFile(file, []byte(content), 0o644))
+			mode := []os.FileMode{0o644, 0o755, 0o711}[random.IntN(3)]
+			require.NoError(t, os.WriteFile(file, []byte(content), mode))
 		}
 		write("MODULE.bazel", "module(name = \"m\")\n")
 		for range 1 + random.IntN(12) {
@@ -72,7 +73,7 @@ func TestFilesMatchEmbeddedEngine(t *testing.T) {
 		var want []string
 		for _, e := range entries {
 			if e.Kind == layer.File {
-				want = append(want, e.Path)
+				want = append(want, fmt.Sprintf("%s %04o", e.Path, e.Mode))
 			}
 		}
 		slices.Sort(want)
@@ -82,7 +83,7 @@ func TestFilesMatchEmbeddedEngine(t *testing.T) {
 	require.Greater(t, compared, 100)
 }
 
-// asBazelReads returns the paths in the image that Bazel would derive from the rules of the image's files.
+// asBazelReads returns the paths and modes in the image that Bazel would derive from the rules of the image's files.
 func asBazelReads(t *testing.T, dir, images string) []string {
 	t.Helper()
 	f, err := bzl.ParseBuild("BUILD", []byte(images))
@@ -106,7 +107,11 @@ func asBazelReads(t *testing.T, dir, images string) []string {
 			below, ok := strings.CutPrefix(p, r.AttrString("strip_prefix"))
 			require.True(t, ok)
 			require.True(t, strings.HasSuffix(r.AttrString("to"), "/"))
-			all = append(all, path.Join(r.AttrString("to"), below))
+			mode := 0o644
+			if slices.Contains(r.AttrStrings("executable"), p) {
+				mode = 0o755
+			}
+			all = append(all, fmt.Sprintf("%s %04o", path.Join(r.AttrString("to"), below), mode))
 		}
 	}
 	slices.Sort(all)

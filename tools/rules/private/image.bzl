@@ -1,12 +1,12 @@
 """Image for one platform: a manifest and a config, built from layer descriptors without reading layers."""
 
 load("//platforms:platforms.bzl", "PLATFORMS")
-load(":layer.bzl", "ASSEMBLE", "LAYER_ENTRIES", "add_layer_entries", "arguments", "assemble", "base_tree", "write_layer")
+load(":layer.bzl", "ASSEMBLE", "BUILT", "LAYER_ENTRIES", "add_layer_entries", "arguments", "assemble", "base_tree", "write_layer")
 load(":layout.bzl", "write_layout")
 load(":manifest.bzl", "declare_manifest")
-load(":providers.bzl", "BaseInfo", "ImageInfo", "LayerInfo", "LayoutInfo", "RecipeInfo")
+load(":providers.bzl", "BaseInfo", "ImageInfo", "LayerInfo", "LayoutInfo", "PlatformLayersInfo", "RecipeInfo")
 load(":status.bzl", "GIT_STATUS")
-load(":transition.bzl", "to_platform")
+load(":transition.bzl", "TRANSITION", "to_platform")
 load(":validate.bzl", "VALIDATE", "validate")
 
 _BINARY_HINT = "use a binary target that respects --platforms, such as a go_binary or a cc_binary, or a single prebuilt file"
@@ -81,7 +81,10 @@ def _runfiles(ctx, program, args):
     main = ctx.workspace_name
 
     def entry(path, file):
-        return "-entry=" + json.encode({"path": to + path, "from": file.path})
+        about = {"path": to + path, "from": file.path, "detectMode": True}
+        if not file.is_source:
+            about |= BUILT
+        return "-entry=" + json.encode(about)
 
     def of_file(file):
         if file == program:
@@ -129,7 +132,8 @@ def _image_impl(ctx):
 
     base = ctx.attr.base[BaseInfo] if ctx.attr.base else None
     layers = list(base.layers.get(ctx.attr.compression, [])) if base else []
-    layers += [target[LayerInfo] for target in ctx.attr.layers]
+    for target in ctx.attr.layers:
+        layers.append(target[LayerInfo] if LayerInfo in target else target[PlatformLayersInfo].layers[ctx.attr.platform])
     program = _program(ctx)
     if program:
         layers.append(_program_layer(ctx, program, layers[-1].tree if layers else base_tree(base, ctx.attr.compression)))
@@ -147,6 +151,7 @@ def _image_impl(ctx):
         commit_time = ctx.file._git_status if ctx.attr.created == "commit" else None,
         status = ctx.file._git_status if ctx.attr.uses_git else None,
         tag_prefix = ctx.attr.tag_prefix,
+        allow = ctx.attr.allow,
     )
 
     args = arguments(ctx, "image")
@@ -185,7 +190,7 @@ image = rule(
         "binary_path": attr.string(doc = "Path of the program in the image."),
         "binary_capabilities": attr.string(doc = "File capabilities of the program."),
         "base": attr.label(providers = [BaseInfo], doc = "Base below all layers."),
-        "layers": attr.label_list(providers = [LayerInfo], doc = "Layers below the program's layer, from the bottom up."),
+        "layers": attr.label_list(providers = [[LayerInfo], [PlatformLayersInfo]], doc = "Layers below the program's layer, from the bottom up."),
         "compression": attr.string(default = "gzip", doc = "Compression of the program's layer."),
         "entrypoint": attr.string_list(doc = "Value in the config."),
         "cmd": attr.string_list(doc = "Value in the config."),
@@ -202,7 +207,6 @@ image = rule(
         "tag_prefix": attr.string(doc = "Prefix of the git tags that templates use."),
         "uses_git": attr.bool(doc = "Whether templates in env, labels or annotations refer to git."),
         "allow": attr.string_list(doc = "Kinds of verify findings to accept."),
-        "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
-    } | LAYER_ENTRIES | ASSEMBLE | VALIDATE | GIT_STATUS,
+    } | LAYER_ENTRIES | ASSEMBLE | VALIDATE | GIT_STATUS | TRANSITION,
     provides = [ImageInfo, LayoutInfo, RecipeInfo],
 )

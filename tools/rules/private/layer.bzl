@@ -1,6 +1,6 @@
 """Layers: one action reads files and writes a blob and its descriptor, in a single pass."""
 
-load(":providers.bzl", "BaseInfo", "FilesInfo", "LayerInfo")
+load(":providers.bzl", "BaseInfo", "LayerInfo")
 
 ASSEMBLE = {
     "_assemble": attr.label(
@@ -131,6 +131,10 @@ LAYER_ENTRIES = {
     "user": attr.string(doc = "User of the image; empty inherits the base's."),
 }
 
+# Fields of an entry for an output of another rule. All outputs have an executable bit, so their content decides about the
+# mode. Programs must be for the platform of the image.
+BUILT = {"built": True, "detectMode": True}
+
 def write_layer(ctx, name, args, inputs, compression, os = "linux", on = None):
     """Declares the action that writes a layer.
 
@@ -167,67 +171,6 @@ def write_layer(ctx, name, args, inputs, compression, os = "linux", on = None):
         args = args,
     )
     return LayerInfo(blob = blob, descriptor = descriptor, tree = tree)
-
-def _entry_of(group):
-    def entry(file):
-        path = group.to
-        if group.into:
-            path = group.to.rstrip("/") + "/" + (file.short_path[len(group.prefix):] if group.prefix else file.short_path)
-        owner = {"uid": group.uid, "gid": group.gid}
-        about = {"path": path, "from": file.path, "mode": group.mode} | owner
-        if group.capabilities:
-            about["capabilities"] = group.capabilities
-        entries = [json.encode(about)]
-        base = group.owned_below.rstrip("/") + "/"
-        if group.owned_below and path.startswith(base):
-            names = path[len(base):].split("/")
-            paths = [(base + "/".join(names[:n])).rstrip("/") for n in range(len(names))]
-            entries += [json.encode({"path": p, "dir": True, "mode": group.mode} | owner) for p in paths if p]
-        return entries
-
-    return entry
-
-def _files_layer_impl(ctx):
-    args = arguments(ctx, "layer")
-    args.add("-content", "files")
-    args.add("-image", ctx.attr.image)
-    if ctx.attr.platform:
-        args.add("-platform", ctx.attr.platform)
-    files = []
-    for target in ctx.attr.files:
-        for group in target[FilesInfo].groups:
-            args.add_all(group.files, map_each = _entry_of(group), before_each = "-entry", allow_closure = True, uniquify = True)
-            for path in group.directories:
-                args.add("-entry", json.encode({"path": path, "dir": True, "mode": group.mode, "uid": group.uid, "gid": group.gid}))
-            files.append(group.files)
-    more = add_layer_entries(ctx, args)
-    base = None
-    if ctx.attr.base:
-        base = ctx.attr.base[BaseInfo] if BaseInfo in ctx.attr.base else ctx.attr.base[LayerInfo]
-    layer = write_layer(
-        ctx,
-        ctx.label.name,
-        args,
-        depset(more, transitive = files),
-        ctx.attr.compression,
-        ctx.attr.os,
-        base_tree(base, ctx.attr.compression),
-    )
-    return [DefaultInfo(files = depset([layer.blob])), layer]
-
-files_layer = rule(
-    implementation = _files_layer_impl,
-    doc = "Layer of source files. It is a separate target so that platforms share it and it is written once.",
-    attrs = {
-        "files": attr.label_list(providers = [FilesInfo], doc = "Files in the layer."),
-        "base": attr.label(providers = [[BaseInfo], [LayerInfo]], doc = "Base or layer below. Its directories keep their owner and mode, and its symbolic links are followed."),
-        "compression": attr.string(default = "gzip", values = ["gzip", "zstd"], doc = "Compression of the layer."),
-        "os": attr.string(default = "linux", doc = "Operating system of the image."),
-        "image": attr.string(doc = "Image that the layer belongs to, for error messages."),
-        "platform": attr.string(doc = "First platform that uses the layer, for error messages."),
-    } | LAYER_ENTRIES | ASSEMBLE,
-    provides = [LayerInfo],
-)
 
 def _static_layer_impl(ctx):
     args = arguments(ctx, "layer")

@@ -2,9 +2,9 @@
 
 load("//platforms:platforms.bzl", "PLATFORMS")
 load(":base.bzl", "base_for")
+load(":files_layer.bzl", "files_layer")
 load(":image.bzl", _image = "image")
 load(":index.bzl", _index = "index")
-load(":layer.bzl", "files_layer")
 load(":layout.bzl", _layout = "layout")
 load(":verify.bzl", "verify_test")
 
@@ -128,7 +128,8 @@ def multiarch_image(
             runfiles are added in the directory `binary_path` + `.runfiles`.
         binary_path: Path of the program in the image. Default: `/app/` and the image's name, with `.exe` on Windows.
         binary_capabilities: File capabilities of the program in the syntax of setcap, such as `cap_net_bind_service=+ep`.
-        files: Labels of `multiarch_files`. They are not built per platform, so all platforms share one layer.
+        files: Labels of `multiarch_files`. All images of the package with the same files share one layer, and so do
+            platforms, unless other rules build files in it: these are built for each platform.
         directories: Directories to create, with owner and mode: `{"/var/lib/data": "65532:65532 0700"}`. Owner and mode are
             optional. Default: those of the base if the directory exists there, otherwise root and 0755.
         links: Symbolic links to create: `{"/usr/bin/sh": "busybox"}`.
@@ -190,17 +191,20 @@ def multiarch_image(
     common = _problems(name, platforms, settings, overrides)
     problems = list(common)
     images = []
-    shared = {}
     permitted = {}
+    children = []
     for platform in {p: None for p in platforms}:
         child = _merged(settings, {k: v for k, v in overrides.get(platform, {}).items() if k in settings})
         permitted = permitted | {kind: None for kind in child["allow"]}
         wrong = common + _platform_problems(name, platform, child)
-        child_name = "{}_{}".format(name, _slug(platform))
-        images.append(child_name)
-        _platform_image(name, child_name, platform, child, wrong, shared, tag_prefix, kwargs)
-        _layout(name = child_name + ".layout", image = child_name, **kwargs)
+        children.append(_child(platform, child, wrong))
         problems = problems + [w for w in wrong if w not in problems]
+    files_layers = _files_layers(name, children, kwargs)
+    for child in children:
+        child_name = "{}_{}".format(name, _slug(child.platform))
+        images.append(child_name)
+        _platform_image(name, child_name, child, files_layers, tag_prefix, kwargs)
+        _layout(name = child_name + ".layout", image = child_name, **kwargs)
 
     _index(
         name = name,
@@ -231,37 +235,73 @@ def _needed(child):
             paths[path] = None
     return sorted(paths)
 
-def _platform_image(image, name, platform, child, problems, shared, tag_prefix, kwargs):
-    """Declares the image for one platform, and its layer of files unless another platform already declared the same one."""
+def _child(platform, settings, problems):
+    """Returns the image for one platform: its settings, bases and Bazel platform, and the entries of its layer of files."""
     row = PLATFORMS.get(platform)
-    os = row.os if row else "linux"
-    layers = []
     if problems:
-        child = child | {"files": [], "directories": {}, "links": {}, "base": "scratch", "binary": None, "compression": "gzip"}
-    if child["base"] == "static":
-        layers.append(Label("//tools/rules/base:static_" + child["compression"]))
-    base = None
-    if child["base"] not in _BASES:
-        base = base_for(child["base"], platform)
-    needed = [] if problems else _needed(child)
-    created = {"directories": child["directories"], "links": child["links"], "needed": needed, "user": child["user"] if needed else ""}
-    if child["files"] or child["directories"] or child["links"] or (needed and not child["binary"]):
-        key = repr([child["files"], child["compression"], os == "windows", base or child["base"], created])
-        if key not in shared:
-            shared[key] = image + ".files" + ("_%d" % (len(shared) + 1) if shared else "")
-            files_layer(
-                name = shared[key],
-                image = image,
-                files = child["files"],
-                base = base or (layers[0] if layers else None),
-                compression = child["compression"],
-                os = os,
-                platform = platform,
-                **(created | kwargs)
-            )
-        layers.append(shared[key])
-        created = {}
+        settings = settings | {"files": [], "directories": {}, "links": {}, "base": "scratch", "binary": None, "compression": "gzip"}
+    needed = [] if problems else _needed(settings)
+    entries = {
+        "directories": settings["directories"],
+        "links": settings["links"],
+        "needed": needed,
+        "user": settings["user"] if needed else "",
+    }
+    return struct(
+        platform = platform,
+        settings = settings,
+        problems = problems,
+        os = row.os if row else "linux",
+        target = (row.cgo if settings["cgo"] and not problems else row.label) if row else None,
+        static = Label("//tools/rules/base:static_" + settings["compression"]) if settings["base"] == "static" else None,
+        base = base_for(settings["base"], platform) if settings["base"] not in _BASES else None,
+        entries = entries,
+        has_files_layer = bool(settings["files"] or settings["directories"] or settings["links"] or (needed and not settings["binary"])),
+    )
 
+def _files_layers(image, children, kwargs):
+    """Declares the layers of files, one for all platforms with the same content, unless an image of the package has it.
+
+    Returns:
+        dict from platform to label.
+    """
+    layers = {}
+    common = {k: v for k, v in kwargs.items() if k != "visibility"}
+    for child in children:
+        if child.has_files_layer:
+            args = dict(
+                files = child.settings["files"],
+                base = child.base or child.static,
+                compression = child.settings["compression"],
+                os = child.os,
+                **child.entries
+            )
+            layers.setdefault(repr([args, common]), []).append((child, args))
+    labels = {}
+    for content, users in layers.items():
+        targets = {child.platform: str(child.target) for child, _ in users}
+        key = repr([content, targets])
+        label = _unique_name(key)
+        if not native.existing_rule(label):
+            files_layer(name = label, image = image, targets = targets, key = key, **(users[0][1] | common))
+        labels |= {platform: label for platform in targets}
+    return labels
+
+def _unique_name(key):
+    """Returns the name of the target for a key, which may exist already."""
+    name = "files.%x" % (hash(key) & 0xffffffff)
+    for suffix in [""] + ["_%d" % n for n in range(2, 100)]:
+        existing = native.existing_rule(name + suffix)
+        if not existing or existing["key"] == key:
+            return name + suffix
+    fail("no free name for the target " + name)
+
+def _platform_image(image, name, of, files_layers, tag_prefix, kwargs):
+    """Declares the image for one platform."""
+    child, os = of.settings, of.os
+    layers = [of.static] if of.static else []
+    if of.has_files_layer:
+        layers.append(files_layers[of.platform])
     path = child["binary_path"] or "/app/" + image + (".exe" if os == "windows" else "")
     entrypoint = child["entrypoint"]
     if entrypoint == None and child["binary"]:
@@ -269,14 +309,14 @@ def _platform_image(image, name, platform, child, problems, shared, tag_prefix, 
     _image(
         name = name,
         image = image,
-        platform = platform,
-        target = (row.cgo if child["cgo"] and not problems else row.label) if row else None,
-        problems = problems,
+        platform = of.platform,
+        target = of.target,
+        problems = of.problems,
         binary = child["binary"],
         binary_path = path,
         binary_capabilities = child["binary_capabilities"],
-        needed = created.get("needed", []),
-        base = base,
+        needed = [] if of.has_files_layer else of.entries["needed"],
+        base = of.base,
         layers = layers,
         compression = child["compression"],
         entrypoint = entrypoint or [],

@@ -20,6 +20,7 @@ def declare_manifest(ctx, name, recipe, args):
     args.add("-platform", recipe.platform)
     args.add("-settings", recipe.settings)
     args.add_all([l.descriptor for l in recipe.layers], before_each = "-layer")
+    args.add_all(recipe.allow, before_each = "-allow")
     args.add("-manifest", manifest)
     args.add("-config", config)
     args.add("-descriptor", descriptor)

@@ -1,9 +1,9 @@
 """Providers. Metadata and blobs are separate files, so that actions that need only metadata do not depend on layers."""
 
 FilesInfo = provider(
-    doc = "Source files and their paths in an image.",
+    doc = "Files and their paths in an image.",
     fields = {
-        "groups": "list of structs: files (depset of File), prefix (removed from their short_path), to (absolute path), into (whether `to` is a directory and not the path of the only file), mode (int; 0 derives it from the executable bit), uid, gid, owned_below (absolute path or empty; it and the directories below it get the same uid, gid and mode), directories (list of absolute paths to create), capabilities (string)",
+        "groups": "list of structs: files (depset of File), prefix (removed from their short_path), to (absolute path), into (whether `to` is a directory and not the path of the only file), mode (int; 0 for the default), executable (list of File with mode 0755), uid, gid, owned_below (absolute path or empty; it and the directories below it get the same uid, gid and mode), directories (list of absolute paths to create), capabilities (string), portable (bool: whether all platforms share the files)",
     },
 )
 
@@ -14,6 +14,11 @@ LayerInfo = provider(
         "descriptor": "File: JSON with mediaType, digest, size, diffID and createdBy",
         "tree": "File: JSON with the directories and links of the image up to this layer",
     },
+)
+
+PlatformLayersInfo = provider(
+    doc = "Layer of images for several platforms.",
+    fields = {"layers": "dict from OCI platform to LayerInfo; platforms may share one"},
 )
 
 PackagesInfo = provider(
@@ -44,6 +49,7 @@ RecipeInfo = provider(
         "commit_time": "File: the workspace status with the commit time; None if the creation time does not depend on it",
         "status": "File: the workspace status for git templates; None if there are none",
         "tag_prefix": "string: the prefix of the git tags that templates use, or empty",
+        "allow": "list of string: the kinds of verify findings to accept",
     },
 )
 

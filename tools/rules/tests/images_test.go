@@ -216,6 +216,23 @@ func TestCompiledPrograms(t *testing.T) {
 	}
 }
 
+// TestModesOfBuiltFiles adds files whose executable bits differ from those in the image.
+func TestModesOfBuiltFiles(t *testing.T) {
+	needBazel(t)
+	i := index(t, "built")
+	for n := range platforms(t, i) {
+		_, _, layers := child(t, i, n)
+		require.Len(t, layers, 1)
+		lines, _ := list(t, layers[0])
+		for _, want := range []string{
+			"0644 0:0 scripts/etc/a", "0755 0:0 scripts/etc/sub/b", "0644 0:0 scripts/script",
+			"0644 0:0 built/built.txt", "0755 0:0 built/program/program_/program",
+		} {
+			assert.Contains(t, lines, want)
+		}
+	}
+}
+
 func TestRunfiles(t *testing.T) {
 	needBazel(t)
 	_, _, layers := child(t, index(t, "reader"), 0)
