@@ -81,7 +81,8 @@ func TestBuiltProgramsMustMatchThePlatform(t *testing.T) {
 			w.must("layer", "-content", "files", "-blob", "blob", "-descriptor", "blob.json",
 				fmt.Sprintf(`-entry={"path":"/x","from":"file",%s}`, c.flags))
 			code, stderr := w.run(append([]string{"image", "-image", "hello", "-platform", c.platform,
-				"-settings", "settings", "-layer", "blob.json", "-manifest", "manifest", "-config", "config", "-descriptor", "descriptor"}, c.allow...)...)
+				"-settings", "settings", "-layer", "blob.json", "-manifest", "manifest", "-config", "config",
+				"-descriptor", "descriptor"}, c.allow...)...)
 			if c.want == "" {
 				assert.Zero(t, code, stderr)
 				return

@@ -66,8 +66,8 @@ func (p program) target() string {
 	return fmt.Sprintf("an unknown platform (%+v)", p.Header)
 }
 
-// checkBinary checks that the program of an image is for the image's platform. p is nil for a file without an executable
-// header, such as a script.
+// checkBinary checks that the program of an image is for the image's platform. p is nil for a file without an
+// executable header, such as a script.
 func (s subject) checkBinary(p *program) error {
 	platform, err := suggest.ParsePlatform(s.platform)
 	if err != nil {
@@ -95,8 +95,8 @@ func (f *layerFile) addProgram(p *program) {
 	f.Programs = append(f.Programs, *p)
 }
 
-// isPortable reports whether a program may be in an image for another platform: .NET assemblies have PE headers for 386 on
-// all platforms, and Python packages contain launchers for Windows.
+// isPortable reports whether a program may be in an image for another platform: .NET assemblies have PE headers for 386
+// on all platforms, and Python packages contain launchers for Windows.
 func (p program) isPortable(system string) bool {
 	const machine386 = 0x14c
 	return p.Header.Format == arch.PE && (system != "windows" || p.Header.Machine == machine386)
