@@ -41,6 +41,6 @@ func packages(
 			debian.Deb{Package: debian.Package(p), Open: func() (io.ReadCloser, error) { return os.Open(from) }},
 		)
 	}
-	tree, err := debian.Merge(ctx, all, debian.Options{Slim: slim, Spill: spill})
+	tree, err := debian.Merge(ctx, all, debian.Options{Slim: slim, TempDir: spill})
 	return tree, static.PackagesEnv(of), err
 }

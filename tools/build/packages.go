@@ -72,5 +72,5 @@ func (l *layers) unpack(ctx context.Context, step Step, debs []debian.Deb, slim 
 	if err != nil {
 		return nil, err
 	}
-	return debian.Merge(ctx, debs, debian.Options{Slim: slim, Spill: dir})
+	return debian.Merge(ctx, debs, debian.Options{Slim: slim, TempDir: dir})
 }

@@ -1,7 +1,8 @@
-// Package debian reads Debian archives, and makes layers of their packages: a release whose signature is checked, the
-// index of an architecture, what a list of packages depends on, the packages themselves, and the files that are in
-// them. No package is installed: no program of it runs, so that a machine of any architecture makes the layer of any
-// other. What the scripts of the packages that bases are made of would have done is done here instead: see Merge.
+// Package debian makes image layers from packages of Debian archives. Locker verifies the signature of a suite, reads
+// its package indexes, resolves the dependencies of a list of packages, and records the result for the lock file.
+// Fetcher downloads locked packages, and Merge unpacks them into the entries of a layer. No package is installed, and
+// no program or maintainer script runs, so any machine can make layers for any architecture. Merge itself creates what
+// the scripts of common packages would create.
 package debian
 
 import (
@@ -20,31 +21,31 @@ import (
 	"github.com/multiarch-build/multiarch/tools/internal/httplimit"
 )
 
-// Archive is one suite of a Debian archive: where its mirrors are, and whose signature its Release must carry.
+// Archive reads one suite of a Debian archive from its mirrors.
 type Archive struct {
-	// Mirrors are base URLs, such as http://deb.debian.org/debian. They are asked in turn until one has what is wanted
-	// and it checks.
+	// Mirrors are base URLs, such as http://deb.debian.org/debian. They are tried in order until one has the requested
+	// file with valid content.
 	Mirrors []string
-	// Snapshots are base URLs of the archive as it was at the time of a lock. Fetch asks them after the mirrors.
+	// Snapshots are base URLs of the archive at the time of a lock. Fetch tries them after the mirrors.
 	Snapshots []string
-	// Suite is the name of a suite, or its codename: stable, trixie.
+	// Suite is the name or the codename of the suite: stable, trixie.
 	Suite string
-	// Components are those of the suite that count. None means main.
+	// Components are the components to read (default: main).
 	Components []string
-	// Keyring holds OpenPGP public keys, armored or not. None means the keys of the Debian archive.
+	// Keyring contains OpenPGP public keys, armored or binary (default: the keys of the Debian archive).
 	Keyring []byte
-	// AnyDate accepts a Release after its Valid-Until, from any mirror.
-	AnyDate bool
-	// Frozen are the mirrors of which a Release is accepted after its Valid-Until.
+	// IgnoreValidUntil accepts expired Release files from any mirror.
+	IgnoreValidUntil bool
+	// Frozen lists the mirrors whose expired Release files are accepted.
 	Frozen []string
-	// Transport makes the requests; none means http.DefaultTransport.
+	// Transport sends the requests (default: http.DefaultTransport).
 	Transport http.RoundTripper
-	// Notify, if it is set, is called before a download is tried again. Calls may overlap.
+	// Notify, if it is set, is called before a download is retried. Calls may overlap.
 	Notify func(message string)
 
-	stall time.Duration    // how long a mirror may be silent; 0 means a minute
-	pause time.Duration    // before the second attempt; 0 means firstPause
-	now   func() time.Time // nil means time.Now
+	stall time.Duration    // maximum silence of a mirror (default: one minute)
+	pause time.Duration    // pause before the second attempt (default: firstPause)
+	now   func() time.Time // default: time.Now
 }
 
 func (a *Archive) components() []string {
@@ -54,20 +55,20 @@ func (a *Archive) components() []string {
 	return a.Components
 }
 
-// statusError is an answer that is not what was asked for.
+// statusError is returned for a response with an unexpected status.
 type statusError struct {
-	url   string
-	code  int
-	after time.Duration // that the server asks to wait
+	url        string
+	code       int
+	retryAfter time.Duration
 }
 
 func (e *statusError) Error() string {
 	return fmt.Sprintf("%s: %d %s", e.url, e.code, http.StatusText(e.code))
 }
 
-// each calls use with one mirror after the other until it succeeds. Mirrors whose errors are temporary are asked again
-// after a pause. If no mirror has it, the error is an *UnavailableError; if one has something wrong, the error tells what.
-func (a *Archive) each(ctx context.Context, what string, mirrors []string, use func(mirror string) error) error {
+// tryMirrors calls use with each mirror until it succeeds. Mirrors with temporary errors are retried after a pause. If
+// a mirror has invalid content, its error is returned, else an *UnavailableError.
+func (a *Archive) tryMirrors(ctx context.Context, what string, mirrors []string, use func(mirror string) error) error {
 	failed := make([]error, len(mirrors)) // the last error of each mirror
 	for attempt := 0; ; attempt++ {
 		var retry error
@@ -81,56 +82,56 @@ func (a *Archive) each(ctx context.Context, what string, mirrors []string, use f
 			case failed[i] == nil:
 				return nil
 			case ctx.Err() != nil:
-				return fmt.Errorf("%s: %w", what, ctx.Err())
+				return fmt.Errorf("downloading %s: %w", what, ctx.Err())
 			case temporary(failed[i]):
 				retry = failed[i]
 				var status *statusError
 				if errors.As(retry, &status) {
-					pause = max(pause, status.after)
+					pause = max(pause, status.retryAfter)
 				}
 			}
 		}
 		if retry == nil || attempt == attempts-1 {
 			break
 		}
-		a.notify("%s: %s; trying again", what, oneLine(retry))
+		a.notify("downloading %s: %s; retrying", what, oneLine(retry))
 		if err := a.wait(ctx, attempt, pause); err != nil {
-			return fmt.Errorf("%s: %w", what, err)
+			return fmt.Errorf("downloading %s: %w", what, err)
 		}
 	}
-	var gone []error
 	for i, err := range failed {
-		if isWrong(err) {
-			return fmt.Errorf("%s: %s: %w", what, redacted(mirrors[i]), err)
+		if isInvalidContent(err) {
+			return fmt.Errorf("downloading %s from %s: %w", what, redacted(mirrors[i]), err)
 		}
-		gone = append(gone, err)
 	}
-	out := &UnavailableError{What: what, Err: errors.Join(gone...)}
+	out := &UnavailableError{What: what, Err: errors.Join(failed...)}
 	for _, mirror := range mirrors {
 		out.Mirrors = append(out.Mirrors, redacted(mirror))
 	}
 	return out
 }
 
-// open asks a mirror for a file below its base URL, from an offset on. Where the mirror sends it from the start, from
-// is 0. What was asked for may not be all that comes: the reader of body counts.
-func (a *Archive) open(ctx context.Context, mirror, file string, offset int64) (body io.ReadCloser, from int64, err error) {
-	// Every element is escaped on its own: a version may hold a %, a + or a colon.
+// open requests a file of a mirror, starting at offset. It returns the offset from of the response, which is 0 if the
+// mirror does not support ranges. The caller must limit how much it reads.
+func (a *Archive) open(
+	ctx context.Context, mirror, file string, offset int64,
+) (body io.ReadCloser, from int64, err error) {
+	// Elements are escaped one by one, because versions may contain %, + and colons.
 	elem := strings.Split(file, "/")
 	for i := range elem {
 		elem[i] = url.PathEscape(elem[i])
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, mirror+"/"+strings.Join(elem, "/"), nil)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%s is not the address of a mirror: %w", redacted(mirror), err)
+		return nil, 0, fmt.Errorf("mirror %s: %w", redacted(mirror), err)
 	}
-	request.Header.Set("Accept-Encoding", "identity") // What is hashed are the bytes as they are stored.
+	request.Header.Set("Accept-Encoding", "identity") // checksums apply to the stored bytes
 	request.Header.Set("User-Agent", "multiarch")
 	if offset > 0 {
 		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
 	}
-	silence := cmp.Or(a.stall, time.Minute)
-	transport := &httplimit.Transport{Inner: a.Transport, Idle: silence, Lookup: silence}
+	stall := cmp.Or(a.stall, time.Minute)
+	transport := &httplimit.Transport{Inner: a.Transport, Idle: stall, Lookup: stall}
 	response, err := (&http.Client{Transport: transport, CheckRedirect: followAll}).Do(request)
 	if err != nil {
 		return nil, 0, err
@@ -147,30 +148,30 @@ func (a *Archive) open(ctx context.Context, mirror, file string, offset int64) (
 		}
 		return body, from, nil
 	case response.StatusCode == http.StatusRequestedRangeNotSatisfiable && offset > 0:
-		// There is less than what is here already, so that one of the two is wrong.
+		// The file is shorter than the part that exists locally, so one of the two is wrong: start again.
 		_ = body.Close()
 		return a.open(ctx, mirror, file, 0)
 	}
 	_ = body.Close()
-	return nil, 0, &statusError{request.URL.Redacted(), response.StatusCode, retryAfter(response.Header)}
+	return nil, 0, &statusError{request.URL.Redacted(), response.StatusCode, parseRetryAfter(response.Header)}
 }
 
-// rangeStart reads where an answer starts: RFC 9110, 14.4.
+// rangeStart parses the start of a Content-Range header (RFC 9110, section 14.4).
 func rangeStart(header string) (int64, error) {
 	first, _, _ := strings.Cut(strings.TrimPrefix(header, "bytes "), "-")
 	from, err := strconv.ParseInt(first, 10, 64)
 	if err != nil || from < 0 {
-		return 0, fmt.Errorf("an answer with the range %q", header)
+		return 0, fmt.Errorf("invalid Content-Range %q", header)
 	}
 	return from, nil
 }
 
-// followAll leaves it to the transport how often a request is redirected.
+// followAll follows every redirect. The transport limits their number.
 func followAll(*http.Request, []*http.Request) error { return nil }
 
-// read reads a file of at most so many bytes from a mirror. have is what an earlier attempt has read: the rest is asked
-// for. If reading fails, what has been read by then is returned with the error.
-func (a *Archive) read(ctx context.Context, mirror, file string, have []byte, limit int64) ([]byte, error) {
+// readFile reads a file of at most limit bytes from a mirror. It resumes after the bytes in have, which an earlier
+// attempt has read. If reading fails, it returns the bytes read so far with the error.
+func (a *Archive) readFile(ctx context.Context, mirror, file string, have []byte, limit int64) ([]byte, error) {
 	body, from, err := a.open(ctx, mirror, file, int64(len(have)))
 	if err != nil {
 		return have, err
@@ -178,7 +179,7 @@ func (a *Archive) read(ctx context.Context, mirror, file string, have []byte, li
 	defer body.Close()
 	if from != int64(len(have)) {
 		if from != 0 {
-			return nil, fmt.Errorf("%s/%s: asked from byte %d, and got it from byte %d", redacted(mirror), file, len(have), from)
+			return nil, fmt.Errorf("%s/%s: requested offset %d, got offset %d", redacted(mirror), file, len(have), from)
 		}
 		have = nil
 	}
@@ -192,11 +193,11 @@ func (a *Archive) read(ctx context.Context, mirror, file string, have []byte, li
 	return content.Bytes(), nil
 }
 
-// redacted leaves the password out of a URL.
+// redacted returns a URL without its password.
 func redacted(mirror string) string {
 	u, err := url.Parse(mirror)
 	if err != nil {
-		return "a mirror whose address is none"
+		return "(invalid URL)"
 	}
 	return u.Redacted()
 }

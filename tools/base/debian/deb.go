@@ -15,22 +15,22 @@ import (
 	"github.com/therootcompany/xz"
 )
 
-// The limits of what is unpacked. Debian's largest packages have some 2 GB and 100,000 files.
+// Limits for unpacking a package. Debian's largest packages have about 2 GB and 100,000 files.
 const (
-	maxUnpacked = 4 << 30 // bytes of one package
-	maxFiles    = 1 << 19 // files and directories of one package
-	maxControl  = 64 << 20
-	maxText     = 16 << 20 // bytes of control, and of md5sums
+	maxUnpacked = 4 << 30  // bytes of data.tar
+	maxFiles    = 1 << 19  // entries of data.tar
+	maxControl  = 64 << 20 // bytes of control.tar
+	maxText     = 16 << 20 // bytes of control, md5sums and files that Merge reads
 	maxWindow   = 128 << 20
 )
 
-// control is what a package says of itself.
+// control is the content of control.tar.
 type control struct {
 	stanza  []byte
 	md5sums []byte
 }
 
-// readDeb reads a package: deb(5). It calls data with its files, once its control file has been read.
+// readDeb reads a package (deb(5)). After control.tar, it calls data with the entries of data.tar.
 func readDeb(r io.Reader, limit int64, data func(*control, *tar.Reader) error) error {
 	members := &arReader{r: r}
 	if err := members.magic(); err != nil {
@@ -42,33 +42,33 @@ func readDeb(r io.Reader, limit int64, data func(*control, *tar.Reader) error) e
 	}
 	version, err := readAll(content, 64)
 	if err != nil || name != "debian-binary" || !bytes.HasPrefix(version, []byte("2.")) {
-		return errors.New("not a package in the format 2.0: it does not start with debian-binary")
+		return errors.New("unsupported package format: want debian-binary with version 2")
 	}
-	var own *control
+	var c *control
 	for {
 		name, content, err := members.next()
 		if errors.Is(err, io.EOF) {
-			return errors.New("it has no data.tar")
+			return errors.New("data.tar is missing")
 		}
 		if err != nil {
 			return err
 		}
 		stem, _, _ := strings.Cut(name, ".tar")
 		switch {
-		case strings.HasPrefix(name, "_"): // deb(5) leaves these to others.
-		case stem == "control" && own == nil:
-			if own, err = readControl(name, content); err != nil {
+		case strings.HasPrefix(name, "_"): // deb(5) allows other tools to add these
+		case stem == "control" && c == nil:
+			if c, err = readControl(name, content); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
-		case stem == "data" && own != nil:
+		case stem == "data" && c != nil:
 			unpacked, err := decompress(name, content)
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 			defer unpacked.Close()
-			return data(own, tar.NewReader(&bounded{unpacked, limit}))
+			return data(c, tar.NewReader(&boundedReader{unpacked, limit}))
 		default:
-			return fmt.Errorf("an unexpected member %q", name)
+			return fmt.Errorf("unexpected member %q", name)
 		}
 	}
 }
@@ -80,7 +80,7 @@ func readControl(name string, content io.Reader) (*control, error) {
 	}
 	defer unpacked.Close()
 	out := &control{}
-	files := tar.NewReader(&bounded{unpacked, maxControl})
+	files := tar.NewReader(&boundedReader{unpacked, maxControl})
 	for {
 		h, err := files.Next()
 		if errors.Is(err, io.EOF) {
@@ -99,20 +99,20 @@ func readControl(name string, content io.Reader) (*control, error) {
 			continue
 		}
 		if h.Typeflag != tar.TypeReg {
-			return nil, fmt.Errorf("%s is not a file", h.Name)
+			return nil, fmt.Errorf("%s is not a regular file", h.Name)
 		}
 		if *into, err = readAll(files, maxText); err != nil {
 			return nil, fmt.Errorf("%s: %w", h.Name, err)
 		}
 	}
 	if out.stanza == nil {
-		return nil, errors.New("it has no control file")
+		return nil, errors.New("control file is missing")
 	}
 	return out, nil
 }
 
-// is tells whether the control file is that of a package.
-func (c *control) is(p Package) error {
+// verify checks that the control file belongs to a package.
+func (c *control) verify(p Package) error {
 	var name, version, arch string
 	count := 0
 	err := stanzas(c.stanza, func(stanza []byte, _ int) error {
@@ -129,15 +129,15 @@ func (c *control) is(p Package) error {
 		})
 	})
 	if err != nil {
-		return fmt.Errorf("its control file: %w", err)
+		return fmt.Errorf("control file: %w", err)
 	}
 	if count != 1 || name != p.Name || version != p.Version || arch != p.Architecture {
-		return fmt.Errorf("its control file is that of %q %q for %q", name, version, arch)
+		return fmt.Errorf("control file is for package %q, version %q, architecture %q", name, version, arch)
 	}
 	return nil
 }
 
-// decompress unpacks what the end of a name says it is packed with.
+// decompress decompresses r. The extension of name selects the format.
 func decompress(name string, r io.Reader) (io.ReadCloser, error) {
 	switch path.Ext(name) {
 	case ".xz":
@@ -149,7 +149,8 @@ func decompress(name string, r io.Reader) (io.ReadCloser, error) {
 	case ".gz":
 		return gzip.NewReader(r)
 	case ".zst":
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
+		z, err := zstd.NewReader(r,
+			zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
 		if err != nil {
 			return nil, err
 		}
@@ -157,18 +158,18 @@ func decompress(name string, r io.Reader) (io.ReadCloser, error) {
 	case ".tar", "":
 		return io.NopCloser(r), nil
 	}
-	return nil, fmt.Errorf("packed with %s, which is not known", path.Ext(name))
+	return nil, fmt.Errorf("unsupported compression %q", path.Ext(name))
 }
 
-var errTooLarge = errors.New("it unpacks to more than is allowed")
+var errTooLarge = errors.New("unpacked content exceeds the size limit")
 
-// bounded reads so many bytes and then fails, where io.LimitReader would make the end look sound.
-type bounded struct {
+// boundedReader fails after a number of bytes. io.LimitReader would report a regular end instead.
+type boundedReader struct {
 	r    io.Reader
 	left int64
 }
 
-func (b *bounded) Read(p []byte) (int, error) {
+func (b *boundedReader) Read(p []byte) (int, error) {
 	if b.left <= 0 {
 		return 0, errTooLarge
 	}
@@ -177,11 +178,11 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// arReader reads an archive in the form that ar(5) has in packages: names of up to 16 letters, one member after the other.
+// arReader reads an archive in the variant of ar(5) that packages use, without extended names.
 type arReader struct {
-	r    io.Reader
-	body *io.LimitedReader // of the member that is being read
-	pad  int64
+	r       io.Reader
+	content *io.LimitedReader // of the current member
+	padding int64
 }
 
 const (
@@ -192,21 +193,21 @@ const (
 func (a *arReader) magic() error {
 	start := make([]byte, len(arMagic))
 	if _, err := io.ReadFull(a.r, start); err != nil || string(start) != arMagic {
-		return errors.New("not a package: it does not start as an ar archive")
+		return errors.New("not an ar archive")
 	}
 	return nil
 }
 
-// next returns the next member, or io.EOF. What is left of the one before is skipped.
+// next skips the rest of the current member and returns the next one, or io.EOF.
 func (a *arReader) next() (name string, content io.Reader, err error) {
-	if a.body != nil {
-		if _, err := io.Copy(io.Discard, a.body); err != nil {
+	if a.content != nil {
+		if _, err := io.Copy(io.Discard, a.content); err != nil {
 			return "", nil, err
 		}
-		if a.body.N > 0 {
+		if a.content.N > 0 {
 			return "", nil, io.ErrUnexpectedEOF
 		}
-		if _, err := io.CopyN(io.Discard, a.r, a.pad); err != nil && !errors.Is(err, io.EOF) {
+		if _, err := io.CopyN(io.Discard, a.r, a.padding); err != nil && !errors.Is(err, io.EOF) {
 			return "", nil, err
 		}
 	}
@@ -216,8 +217,8 @@ func (a *arReader) next() (name string, content io.Reader, err error) {
 	}
 	size, err := strconv.ParseInt(strings.TrimRight(string(h[48:58]), " "), 10, 64)
 	if err != nil || size < 0 || string(h[58:]) != "`\n" {
-		return "", nil, errors.New("not the header of a member of an ar archive")
+		return "", nil, errors.New("invalid ar header")
 	}
-	a.body, a.pad = &io.LimitedReader{R: a.r, N: size}, size%2
-	return strings.TrimSuffix(strings.TrimRight(string(h[:16]), " "), "/"), a.body, nil
+	a.content, a.padding = &io.LimitedReader{R: a.r, N: size}, size%2
+	return strings.TrimSuffix(strings.TrimRight(string(h[:16]), " "), "/"), a.content, nil
 }

@@ -1,15 +1,16 @@
 package debian
 
 import (
+	"cmp"
 	"strings"
 
 	"pault.ag/go/debian/version"
 )
 
-// relation is what a package wants or provides: Debian Policy, 7.1.
+// relation names a package and its allowed versions (Debian Policy, section 7.1).
 type relation struct {
 	name    string
-	op      string // one of << <= = >= >>; "" where every version will do
+	op      string // one of << <= = >= >>; "" if every version is allowed
 	version string
 }
 
@@ -20,7 +21,7 @@ func (r relation) String() string {
 	return r.name + " (" + r.op + " " + r.version + ")"
 }
 
-// alternatives are relations of which one is enough.
+// alternatives is a list of relations of which one must be satisfied.
 type alternatives []relation
 
 func (a alternatives) String() string {
@@ -31,16 +32,16 @@ func (a alternatives) String() string {
 	return strings.Join(out, " | ")
 }
 
-// parseRelations reads the value of Depends, Pre-Depends or Provides. Conditions on architectures and build profiles
-// do not occur in binary packages.
+// parseRelations parses the value of a relation field, such as Depends or Provides. Binary packages have no conditions
+// on architectures or build profiles.
 func parseRelations(field string) []alternatives {
 	var out []alternatives
 	for part := range strings.SplitSeq(field, ",") {
-		var any alternatives
+		var group alternatives
 		for one := range strings.SplitSeq(part, "|") {
 			one, constraint, _ := strings.Cut(one, "(")
 			name := strings.TrimSpace(one)
-			// python3:any takes the one of any architecture, so also ours.
+			// python3:any allows every architecture, including this one.
 			name, _, _ = strings.Cut(name, ":")
 			if name == "" {
 				continue
@@ -48,23 +49,21 @@ func parseRelations(field string) []alternatives {
 			r := relation{name: name}
 			constraint, _, _ = strings.Cut(constraint, ")")
 			constraint = strings.TrimSpace(constraint)
-			r.version = strings.TrimSpace(strings.TrimLeft(constraint, "<>="))
-			if r.version != "" {
-				r.op = strings.TrimSpace(constraint[:len(constraint)-len(strings.TrimLeft(constraint, "<>="))])
-				if r.op == "" {
-					r.op = "="
-				}
+			version := strings.TrimLeft(constraint, "<>=")
+			op := strings.TrimSpace(constraint[:len(constraint)-len(version)])
+			if version = strings.TrimSpace(version); version != "" {
+				r.op, r.version = cmp.Or(op, "="), version
 			}
-			any = append(any, r)
+			group = append(group, r)
 		}
-		if len(any) > 0 {
-			out = append(out, any)
+		if len(group) > 0 {
+			out = append(out, group)
 		}
 	}
 	return out
 }
 
-// allows tells whether a version is what the relation wants. Versions that are none allow nothing.
+// allows reports whether the relation allows version v. Invalid versions are never allowed.
 func (r relation) allows(v string) bool {
 	if r.op == "" {
 		return true
@@ -81,7 +80,7 @@ func (r relation) allows(v string) bool {
 	switch r.op {
 	case "<<":
 		return order < 0
-	case "<=", "<": // The old spelling means <=: deb-control(5).
+	case "<=", "<": // see deb-control(5): < is an obsolete spelling of <=
 		return order <= 0
 	case "=":
 		return order == 0
@@ -93,7 +92,7 @@ func (r relation) allows(v string) bool {
 	return false
 }
 
-// compareVersions orders versions; one that is none comes before all others.
+// compareVersions orders versions. Invalid versions sort before all others.
 func compareVersions(a, b string) int {
 	va, errA := version.Parse(a)
 	vb, errB := version.Parse(b)

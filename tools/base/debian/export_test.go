@@ -2,19 +2,19 @@ package debian
 
 import "time"
 
-// Limited returns o with a limit on what a package unpacks to.
-func Limited(o Options, bytes int64) Options {
+// WithLimit returns o with a limit for the unpacked size of a package.
+func WithLimit(o Options, bytes int64) Options {
 	o.limit = bytes
 	return o
 }
 
-// Impatient makes a wait that long for a mirror that is silent.
-func Impatient(a *Archive, d time.Duration) { a.stall, a.pause = d, time.Millisecond }
+// SetStall sets how long a waits for a silent mirror.
+func SetStall(a *Archive, d time.Duration) { a.stall, a.pause = d, time.Millisecond }
 
-// Hasty makes a wait that long before the second attempt.
-func Hasty(a *Archive, d time.Duration) { a.pause = d }
+// SetPause sets how long a waits before the second attempt.
+func SetPause(a *Archive, d time.Duration) { a.pause = d }
 
-// Stanzas reads the fields of all stanzas.
+// Stanzas returns the fields of all stanzas.
 func Stanzas(data []byte) (out []map[string]string, err error) {
 	err = stanzas(data, func(stanza []byte, _ int) error {
 		found := map[string]string{}
@@ -24,19 +24,19 @@ func Stanzas(data []byte) (out []map[string]string, err error) {
 	return out, err
 }
 
-// ParseIndex reads an index for an architecture.
+// ParseIndex parses an index for an architecture.
 func ParseIndex(suite, arch string, text []byte) (*Index, error) {
 	x := newIndex(suite, arch)
-	found, err := x.parse("an index", text, "")
+	found, err := x.parse("index", text, "")
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range found {
 		x.packages[c.Name] = append(x.packages[c.Name], c)
 	}
-	x.arrange()
+	x.selectVersions()
 	return x, nil
 }
 
-// HastyLocker makes l wait for a moment only before it tries again.
-func HastyLocker(l *Locker) { l.pause = time.Millisecond }
+// DisableLockerPause shortens the pauses before retries.
+func DisableLockerPause(l *Locker) { l.pause = time.Millisecond }

@@ -11,22 +11,21 @@ import (
 	"github.com/multiarch-build/multiarch/tools/build/cache"
 )
 
-// Deb is a package whose file can be read.
+// Deb is a package with its file.
 type Deb struct {
 	Package Package
-	// Open opens the file, from the start.
+	// Open opens the file.
 	Open func() (io.ReadCloser, error)
 }
 
-// Fetch has the file of a package in a store: a package that is there already is not downloaded, and needs no mirror.
-// Size and SHA-256 are checked, and never more bytes than the size says are read. A download that breaks off is
-// continued, on the next mirror or by the next call. Mirrors drop packages that a newer one has replaced, so the
-// snapshots are asked after them.
+// Fetch downloads a package to a store that does not have it yet. It verifies size and SHA-256, and never reads more
+// bytes than the size. The next mirror or the next call resumes an interrupted download. Fetch tries the snapshots
+// after the mirrors, because mirrors remove superseded packages.
 //
-// If neither has the package, the error is an *UnavailableError; if they have something else of this name, it holds a
+// If the package is unavailable, the error is an *UnavailableError. If its content differs, the error wraps a
 // *cache.WrongContentError.
 func (a *Archive) Fetch(ctx context.Context, store *cache.Store, p Package) (Deb, error) {
-	if err := p.check(); err != nil {
+	if err := p.validate(); err != nil {
 		return Deb{}, err
 	}
 	h := v1.Hash{Algorithm: "sha256", Hex: p.SHA256}
@@ -43,41 +42,42 @@ func (a *Archive) Fetch(ctx context.Context, store *cache.Store, p Package) (Deb
 		err := store.Fetch(ctx, h, p.Size, open)
 		var wrong *cache.WrongContentError
 		if resumed && errors.As(err, &wrong) {
-			// What is wrong may be the part that was there before, which is gone now.
+			// The part of an earlier download may be wrong. The store has removed it.
 			err = store.Fetch(ctx, h, p.Size, open)
 		}
 		return err
 	}
 	what := "package " + p.String() + " (" + p.Path + ")"
-	err := a.each(ctx, what, a.Mirrors, download)
+	err := a.tryMirrors(ctx, what, a.Mirrors, download)
 	if err == nil || ctx.Err() != nil {
 		return deb, err
 	}
 	var wrong *cache.WrongContentError
 	if errors.As(err, &wrong) {
-		err = &OtherContentError{err}
+		err = &ContentMismatchError{err}
 	}
 	if len(a.Snapshots) == 0 {
 		return Deb{}, err
 	}
-	a.notify("%s: the mirrors do not have it; asking the snapshot archive", what)
-	archived := a.each(ctx, what, a.Snapshots, download)
+	a.notify("%s: not on the mirrors; trying the snapshot archive", what)
+	archived := a.tryMirrors(ctx, what, a.Snapshots, download)
 	if archived == nil || ctx.Err() != nil {
 		return deb, archived
 	}
 	var mirrors, snapshots *UnavailableError
 	if !errors.As(err, &mirrors) {
-		return Deb{}, err // the mirrors have something wrong
+		return Deb{}, err // the mirrors have other content
 	}
 	if !errors.As(archived, &snapshots) {
-		return Deb{}, &OtherContentError{archived}
+		return Deb{}, &ContentMismatchError{archived}
 	}
 	return Deb{}, &UnavailableError{
-		What: what, Mirrors: append(mirrors.Mirrors, snapshots.Mirrors...), Err: errors.Join(mirrors.Err, snapshots.Err), snapshots: true,
+		What: what, Mirrors: append(mirrors.Mirrors, snapshots.Mirrors...),
+		Err: errors.Join(mirrors.Err, snapshots.Err), triedSnapshots: true,
 	}
 }
 
-// readAll reads at most so many bytes, and refuses more.
+// readAll reads r, which must not have more than limit bytes.
 func readAll(r io.Reader, limit int64) ([]byte, error) {
 	out, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err == nil && int64(len(out)) > limit {

@@ -72,7 +72,7 @@ func TestFetch(t *testing.T) {
 	_, err = a.Fetch(t.Context(), newStore(t), p)
 	var gone *debian.UnavailableError
 	require.ErrorAs(t, err, &gone)
-	assert.ErrorContains(t, err, "package zlib1g 1:1.3 ("+odd+"): not to be had from "+m.URL+"/debian/")
+	assert.ErrorContains(t, err, "downloading package zlib1g 1:1.3 ("+odd+") from "+m.URL+"/debian/")
 	assert.NotEmpty(t, gone.Hint())
 }
 
@@ -154,7 +154,7 @@ func TestFetchRefuses(t *testing.T) {
 		p := fetchable(content)
 		p.Path = "../../etc/passwd"
 		_, err := newMirror(t).archive("stable", nil).Fetch(t.Context(), newStore(t), p)
-		assert.ErrorContains(t, err, "not a path")
+		assert.ErrorContains(t, err, "invalid path")
 	})
 	t.Run("damaged in the store", func(t *testing.T) {
 		m, store := newMirror(t), newStore(t)

@@ -13,20 +13,20 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
-// parallelPackages is how many packages are downloaded at a time.
+// parallelPackages limits parallel downloads.
 const parallelPackages = 8
 
-// Fetcher fetches the packages of locked bases.
+// Fetcher downloads the packages of locked bases.
 type Fetcher struct {
-	// Mirrors returns those of the machine. It is only called if a package has to be downloaded.
+	// Mirrors returns the mirrors of the machine. It is called only if a package must be downloaded.
 	Mirrors   func() (Mirrors, error)
 	Transport http.RoundTripper
-	// Notify, if it is set, is called with what a user may wonder about. Calls may overlap.
+	// Notify, if it is set, is called with retries and fallbacks. Calls may overlap.
 	Notify func(message string)
 }
 
-// Fetch has packages of a locked base in a store. progress, if it is set, is called when more of them have been
-// downloaded, in bytes; calls do not overlap.
+// Fetch downloads those packages of a locked base that a store lacks. progress, if it is set, is called after each
+// download, with sizes in bytes. Calls do not overlap.
 func (f Fetcher) Fetch(
 	ctx context.Context, store *cache.Store, base *lock.Debian, packages []lock.Package, progress func(done, total int64),
 ) ([]Deb, error) {
@@ -48,7 +48,7 @@ func (f Fetcher) Fetch(
 		if base.Security != nil {
 			security = *base.Security
 		}
-		mirrors = mirrors.Of(base.Mirror, security, base.Keyring)
+		mirrors = mirrors.ForBase(base.Mirror, security, base.Keyring)
 	}
 	debs := make([]Deb, len(packages))
 	var mu sync.Mutex
@@ -56,9 +56,9 @@ func (f Fetcher) Fetch(
 	group.SetLimit(parallelPackages)
 	for i, p := range packages {
 		group.Go(func() (err error) {
-			pool := mirrors.Pool(base.Origin(p))
-			pool.Transport, pool.Notify = f.Transport, f.Notify
-			debs[i], err = pool.Fetch(ctx, store, Package(p))
+			archive := mirrors.Archive(base.Origin(p))
+			archive.Transport, archive.Notify = f.Transport, f.Notify
+			debs[i], err = archive.Fetch(ctx, store, Package(p))
 			if err != nil || !missing[p.SHA256] || progress == nil {
 				return err
 			}

@@ -26,7 +26,8 @@ func FuzzStanzas(f *testing.F) {
 	})
 }
 
-// Run it with -fuzzminimizetime 1x: making an input shorter takes the fuzzer a minute each, in which it tries nothing else.
+// Run it with -fuzzminimizetime 1x: making an input shorter takes the fuzzer a minute each, in which it tries nothing
+// else.
 func FuzzDeb(f *testing.F) {
 	for _, ending := range []string{"", ".gz", ".xz", ".zst"} {
 		f.Add(deb(f, "one", "1.0", "amd64", "", ending, file{name: "./usr/bin/one", body: "x"}, file{name: "./x", kind: '2', link: "usr"}))
@@ -35,7 +36,7 @@ func FuzzDeb(f *testing.F) {
 		if len(data) == 0 {
 			return
 		}
-		tree, err := debian.Merge(t.Context(), []debian.Deb{debOf("one", "1.0", "amd64", data)}, debian.Limited(debian.Options{Spill: t.TempDir()}, 1<<20))
+		tree, err := debian.Merge(t.Context(), []debian.Deb{debOf("one", "1.0", "amd64", data)}, debian.WithLimit(debian.Options{TempDir: t.TempDir()}, 1<<20))
 		if err != nil {
 			return
 		}

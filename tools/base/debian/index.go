@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -18,51 +19,50 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
-// maxPacked and maxIndex bound an index as it is on mirrors, and unpacked. Both are held in memory. Debian's have 10 MB
-// and 57 MB.
+// Size limits of an index, which is kept in memory. Debian's have 10 MB compressed and 57 MB uncompressed.
 const (
-	maxPacked = 256 << 20
-	maxIndex  = 512 << 20
+	maxCompressedIndex = 256 << 20
+	maxIndex           = 512 << 20
 )
 
-// Package is one package of a suite, and all that is needed to have it later.
+// Package describes a package of a suite as in lock files, which is sufficient to download it.
 type Package lock.Package
 
 func (p Package) String() string { return p.Name + " " + p.Version }
 
-// Index is what a suite has for one architecture.
+// Index lists the packages of a suite for one architecture.
 type Index struct {
 	suite, arch string
-	packages    map[string][]*candidate // by name; one of each, once they are arranged
-	providers   map[string][]provider   // by the name of a virtual package
+	packages    map[string][]*candidate // by name; one each after selectVersions
+	providers   map[string][]provider   // by name of the virtual package
 }
 
-// candidate is a package with what deciding about it takes.
+// candidate is a package with its relations.
 type candidate struct {
 	Package
 	depends  []string // Pre-Depends and Depends, unparsed
 	excludes []string // Conflicts and Breaks, unparsed
 	provides string
-	rank     int // what is preferred to provide something has a smaller one
+	rank     int // lower ranks are preferred as providers
 }
 
-// provider is a package that stands in for another. version is "" where it stands in for none in particular.
+// provider is a package that provides a virtual package.
 type provider struct {
 	*candidate
-	version string
+	version string // provided version, "" if none
 }
 
-// compressions are the forms in which an index can be had, the smallest first.
+// compressions lists the extensions of indexes, smallest files first.
 var compressions = []string{".xz", ".gz", ""}
 
-// Index reads which packages the suite has for an architecture, in Debian's spelling. What is read is checked against
-// the Release. Errors are *UnknownError, *ChecksumError and *UnavailableError, or hold them.
+// Index reads the package index of an architecture, which is named as in Debian, and verifies it with the checksums of
+// the Release file. Errors are or wrap *UnknownError, *ChecksumError and *UnavailableError.
 func (a *Archive) Index(ctx context.Context, r *Release, arch string) (*Index, error) {
 	x := newIndex(a.Suite, arch)
-	if err := a.addTo(ctx, x, r, "", a.components(), nil); err != nil {
+	if err := a.readIndex(ctx, x, r, "", a.components(), nil); err != nil {
 		return nil, err
 	}
-	x.arrange()
+	x.selectVersions()
 	return x, nil
 }
 
@@ -70,22 +70,24 @@ func newIndex(suite, arch string) *Index {
 	return &Index{suite: suite, arch: arch, packages: map[string][]*candidate{}, providers: map[string][]provider{}}
 }
 
-// addTo reads the packages of some components of the suite, and adds them to x as packages of the archive that is called
-// name in the lock. received, if it is set, is told how many bytes have been read.
-func (a *Archive) addTo(ctx context.Context, x *Index, r *Release, name string, components []string, received func(int64)) error {
+// readIndex reads the packages of components of the suite and adds them to x. name is the archive's name in the lock
+// file. received, if it is set, is called with the number of bytes of each downloaded file.
+func (a *Archive) readIndex(
+	ctx context.Context, x *Index, r *Release, name string, components []string, received func(int64),
+) error {
 	var found []*candidate
 	for _, component := range components {
-		forms := r.forms(component, x.arch)
+		files := r.indexFiles(component, x.arch)
 		switch {
-		case len(forms) > 0:
+		case len(files) > 0:
 		case !slices.Contains(r.Architectures, x.arch):
 			return &UnknownError{What: "architecture", Name: x.arch, In: "suite " + a.Suite, Known: r.Architectures}
 		default:
 			return &UnknownError{What: "component", Name: component, In: "suite " + a.Suite, Known: r.Components}
 		}
-		what := fmt.Sprintf("the index of suite %s, component %s, for %s", a.Suite, component, x.arch)
-		reader := indexReader{Archive: a, release: r, forms: forms, part: map[string][]byte{}, received: received}
-		err := a.each(ctx, what, a.Mirrors, func(mirror string) error {
+		what := fmt.Sprintf("the package index of suite %s, component %s, for %s", a.Suite, component, x.arch)
+		reader := indexReader{Archive: a, release: r, files: files, partial: map[string][]byte{}, received: received}
+		err := a.tryMirrors(ctx, what, a.Mirrors, func(mirror string) error {
 			text, err := reader.read(ctx, mirror)
 			if err != nil {
 				return err
@@ -104,100 +106,108 @@ func (a *Archive) addTo(ctx context.Context, x *Index, r *Release, name string, 
 	return nil
 }
 
-// forms returns the files that hold an index, the smallest first. Mirrors need not have all forms that a Release lists.
-func (r *Release) forms(component, arch string) []string {
+// indexFiles returns the files with an index, smallest first. They contain the same text with different compressions,
+// of which a mirror may lack some.
+func (r *Release) indexFiles(component, arch string) []string {
 	name := component + "/binary-" + arch + "/Packages"
-	var forms []string
+	var files []string
 	for _, c := range compressions {
 		if _, ok := r.files[name+c]; ok {
-			forms = append(forms, name+c)
+			files = append(files, name+c)
 		}
 	}
-	return forms
+	return files
 }
 
-// indexReader reads one index, over several attempts and mirrors.
+// indexReader reads one index with several attempts and mirrors.
 type indexReader struct {
 	*Archive
 	release  *Release
-	forms    []string
-	part     map[string][]byte // what has been read of a file, by its URL
+	files    []string
+	partial  map[string][]byte // incomplete downloads by URL
 	received func(int64)
 }
 
-// read reads an index in the first form that a mirror has.
+// read reads the first of the files that a mirror has.
 func (x *indexReader) read(ctx context.Context, mirror string) ([]byte, error) {
 	var failed error
-	for _, form := range x.forms {
-		want := x.release.files[form]
-		if want.size > maxPacked {
-			return nil, &ChecksumError{What: form, Want: fmt.Sprintf("at most %d bytes", maxPacked), Got: strconv.FormatInt(want.size, 10)}
+	for _, file := range x.files {
+		want := x.release.files[file]
+		if want.size > maxCompressedIndex {
+			limit := fmt.Sprintf("at most %d bytes", maxCompressedIndex)
+			return nil, &ChecksumError{What: file, Want: limit, Got: strconv.FormatInt(want.size, 10)}
 		}
-		// Under its digest it stays what it is while the mirror is being updated.
-		paths := []string{"dists/" + x.Suite + "/" + form}
-		if x.release.byHash {
-			dir := form[:strings.LastIndexByte(form, '/')]
-			paths = slices.Insert(paths, 0, "dists/"+x.Suite+"/"+dir+"/by-hash/SHA256/"+want.sha256)
-		}
-		for _, p := range paths {
-			raw, err := x.Archive.read(ctx, mirror, p, x.part[mirror+p], want.size)
+		for _, p := range x.paths(file) {
+			raw, err := x.readFile(ctx, mirror, p, x.partial[mirror+p], want.size)
 			var status *statusError
 			if errors.As(err, &status) && (status.code == http.StatusNotFound || status.code == http.StatusForbidden) {
 				failed = err
 				continue
 			}
 			if err != nil {
-				x.part[mirror+p] = raw
+				x.partial[mirror+p] = raw
 				return nil, err
 			}
-			if err := check(p, raw, want); err != nil {
+			if err := verifyChecksum(p, raw, want); err != nil {
 				return nil, err
 			}
 			if x.received != nil {
 				x.received(want.size)
 			}
-			return unpackIndex(form, raw)
+			return decompressIndex(file, raw)
 		}
 	}
 	return nil, failed
 }
 
-func check(what string, raw []byte, want file) error {
+// paths returns the paths of a file below the mirror. The path with the digest comes first, because its content does
+// not change while the mirror is being updated.
+func (x *indexReader) paths(file string) []string {
+	dists := "dists/" + x.Suite + "/"
+	if !x.release.byHash {
+		return []string{dists + file}
+	}
+	return []string{dists + path.Dir(file) + "/by-hash/SHA256/" + x.release.files[file].sha256, dists + file}
+}
+
+func verifyChecksum(what string, raw []byte, want fileInfo) error {
 	sum := sha256.Sum256(raw)
 	if got := hex.EncodeToString(sum[:]); got != want.sha256 {
-		return &ChecksumError{What: what, Want: "SHA-256 " + want.sha256, Got: fmt.Sprintf("%s, of %d bytes", got, len(raw))}
+		return &ChecksumError{
+			What: what, Want: "SHA-256 " + want.sha256, Got: fmt.Sprintf("%s of %d bytes", got, len(raw)),
+		}
 	}
 	return nil
 }
 
-func unpackIndex(form string, raw []byte) ([]byte, error) {
-	r, err := decompress(form, bytes.NewReader(raw))
+func decompressIndex(file string, raw []byte) ([]byte, error) {
+	r, err := decompress(file, bytes.NewReader(raw))
 	if err != nil {
-		return nil, &formatError{what: form, err: "unpacking it: " + err.Error()}
+		return nil, &formatError{what: file, err: "decompressing: " + err.Error()}
 	}
 	defer r.Close()
 	var out bytes.Buffer
-	out.Grow(len(raw) * 6) // Text of this kind is packed to a sixth; growing by doubling costs more.
+	out.Grow(len(raw) * 6) // the usual ratio; growing in steps takes longer
 	n, err := out.ReadFrom(io.LimitReader(r, maxIndex+1))
 	if err == nil && n > maxIndex {
 		err = fmt.Errorf("more than %d bytes", maxIndex)
 	}
 	if err != nil {
-		return nil, &formatError{what: form, err: "unpacking it: " + err.Error()}
+		return nil, &formatError{what: file, err: "decompressing: " + err.Error()}
 	}
 	return out.Bytes(), nil
 }
 
-// Debian Policy, 5.6.1 and 5.6.12. Names become parts of paths.
+// See Debian Policy, sections 5.6.1 and 5.6.12. Names become parts of paths.
 var (
 	validName    = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
 	validVersion = regexp.MustCompile(`^[A-Za-z0-9.+:~-]+$`)
 )
 
-// ranks orders providers as apt does: what is required before what is optional.
+// ranks orders providers by Priority, as apt does.
 var ranks = map[string]int{"required": 1, "important": 2, "standard": 3, "optional": 4, "extra": 5}
 
-// parse reads the packages of an index, as those of the archive that is called name in the lock.
+// parse parses an index. name is the archive's name in the lock file.
 func (x *Index) parse(what string, text []byte, name string) ([]*candidate, error) {
 	var found []*candidate
 	err := stanzas(text, func(stanza []byte, line int) error {
@@ -214,7 +224,7 @@ func (x *Index) parse(what string, text []byte, name string) ([]*candidate, erro
 	return found, err
 }
 
-// parseCandidate reads a stanza of an index. Its fields are copied, so that the index is not kept in memory with them.
+// parseCandidate parses a stanza of an index. It copies the fields so that they do not keep the index in memory.
 func parseCandidate(stanza []byte) (*candidate, error) {
 	c := &candidate{rank: ranks["optional"]}
 	var size string
@@ -252,34 +262,34 @@ func parseCandidate(stanza []byte) (*candidate, error) {
 		return nil, err
 	}
 	if c.Size, err = strconv.ParseInt(size, 10, 64); err != nil {
-		return nil, fmt.Errorf("package %s: not a size: %q", c.Name, size)
+		return nil, fmt.Errorf("package %s: invalid size %q", c.Name, size)
 	}
-	return c, c.Package.check()
+	return c, c.Package.validate()
 }
 
-// check refuses a package that no archive can have. Locks are read from files that anybody may have written.
-func (p Package) check() error {
+// validate rejects packages that no archive has. Lock files may be edited by hand.
+func (p Package) validate() error {
 	switch {
 	case !validName.MatchString(p.Name):
-		return fmt.Errorf("not the name of a package: %q", p.Name)
+		return fmt.Errorf("invalid package name %q", p.Name)
 	case !validVersion.MatchString(p.Version):
-		return fmt.Errorf("package %s: not a version: %q", p.Name, p.Version)
+		return fmt.Errorf("package %s: invalid version %q", p.Name, p.Version)
 	case !validName.MatchString(p.Architecture):
-		return fmt.Errorf("package %s: not an architecture: %q", p.Name, p.Architecture)
+		return fmt.Errorf("package %s: invalid architecture %q", p.Name, p.Architecture)
 	case !fs.ValidPath(p.Path) || p.Path == ".":
-		return fmt.Errorf("package %s: not a path: %q", p.Name, p.Path)
+		return fmt.Errorf("package %s: invalid path %q", p.Name, p.Path)
 	case !isSHA256(p.SHA256):
-		return fmt.Errorf("package %s: not a SHA-256 digest: %q", p.Name, p.SHA256)
+		return fmt.Errorf("package %s: invalid SHA-256 digest %q", p.Name, p.SHA256)
 	case p.Size <= 0:
-		return fmt.Errorf("package %s: not a size: %d", p.Name, p.Size)
+		return fmt.Errorf("package %s: invalid size %d", p.Name, p.Size)
 	}
 	return nil
 }
 
-// arrange keeps the highest version of each package, wherever it is from, and sorts what provides something: the
-// preferred one first. Of equal versions, the one that was added first is kept. Only the highest version counts, as it
-// does for apt: if something needs an older one, that is an error, and not a reason to do without an update.
-func (x *Index) arrange() {
+// selectVersions keeps the highest version of each package from any archive, and sorts providers by preference. Of
+// equal versions, it keeps the first that was added. As in apt, lower versions are not available: a dependency on one
+// is an error, not a reason to miss an update.
+func (x *Index) selectVersions() {
 	for name, all := range x.packages {
 		slices.SortStableFunc(all, func(a, b *candidate) int { return compareVersions(b.Version, a.Version) })
 		x.packages[name] = all[:1]

@@ -13,15 +13,15 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
-// move says that a directory is a link, and where what is below it really is.
-type move struct {
-	from, to string
-	link     string // as the script of base-files, or base-files itself, makes it
-	always   bool   // the link is made even where nothing is at to
+// dirLink is a link that replaces a directory.
+type dirLink struct {
+	path, target string
+	link         string // as base-files or its script creates it
+	always       bool   // create the link even if the target does not exist
 }
 
-// moves are the directories that Debian has replaced by links. Some packages have files below them still.
-var moves = []move{
+// dirLinks lists the directories that Debian has replaced with links. Some packages still have files below them.
+var dirLinks = []dirLink{
 	{"/bin", "/usr/bin", "usr/bin", true},
 	{"/sbin", "/usr/sbin", "usr/sbin", true},
 	{"/lib", "/usr/lib", "usr/lib", true},
@@ -32,101 +32,102 @@ var moves = []move{
 	{"/var/lock", "/run/lock", "/run/lock", true},
 }
 
-// directories are those that programs expect, and that packages need not have.
-var directories = map[string]uint32{
+// standardDirs maps directories that programs expect, but that packages may lack, to their modes.
+var standardDirs = map[string]uint32{
 	"/dev": 0o755, "/etc": 0o755, "/home": 0o755, "/media": 0o755, "/mnt": 0o755, "/opt": 0o755, "/proc": 0o755,
 	"/root": 0o700, "/run": 0o755, "/run/lock": 0o1777, "/srv": 0o755, "/sys": 0o755, "/tmp": 0o1777,
 	"/usr/bin": 0o755, "/usr/lib": 0o755, "/usr/sbin": 0o755, "/var": 0o755, "/var/tmp": 0o1777,
 }
 
-// moved returns where an entry really is. An entry may be the link itself.
-func moved(e layer.Entry) (string, error) {
-	for _, m := range moves {
-		if rest, ok := strings.CutPrefix(e.Path, m.from+"/"); ok {
-			return m.to + "/" + rest, nil
+// followDirLinks returns the path of an entry after dirLinks. The entry may also be one of these links.
+func followDirLinks(e layer.Entry) (string, error) {
+	for _, l := range dirLinks {
+		if rest, ok := strings.CutPrefix(e.Path, l.path+"/"); ok {
+			return l.target + "/" + rest, nil
 		}
-		if e.Path != m.from {
+		if e.Path != l.path {
 			continue
 		}
 		if e.Kind == layer.Dir {
-			return m.to, nil
+			return l.target, nil
 		}
 		target := e.Link
 		if !path.IsAbs(target) {
 			target = path.Join(path.Dir(e.Path), target)
 		}
-		if e.Kind != layer.Symlink || path.Clean(target) != m.to {
-			return e.Path, fmt.Errorf("what Debian has there is a link to %s", m.to)
+		if e.Kind != layer.Symlink || path.Clean(target) != l.target {
+			return e.Path, fmt.Errorf("must be a link to %s, as in Debian", l.target)
 		}
 	}
 	return e.Path, nil
 }
 
-// layout makes the links and directories that no package has, and refuses what would be written through a link.
-func (m *merger) layout() error {
-	for p, mode := range directories {
+// addLayout adds the directories and links that the packages lack. It rejects entries below a link or a file.
+func (m *merger) addLayout() error {
+	for p, mode := range standardDirs {
 		if _, ok := m.items[p]; !ok {
 			m.items[p] = item{Entry: layer.Entry{Path: p, Kind: layer.Dir, Mode: mode}}
 		}
 	}
-	below := map[string]bool{} // all directories that something is in
+	parents := map[string]bool{}
 	for _, p := range slices.Sorted(maps.Keys(m.items)) {
-		for dir := path.Dir(p); dir != "/" && !below[dir]; dir = path.Dir(dir) {
-			below[dir] = true
+		for dir := path.Dir(p); dir != "/" && !parents[dir]; dir = path.Dir(dir) {
+			parents[dir] = true
 			if have, ok := m.items[dir]; ok && have.Kind != layer.Dir {
 				return &ConflictError{p, describe(have) + " at " + dir, describe(m.items[p])}
 			}
 		}
 	}
-	for _, mv := range moves {
-		_, linked := m.items[mv.from]
-		_, used := m.items[mv.to]
-		if !linked && (mv.always || used || below[mv.to]) {
-			m.items[mv.from] = item{Entry: layer.Entry{Path: mv.from, Kind: layer.Symlink, Mode: 0o777, Link: mv.link}}
+	for _, l := range dirLinks {
+		_, linked := m.items[l.path]
+		_, exists := m.items[l.target]
+		if !linked && (l.always || exists || parents[l.target]) {
+			m.items[l.path] = item{Entry: layer.Entry{Path: l.path, Kind: layer.Symlink, Mode: 0o777, Link: l.link}}
 		}
 	}
 	return nil
 }
 
-// inRoot turns the name of a file in a package into a path in the image.
-func inRoot(name string) (string, error) {
+// imagePath converts the name of a file in a package to its path in the image.
+func imagePath(name string) (string, error) {
 	switch {
 	case name == "":
-		return "", errors.New("a name that is empty")
+		return "", errors.New("empty name")
 	case strings.HasPrefix(name, "/"):
-		return "", errors.New("an absolute path")
+		return "", errors.New("absolute path")
 	case slices.Contains(strings.Split(name, "/"), ".."):
-		return "", errors.New("a path with a .. element")
+		return "", errors.New("path contains ..")
 	}
-	if err := checkText(name); err != nil {
+	if err := validateName(name); err != nil {
 		return "", err
 	}
 	return path.Join("/", name), nil
 }
 
-// checkText refuses what cannot be the name of a file on Linux, or what Debian Policy, 10.10 rules out.
-func checkText(name string) error {
+// validateName rejects names that Linux or Debian Policy, section 10.10, does not allow.
+func validateName(name string) error {
 	if !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
-		return errors.New("a name that is not text in UTF-8")
+		return errors.New("name is not printable UTF-8")
 	}
 	if len(name) >= 4096 {
-		return errors.New("a path that is too long")
+		return errors.New("path too long")
 	}
 	for elem := range strings.SplitSeq(name, "/") {
 		if len(elem) > 255 {
-			return errors.New("a name that is too long")
+			return errors.New("name too long")
 		}
 	}
 	return nil
 }
 
-// checkLink refuses a symbolic link whose target climbs above the root. An absolute target starts at the image's root.
-func checkLink(at, target string) error {
+// validateLink rejects symbolic links to targets above the root. Absolute targets are relative to the root of the
+// image.
+func validateLink(at, target string) error {
 	if target == "" {
-		return errors.New("a link to nothing")
+		return errors.New("link without a target")
 	}
-	if err := checkText(target); err != nil {
-		return fmt.Errorf("a link to %.60q: %w", target, err)
+	if err := validateName(target); err != nil {
+		return fmt.Errorf("link to %.60q: %w", target, err)
 	}
 	depth := strings.Count(at, "/") - 1
 	if path.IsAbs(target) {
@@ -137,7 +138,7 @@ func checkLink(at, target string) error {
 		case "", ".":
 		case "..":
 			if depth--; depth < 0 {
-				return fmt.Errorf("a link to %q, which is above the root", target)
+				return fmt.Errorf("link to %q, which is above the root", target)
 			}
 		default:
 			depth++

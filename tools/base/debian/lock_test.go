@@ -112,7 +112,7 @@ func newLocking(t *testing.T, dists map[string]*dist, key *openpgp.Entity) *lock
 			l.notes = append(l.notes, message)
 		},
 	}
-	debian.HastyLocker(&l.locker)
+	debian.DisableLockerPause(&l.locker)
 	return l
 }
 
@@ -170,10 +170,10 @@ func TestLockOfAllArchives(t *testing.T) {
 				asked := *all["main"]
 				asked.at, asked.date, asked.changed = "/debian/dists/stable", old, true
 				all["asked"] = &asked
-			}, want: usual, notes: "taking dists/trixie of",
+			}, want: usual, notes: "using dists/trixie of",
 		},
 		"a suite that is being updated": {
-			change: func(all map[string]*dist, b *config.Debian) { all["main"].changed = true }, err: "is not what was signed",
+			change: func(all map[string]*dist, b *config.Debian) { all["main"].changed = true }, err: "verifying dists/trixie/main/binary-a",
 		},
 		"a security alias that lags behind": {
 			change: func(all map[string]*dist, b *config.Debian) {
@@ -187,7 +187,7 @@ func TestLockOfAllArchives(t *testing.T) {
 		"nothing but a security alias that lags behind": {
 			change: func(all map[string]*dist, b *config.Debian) {
 				all["security"].at, all["security"].codename = "/debian-security/dists/stable-security", "bookworm-security"
-			}, err: "security updates of suite trixie: the Release of suite stable-security is that of stable-security, codename bookworm-security",
+			}, err: "security updates of suite trixie: the Release file of suite stable-security is for suite stable-security, codename bookworm-security",
 		},
 		"nothing but a security alias": {
 			change: func(all map[string]*dist, b *config.Debian) {
@@ -204,11 +204,11 @@ func TestLockOfAllArchives(t *testing.T) {
 		},
 		"security updates that are being updated, and no others": {
 			change: func(all map[string]*dist, b *config.Debian) { all["security"].changed = true },
-			err:    "security updates of suite trixie: the index of suite trixie-security, component main, for amd64",
+			err:    "security updates of suite trixie: downloading the package index of suite trixie-security, component main, for a",
 		},
 		"security updates that have expired": {
 			change: func(all map[string]*dist, b *config.Debian) { all["security"].until = -time.Hour },
-			err:    "security updates of suite trixie: the Release of suite trixie-security: http",
+			err:    "security updates of suite trixie: downloading the Release file of suite trixie-security from http",
 		},
 		"security updates that have expired, and an alias that has not": {
 			change: func(all map[string]*dist, b *config.Debian) {
@@ -223,7 +223,7 @@ func TestLockOfAllArchives(t *testing.T) {
 			}, want: usual,
 		},
 		"a suite that has expired": {
-			change: func(all map[string]*dist, b *config.Debian) { all["main"].until = -time.Hour }, err: "was valid until",
+			change: func(all map[string]*dist, b *config.Debian) { all["main"].until = -time.Hour }, err: "the Release file of suite trixie expired on ",
 		},
 		"an alias that has expired": {
 			change: func(all map[string]*dist, b *config.Debian) {
@@ -234,28 +234,28 @@ func TestLockOfAllArchives(t *testing.T) {
 			}, want: usual,
 		},
 		"security updates with another key": {
-			change: func(all map[string]*dist, b *config.Debian) { all["security"].key = newKey(t) }, err: "the Release of suite trixie-security, signed by key",
+			change: func(all map[string]*dist, b *config.Debian) { all["security"].key = newKey(t) }, err: "verifying the signature of suite trixie-security by key",
 		},
 		"updates with another key": {
-			change: func(all map[string]*dist, b *config.Debian) { all["updates"].key = newKey(t) }, err: "the Release of suite trixie-updates, signed by key",
+			change: func(all map[string]*dist, b *config.Debian) { all["updates"].key = newKey(t) }, err: "verifying the signature of suite trixie-updates by key",
 		},
 		"no security updates": {
-			change: func(all map[string]*dist, b *config.Debian) { delete(all, "security") }, err: "security updates of suite trixie: the Release of suite trixie-security: not to be had from",
+			change: func(all map[string]*dist, b *config.Debian) { delete(all, "security") }, err: "security updates of suite trixie: downloading the Release file of suite trixie-security from",
 		},
 		"no updates": {
 			change: func(all map[string]*dist, b *config.Debian) { delete(all, "updates") },
-			want:   "app 1.0, lib 1.0+deb13u1 (trixie-security), zone 2026a", notes: "suite trixie has no updates between point releases",
+			want:   "app 1.0, lib 1.0+deb13u1 (trixie-security), zone 2026a", notes: "suite trixie: no updates between point releases",
 		},
 		"the suite itself in place of its security updates": {
 			change: func(all map[string]*dist, b *config.Debian) {
 				other := *all["main"]
 				other.at = all["security"].at
 				all["security"] = &other
-			}, err: "the Release of suite trixie-security is that of stable, codename trixie",
+			}, err: "the Release file of suite trixie-security is for suite stable, codename trixie",
 		},
 		"an architecture without security updates": {
 			change: func(all map[string]*dist, b *config.Debian) { delete(all["security"].packages, "amd64") },
-			want:   "app 1.0, lib 1.0, zone 2026b (trixie-updates)", notes: "suite trixie-security has nothing for amd64",
+			want:   "app 1.0, lib 1.0, zone 2026b (trixie-updates)", notes: "suite trixie-security has no packages for amd64; using suite trixie only",
 		},
 		"in one tree": {
 			change: func(all map[string]*dist, b *config.Debian) { all["security"].at = "/debian/dists/trixie-security" }, want: usual,
@@ -290,7 +290,7 @@ func TestLockOfAllArchives(t *testing.T) {
 		"what needs an older version": {
 			change: func(all map[string]*dist, b *config.Debian) {
 				all["main"].packages = everywhere("app 1.0: Depends: lib (= 1.0)\nlib 1.0\nzone 1")
-			}, err: "app depends on lib (= 1.0): lib is 1.0+deb13u1",
+			}, err: "app depends on lib (= 1.0), but lib has version 1.0+deb13u1",
 		},
 		"unstable": {
 			change: func(all map[string]*dist, b *config.Debian) {
@@ -326,7 +326,7 @@ func TestLockOfAllArchives(t *testing.T) {
 				other := *all["main"]
 				other.at = "/debian-security/dists/buster/updates"
 				all["security"] = &other
-			}, err: "the Release of suite buster/updates is that of oldoldstable",
+			}, err: "the Release file of suite buster/updates is for suite oldoldstable",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -382,7 +382,7 @@ func TestSecurityErrorsHelp(t *testing.T) {
 	delete(all, "security")
 	l := newLocking(t, all, key)
 	_, err := l.lock(t)
-	var e *debian.CompanionError
+	var e *debian.UpdatesError
 	require.ErrorAs(t, err, &e)
 	assert.Contains(t, e.Hint(), "security: http://deb.debian.org/debian-security")
 	assert.Contains(t, e.Hint(), "security: false")
@@ -395,8 +395,8 @@ func TestSecurityErrorsHelp(t *testing.T) {
 	assert.Contains(t, e.Hint(), "check_valid_until: false")
 }
 
-// TestNextMirrorIsValid: an expired Release on one mirror is no reason to stop if another mirror is up to date, and none
-// on a mirror that is frozen.
+// TestNextMirrorIsValid: an expired Release on one mirror is no reason to stop if another mirror is up to date, and
+// none on a mirror that is frozen.
 func TestNextMirrorIsValid(t *testing.T) {
 	key := newKey(t)
 	all := archives(key)
@@ -451,7 +451,7 @@ func TestLockRetries(t *testing.T) {
 	got, err := l.lock(t)
 	require.NoError(t, err)
 	assert.Equal(t, usual, versions(got, "amd64"))
-	assert.Contains(t, strings.Join(l.notes, "\n"), "503 Service Unavailable; trying again")
+	assert.Contains(t, strings.Join(l.notes, "\n"), "503 Service Unavailable; retrying")
 }
 
 func TestLockGivesUp(t *testing.T) {

@@ -15,43 +15,42 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
-// Options say how packages are merged.
+// Options configures Merge.
 type Options struct {
-	// Slim leaves out what programs do not read: documentation, translations, rare character sets. Licences stay.
+	// Slim omits files that programs do not read: documentation, translations and rare character sets. It keeps licences.
 	Slim bool
-	// Spill is the folder for a file with the content of all files, uncompressed; "" is the system's for such files. It
-	// is gone when the Tree is closed.
-	Spill string
+	// TempDir is the directory for a temporary file with the content of all files (default: os.TempDir). The file is
+	// removed at the latest when the Tree is closed.
+	TempDir string
 
-	limit int64 // on what a package unpacks to; 0 means maxUnpacked
+	limit int64 // unpacked bytes per package (default: maxUnpacked)
 }
 
-// Tree is what some packages put into an image.
+// Tree contains the merged files of packages.
 type Tree struct {
-	// Entries are sorted by path, and come with their digests. Their contents can be read until the Tree is closed, at
-	// the same time by several readers.
+	// Entries are sorted by path and have digests. Their contents may be read concurrently until the Tree is closed.
 	Entries []layer.Entry
 
 	spill *spill
 }
 
-// Close removes what Entries read from.
+// Close removes the temporary file that Entries read from.
 func (t *Tree) Close() error { return t.spill.close() }
 
-// Merge returns the files of some packages, with what their scripts would have done to them:
+// Merge returns the files of packages, and what their maintainer scripts would create:
 //
-//   - the directories that base-files' script makes, and those that programs expect;
-//   - /bin, /sbin and /lib* are links to /usr, and what packages have below them is there: what usrmerge has done to
-//     every Debian system since bookworm; /var/run and /var/lock are links to /run;
-//   - ca-certificates: one file of all certificates, and OpenSSL's link to it;
-//   - base-passwd: /etc/passwd and /etc/group, with the user and group nonroot, 65532;
-//   - /etc/os-release;
-//   - for scanners, the packages as distroless images list them: /var/lib/dpkg/status.d.
+//   - directories that the script of base-files creates, or that programs expect
+//   - links from /bin, /sbin and /lib* to /usr, as on every Debian system since bookworm (usrmerge), and from /var/run
+//     and /var/lock to /run; files of packages below the links move to their targets
+//   - for ca-certificates, a file with all certificates, and OpenSSL's link to it
+//   - for base-passwd, /etc/passwd and /etc/group with the user and group nonroot, 65532
+//   - /etc/os-release
+//   - for scanners, the list of packages in /var/lib/dpkg/status.d, as in distroless images
 //
-// Other scripts have no counterpart. Hard links become copies. The order of debs plays no part, and no file's content
-// is kept in memory. An error is a *HostileError, a *ConflictError or a *ChecksumError, or one of the machine's.
+// It does not imitate other scripts. Hard links become copies. The order of debs does not matter. File contents are not
+// kept in memory. Errors are *InvalidPackageError, *ConflictError, *ChecksumError and I/O errors.
 func Merge(ctx context.Context, debs []Deb, o Options) (*Tree, error) {
-	s, err := newSpill(o.Spill)
+	s, err := newSpill(o.TempDir)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +62,7 @@ func Merge(ctx context.Context, debs []Deb, o Options) (*Tree, error) {
 	return &Tree{entries, s}, nil
 }
 
-// item is an entry and whose it is.
+// item is an entry with its package.
 type item struct {
 	layer.Entry
 	owner Package
@@ -72,36 +71,26 @@ type item struct {
 type merger struct {
 	spill *spill
 	limit int64
-	items map[string]item
+	items map[string]item    // by path
 	debs  map[string]Package // by name
 }
 
 func (m *merger) merge(ctx context.Context, debs []Deb, slim bool) ([]layer.Entry, error) {
-	// base-files comes first: of directories that several packages have, its modes count.
-	debs = slices.SortedStableFunc(slices.Values(debs), func(a, b Deb) int {
-		if (a.Package.Name == "base-files") != (b.Package.Name == "base-files") {
-			if a.Package.Name == "base-files" {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Or(cmp.Compare(a.Package.Name, b.Package.Name), cmp.Compare(a.Package.Version, b.Package.Version))
-	})
 	arch := ""
-	for _, d := range debs {
+	for _, d := range slices.SortedStableFunc(slices.Values(debs), compareDebs) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		p := d.Package
-		if err := p.check(); err != nil {
+		if err := p.validate(); err != nil {
 			return nil, err
 		}
 		if other, ok := m.debs[p.Name]; ok {
-			return nil, &ConflictError{"package " + p.Name, "version " + other.Version, "also version " + p.Version}
+			return nil, &ConflictError{"package " + p.Name, "listed with version " + other.Version, "also with " + p.Version}
 		}
 		if p.Architecture != "all" {
 			if arch = cmp.Or(arch, p.Architecture); arch != p.Architecture {
-				return nil, &ConflictError{"package " + p.Name, "it is for " + p.Architecture, "others are for " + arch}
+				return nil, &ConflictError{"package " + p.Name, "built for " + p.Architecture, "other packages for " + arch}
 			}
 		}
 		m.debs[p.Name] = p
@@ -110,24 +99,36 @@ func (m *merger) merge(ctx context.Context, debs []Deb, slim bool) ([]layer.Entr
 		}
 	}
 	if err := m.spill.w.Flush(); err != nil {
-		return nil, m.spill.failed(err)
+		return nil, m.spill.wrap(err)
 	}
-	if err := m.layout(); err != nil {
+	if err := m.addLayout(); err != nil {
 		return nil, err
 	}
-	if err := m.scripts(); err != nil {
+	if err := m.runScripts(); err != nil {
 		return nil, err
 	}
 	var out []layer.Entry
 	for _, p := range slices.Sorted(maps.Keys(m.items)) {
-		if e := m.items[p].Entry; !slim || !superfluous(e) {
+		if e := m.items[p].Entry; !slim || !omittedIfSlim(e) {
 			out = append(out, e)
 		}
 	}
 	return out, nil
 }
 
-// unpack takes in a package. What is wrong with its bytes is said before what is wrong with what they mean.
+// compareDebs sorts by name and version, but base-files first, because its modes of shared directories take precedence.
+func compareDebs(a, b Deb) int {
+	const first = "base-files"
+	switch {
+	case a.Package.Name == first && b.Package.Name != first:
+		return -1
+	case a.Package.Name != first && b.Package.Name == first:
+		return 1
+	}
+	return cmp.Or(cmp.Compare(a.Package.Name, b.Package.Name), cmp.Compare(a.Package.Version, b.Package.Version))
+}
+
+// unpack adds the files of a package. A wrong checksum takes precedence over errors in the content.
 func (m *merger) unpack(ctx context.Context, d Deb) error {
 	file, err := d.Open()
 	if err != nil {
@@ -135,13 +136,13 @@ func (m *merger) unpack(ctx context.Context, d Deb) error {
 	}
 	defer file.Close()
 	sum := sha256.New()
-	r := &counted{r: io.TeeReader(file, sum)}
+	r := &countingReader{r: io.TeeReader(file, sum)}
 	failed := readDeb(r, m.limit, func(c *control, files *tar.Reader) error {
-		if err := c.is(d.Package); err != nil {
+		if err := c.verify(d.Package); err != nil {
 			return err
 		}
-		m.status(d.Package, c)
-		return m.files(ctx, d.Package, files)
+		m.addStatus(d.Package, c)
+		return m.addFiles(ctx, d.Package, files)
 	})
 	if _, err := io.Copy(io.Discard, r); err != nil {
 		return fmt.Errorf("reading package %s: %w", d.Package, err)
@@ -149,37 +150,38 @@ func (m *merger) unpack(ctx context.Context, d Deb) error {
 	if got := hex.EncodeToString(sum.Sum(nil)); got != d.Package.SHA256 || r.n != d.Package.Size {
 		return &ChecksumError{
 			What: "package " + d.Package.String(),
-			Want: fmt.Sprintf("SHA-256 %s, of %d bytes", d.Package.SHA256, d.Package.Size),
-			Got:  fmt.Sprintf("%s, of %d bytes", got, r.n),
+			Want: fmt.Sprintf("SHA-256 %s of %d bytes", d.Package.SHA256, d.Package.Size),
+			Got:  fmt.Sprintf("%s of %d bytes", got, r.n),
 		}
 	}
 	var (
-		hostile  *HostileError
+		invalid  *InvalidPackageError
 		conflict *ConflictError
-		machine  *spillError
+		spill    *spillError
 	)
-	if failed == nil || ctx.Err() != nil || errors.As(failed, &hostile) || errors.As(failed, &conflict) || errors.As(failed, &machine) {
+	if failed == nil || ctx.Err() != nil ||
+		errors.As(failed, &invalid) || errors.As(failed, &conflict) || errors.As(failed, &spill) {
 		return failed
 	}
-	return &HostileError{d.Package.String(), "", failed.Error()}
+	return &InvalidPackageError{d.Package.String(), "", failed.Error()}
 }
 
-// counted counts what is read.
-type counted struct {
+// countingReader counts the bytes that are read.
+type countingReader struct {
 	r io.Reader
 	n int64
 }
 
-func (c *counted) Read(p []byte) (int, error) {
+func (c *countingReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.n += int64(n)
 	return n, err
 }
 
-// files takes in the files of a package.
-func (m *merger) files(ctx context.Context, p Package, files *tar.Reader) error {
-	own := map[string]layer.Entry{} // by their path in the package
-	left := m.limit
+// addFiles adds the entries of a package's data.tar.
+func (m *merger) addFiles(ctx context.Context, p Package, files *tar.Reader) error {
+	unpacked := map[string]layer.Entry{} // by path in the package
+	remaining := m.limit
 	for count := 0; ; count++ {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -191,79 +193,91 @@ func (m *merger) files(ctx context.Context, p Package, files *tar.Reader) error 
 		if err != nil {
 			return err
 		}
-		fail := func(format string, args ...any) error {
-			return &HostileError{p.String(), h.Name, fmt.Errorf(format, args...).Error()}
-		}
 		if count == maxFiles {
-			return fail("the package has more than %d files", maxFiles)
+			return &InvalidPackageError{p.String(), h.Name, fmt.Sprintf("more than %d files", maxFiles)}
 		}
-		at, err := inRoot(h.Name)
+		e, err := entryOf(h, unpacked)
 		if err != nil {
-			return fail("%w", err)
+			return &InvalidPackageError{p.String(), h.Name, err.Error()}
 		}
-		if h.Uid < 0 || h.Gid < 0 || int64(h.Uid) >= 1<<32 || int64(h.Gid) >= 1<<32 {
-			return fail("owner %d:%d", h.Uid, h.Gid)
-		}
-		e := layer.Entry{
-			Path: at, Mode: uint32(h.Mode) & 0o7777, UID: h.Uid, GID: h.Gid,
-			From: p.String() + ": " + h.Name,
-		}
-		switch h.Typeflag {
-		case tar.TypeDir:
-			e.Kind = layer.Dir
-		case tar.TypeReg:
-			// A file with holes is larger than what is packed, so that the limit on that does not hold for it.
-			if left -= h.Size; left < 0 {
+		e.From = p.String() + ": " + h.Name
+		if h.Typeflag == tar.TypeReg {
+			// A sparse file is larger than its part of the tar file, so the limit on the tar file does not cover it.
+			if remaining -= h.Size; remaining < 0 {
 				return errTooLarge
 			}
 			if err := m.spill.add(&e, files); err != nil {
 				return err
 			}
-		case tar.TypeSymlink:
-			if err := checkLink(at, h.Linkname); err != nil {
-				return fail("%w", err)
-			}
-			e.Kind, e.Mode, e.Link = layer.Symlink, 0o777, h.Linkname
-		case tar.TypeLink:
-			target, err := inRoot(h.Linkname)
-			if err != nil {
-				return fail("a hard link to %q: %w", h.Linkname, err)
-			}
-			of, ok := own[target]
-			if !ok || of.Kind != layer.File {
-				return fail("a hard link to %q, which is no file before it in the package", h.Linkname)
-			}
-			of.Path, of.From = e.Path, e.From
-			e = of
-		default:
-			return fail("neither a file, a directory nor a link, but of type %q", h.Typeflag)
 		}
-		own[at] = e
-		if err := m.place(p, e); err != nil {
+		unpacked[e.Path] = e
+		if err := m.add(p, e); err != nil {
 			return err
 		}
 	}
 }
 
-// place puts an entry where it belongs.
-func (m *merger) place(p Package, e layer.Entry) error {
+// entryOf converts a tar header to an entry, without the content of a regular file. unpacked contains the preceding
+// entries, which hard links may refer to.
+func entryOf(h *tar.Header, unpacked map[string]layer.Entry) (layer.Entry, error) {
+	at, err := imagePath(h.Name)
+	if err != nil {
+		return layer.Entry{}, err
+	}
+	if h.Uid < 0 || h.Gid < 0 || int64(h.Uid) >= 1<<32 || int64(h.Gid) >= 1<<32 {
+		return layer.Entry{}, fmt.Errorf("invalid owner %d:%d", h.Uid, h.Gid)
+	}
+	e := layer.Entry{Path: at, Mode: uint32(h.Mode) & 0o7777, UID: h.Uid, GID: h.Gid}
+	switch h.Typeflag {
+	case tar.TypeDir:
+		e.Kind = layer.Dir
+	case tar.TypeReg:
+		e.Kind = layer.File
+	case tar.TypeSymlink:
+		if err := validateLink(at, h.Linkname); err != nil {
+			return layer.Entry{}, err
+		}
+		e.Kind, e.Mode, e.Link = layer.Symlink, 0o777, h.Linkname
+	case tar.TypeLink:
+		target, err := imagePath(h.Linkname)
+		if err != nil {
+			return layer.Entry{}, fmt.Errorf("hard link to %q: %w", h.Linkname, err)
+		}
+		file, ok := unpacked[target]
+		if !ok || file.Kind != layer.File {
+			return layer.Entry{}, fmt.Errorf("hard link to %q, which is not a preceding file of the package", h.Linkname)
+		}
+		e = file
+		e.Path = at
+	default:
+		return layer.Entry{}, fmt.Errorf("unsupported file type %q", h.Typeflag)
+	}
+	return e, nil
+}
+
+// add adds an entry of a package at its path in the image.
+func (m *merger) add(p Package, e layer.Entry) error {
 	if e.Path == "/" {
 		return nil
 	}
 	var err error
-	if e.Path, err = moved(e); err != nil {
-		return &HostileError{p.String(), e.Path, err.Error()}
+	if e.Path, err = followDirLinks(e); err != nil {
+		return &InvalidPackageError{p.String(), e.Path, err.Error()}
 	}
 	have, ok := m.items[e.Path]
 	switch {
 	case !ok:
 		m.items[e.Path] = item{e, p}
 	case have.Kind == layer.Dir && e.Kind == layer.Dir:
-	case have.Kind == e.Kind && have.Mode == e.Mode && have.UID == e.UID && have.GID == e.GID && have.Link == e.Link && have.SHA256 == e.SHA256:
-	default:
+	case !equal(have.Entry, e):
 		return &ConflictError{e.Path, describe(have), describe(item{e, p})}
 	}
 	return nil
+}
+
+func equal(a, b layer.Entry) bool {
+	return a.Kind == b.Kind && a.Mode == b.Mode && a.UID == b.UID && a.GID == b.GID && a.Link == b.Link &&
+		a.SHA256 == b.SHA256
 }
 
 func describe(i item) string {

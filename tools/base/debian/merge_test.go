@@ -24,7 +24,7 @@ import (
 // merged merges packages, and returns their entries by path.
 func merged(t *testing.T, o debian.Options, debs ...debian.Deb) map[string]layer.Entry {
 	t.Helper()
-	o.Spill = t.TempDir()
+	o.TempDir = t.TempDir()
 	tree, err := debian.Merge(t.Context(), debs, o)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, tree.Close()) })
@@ -165,7 +165,7 @@ func TestScripts(t *testing.T) {
 		file{name: "./usr/share/base-passwd/group.master", body: "root:*:0:"})
 	got := merged(t, debian.Options{Slim: true}, debOf("ca-certificates", "2025", "all", certificates), debOf("base-passwd", "3.6", "amd64", passwd))
 	assert.Equal(t, "A\nB\nC\n", read(t, got["/etc/ssl/certs/ca-certificates.crt"]))
-	assert.Equal(t, "ca-certificates 2025: made as its scripts would", got["/etc/ssl/certs/ca-certificates.crt"].From)
+	assert.Equal(t, "ca-certificates 2025: created in place of its scripts", got["/etc/ssl/certs/ca-certificates.crt"].From)
 	assert.Equal(t, "/etc/ssl/certs/ca-certificates.crt", got["/usr/lib/ssl/cert.pem"].Link)
 	assert.Equal(t, "root:*:0:0:root:/root:/bin/bash\nnonroot:x:65532:65532:nonroot:/home/nonroot:/usr/sbin/nologin\n", read(t, got["/etc/passwd"]))
 	assert.Equal(t, "root:*:0:\nnonroot:x:65532:\n", read(t, got["/etc/group"]))
@@ -180,7 +180,7 @@ func TestScripts(t *testing.T) {
 	})
 	t.Run("a master is missing", func(t *testing.T) {
 		own := deb(t, "base-passwd", "3.6", "amd64", "", "", file{name: "./usr/share/base-passwd/passwd.master", body: "x"})
-		_, err := debian.Merge(t.Context(), []debian.Deb{debOf("base-passwd", "3.6", "amd64", own)}, debian.Options{Spill: t.TempDir()})
+		_, err := debian.Merge(t.Context(), []debian.Deb{debOf("base-passwd", "3.6", "amd64", own)}, debian.Options{TempDir: t.TempDir()})
 		assert.ErrorContains(t, err, "group.master")
 	})
 }
@@ -222,32 +222,32 @@ func TestMergeHostile(t *testing.T) {
 		file file
 		want string
 	}{
-		"absolute":                   {file{name: "/etc/passwd"}, `"/etc/passwd": an absolute path`},
-		"above":                      {file{name: "./../etc/passwd"}, `"./../etc/passwd": a path with a .. element`},
-		"above, in between":          {file{name: "./usr/../../x"}, "a path with a .. element"},
-		"a device":                   {file{name: "./dev/null", kind: '3'}, "neither a file, a directory nor a link"},
-		"a block device":             {file{name: "./dev/sda", kind: '4'}, "neither a file"},
-		"a fifo":                     {file{name: "./run/fifo", kind: '6'}, "neither a file"},
+		"absolute":                   {file{name: "/etc/passwd"}, `"/etc/passwd": absolute path`},
+		"above":                      {file{name: "./../etc/passwd"}, `"./../etc/passwd": path contains ..`},
+		"above, in between":          {file{name: "./usr/../../x"}, "path contains .."},
+		"a device":                   {file{name: "./dev/null", kind: '3'}, `unsupported file type '3'`},
+		"a block device":             {file{name: "./dev/sda", kind: '4'}, "unsupported file type"},
+		"a fifo":                     {file{name: "./run/fifo", kind: '6'}, "unsupported file type"},
 		"a link above":               {file{name: "./usr/x", kind: '2', link: "../../etc"}, "above the root"},
 		"a link above, absolute":     {file{name: "./usr/x", kind: '2', link: "/../etc"}, "above the root"},
 		"a link above, later":        {file{name: "./usr/x", kind: '2', link: "a/../../../etc"}, "above the root"},
 		"a link above, in /lib":      {file{name: "./lib/x", kind: '2', link: "../../etc"}, "above the root"},
-		"a hard link out":            {file{name: "./usr/x", kind: '1', link: "../../etc/passwd"}, `a hard link to "../../etc/passwd": a path with a .. element`},
-		"a hard link, absolute":      {file{name: "./usr/x", kind: '1', link: "/etc/passwd"}, "an absolute path"},
-		"a hard link to nothing":     {file{name: "./usr/x", kind: '1', link: "./usr/y"}, "which is no file before it in the package"},
-		"a hard link to a directory": {file{name: "./usr/x", kind: '1', link: "./usr"}, "which is no file before it in the package"},
-		"a hard link to a link":      {file{name: "./usr/x", kind: '1', link: "./usr/link"}, "which is no file before it in the package"},
-		"not text":                   {file{name: "./usr/\xff\xfe"}, "not text in UTF-8"},
-		"a line end":                 {file{name: "./usr/a\nb"}, "not text in UTF-8"},
+		"a hard link out":            {file{name: "./usr/x", kind: '1', link: "../../etc/passwd"}, `hard link to "../../etc/passwd": path contains ..`},
+		"a hard link, absolute":      {file{name: "./usr/x", kind: '1', link: "/etc/passwd"}, "absolute path"},
+		"a hard link to nothing":     {file{name: "./usr/x", kind: '1', link: "./usr/y"}, "which is not a preceding file of the package"},
+		"a hard link to a directory": {file{name: "./usr/x", kind: '1', link: "./usr"}, "which is not a preceding file of the package"},
+		"a hard link to a link":      {file{name: "./usr/x", kind: '1', link: "./usr/link"}, "which is not a preceding file of the package"},
+		"not text":                   {file{name: "./usr/\xff\xfe"}, "name is not printable UTF-8"},
+		"a line end":                 {file{name: "./usr/a\nb"}, "name is not printable UTF-8"},
 		"too long":                   {file{name: "./usr/" + strings.Repeat("x", 256)}, "too long"},
-		"the root as a file":         {file{name: "./bin", body: "x"}, "what Debian has there is a link to /usr/bin"},
-		"another link":               {file{name: "./bin", kind: '2', link: "/tmp"}, "what Debian has there is a link to /usr/bin"},
-		"too large":                  {file{name: "./usr/x", body: strings.Repeat("x", 200<<10)}, "it unpacks to more than is allowed"},
+		"the root as a file":         {file{name: "./bin", body: "x"}, "must be a link to /usr/bin, as in Debian"},
+		"another link":               {file{name: "./bin", kind: '2', link: "/tmp"}, "must be a link to /usr/bin, as in Debian"},
+		"too large":                  {file{name: "./usr/x", body: strings.Repeat("x", 200<<10)}, "unpacked content exceeds the size limit"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			content := deb(t, "evil", "1.0", "amd64", "", ".gz", file{name: "./usr/"}, file{name: "./usr/link", kind: '2', link: "share"}, c.file)
-			_, err := debian.Merge(t.Context(), []debian.Deb{debOf("evil", "1.0", "amd64", content)}, debian.Limited(debian.Options{Spill: t.TempDir()}, 100<<10))
-			var hostile *debian.HostileError
+			_, err := debian.Merge(t.Context(), []debian.Deb{debOf("evil", "1.0", "amd64", content)}, debian.WithLimit(debian.Options{TempDir: t.TempDir()}, 100<<10))
+			var hostile *debian.InvalidPackageError
 			require.ErrorAs(t, err, &hostile)
 			assert.Equal(t, "evil 1.0", hostile.Package)
 			assert.ErrorContains(t, err, c.want)
@@ -277,8 +277,8 @@ func TestMergeHoles(t *testing.T) {
 
 	control := tarOf(t, file{name: "control", body: "Package: evil\nVersion: 1\nArchitecture: all\n"})
 	content := arOf("debian-binary", "2.0\n", "control.tar", string(control), "data.tar", string(holes))
-	_, err = debian.Merge(t.Context(), []debian.Deb{debOf("evil", "1", "all", content)}, debian.Options{Spill: t.TempDir()})
-	assert.ErrorContains(t, err, "package evil 1: it unpacks to more than is allowed")
+	_, err = debian.Merge(t.Context(), []debian.Deb{debOf("evil", "1", "all", content)}, debian.Options{TempDir: t.TempDir()})
+	assert.ErrorContains(t, err, "package evil 1: unpacked content exceeds the size limit")
 }
 
 func TestMergeBroken(t *testing.T) {
@@ -288,29 +288,29 @@ func TestMergeBroken(t *testing.T) {
 		content []byte
 		want    string
 	}{
-		"empty":            {nil, "not a size"},
-		"no archive":       {[]byte("<html>"), "does not start as an ar archive"},
+		"empty":            {nil, "invalid size"},
+		"no archive":       {[]byte("<html>"), "not an ar archive"},
 		"cut":              {good[:len(good)-30], "package good 1.0"},
-		"no data":          {arOf("debian-binary", "2.0\n", "control.tar", control), "it has no data.tar"},
-		"no control":       {arOf("debian-binary", "2.0\n", "data.tar", control), `an unexpected member "data.tar"`},
-		"another format":   {arOf("debian-binary", "3.0\n"), "not a package in the format 2.0"},
-		"another package":  {deb(t, "other", "1.0", "amd64", "", ""), `its control file is that of "other" "1.0" for "amd64"`},
-		"another version":  {deb(t, "good", "1.1", "amd64", "", ""), `its control file is that of "good" "1.1" for "amd64"`},
-		"unknown packing":  {arOf("debian-binary", "2.0\n", "control.tar.lzma", control), "packed with .lzma, which is not known"},
+		"no data":          {arOf("debian-binary", "2.0\n", "control.tar", control), "data.tar is missing"},
+		"no control":       {arOf("debian-binary", "2.0\n", "data.tar", control), `unexpected member "data.tar"`},
+		"another format":   {arOf("debian-binary", "3.0\n"), "unsupported package format"},
+		"another package":  {deb(t, "other", "1.0", "amd64", "", ""), `control file is for package "other", version "1.0", architecture "amd64"`},
+		"another version":  {deb(t, "good", "1.1", "amd64", "", ""), `control file is for package "good", version "1.1", architecture "amd64"`},
+		"unknown packing":  {arOf("debian-binary", "2.0\n", "control.tar.lzma", control), `unsupported compression ".lzma"`},
 		"broken packing":   {arOf("debian-binary", "2.0\n", "control.tar.xz", control), "control.tar.xz: xz"},
-		"an empty control": {arOf("debian-binary", "2.0\n", "control.tar", string(tarOf(t))), "it has no control file"},
-		"a header":         {append(good[:8:8], bytes.Repeat([]byte("x"), 60)...), "not the header of a member"},
-		"a size":           {bytes.Replace(good, []byte("4         `"), []byte("-4        `"), 1), "not the header of a member"},
+		"an empty control": {arOf("debian-binary", "2.0\n", "control.tar", string(tarOf(t))), "control file is missing"},
+		"a header":         {append(good[:8:8], bytes.Repeat([]byte("x"), 60)...), "invalid ar header"},
+		"a size":           {bytes.Replace(good, []byte("4         `"), []byte("-4        `"), 1), "invalid ar header"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := debian.Merge(t.Context(), []debian.Deb{debOf("good", "1.0", "amd64", c.content)}, debian.Options{Spill: t.TempDir()})
+			_, err := debian.Merge(t.Context(), []debian.Deb{debOf("good", "1.0", "amd64", c.content)}, debian.Options{TempDir: t.TempDir()})
 			assert.ErrorContains(t, err, c.want)
 		})
 	}
 	t.Run("damaged", func(t *testing.T) {
 		d := debOf("good", "1.0", "amd64", good)
 		d.Package.SHA256 = sha([]byte("other"))
-		_, err := debian.Merge(t.Context(), []debian.Deb{d}, debian.Options{Spill: t.TempDir()})
+		_, err := debian.Merge(t.Context(), []debian.Deb{d}, debian.Options{TempDir: t.TempDir()})
 		var sum *debian.ChecksumError
 		require.ErrorAs(t, err, &sum)
 	})
@@ -337,7 +337,7 @@ func TestMergeConflicts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			debs := []debian.Deb{debOf("two", "1", "all", deb(t, "two", "1", "all", "", "", c.second...)), debOf("one", "1", "all", deb(t, "one", "1", "all", "", "", first...))}
-			tree, err := debian.Merge(t.Context(), debs, debian.Options{Spill: t.TempDir()})
+			tree, err := debian.Merge(t.Context(), debs, debian.Options{TempDir: t.TempDir()})
 			if c.want == "" {
 				require.NoError(t, err)
 				require.NoError(t, tree.Close())
@@ -351,21 +351,21 @@ func TestMergeConflicts(t *testing.T) {
 	t.Run("two architectures", func(t *testing.T) {
 		_, err := debian.Merge(t.Context(), []debian.Deb{
 			debOf("one", "1", "amd64", deb(t, "one", "1", "amd64", "", "")), debOf("two", "1", "arm64", deb(t, "two", "1", "arm64", "", "")),
-		}, debian.Options{Spill: t.TempDir()})
-		assert.ErrorContains(t, err, "package two: it is for arm64, but others are for amd64")
+		}, debian.Options{TempDir: t.TempDir()})
+		assert.ErrorContains(t, err, "package two: built for arm64, but other packages for amd64")
 	})
 	t.Run("two versions", func(t *testing.T) {
 		_, err := debian.Merge(t.Context(), []debian.Deb{
 			debOf("one", "1", "all", deb(t, "one", "1", "all", "", "")), debOf("one", "2", "all", deb(t, "one", "2", "all", "", "")),
-		}, debian.Options{Spill: t.TempDir()})
-		assert.ErrorContains(t, err, "package one: version 1, but also version 2")
+		}, debian.Options{TempDir: t.TempDir()})
+		assert.ErrorContains(t, err, "package one: listed with version 1, but also with 2")
 	})
 }
 
 func TestSpill(t *testing.T) {
 	d := debOf("one", "1", "all", deb(t, "one", "1", "all", "", ".gz", file{name: "./usr/x", body: "x"}))
 	dir := t.TempDir()
-	tree, err := debian.Merge(t.Context(), []debian.Deb{d}, debian.Options{Spill: dir})
+	tree, err := debian.Merge(t.Context(), []debian.Deb{d}, debian.Options{TempDir: dir})
 	require.NoError(t, err)
 	if runtime.GOOS != "windows" {
 		left, err := os.ReadDir(dir)
@@ -382,15 +382,15 @@ func TestSpill(t *testing.T) {
 	_, err = io.ReadAll(r)
 	assert.ErrorIs(t, err, os.ErrClosed)
 
-	_, err = debian.Merge(t.Context(), []debian.Deb{d}, debian.Options{Spill: filepath.Join(dir, "missing")})
+	_, err = debian.Merge(t.Context(), []debian.Deb{d}, debian.Options{TempDir: filepath.Join(dir, "missing")})
 	assert.ErrorIs(t, err, os.ErrNotExist)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = debian.Merge(ctx, []debian.Deb{d}, debian.Options{Spill: dir})
+	_, err = debian.Merge(ctx, []debian.Deb{d}, debian.Options{TempDir: dir})
 	assert.ErrorIs(t, err, context.Canceled)
 	d.Open = func() (io.ReadCloser, error) { return nil, errors.New("gone") }
-	_, err = debian.Merge(t.Context(), []debian.Deb{d}, debian.Options{Spill: dir})
+	_, err = debian.Merge(t.Context(), []debian.Deb{d}, debian.Options{TempDir: dir})
 	assert.ErrorContains(t, err, "opening package one 1: gone")
 	left, err = os.ReadDir(dir)
 	require.NoError(t, err)
@@ -406,7 +406,7 @@ func TestMergeIsDeterministic(t *testing.T) {
 	keys := map[string]bool{}
 	for range 4 {
 		debs = append(debs[1:], debs[0])
-		tree, err := debian.Merge(t.Context(), debs, debian.Options{Spill: t.TempDir()})
+		tree, err := debian.Merge(t.Context(), debs, debian.Options{TempDir: t.TempDir()})
 		require.NoError(t, err)
 		keys[layer.Key(tree.Entries, layer.Options{OS: "linux"})] = true
 		require.NoError(t, tree.Close())

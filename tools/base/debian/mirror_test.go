@@ -279,7 +279,7 @@ func (m *mirror) put(path string, content []byte) {
 
 func (m *mirror) archive(suite string, keyring []byte) *debian.Archive {
 	a := &debian.Archive{Mirrors: []string{m.URL + "/debian/"}, Suite: suite, Keyring: keyring}
-	debian.Hasty(a, time.Millisecond)
+	debian.SetPause(a, time.Millisecond)
 	return a
 }
 

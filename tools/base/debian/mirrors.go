@@ -10,60 +10,60 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
-// DefaultMirror is the mirror of machines that name no other.
+// DefaultMirror is used by machines without another mirror.
 const DefaultMirror = "http://deb.debian.org/debian"
 
-// defaultSecurity are the mirrors of the security archive for machines that name no other.
+// defaultSecurity lists the mirrors of the security archive for machines without another one.
 var defaultSecurity = []string{"http://deb.debian.org/debian-security", "http://security.debian.org/debian-security"}
 
-// DefaultSnapshot is Debian's snapshot archive, which keeps every file of every archive.
+// DefaultSnapshot is Debian's snapshot archive, which keeps every file forever.
 const DefaultSnapshot = "http://snapshot.debian.org/archive"
 
-// Mirrors are the base URLs of Debian's archives. Each list is in the order in which mirrors are asked.
+// Mirrors lists base URLs of Debian's archives, in order of preference.
 type Mirrors struct {
 	Main     []string // of suites and their updates
 	Security []string // of security updates
-	// Frozen are those mirrors whose Releases are accepted after their Valid-Until.
+	// Frozen lists the mirrors whose expired Release files are accepted.
 	Frozen []string
-	// Snapshot is the base URL of the snapshot archive, "" if it is not to be asked.
+	// Snapshot is the base URL of the snapshot archive, "" to use none.
 	Snapshot string
 
-	chosen bool // Security was given, and is not replaced by what belongs to Main
+	securitySet bool // Security was set explicitly and does not follow Main
 }
 
-// With returns m with other mirrors, of which either list may be empty. If only main is given, security updates are
-// looked for in the security archive beside it, then in its own tree, and then where m has them.
+// With returns m with other mirrors. Either list may be empty. If only main is set, the mirrors of security updates are
+// the security archives next to main, then main, then those of m.
 func (m Mirrors) With(main, security []string) Mirrors {
 	if len(main) > 0 {
 		m.Main = main
-		if !m.chosen {
-			m.Security = unique(siblings(main), main, m.Security)
+		if !m.securitySet {
+			m.Security = mergeUnique(securitySiblings(main), main, m.Security)
 		}
 	}
 	if len(security) > 0 {
-		m.Security, m.chosen = security, true
+		m.Security, m.securitySet = security, true
 	}
 	return m
 }
 
-// Of returns the mirrors of a base: those that it names, and m for the rest. An archive with other keys than Debian's is
-// not in Debian's snapshot archive, which is not asked for its packages.
-func (m Mirrors) Of(mirror string, security config.Security, keyring string) Mirrors {
+// ForBase returns m with the mirrors that a base sets. It removes Debian's snapshot archive if the base has a keyring,
+// because the snapshot archive does not have other archives, and must not learn the names of private packages.
+func (m Mirrors) ForBase(mirror string, security config.Security, keyring string) Mirrors {
 	if keyring != "" && m.Snapshot == DefaultSnapshot {
 		m.Snapshot = ""
 	}
-	return m.With(word(mirror), word(security.Mirror))
+	return m.With(optional(mirror), optional(security.Mirror))
 }
 
-func word(s string) []string {
+func optional(s string) []string {
 	if s == "" {
 		return nil
 	}
 	return []string{s}
 }
 
-// Pool returns the archive that has the locked packages of one origin.
-func (m Mirrors) Pool(origin lock.Archive) *Archive {
+// Archive returns the archive with the locked packages of an origin.
+func (m Mirrors) Archive(origin lock.Archive) *Archive {
 	a := &Archive{Mirrors: m.Main}
 	name := "debian"
 	if origin.Security {
@@ -76,23 +76,24 @@ func (m Mirrors) Pool(origin lock.Archive) *Archive {
 	if err != nil {
 		return a
 	}
-	// A snapshot is taken after a Release is signed: the last one before it may lack what the Release has added. Mirrors
-	// keep what a Release has dropped for longer than a day.
+	// The last snapshot before a Release file was signed may lack packages that are new in it, so the snapshot a day later
+	// is tried, too. Mirrors keep packages that a Release file no longer lists for longer than a day.
 	for _, at := range []time.Time{date, date.AddDate(0, 0, 1)} {
-		a.Snapshots = append(a.Snapshots, strings.TrimRight(m.Snapshot, "/")+"/"+name+"/"+at.UTC().Format("20060102T150405Z"))
+		a.Snapshots = append(a.Snapshots,
+			strings.TrimRight(m.Snapshot, "/")+"/"+name+"/"+at.UTC().Format("20060102T150405Z"))
 	}
 	return a
 }
 
-// snapshotTime matches a mirror that is an archive as it was at some time.
+// snapshotTime matches the URL of a snapshot.
 var snapshotTime = regexp.MustCompile(`/[0-9]{8}T[0-9]{6}Z(/|$)`)
 
-// siblings returns the security archives beside mirrors: .../debian-security beside .../debian.
-func siblings(mirrors []string) []string {
+// securitySiblings returns the security archives next to mirrors: .../debian-security next to .../debian.
+func securitySiblings(mirrors []string) []string {
 	var out []string
 	for _, mirror := range mirrors {
 		parts := strings.Split(strings.TrimRight(mirror, "/"), "/")
-		for i := len(parts) - 1; i > 2; i-- { // before that are the scheme and the host
+		for i := len(parts) - 1; i > 2; i-- { // skip the scheme and the host
 			if parts[i] == "debian" {
 				parts[i] = "debian-security"
 				out = append(out, strings.Join(parts, "/"))
@@ -103,8 +104,8 @@ func siblings(mirrors []string) []string {
 	return out
 }
 
-// unique joins lists of mirrors, each mirror once.
-func unique(lists ...[]string) []string {
+// mergeUnique concatenates lists of mirrors without duplicates.
+func mergeUnique(lists ...[]string) []string {
 	var out []string
 	for _, mirror := range slices.Concat(lists...) {
 		if mirror = strings.TrimRight(mirror, "/"); !slices.Contains(out, mirror) {

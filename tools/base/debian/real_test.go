@@ -23,8 +23,8 @@ var (
 	}
 )
 
-// realArchive is a suite on the mirrors that this machine's apt uses, or on Debian's own, with Debian's keys. Where there
-// is none, the test is skipped, unless everything has to be there.
+// realArchive is a suite on the mirrors that this machine's apt uses, or on Debian's own, with Debian's keys. Where
+// there is none, the test is skipped, unless everything has to be there.
 func realArchive(t testing.TB, suite string) *debian.Archive {
 	t.Helper()
 	if os.Getenv("TEST_SRCDIR") != "" {
@@ -32,7 +32,7 @@ func realArchive(t testing.TB, suite string) *debian.Archive {
 	}
 	mirrors, err := debian.Sources("/", nil)
 	require.NoError(t, err)
-	a := &debian.Archive{Mirrors: mirrors.Main, Suite: suite, AnyDate: true} // mirrors of testing lag behind
+	a := &debian.Archive{Mirrors: mirrors.Main, Suite: suite, IgnoreValidUntil: true} // mirrors of testing lag behind
 	var gone *debian.UnavailableError
 	if _, err := a.Release(t.Context()); errors.As(err, &gone) && os.Getenv("MULTIARCH_TEST_TOOLS") != "all" {
 		t.Skipf("missing: a Debian mirror: %s", err)
@@ -124,7 +124,7 @@ func BenchmarkMerge(b *testing.B) {
 	dir := b.TempDir()
 	b.ReportAllocs()
 	for b.Loop() {
-		tree, err := debian.Merge(b.Context(), debs, debian.Options{Slim: true, Spill: dir})
+		tree, err := debian.Merge(b.Context(), debs, debian.Options{Slim: true, TempDir: dir})
 		require.NoError(b, err)
 		require.NoError(b, tree.Close())
 	}

@@ -19,43 +19,43 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
-// The keys of the Debian archive, as the package debian-archive-keyring has them (2023.3+deb12u2: bullseye, bookworm,
-// trixie). To renew it, install the newest of that package and run:
+// keyring contains the keys of the Debian archive from the package debian-archive-keyring (2023.3+deb12u2: bullseye,
+// bookworm, trixie). To update it, install the latest version of that package and run go generate.
 //
 //go:generate cp /usr/share/keyrings/debian-archive-keyring.gpg keyring.gpg
 //go:embed keyring.gpg
 var keyring []byte
 
-// maxRelease bounds an InRelease, which is read into memory. Debian's have 0.2 MB.
+// maxRelease limits the size of an InRelease file, which is read into memory. Debian's have 0.2 MB.
 const maxRelease = 16 << 20
 
-// Release is what a suite says of itself, signed.
+// Release is the signed description of a suite.
 type Release struct {
 	Suite, Codename string
 	Label           string
 	Date            time.Time
-	ValidUntil      time.Time // zero if it does not say
+	ValidUntil      time.Time // zero if not declared
 	SHA256          string    // of the signed file, in hexadecimal
 	Architectures   []string
 	Components      []string
 
 	byHash bool
-	files  map[string]file // by their path below the suite
+	files  map[string]fileInfo // by path below the suite
 }
 
-// file is what a Release says about one file.
-type file struct {
+// fileInfo is the entry of a file in a Release file.
+type fileInfo struct {
 	size   int64
 	sha256 string
 }
 
-// Release reads what the suite says of itself, and checks that one of the keys has signed it and that it is still valid.
-// A key counts if it was valid when it signed. Errors are *SignatureError, *WrongSuiteError, *ExpiredError and
-// *UnavailableError, or hold them.
+// Release reads the Release file of the suite. It verifies that a key of the keyring has signed the file and that the
+// file has not expired. The key must have been valid at the time of the signature. Errors are or wrap *SignatureError,
+// *WrongSuiteError, *ExpiredError and *UnavailableError.
 func (a *Archive) Release(ctx context.Context) (*Release, error) {
 	var out *Release
-	err := a.each(ctx, "the Release of suite "+a.Suite, a.Mirrors, func(mirror string) error {
-		raw, err := a.read(ctx, mirror, "dists/"+a.Suite+"/InRelease", nil, maxRelease)
+	err := a.tryMirrors(ctx, "the Release file of suite "+a.Suite, a.Mirrors, func(mirror string) error {
+		raw, err := a.readFile(ctx, mirror, "dists/"+a.Suite+"/InRelease", nil, maxRelease)
 		if err != nil {
 			return err
 		}
@@ -85,25 +85,28 @@ func (a *Archive) Release(ctx context.Context) (*Release, error) {
 	return out, nil
 }
 
-// checkRelease refuses another suite than the one asked for, and one that is too old: both are signed as well.
+// checkRelease rejects the Release file of another suite and an expired one. Both have valid signatures, too.
 func (a *Archive) checkRelease(r *Release, mirror string) error {
-	top, _, folder := strings.Cut(a.Suite, "/")
+	top, _, subdirectory := strings.Cut(a.Suite, "/")
 	wrong := top != r.Suite && top != r.Codename && a.Suite != r.Suite && a.Suite != r.Codename
-	// buster/updates of the security archive has the codename buster, as the suite itself has.
-	if wrong || folder && r.Label == "Debian" {
+	// buster/updates in the security archive has the same codename as buster itself.
+	if wrong || subdirectory && r.Label == "Debian" {
 		return &WrongSuiteError{a.Suite, r.Suite + ", codename " + r.Codename}
 	}
 	now := time.Now
 	if a.now != nil {
 		now = a.now
 	}
-	if a.AnyDate || r.ValidUntil.IsZero() || !now().After(r.ValidUntil) || slices.Contains(a.Frozen, mirror) || snapshotTime.MatchString(mirror) {
+	if r.ValidUntil.IsZero() || !now().After(r.ValidUntil) {
+		return nil
+	}
+	if a.IgnoreValidUntil || slices.Contains(a.Frozen, mirror) || snapshotTime.MatchString(mirror) {
 		return nil
 	}
 	return &ExpiredError{a.Suite, r.Codename, r.ValidUntil}
 }
 
-// verify returns what is signed in a clear-signed file, and nothing of what may stand around it: RFC 9580, 7.
+// verify verifies a clear-signed file (RFC 9580, section 7) and returns the signed text, without any text around it.
 func (a *Archive) verify(raw []byte) ([]byte, error) {
 	fail := func(keys []string, err error) error { return &SignatureError{a.Suite, keys, err} }
 	keys, err := readKeys(a.Keyring)
@@ -112,10 +115,10 @@ func (a *Archive) verify(raw []byte) ([]byte, error) {
 	}
 	block, _ := clearsign.Decode(raw)
 	if block == nil {
-		return nil, fail(nil, errors.New("it is not signed"))
+		return nil, fail(nil, errors.New("the file is not signed"))
 	}
 	var ids []string
-	reason := errors.New("it holds no signature")
+	reason := errors.New("the file contains no signature")
 	for packets := packet.NewReader(block.ArmoredSignature.Body); ; {
 		p, err := packets.Next()
 		if errors.Is(err, io.EOF) {
@@ -129,14 +132,15 @@ func (a *Archive) verify(raw []byte) ([]byte, error) {
 			continue
 		}
 		ids = append(ids, fmt.Sprintf("%016X", *s.IssuerKeyId))
-		// One signature is enough, and Debian's suites carry several: each is tried by itself.
-		var alone bytes.Buffer
-		if err := s.Serialize(&alone); err != nil {
+		// Debian's suites have several signatures. Each is verified separately, because one valid signature is enough.
+		var signature bytes.Buffer
+		if err := s.Serialize(&signature); err != nil {
 			reason = err
 			continue
 		}
-		then := &packet.Config{Time: func() time.Time { return s.CreationTime }}
-		if _, err := openpgp.CheckDetachedSignature(keys, bytes.NewReader(block.Bytes), &alone, then); err != nil {
+		atSigning := &packet.Config{Time: func() time.Time { return s.CreationTime }}
+		signed := bytes.NewReader(block.Bytes)
+		if _, err := openpgp.CheckDetachedSignature(keys, signed, &signature, atSigning); err != nil {
 			reason = err
 			continue
 		}
@@ -144,7 +148,7 @@ func (a *Archive) verify(raw []byte) ([]byte, error) {
 	}
 }
 
-// readKeys reads OpenPGP public keys, armored or not. None are those of the Debian archive.
+// readKeys parses OpenPGP public keys, armored or binary (default: the keys of the Debian archive).
 func readKeys(raw []byte) (openpgp.EntityList, error) {
 	if len(raw) == 0 {
 		raw = keyring
@@ -155,12 +159,9 @@ func readKeys(raw []byte) (openpgp.EntityList, error) {
 	return openpgp.ReadKeyRing(bytes.NewReader(raw))
 }
 
-// parseRelease reads a Release file: https://wiki.debian.org/DebianRepository/Format#A.22Release.22_files
+// parseRelease parses a Release file: https://wiki.debian.org/DebianRepository/Format#A.22Release.22_files
 func parseRelease(text []byte) (*Release, error) {
-	out := &Release{files: map[string]file{}}
-	bad := func(format string, args ...any) error {
-		return &formatError{what: "the Release", err: fmt.Sprintf(format, args...)}
-	}
+	out := &Release{files: map[string]fileInfo{}}
 	var problem error
 	err := fields(bytes.TrimSpace(text), func(name, value []byte) {
 		text := string(value)
@@ -174,7 +175,7 @@ func parseRelease(text []byte) (*Release, error) {
 		case "date", "valid-until":
 			at, err := time.Parse(time.RFC1123, text)
 			if err != nil {
-				problem = bad("not a date: %s", text)
+				problem = releaseError("invalid date %q", text)
 			}
 			if strings.EqualFold(string(name), "date") {
 				out.Date = at.UTC()
@@ -192,18 +193,8 @@ func parseRelease(text []byte) (*Release, error) {
 		case "acquire-by-hash":
 			out.byHash = text == "yes"
 		case "sha256":
-			for line := range strings.Lines(text) {
-				f := strings.Fields(line)
-				if len(f) != 3 {
-					problem = bad("not a digest, a size and a path: %s", line)
-					return
-				}
-				size, err := strconv.ParseInt(f[1], 10, 64)
-				if err != nil || size < 0 || !isSHA256(f[0]) {
-					problem = bad("not a digest and a size: %s", line)
-					return
-				}
-				out.files[f[2]] = file{size, f[0]}
+			if err := parseChecksums(text, out.files); err != nil {
+				problem = err
 			}
 		}
 	})
@@ -213,7 +204,28 @@ func parseRelease(text []byte) (*Release, error) {
 	return out, problem
 }
 
-// isSHA256 tells whether s is a digest in lower-case hexadecimal, which can be part of a path.
+// parseChecksums parses the SHA256 field of a Release file, and adds its entries to files by path.
+func parseChecksums(text string, files map[string]fileInfo) error {
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		f := strings.Fields(line)
+		if len(f) != 3 {
+			return releaseError("expected digest, size and path, got %q", line)
+		}
+		size, err := strconv.ParseInt(f[1], 10, 64)
+		if err != nil || size < 0 || !isSHA256(f[0]) {
+			return releaseError("invalid digest or size: %q", line)
+		}
+		files[f[2]] = fileInfo{size, f[0]}
+	}
+	return nil
+}
+
+func releaseError(format string, args ...any) error {
+	return &formatError{what: "the Release file", err: fmt.Sprintf(format, args...)}
+}
+
+// isSHA256 reports whether s is a digest in lower-case hexadecimal, which is safe as part of a path.
 func isSHA256(s string) bool {
 	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
 }

@@ -41,12 +41,12 @@ func TestReleaseIsRefused(t *testing.T) {
 	})
 	require.NoError(t, err)
 	for name, c := range map[string]struct{ content, want string }{
-		"not signed":        {text, "signed by nobody: it is not signed"},
-		"by an unknown key": {string(sign(t, text, other)), "signed by key " + other.PrimaryKey.KeyIdString()},
-		"changed":           {strings.Replace(signed, "Version: 13.1", "Version: 13.2", 1), "signed by key " + key.PrimaryKey.KeyIdString()},
-		"no signature":      {signed[:strings.Index(signed, "-----BEGIN PGP SIGNATURE")], "it is not signed"},
-		"by an expired key": {string(sign(t, text, expired)), "signed by key"},
-		"empty":             {"", "it is not signed"},
+		"not signed":        {text, "verifying the signature of suite stable: the file is not signed"},
+		"by an unknown key": {string(sign(t, text, other)), "by key " + other.PrimaryKey.KeyIdString()},
+		"changed":           {strings.Replace(signed, "Version: 13.1", "Version: 13.2", 1), "by key " + key.PrimaryKey.KeyIdString()},
+		"no signature":      {signed[:strings.Index(signed, "-----BEGIN PGP SIGNATURE")], "the file is not signed"},
+		"by an expired key": {string(sign(t, text, expired)), "by key"},
+		"empty":             {"", "the file is not signed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m.put("/debian/dists/stable/InRelease", []byte(c.content))
@@ -70,7 +70,7 @@ func TestReleaseIsRefused(t *testing.T) {
 		_, err := m.archive("testing", publicKey(t, key)).Release(t.Context())
 		var wrong *debian.WrongSuiteError
 		require.ErrorAs(t, err, &wrong)
-		assert.ErrorContains(t, err, "the Release of suite testing is that of stable, codename codename-of-stable")
+		assert.ErrorContains(t, err, "the Release file of suite testing is for suite stable, codename codename-of-stable")
 	})
 	t.Run("text around what is signed does not count", func(t *testing.T) {
 		m.put("/debian/dists/stable/InRelease", []byte("Codename: before\n\n"+signed+"\nCodename: after\n"))
@@ -81,7 +81,7 @@ func TestReleaseIsRefused(t *testing.T) {
 	t.Run("not a Release", func(t *testing.T) {
 		m.put("/debian/dists/stable/InRelease", sign(t, "Suite: stable\nSHA256:\n abc\n", key))
 		_, err := m.archive("stable", publicKey(t, key)).Release(t.Context())
-		assert.ErrorContains(t, err, "the Release: not a digest, a size and a path")
+		assert.ErrorContains(t, err, `the Release file: expected digest, size and path, got "abc"`)
 	})
 }
 
@@ -109,7 +109,7 @@ func TestNextMirror(t *testing.T) {
 		"trixi":            `did you mean "trixie"? known: trixie, bookworm, `,
 		"trixie-backprots": `did you mean "trixie-backports"? known: `,
 		"noble":            "known: trixie, bookworm, ",
-		"stable":           "old suites have moved to http://archive.debian.org/debian",
+		"stable":           "old suites are at http://archive.debian.org/debian",
 	} {
 		a.Suite = suite
 		_, err = a.Release(t.Context())
@@ -119,11 +119,11 @@ func TestNextMirror(t *testing.T) {
 	a.Mirrors = a.Mirrors[:1]
 	_, err = a.Release(t.Context())
 	require.ErrorAs(t, err, &gone)
-	assert.Contains(t, gone.Hint(), "see that the mirror is spelt right, runs and can be reached from here")
+	assert.Contains(t, gone.Hint(), "check the mirror's URL and that this machine can reach it")
 
 	a.Mirrors = nil
 	_, err = a.Release(t.Context())
-	assert.ErrorContains(t, err, "no mirror is named")
+	assert.ErrorContains(t, err, "no mirror configured")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -136,7 +136,7 @@ func TestNextMirror(t *testing.T) {
 func TestSilentAndEndlessMirrors(t *testing.T) {
 	m := newMirror(t)
 	a := m.archive("stable", nil)
-	debian.Impatient(a, 50*time.Millisecond)
+	debian.SetStall(a, 50*time.Millisecond)
 	m.before = func(w http.ResponseWriter, r *http.Request) bool {
 		_, _ = w.Write([]byte("-----BEGIN"))
 		w.(http.Flusher).Flush()
@@ -159,7 +159,7 @@ func TestSilentAndEndlessMirrors(t *testing.T) {
 	_, err = a.Release(t.Context())
 	var sum *debian.ChecksumError
 	require.ErrorAs(t, err, &sum)
-	assert.ErrorContains(t, err, "at most 16777216 bytes, but more")
+	assert.ErrorContains(t, err, "expected at most 16777216 bytes, got more")
 }
 
 func TestIndex(t *testing.T) {
@@ -216,7 +216,7 @@ func TestIndexProblems(t *testing.T) {
 	_, err = a.Index(t.Context(), r, "arm46")
 	var unknown *debian.UnknownError
 	require.ErrorAs(t, err, &unknown)
-	assert.Equal(t, `architecture "arm46" is not in suite stable`, err.Error())
+	assert.Equal(t, `architecture "arm46" not found in suite stable`, err.Error())
 	assert.Equal(t, `did you mean "arm64"? known: amd64, arm64`, unknown.Hint())
 
 	a.Components = []string{"mian"}
@@ -234,7 +234,7 @@ func TestIndexProblems(t *testing.T) {
 		m.put(at, content)
 		_, err = a.Index(t.Context(), r, "amd64")
 		require.ErrorAs(t, err, &sum, name)
-		assert.ErrorContains(t, err, "main/binary-amd64/Packages.gz is not what was signed")
+		assert.ErrorContains(t, err, "verifying dists/stable/main/binary-amd64/Packages.gz: expected ")
 	}
 
 	// What is cut is not to be had; the next mirror is asked.

@@ -1,38 +1,38 @@
 package debian
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 )
 
-// Resolve returns the packages of the given names, and all that they depend on (Pre-Depends and Depends, nothing that
-// is recommended), sorted by name. Of alternatives, one that is there anyway is taken, else the first that exists; of
-// the providers of a virtual package, one that is there anyway, else the most important one.
+// Resolve returns the listed packages and their dependencies (Pre-Depends and Depends, but not Recommends), sorted by
+// name. Of alternatives, it prefers one that is selected anyway, else the first that exists. Of the providers of a
+// virtual package, it prefers one that is selected anyway, else the most important one.
 //
-// What is excluded is left out whole, also where something depends on it: such a dependency counts as fulfilled, and
-// nothing else is taken in its place. Names that the suite does not have may be excluded, as one list serves all
-// architectures.
+// Excluded packages are never selected. A dependency on one counts as satisfied, without an alternative in its place.
+// Excluding a package that the suite lacks is allowed, because one list serves all architectures.
 //
-// An error is a *ResolveError with all problems: *UnknownError, *UnsatisfiableError, *IncompatibleError and others.
+// Errors are *ResolveError and contain all problems.
 func (x *Index) Resolve(packages, exclude []string) ([]Package, error) {
-	r := &resolver{index: x, excluded: map[string]bool{}, chosen: map[string]*candidate{}, by: map[string]string{}}
+	r := &resolver{
+		index: x, excluded: map[string]bool{}, selected: map[string]*candidate{}, requiredBy: map[string]string{},
+	}
 	for _, name := range exclude {
 		r.excluded[name] = true
 	}
 	for _, name := range packages {
-		r.ask(name)
+		r.selectListed(name)
 	}
-	r.run()
-	r.compare()
+	r.resolveDependencies()
+	r.checkConflicts()
 	if len(r.problems) > 0 {
 		return nil, &ResolveError{r.problems}
 	}
 	var out []Package
-	for _, name := range slices.Sorted(maps.Keys(r.chosen)) {
-		out = append(out, r.chosen[name].Package)
+	for _, name := range slices.Sorted(maps.Keys(r.selected)) {
+		out = append(out, r.selected[name].Package)
 	}
 	return out, nil
 }
@@ -40,82 +40,86 @@ func (x *Index) Resolve(packages, exclude []string) ([]Package, error) {
 type resolver struct {
 	index    *Index
 	excluded map[string]bool
-	chosen   map[string]*candidate
-	by       map[string]string // who wanted it first; "" for what was asked for
-	queue    []*candidate      // whose dependencies nobody has looked at
-	choices  []choice          // dependencies that more than one package fulfils
-	problems []error
+	selected map[string]*candidate
+	// requiredBy is the first package that requires a selected package, "" for listed packages.
+	requiredBy map[string]string
+	queue      []*candidate // selected packages with unresolved dependencies
+	choices    []dependency // dependencies that several packages satisfy
+	problems   []error
 }
 
-// choice is a dependency of a package.
-type choice struct {
+type dependency struct {
 	of *candidate
 	alternatives
 }
 
-// ask takes in a package by name.
-func (r *resolver) ask(name string) {
+// selectListed selects a package of the list.
+func (r *resolver) selectListed(name string) {
 	if r.excluded[name] {
-		r.problems = append(r.problems, fmt.Errorf("package %q is both asked for and excluded", name))
+		r.problems = append(r.problems, fmt.Errorf("package %q is both listed and excluded", name))
 		return
 	}
 	if all := r.index.packages[name]; len(all) > 0 {
-		r.take(all[0], "")
+		r.selectPackage(all[0], "")
 		return
 	}
-	unknown := &UnknownError{What: "package", Name: name, In: fmt.Sprintf("suite %s for %s", r.index.suite, r.index.arch)}
+	unknown := &UnknownError{
+		What: "package", Name: name, In: fmt.Sprintf("suite %s for %s", r.index.suite, r.index.arch),
+	}
 	for _, p := range r.index.providers[name] {
 		if !slices.Contains(unknown.Providers, p.Name) {
 			unknown.Providers = append(unknown.Providers, p.Name)
 		}
 	}
 	if len(unknown.Providers) == 0 {
-		unknown.Known = nearestOf(name, slices.Collect(maps.Keys(r.index.packages)))
+		unknown.Known = similar(name, slices.Collect(maps.Keys(r.index.packages)))
 	}
 	r.problems = append(r.problems, unknown)
 }
 
-func (r *resolver) take(c *candidate, by string) {
-	if r.chosen[c.Name] != nil {
+func (r *resolver) selectPackage(c *candidate, requiredBy string) {
+	if r.selected[c.Name] != nil {
 		return
 	}
-	r.chosen[c.Name], r.by[c.Name] = c, by
+	r.selected[c.Name], r.requiredBy[c.Name] = c, requiredBy
 	r.queue = append(r.queue, c)
 }
 
-// run takes in what is without a choice first, so that a choice is made among what is there anyway wherever it can be.
-func (r *resolver) run() {
+// resolveDependencies resolves dependencies without a choice first, so that choices can prefer packages that are
+// selected anyway.
+func (r *resolver) resolveDependencies() {
 	for len(r.queue) > 0 || len(r.choices) > 0 {
 		for len(r.queue) > 0 {
 			c := r.queue[0]
 			r.queue = r.queue[1:]
 			for _, field := range c.depends {
-				for _, any := range parseRelations(field) {
-					r.want(choice{c, any})
+				for _, group := range parseRelations(field) {
+					r.add(dependency{c, group})
 				}
 			}
 		}
 		if len(r.choices) > 0 {
 			next := r.choices[0]
 			r.choices = r.choices[1:]
-			r.settle(next)
+			r.resolve(next)
 		}
 	}
 }
 
-func (r *resolver) want(w choice) {
-	if options := r.options(w.alternatives); len(options) > 1 {
-		r.choices = append(r.choices, w)
+// add resolves a dependency, or defers it if several packages satisfy it.
+func (r *resolver) add(d dependency) {
+	if options := r.options(d.alternatives); len(options) > 1 {
+		r.choices = append(r.choices, d)
 	} else {
-		r.settle(w)
+		r.resolve(d)
 	}
 }
 
-// settle decides a dependency.
-func (r *resolver) settle(w choice) {
-	options := r.options(w.alternatives)
+// resolve selects a package that satisfies a dependency.
+func (r *resolver) resolve(d dependency) {
+	options := r.options(d.alternatives)
 	for _, c := range options {
-		if r.chosen[c.Name] == c {
+		if r.selected[c.Name] == c {
 			return
 		}
 	}
@@ -123,57 +127,60 @@ func (r *resolver) settle(w choice) {
 		switch {
 		case r.excluded[c.Name]:
 			return
-		case r.chosen[c.Name] == nil:
-			r.take(c, w.of.Name)
+		case r.selected[c.Name] == nil:
+			r.selectPackage(c, d.of.Name)
 			return
 		}
 	}
-	// An excluded package may be in the suite in another version, or not at all.
-	for _, one := range w.alternatives {
-		if r.excluded[one.name] {
+	// The suite may have an excluded package in another version, or not at all.
+	for _, rel := range d.alternatives {
+		if r.excluded[rel.name] {
 			return
 		}
 	}
-	problem := &UnsatisfiableError{Relation: w.alternatives.String(), Found: r.found(w.alternatives)}
-	for name := w.of.Name; name != ""; name = r.by[name] {
-		problem.Wants = append(problem.Wants, name)
+	problem := &UnsatisfiableError{Relation: d.alternatives.String(), Available: r.available(d.alternatives)}
+	for name := d.of.Name; name != ""; name = r.requiredBy[name] {
+		problem.Chain = append(problem.Chain, name)
 	}
 	r.problems = append(r.problems, problem)
 }
 
-// compare looks for packages that must not be together: Debian Policy, 7.3 and 7.4. No package conflicts with itself, so
-// that it can conflict with all others who provide what it provides.
-func (r *resolver) compare() {
-	for _, name := range slices.Sorted(maps.Keys(r.chosen)) {
-		for _, field := range r.chosen[name].excludes {
-			for _, any := range parseRelations(field) {
-				for _, other := range r.options(any) {
-					if other.Name != name && r.chosen[other.Name] == other {
-						r.problems = append(r.problems, &IncompatibleError{Package: name, Relation: any.String(), With: other.Package.String()})
+// checkConflicts reports selected packages that conflict with or break each other (Debian Policy, sections 7.3 and
+// 7.4). A package never conflicts with itself, so it may conflict with a virtual package that it provides.
+func (r *resolver) checkConflicts() {
+	for _, name := range slices.Sorted(maps.Keys(r.selected)) {
+		for _, field := range r.selected[name].excludes {
+			for _, group := range parseRelations(field) {
+				for _, other := range r.options(group) {
+					if other.Name == name || r.selected[other.Name] != other {
+						continue
 					}
+					r.problems = append(r.problems, &IncompatibleError{
+						Package: name, Relation: group.String(), With: other.Package.String(),
+					})
 				}
 			}
 		}
 	}
 }
 
-// options lists the packages that fulfil one of some alternatives, each once, the preferred one first.
-func (r *resolver) options(any alternatives) []*candidate {
+// options returns the packages that satisfy one of the alternatives, in order of preference.
+func (r *resolver) options(group alternatives) []*candidate {
 	var out []*candidate
 	add := func(c *candidate) {
 		if !slices.Contains(out, c) {
 			out = append(out, c)
 		}
 	}
-	for _, one := range any {
-		for _, c := range r.index.packages[one.name] {
-			if one.allows(c.Version) {
+	for _, rel := range group {
+		for _, c := range r.index.packages[rel.name] {
+			if rel.allows(c.Version) {
 				add(c)
 			}
 		}
-		for _, p := range r.index.providers[one.name] {
-			// What is provided without a version fulfils no wish for one: Debian Policy, 7.5.
-			if one.op == "" || p.version != "" && one.allows(p.version) {
+		for _, p := range r.index.providers[rel.name] {
+			// An unversioned Provides never satisfies a versioned relation (Debian Policy, section 7.5).
+			if rel.op == "" || p.version != "" && rel.allows(p.version) {
 				add(p.candidate)
 			}
 		}
@@ -181,16 +188,20 @@ func (r *resolver) options(any alternatives) []*candidate {
 	return out
 }
 
-// found says what there is of a name whose version is not what is wanted.
-func (r *resolver) found(any alternatives) string {
+// available describes the versions that exist of packages whose relations are not satisfied.
+func (r *resolver) available(group alternatives) string {
 	var out []string
-	for _, one := range any {
-		if c := r.chosen[one.name]; c != nil {
-			out = append(out, fmt.Sprintf("%s is %s", one.name, c.Version))
-		} else if all := r.index.packages[one.name]; len(all) > 0 {
-			out = append(out, fmt.Sprintf("%s is %s", one.name, all[0].Version))
-		} else if all := r.index.providers[one.name]; len(all) > 0 {
-			out = append(out, fmt.Sprintf("%s is provided by %s in version %s", one.name, all[0].Name, cmp.Or(all[0].version, "none")))
+	for _, rel := range group {
+		if c := r.selected[rel.name]; c != nil {
+			out = append(out, fmt.Sprintf("%s has version %s", rel.name, c.Version))
+		} else if all := r.index.packages[rel.name]; len(all) > 0 {
+			out = append(out, fmt.Sprintf("%s has version %s", rel.name, all[0].Version))
+		} else if all := r.index.providers[rel.name]; len(all) > 0 {
+			version := "without a version"
+			if all[0].version != "" {
+				version = "in version " + all[0].version
+			}
+			out = append(out, fmt.Sprintf("%s is provided by %s %s", rel.name, all[0].Name, version))
 		}
 	}
 	return strings.Join(out, ", ")

@@ -117,16 +117,16 @@ func TestResolveProblems(t *testing.T) {
 	var all *debian.ResolveError
 	require.ErrorAs(t, err, &all)
 	assert.Equal(t, []string{
-		`package "toool" is not in suite stable for amd64`,
-		`package "awk" is virtual in suite stable for amd64`,
-		`package "foreign" is not in suite stable for amd64`,
-		`package "hard" is both asked for and excluded`,
-		`broken depends on lib (>= 3): lib is 2.5`,
-		`old-lib depends on lib (<< 2): lib is 2.5`,
-		`broken-mid (wanted by broken-deep) depends on nowhere (= 1) | lib (<< 1): lib is 2.5`,
+		`package "toool" not found in suite stable for amd64`,
+		`package "awk" is a virtual package in suite stable for amd64`,
+		`package "foreign" not found in suite stable for amd64`,
+		`package "hard" is both listed and excluded`,
+		`broken depends on lib (>= 3), but lib has version 2.5`,
+		`old-lib depends on lib (<< 2), but lib has version 2.5`,
+		`broken-mid (required by broken-deep) depends on nowhere (= 1) | lib (<< 1), but lib has version 2.5`,
 	}, messages(all))
 	assert.Contains(t, all.Hint(), `did you mean "tool"?`)
-	assert.Contains(t, all.Hint(), "ask for a package that provides it: mawk, gawk")
+	assert.Contains(t, all.Hint(), "list a package that provides it: mawk, gawk")
 
 	var unknown *debian.UnknownError
 	require.ErrorAs(t, err, &unknown)
@@ -139,14 +139,14 @@ func TestResolveProblems(t *testing.T) {
 
 func TestPackagesThatMustNotBeTogether(t *testing.T) {
 	for packages, want := range map[string][]string{
-		"mta-a mta-b":   {"mta-a conflicts with mta, and there is mta-b 1.0", "mta-b conflicts with mta, and there is mta-a 1.0"},
-		"wants-breaker": {"breaks-new conflicts with lib (>= 2), and there is lib 2.5"},
+		"mta-a mta-b":   {"mta-a conflicts with mta, but mta-b 1.0 is also selected", "mta-b conflicts with mta, but mta-a 1.0 is also selected"},
+		"wants-breaker": {"breaks-new conflicts with lib (>= 2), but lib 2.5 is also selected"},
 	} {
 		_, err := index(t).Resolve(strings.Fields(packages), nil)
 		var all *debian.ResolveError
 		require.ErrorAs(t, err, &all)
 		assert.Equal(t, want, messages(all))
-		assert.Equal(t, "ask for one of the two only, or exclude one", all.Hint())
+		assert.Equal(t, "list only one of them, or exclude one", all.Hint())
 	}
 }
 
@@ -162,22 +162,22 @@ func TestUnsatisfiableNamesWhoWantsWhat(t *testing.T) {
 	_, err := index(t).Resolve([]string{"broken-deep"}, nil)
 	var e *debian.UnsatisfiableError
 	require.ErrorAs(t, err, &e)
-	assert.Equal(t, []string{"broken-mid", "broken-deep"}, e.Wants)
+	assert.Equal(t, []string{"broken-mid", "broken-deep"}, e.Chain)
 	assert.Equal(t, "nowhere (= 1) | lib (<< 1)", e.Relation)
-	assert.Equal(t, "broken-mid (wanted by broken-deep) depends on nowhere (= 1) | lib (<< 1): lib is 2.5", e.Error())
+	assert.Equal(t, "broken-mid (required by broken-deep) depends on nowhere (= 1) | lib (<< 1), but lib has version 2.5", e.Error())
 }
 
 func TestIndexRefuses(t *testing.T) {
 	good := stanza("good", "1.0", "amd64")
 	for name, c := range map[string]struct{ from, to, want string }{
-		"a name":    {"Package: good", "Package: ../good", `not the name of a package: "../good"`},
-		"a version": {"Version: 1.0", "Version: 1/0", `not a version: "1/0"`},
-		"a path":    {"Filename: pool", "Filename: ../pool", `not a path: "../pool/good_1.0.deb"`},
-		"absolute":  {"Filename: pool", "Filename: /pool", `not a path: "/pool/good_1.0.deb"`},
-		"a size":    {"Size: 100", "Size: -1", "not a size: -1"},
-		"no size":   {"Size: 100\n", "", `not a size: ""`},
-		"a digest":  {"SHA256: ", "SHA256: x", "not a SHA-256 digest"},
-		"a field":   {"Size: 100", "Size 100", "not a field: Size 100"},
+		"a name":    {"Package: good", "Package: ../good", `invalid package name "../good"`},
+		"a version": {"Version: 1.0", "Version: 1/0", `invalid version "1/0"`},
+		"a path":    {"Filename: pool", "Filename: ../pool", `invalid path "../pool/good_1.0.deb"`},
+		"absolute":  {"Filename: pool", "Filename: /pool", `invalid path "/pool/good_1.0.deb"`},
+		"a size":    {"Size: 100", "Size: -1", "invalid size -1"},
+		"no size":   {"Size: 100\n", "", `invalid size ""`},
+		"a digest":  {"SHA256: ", "SHA256: x", "invalid SHA-256 digest"},
+		"a field":   {"Size: 100", "Size 100", `invalid field "Size 100"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := debian.ParseIndex("stable", "amd64", []byte(good+strings.Replace(good, c.from, c.to, 1)))

@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// attempts is how often a mirror is asked for something, as long as asking again may help.
+	// attempts is the maximum number of requests per mirror and file.
 	attempts = 4
-	// firstPause is the wait before the second attempt. Each further wait is twice as long.
+	// firstPause is the pause before the second attempt. Each further pause is twice as long.
 	firstPause = 250 * time.Millisecond
-	// longestPause bounds what a mirror can ask for by Retry-After.
+	// longestPause limits Retry-After.
 	longestPause = time.Minute
 )
 
-// temporary reports whether asking the same mirror again may help.
+// temporary reports whether a retry on the same mirror may help.
 func temporary(err error) bool {
 	var (
 		status  *statusError
@@ -31,16 +31,22 @@ func temporary(err error) bool {
 		timeout net.Error
 	)
 	switch {
-	case isWrong(err):
+	case isInvalidContent(err):
 		return false
 	case errors.As(err, &status):
-		return status.code == http.StatusRequestTimeout || status.code == http.StatusTooManyRequests || status.code >= 500 &&
-			status.code != http.StatusNotImplemented && status.code != http.StatusHTTPVersionNotSupported
+		switch status.code {
+		case http.StatusRequestTimeout, http.StatusTooManyRequests:
+			return true
+		case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
+			return false
+		}
+		return status.code >= 500
 	case errors.As(err, &dns):
 		return dns.IsTemporary || dns.IsTimeout
 	}
 	for _, broken := range []error{
-		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.ECONNREFUSED, syscall.EPIPE,
+		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
+		syscall.ECONNRESET, syscall.ECONNABORTED, syscall.ECONNREFUSED, syscall.EPIPE,
 	} {
 		if errors.Is(err, broken) {
 			return true
@@ -49,14 +55,14 @@ func temporary(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// wait sleeps before the given attempt, counted from zero, or for as long as the mirrors have asked for.
-func (a *Archive) wait(ctx context.Context, attempt int, asked time.Duration) error {
+// wait sleeps after the given attempt, counted from zero, and at least for retryAfter.
+func (a *Archive) wait(ctx context.Context, attempt int, retryAfter time.Duration) error {
 	first := a.pause
 	if first == 0 {
 		first = firstPause
 	}
 	d := first << attempt
-	timer := time.NewTimer(min(max(d+rand.N(d/4+1), asked), longestPause))
+	timer := time.NewTimer(min(max(d+rand.N(d/4+1), retryAfter), longestPause))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -66,8 +72,8 @@ func (a *Archive) wait(ctx context.Context, attempt int, asked time.Duration) er
 	}
 }
 
-// retryAfter reads a Retry-After header, in either of its forms: RFC 9110, 10.2.3.
-func retryAfter(header http.Header) time.Duration {
+// parseRetryAfter parses a Retry-After header (RFC 9110, section 10.2.3), which is a number of seconds or a date.
+func parseRetryAfter(header http.Header) time.Duration {
 	value := header.Get("Retry-After")
 	if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 {
 		return time.Duration(min(seconds, 3600)) * time.Second
@@ -78,10 +84,10 @@ func retryAfter(header http.Header) time.Duration {
 	return 0
 }
 
-// oneLine is an error for a line of text.
+// oneLine joins the lines of an error.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
-// notify reports what a user may wonder about: a retry, or something that is left out.
+// notify reports a retry or a fallback.
 func (a *Archive) notify(format string, args ...any) {
 	if a.Notify != nil {
 		a.Notify(fmt.Sprintf(format, args...))

@@ -10,37 +10,37 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
-// The user that images run as which need no other, as distroless images have it.
+// The unprivileged user of distroless images.
 const (
 	nonroot     = "nonroot"
 	nonrootID   = 65532
 	nonrootHome = "/home/nonroot"
 )
 
-// caBundle is where OpenSSL, GnuTLS, Go and others look for all certificates.
+// caBundle is the file in which OpenSSL, GnuTLS, Go and others look for CA certificates.
 const caBundle = "/etc/ssl/certs/ca-certificates.crt"
 
-// status lists a package for scanners: distroless images have a file for each, as nothing in them updates a single one.
-func (m *merger) status(p Package, c *control) {
+// addStatus lists a package for scanners, in one file per package as in distroless images.
+func (m *merger) addStatus(p Package, c *control) {
 	stanza := append(bytes.TrimSpace(c.stanza), '\n')
-	m.make(p, layer.NewFile("/var/lib/dpkg/status.d/"+p.Name, 0o644, stanza))
+	m.addGenerated(p, layer.NewFile("/var/lib/dpkg/status.d/"+p.Name, 0o644, stanza))
 	if len(c.md5sums) > 0 {
-		m.make(p, layer.NewFile("/var/lib/dpkg/status.d/"+p.Name+".md5sums", 0o644, c.md5sums))
+		m.addGenerated(p, layer.NewFile("/var/lib/dpkg/status.d/"+p.Name+".md5sums", 0o644, c.md5sums))
 	}
 }
 
-// make adds an entry that a package does not have itself, where there is nothing.
-func (m *merger) make(p Package, e layer.Entry) {
+// addGenerated adds an entry that a script of a package would create, unless its path exists.
+func (m *merger) addGenerated(p Package, e layer.Entry) {
 	if _, ok := m.items[e.Path]; ok {
 		return
 	}
-	e.From = p.String() + ": made as its scripts would"
+	e.From = p.String() + ": created in place of its scripts"
 	m.items[e.Path] = item{e, p}
 }
 
-// scripts does what the scripts of the packages that are there would have done.
-func (m *merger) scripts() error {
-	for _, script := range []func() error{m.certificates, m.users, m.osRelease} {
+// runScripts creates what the maintainer scripts of the packages would create.
+func (m *merger) runScripts() error {
+	for _, script := range []func() error{m.addCertificates, m.addUsers, m.addOSRelease} {
 		if err := script(); err != nil {
 			return err
 		}
@@ -48,15 +48,17 @@ func (m *merger) scripts() error {
 	return nil
 }
 
-// certificates does what update-ca-certificates does, apart from links that OpenSSL needs where it has no single file.
-func (m *merger) certificates() error {
+// addCertificates acts like update-ca-certificates, but omits the hashed links, which OpenSSL does not need beside the
+// bundle.
+func (m *merger) addCertificates() error {
 	p, ok := m.debs["ca-certificates"]
 	if !ok {
 		return nil
 	}
 	var bundle bytes.Buffer
 	for _, name := range slices.Sorted(maps.Keys(m.items)) {
-		if !strings.HasPrefix(name, "/usr/share/ca-certificates/mozilla/") || !strings.HasSuffix(name, ".crt") || m.items[name].Kind != layer.File {
+		const dir = "/usr/share/ca-certificates/mozilla/"
+		if !strings.HasPrefix(name, dir) || !strings.HasSuffix(name, ".crt") || m.items[name].Kind != layer.File {
 			continue
 		}
 		cert, err := m.content(name)
@@ -68,13 +70,13 @@ func (m *merger) certificates() error {
 			bundle.WriteByte('\n')
 		}
 	}
-	m.make(p, layer.NewFile(caBundle, 0o644, bundle.Bytes()))
-	m.make(p, layer.Entry{Path: "/usr/lib/ssl/cert.pem", Kind: layer.Symlink, Mode: 0o777, Link: caBundle})
+	m.addGenerated(p, layer.NewFile(caBundle, 0o644, bundle.Bytes()))
+	m.addGenerated(p, layer.Entry{Path: "/usr/lib/ssl/cert.pem", Kind: layer.Symlink, Mode: 0o777, Link: caBundle})
 	return nil
 }
 
-// users does what update-passwd does on a new system, and adds the user nonroot.
-func (m *merger) users() error {
+// addUsers acts like update-passwd on a new system, and adds the user nonroot.
+func (m *merger) addUsers() error {
 	p, ok := m.debs["base-passwd"]
 	if !ok {
 		return nil
@@ -85,7 +87,7 @@ func (m *merger) users() error {
 	} {
 		master := "/usr/share/base-passwd/" + name + ".master"
 		if m.items[master].Kind != layer.File {
-			return &HostileError{p.String(), master, "the file is missing"}
+			return &InvalidPackageError{p.String(), master, "file is missing"}
 		}
 		content, err := m.content(master)
 		if err != nil {
@@ -94,20 +96,21 @@ func (m *merger) users() error {
 		if len(content) > 0 && !bytes.HasSuffix(content, []byte("\n")) {
 			content = append(content, '\n')
 		}
-		m.make(p, layer.NewFile("/etc/"+name, 0o644, append(content, line...)))
+		m.addGenerated(p, layer.NewFile("/etc/"+name, 0o644, append(content, line...)))
 	}
-	m.make(p, layer.Entry{Path: nonrootHome, Kind: layer.Dir, Mode: 0o700, UID: nonrootID, GID: nonrootID})
+	m.addGenerated(p, layer.Entry{Path: nonrootHome, Kind: layer.Dir, Mode: 0o700, UID: nonrootID, GID: nonrootID})
 	return nil
 }
 
-// osRelease sees to it that the image says it is Debian: os-release(5). Which version it is, only base-files knows.
-func (m *merger) osRelease() error {
+// addOSRelease identifies the image as Debian (os-release(5)) if the packages lack base-files, which knows the version.
+func (m *merger) addOSRelease() error {
+	const debian = "PRETTY_NAME=\"Debian GNU/Linux\"\nNAME=\"Debian GNU/Linux\"\nID=debian\n"
 	const etc, usr = "/etc/os-release", "/usr/lib/os-release"
 	if _, ok := m.items[usr]; !ok {
 		if _, ok := m.items[etc]; ok {
 			return nil
 		}
-		m.items[usr] = item{Entry: layer.NewFile(usr, 0o644, []byte("PRETTY_NAME=\"Debian GNU/Linux\"\nNAME=\"Debian GNU/Linux\"\nID=debian\n"))}
+		m.items[usr] = item{Entry: layer.NewFile(usr, 0o644, []byte(debian))}
 	}
 	if _, ok := m.items[etc]; !ok {
 		m.items[etc] = item{Entry: layer.Entry{Path: etc, Kind: layer.Symlink, Mode: 0o777, Link: "../usr/lib/os-release"}}
@@ -115,7 +118,7 @@ func (m *merger) osRelease() error {
 	return nil
 }
 
-// content reads a file that was taken in.
+// content returns the content of a file.
 func (m *merger) content(name string) ([]byte, error) {
 	r, err := m.items[name].Open()
 	if err != nil {
@@ -124,7 +127,7 @@ func (m *merger) content(name string) ([]byte, error) {
 	defer r.Close()
 	out, err := readAll(r, maxText)
 	if err != nil {
-		return nil, &HostileError{m.items[name].owner.String(), name, err.Error()}
+		return nil, &InvalidPackageError{m.items[name].owner.String(), name, err.Error()}
 	}
 	return out, nil
 }

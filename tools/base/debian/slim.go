@@ -8,26 +8,26 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
-// unread are directories with what no program needs in an image.
-var unread = []string{
+// unusedDirs lists directories that programs in an image do not read.
+var unusedDirs = []string{
 	"/usr/share/bug", "/usr/share/doc", "/usr/share/info", "/usr/share/lintian", "/usr/share/locale", "/usr/share/man",
 }
 
-// gconv are glibc's modules for character sets, of which Unicode's are the ones that are used.
+// gconv matches glibc's modules for character sets. Only those for Unicode are common.
 var gconv = regexp.MustCompile(`^/usr/lib/([^/]+/)?gconv/([^/]+)`)
 
-// superfluous tells whether a slim layer goes without an entry.
-func superfluous(e layer.Entry) bool {
+// omittedIfSlim reports whether slim layers omit an entry.
+func omittedIfSlim(e layer.Entry) bool {
 	if found := gconv.FindStringSubmatch(e.Path); found != nil {
 		return !strings.HasPrefix(found[2], "gconv-modules") && !strings.HasPrefix(found[2], "UTF-")
 	}
-	for _, dir := range unread {
+	for _, dir := range unusedDirs {
 		if e.Path != dir && !strings.HasPrefix(e.Path, dir+"/") {
 			continue
 		}
 		switch {
 		case dir == "/usr/share/doc" && e.Kind != layer.Dir:
-			// A licence must go with what it is for. Packages of one source may link to the directory of another.
+			// Licences must be kept. Packages from the same source may link to each other's directories.
 			return path.Base(e.Path) != "copyright" && !(e.Kind == layer.Symlink && path.Dir(e.Path) == dir)
 		case e.Path == "/usr/share/locale/locale.alias":
 			return false

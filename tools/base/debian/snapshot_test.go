@@ -103,8 +103,8 @@ func TestFetchFromSnapshots(t *testing.T) {
 				m.put("/debian/"+odd, c.mirror)
 			}
 			mirrors := debian.Mirrors{Snapshot: s.URL + "/archive/"}.With([]string{m.URL + "/debian"}, []string{m.URL + "/debian-security"})
-			a := mirrors.Pool(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}, Security: c.security})
-			debian.Hasty(a, time.Millisecond)
+			a := mirrors.Archive(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}, Security: c.security})
+			debian.SetPause(a, time.Millisecond)
 			d, err := a.Fetch(t.Context(), newStore(t), fetchable(content))
 			if c.err == "" {
 				require.NoError(t, err)
@@ -122,8 +122,8 @@ func TestFetchFromSnapshots(t *testing.T) {
 	t.Run("that cannot be reached", func(t *testing.T) {
 		m := newMirror(t)
 		mirrors := debian.Mirrors{Snapshot: "http://127.0.0.1:1/archive"}.With([]string{m.URL + "/debian"}, nil)
-		a := mirrors.Pool(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}})
-		debian.Hasty(a, time.Millisecond)
+		a := mirrors.Archive(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}})
+		debian.SetPause(a, time.Millisecond)
 		_, err := a.Fetch(t.Context(), newStore(t), fetchable(content))
 		var gone *debian.UnavailableError
 		require.ErrorAs(t, err, &gone)
@@ -137,14 +137,14 @@ func TestFetchFromSnapshots(t *testing.T) {
 			http.Redirect(w, r, r.URL.Path, http.StatusFound)
 		}))
 		t.Cleanup(loop.Close)
-		a := debian.Mirrors{Snapshot: loop.URL}.With([]string{m.URL}, nil).Pool(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}})
+		a := debian.Mirrors{Snapshot: loop.URL}.With([]string{m.URL}, nil).Archive(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}})
 		_, err := a.Fetch(t.Context(), newStore(t), fetchable(content))
 		require.ErrorContains(t, err, "stopped after 10 redirects")
 		assert.Equal(t, 2*11, n, "of two times")
 	})
 	t.Run("that is not asked", func(t *testing.T) {
 		m := newMirror(t)
-		a := debian.Mirrors{}.With([]string{m.URL}, nil).Pool(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}})
+		a := debian.Mirrors{}.With([]string{m.URL}, nil).Archive(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}})
 		_, err := a.Fetch(t.Context(), newStore(t), fetchable(content))
 		var gone *debian.UnavailableError
 		require.ErrorAs(t, err, &gone)
@@ -154,7 +154,7 @@ func TestFetchFromSnapshots(t *testing.T) {
 	t.Run("is not needed", func(t *testing.T) {
 		m, s := newMirror(t), newSnapshots(t, nil)
 		m.put("/debian/"+odd, content)
-		a := debian.Mirrors{Snapshot: s.URL}.With([]string{m.URL + "/debian"}, nil).Pool(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}})
+		a := debian.Mirrors{Snapshot: s.URL}.With([]string{m.URL + "/debian"}, nil).Archive(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}})
 		_, err := a.Fetch(t.Context(), newStore(t), fetchable(content))
 		require.NoError(t, err)
 		assert.Empty(t, s.requests)

@@ -16,7 +16,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 )
 
-// Names of suites in Debian's archives. Suites of the security archive were in a folder until buster.
+// Names of suites in Debian's archives. The security archive used subdirectories until buster.
 const (
 	suiteNames = `((old){0,2}stable|testing|buster|bullseye|bookworm|trixie|forky|duke)`
 	debianName = `^((` + suiteNames + `|unstable|sid)(-updates|-backports|-proposed-updates)?|experimental)$`
@@ -27,42 +27,58 @@ var (
 	securitySuite = regexp.MustCompile(`^` + suiteNames + `(-security|/updates)$`)
 )
 
-// aptSource is an archive that apt uses.
+// aptSource is an entry of apt's sources.
 type aptSource struct {
-	kinds, uris, suites []string
+	types, uris, suites []string
 	signedBy            string
-	frozen              bool // apt does not check its Valid-Until
+	frozen              bool // Check-Valid-Until: no
 }
 
-// Sources returns the mirrors of Debian that a machine's apt uses, in the order of its files: sources.list(5), in both
-// forms. root is the machine's root directory. Archives that are signed with other keys than those of keyring are left
-// out; none means the keys of the Debian archive. Of what a machine does not name, it has Debian's own mirrors.
+// Sources returns the Debian mirrors that apt uses, in the order of its files (sources.list(5), in both formats). root
+// is the root directory of the machine. Sources skips archives that the keys of keyring (default: the keys of the
+// Debian archive) do not sign. If apt has no mirrors, Sources returns Debian's.
 func Sources(root string, keyring []byte) (Mirrors, error) {
 	m := Mirrors{Snapshot: DefaultSnapshot}
 	add := func(s aptSource) error {
-		main, security := slices.ContainsFunc(s.suites, debianSuite.MatchString), slices.ContainsFunc(s.suites, securitySuite.MatchString)
-		// Others call their suites stable, too; but their keys are not Debian's.
-		if !slices.Contains(s.kinds, "deb") || !main && !security || !signedWith(root, s.signedBy, keyring) {
+		main := slices.ContainsFunc(s.suites, debianSuite.MatchString)
+		security := slices.ContainsFunc(s.suites, securitySuite.MatchString)
+		// Other archives also have a suite named stable, but are signed with other keys.
+		if !slices.Contains(s.types, "deb") || !main && !security || !signedWith(root, s.signedBy, keyring) {
 			return nil
 		}
 		mirrors, err := mirrorsOf(root, s.uris)
 		if main {
-			m.Main = unique(m.Main, mirrors)
+			m.Main = mergeUnique(m.Main, mirrors)
 		}
 		if security {
-			m.Security = unique(m.Security, mirrors)
+			m.Security = mergeUnique(m.Security, mirrors)
 		}
 		if s.frozen {
-			m.Frozen = unique(m.Frozen, mirrors)
+			m.Frozen = mergeUnique(m.Frozen, mirrors)
 		}
 		return err
 	}
+	if err := readSources(root, add); err != nil {
+		return m, err
+	}
+	named := m.Main
+	if len(m.Main) == 0 {
+		m.Main = []string{DefaultMirror}
+	}
+	if len(m.Security) == 0 {
+		m.Security = mergeUnique(defaultSecurity, securitySiblings(named))
+	}
+	return m, nil
+}
+
+// readSources calls add with each entry of apt's files.
+func readSources(root string, add func(aptSource) error) error {
 	etc := filepath.Join(root, "etc", "apt")
 	files := []string{filepath.Join(etc, "sources.list")}
-	for _, ending := range []string{"*.list", "*.sources"} {
-		found, err := filepath.Glob(filepath.Join(etc, "sources.list.d", ending))
+	for _, pattern := range []string{"*.list", "*.sources"} {
+		found, err := filepath.Glob(filepath.Join(etc, "sources.list.d", pattern))
 		if err != nil {
-			return m, err
+			return err
 		}
 		files = append(files, found...)
 	}
@@ -73,34 +89,28 @@ func Sources(root string, keyring []byte) (Mirrors, error) {
 		}
 		if err == nil {
 			if path.Ext(name) == ".sources" {
-				err = deb822(content, add)
+				err = parseDeb822(content, add)
 			} else {
-				err = oneLineForm(content, add)
+				err = parseOneLine(content, add)
 			}
 		}
 		if err != nil {
-			return m, fmt.Errorf("reading which mirrors this machine uses: %s: %w", name, err)
+			return fmt.Errorf("reading apt sources %s: %w", name, err)
 		}
 	}
-	named := m.Main
-	if len(m.Main) == 0 {
-		m.Main = []string{DefaultMirror}
-	}
-	if len(m.Security) == 0 {
-		m.Security = unique(defaultSecurity, siblings(named))
-	}
-	return m, nil
+	return nil
 }
 
-// signedWith reports whether a key of the keyring can sign an archive with the given option Signed-By: files,
-// fingerprints or a keyring itself. The file of the package debian-archive-keyring counts by its name.
+// signedWith reports whether a key of the keyring can sign an archive with the given Signed-By option, which lists
+// files and fingerprints, or contains a keyring. The file of the package debian-archive-keyring is recognized by its
+// name.
 func signedWith(root, option string, keyring []byte) bool {
 	if strings.TrimSpace(option) == "" {
 		return true
 	}
 	keys, err := readKeys(keyring)
 	if err != nil {
-		return false // locking says so
+		return false // reported when the keyring is used
 	}
 	if strings.Contains(option, "BEGIN PGP") {
 		var block strings.Builder
@@ -111,9 +121,10 @@ func signedWith(root, option string, keyring []byte) bool {
 			block.WriteString(line + "\n")
 		}
 		signers, err := readKeys([]byte(block.String()))
-		return err == nil && anyOf(signers, keys)
+		return err == nil && shareKey(signers, keys)
 	}
-	return slices.ContainsFunc(strings.FieldsFunc(option, func(r rune) bool { return strings.ContainsRune(", \t\n", r) }), func(word string) bool {
+	separator := func(r rune) bool { return strings.ContainsRune(", \t\n", r) }
+	return slices.ContainsFunc(strings.FieldsFunc(option, separator), func(word string) bool {
 		if !strings.HasPrefix(word, "/") {
 			return slices.Contains(fingerprints(keys), strings.ToUpper(strings.TrimSuffix(word, "!")))
 		}
@@ -125,16 +136,17 @@ func signedWith(root, option string, keyring []byte) bool {
 			return false
 		}
 		signers, err := readKeys(content)
-		return err == nil && anyOf(signers, keys)
+		return err == nil && shareKey(signers, keys)
 	})
 }
 
-func anyOf(some, all openpgp.EntityList) bool {
-	known := fingerprints(all)
-	return slices.ContainsFunc(fingerprints(some), func(id string) bool { return slices.Contains(known, id) })
+// shareKey reports whether two keyrings have a key in common.
+func shareKey(a, b openpgp.EntityList) bool {
+	known := fingerprints(b)
+	return slices.ContainsFunc(fingerprints(a), func(id string) bool { return slices.Contains(known, id) })
 }
 
-// fingerprints returns those of keys and their subkeys, in upper-case hexadecimal.
+// fingerprints returns the fingerprints of keys and their subkeys, in upper-case hexadecimal.
 func fingerprints(keys openpgp.EntityList) []string {
 	var out []string
 	for _, key := range keys {
@@ -146,13 +158,13 @@ func fingerprints(keys openpgp.EntityList) []string {
 	return out
 }
 
-// isNo reads a boolean option of apt.
-func isNo(value string) bool {
+// isFalse reports whether a boolean option of apt is false.
+func isFalse(value string) bool {
 	return slices.Contains([]string{"no", "false", "without", "0", "off", "disable"}, strings.ToLower(value))
 }
 
-// oneLineForm reads the older form: deb [options] uri suite component...
-func oneLineForm(content []byte, add func(aptSource) error) error {
+// parseOneLine parses the one-line format: deb [options] uri suite component...
+func parseOneLine(content []byte, add func(aptSource) error) error {
 	for line := range strings.Lines(string(content)) {
 		line, _, _ = strings.Cut(line, "#")
 		var s aptSource
@@ -163,13 +175,13 @@ func oneLineForm(content []byte, add func(aptSource) error) error {
 				case "signed-by":
 					s.signedBy = value
 				case "check-valid-until":
-					s.frozen = isNo(value)
+					s.frozen = isFalse(value)
 				}
 			}
 			line = before + " " + after
 		}
 		if f := strings.Fields(line); len(f) >= 3 {
-			s.kinds, s.uris, s.suites = f[:1], f[1:2], f[2:3]
+			s.types, s.uris, s.suites = f[:1], f[1:2], f[2:3]
 			if err := add(s); err != nil {
 				return err
 			}
@@ -178,9 +190,9 @@ func oneLineForm(content []byte, add func(aptSource) error) error {
 	return nil
 }
 
-// deb822 reads the newer form: a stanza for each archive.
-func deb822(content []byte, add func(aptSource) error) error {
-	// Comments may stand anywhere, and belong to no field.
+// parseDeb822 parses the deb822 format, which has one stanza per archive.
+func parseDeb822(content []byte, add func(aptSource) error) error {
+	// Comments are allowed everywhere, even between the lines of a field.
 	var plain bytes.Buffer
 	for line := range bytes.Lines(content) {
 		if !bytes.HasPrefix(line, []byte("#")) {
@@ -189,20 +201,22 @@ func deb822(content []byte, add func(aptSource) error) error {
 	}
 	return stanzas(plain.Bytes(), func(stanza []byte, _ int) error {
 		f := map[string]string{}
-		if err := fields(stanza, func(name, value []byte) { f[strings.ToLower(string(name))] = string(value) }); err != nil {
+		err := fields(stanza, func(name, value []byte) { f[strings.ToLower(string(name))] = string(value) })
+		if err != nil {
 			return err
 		}
-		if isNo(f["enabled"]) {
+		if isFalse(f["enabled"]) {
 			return nil
 		}
 		return add(aptSource{
-			strings.Fields(f["types"]), strings.Fields(f["uris"]), strings.Fields(f["suites"]), f["signed-by"], isNo(f["check-valid-until"]),
+			types: strings.Fields(f["types"]), uris: strings.Fields(f["uris"]), suites: strings.Fields(f["suites"]),
+			signedBy: f["signed-by"], frozen: isFalse(f["check-valid-until"]),
 		})
 	})
 }
 
-// mirrorsOf leaves out what is not read over HTTP, and reads lists of mirrors: apt-transport-mirror(1), as images for
-// clouds have them.
+// mirrorsOf returns the HTTP mirrors among URIs. It expands lists of mirrors (apt-transport-mirror(1)), which cloud
+// images use.
 func mirrorsOf(root string, uris []string) ([]string, error) {
 	var out []string
 	for _, uri := range uris {
@@ -210,8 +224,8 @@ func mirrorsOf(root string, uris []string) ([]string, error) {
 		case "http", "https":
 			out = append(out, uri)
 		case "mirror+file":
-			list := filepath.Join(root, filepath.FromSlash(strings.TrimLeft(strings.TrimPrefix(uri, "mirror+file:"), "/")))
-			content, err := inputfile.ReadFile(list)
+			list := strings.TrimLeft(strings.TrimPrefix(uri, "mirror+file:"), "/")
+			content, err := inputfile.ReadFile(filepath.Join(root, filepath.FromSlash(list)))
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}

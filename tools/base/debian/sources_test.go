@@ -105,7 +105,7 @@ deb http://security.example/ buster/updates main
 		require.NoError(t, os.MkdirAll(filepath.Join(root, "etc/apt/sources.list.d"), 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(root, "etc/apt/sources.list.d/x.sources"), []byte("nonsense\n"), 0o644))
 		_, err := debian.Sources(root, nil)
-		assert.ErrorContains(t, err, "x.sources: a stanza, line 1: not a field: nonsense")
+		assert.ErrorContains(t, err, "x.sources: stanza, line 1: invalid field \"nonsense\"")
 	})
 }
 
@@ -150,12 +150,12 @@ func TestMirrorsOfABase(t *testing.T) {
 		got            debian.Mirrors
 		main, security []string
 	}{
-		"the machine's":           {machine.Of("", config.Security{}, ""), []string{debian.DefaultMirror}, public},
-		"a mirror":                {machine.Of("http://m.example/debian", config.Security{}, ""), []string{"http://m.example/debian"}, append([]string{"http://m.example/debian-security", "http://m.example/debian"}, public...)},
-		"a mirror in a folder":    {machine.Of("http://m.example/debian/2026/", config.Security{}, ""), []string{"http://m.example/debian/2026/"}, append([]string{"http://m.example/debian-security/2026", "http://m.example/debian/2026"}, public...)},
-		"a host called debian":    {machine.Of("http://debian", config.Security{}, ""), []string{"http://debian"}, append([]string{"http://debian"}, public...)},
-		"both":                    {machine.Of("http://m.example/debian", config.Security{Mirror: "http://s.example"}, ""), []string{"http://m.example/debian"}, []string{"http://s.example"}},
-		"the machine's is chosen": {given.Of("http://m.example/debian", config.Security{}, ""), []string{"http://m.example/debian"}, []string{"http://s.example"}},
+		"the machine's":           {machine.ForBase("", config.Security{}, ""), []string{debian.DefaultMirror}, public},
+		"a mirror":                {machine.ForBase("http://m.example/debian", config.Security{}, ""), []string{"http://m.example/debian"}, append([]string{"http://m.example/debian-security", "http://m.example/debian"}, public...)},
+		"a mirror in a folder":    {machine.ForBase("http://m.example/debian/2026/", config.Security{}, ""), []string{"http://m.example/debian/2026/"}, append([]string{"http://m.example/debian-security/2026", "http://m.example/debian/2026"}, public...)},
+		"a host called debian":    {machine.ForBase("http://debian", config.Security{}, ""), []string{"http://debian"}, append([]string{"http://debian"}, public...)},
+		"both":                    {machine.ForBase("http://m.example/debian", config.Security{Mirror: "http://s.example"}, ""), []string{"http://m.example/debian"}, []string{"http://s.example"}},
+		"the machine's is chosen": {given.ForBase("http://m.example/debian", config.Security{}, ""), []string{"http://m.example/debian"}, []string{"http://s.example"}},
 		"two":                     {machine.With([]string{"http://a.example/debian", "http://b.example/debian"}, nil), []string{"http://a.example/debian", "http://b.example/debian"}, append([]string{"http://a.example/debian-security", "http://b.example/debian-security", "http://a.example/debian", "http://b.example/debian"}, public...)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -163,5 +163,5 @@ func TestMirrorsOfABase(t *testing.T) {
 			assert.Equal(t, c.security, c.got.Security)
 		})
 	}
-	assert.Empty(t, machine.Of("", config.Security{}, "own.gpg").Snapshot, "the names of private packages stay here")
+	assert.Empty(t, machine.ForBase("", config.Security{}, "own.gpg").Snapshot, "the names of private packages stay here")
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
-// spill is a file with the contents of all files, one after the other: packages of eight architectures together have
-// more than a machine's memory should hold.
+// spill is a temporary file with the concatenated contents of all files. The packages of several architectures may not
+// fit into memory.
 type spill struct {
 	f   *os.File
 	w   *bufio.Writer
 	end int64
 }
 
-// spillError is about the machine, and not about a package.
+// spillError is an I/O error of this machine, as opposed to an error in a package.
 type spillError struct{ error }
 
 func (e *spillError) Unwrap() error { return e.error }
@@ -29,19 +29,19 @@ func newSpill(dir string) (*spill, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unpacking packages: %w", err)
 	}
-	// Where a file can be removed while it is open, nothing of it stays behind, however this process ends.
+	// On Unix, an open file can be removed, so that it cannot be left behind if the process is killed.
 	_ = os.Remove(f.Name())
 	return &spill{f: f, w: bufio.NewWriterSize(f, 1<<18)}, nil
 }
 
-func (s *spill) failed(err error) error {
+func (s *spill) wrap(err error) error {
 	return &spillError{fmt.Errorf("unpacking packages into %s: %w", s.f.Name(), err)}
 }
 
-// add makes e a file with what r reads.
+// add appends the content of r and makes e a file with this content.
 func (s *spill) add(e *layer.Entry, r io.Reader) error {
 	sum := sha256.New()
-	to := &marked{s: s}
+	to := &spillWriter{s: s}
 	n, err := io.Copy(io.MultiWriter(to, sum), r)
 	if to.err != nil {
 		return to.err
@@ -56,17 +56,17 @@ func (s *spill) add(e *layer.Entry, r io.Reader) error {
 	return nil
 }
 
-// marked tells errors of writing from errors of reading.
-type marked struct {
+// spillWriter records write errors, to distinguish them from errors of the reader.
+type spillWriter struct {
 	s   *spill
 	err error
 }
 
-func (m *marked) Write(p []byte) (int, error) {
-	n, err := m.s.w.Write(p)
+func (w *spillWriter) Write(p []byte) (int, error) {
+	n, err := w.s.w.Write(p)
 	if err != nil {
-		m.err = m.s.failed(err)
-		err = m.err
+		w.err = w.s.wrap(err)
+		err = w.err
 	}
 	return n, err
 }

@@ -2,21 +2,21 @@ package debian
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 )
 
-// stanzas calls each with the stanzas of a file in the syntax of Debian Policy, 5.1, in their order. The bytes that each
-// is given hold one stanza whole; line is where it starts, counted from 1.
+// stanzas calls yield with each stanza of a control file (Debian Policy, section 5.1) and the number of its first line.
 //
-// An index has 50 MB and 70,000 stanzas, of which a handful of fields are needed. Parsers that make a map of all fields
+// An index has 50 MB and 70,000 stanzas, of which only a few fields are needed. Parsers that build a map of all fields
 // take ten times as long.
-func stanzas(data []byte, each func(stanza []byte, line int) error) error {
+func stanzas(data []byte, yield func(stanza []byte, line int) error) error {
 	line, start, from := 1, 0, 1
 	flush := func(end int) error {
 		if len(bytes.TrimSpace(data[start:end])) == 0 {
 			return nil
 		}
-		return each(data[start:end], from)
+		return yield(data[start:end], from)
 	}
 	for at := 0; at < len(data); line++ {
 		end := bytes.IndexByte(data[at:], '\n')
@@ -24,8 +24,10 @@ func stanzas(data []byte, each func(stanza []byte, line int) error) error {
 		if end < 0 {
 			next = len(data)
 		}
-		// A line of spaces separates, too: dpkg and apt take it so.
-		if first := data[at]; first == '\n' || (first == ' ' || first == '\t' || first == '\r') && len(bytes.TrimSpace(data[at:next])) == 0 {
+		// dpkg and apt also accept a line of blanks as a separator.
+		first := data[at]
+		blank := first == ' ' || first == '\t' || first == '\r'
+		if first == '\n' || blank && len(bytes.TrimSpace(data[at:next])) == 0 {
 			if err := flush(at); err != nil {
 				return err
 			}
@@ -36,14 +38,14 @@ func stanzas(data []byte, each func(stanza []byte, line int) error) error {
 	return flush(len(data))
 }
 
-// fields calls each with the fields of a stanza. Names are as they are written. A value that goes on over several lines
-// keeps its line ends; blanks around it are cut off.
-func fields(stanza []byte, each func(name, value []byte)) error {
+// fields calls yield with each field of a stanza. It keeps the case of names. Values are trimmed, but keep the line
+// ends between their lines.
+func fields(stanza []byte, yield func(name, value []byte)) error {
 	line := 0
 	for len(stanza) > 0 {
 		line++
 		end := lineEnd(stanza)
-		// What is indented belongs to the field before.
+		// Indented lines continue the field.
 		for end < len(stanza) && (stanza[end] == ' ' || stanza[end] == '\t') {
 			end += lineEnd(stanza[end:])
 		}
@@ -54,9 +56,9 @@ func fields(stanza []byte, each func(name, value []byte)) error {
 		}
 		name, value, found := bytes.Cut(field, []byte(":"))
 		if !found || len(name) == 0 || bytes.ContainsAny(name, " \t\r\n") {
-			return &formatError{what: "a stanza", line: line, err: "not a field: " + excerpt(field)}
+			return &formatError{what: "stanza", line: line, err: fmt.Sprintf("invalid field %q", excerpt(field))}
 		}
-		each(name, bytes.TrimSpace(value))
+		yield(name, bytes.TrimSpace(value))
 		line += bytes.Count(field, []byte("\n")) - 1
 	}
 	return nil
@@ -69,7 +71,7 @@ func lineEnd(b []byte) int {
 	return len(b)
 }
 
-// excerpt is the start of something for a message.
+// excerpt returns the start of b for an error.
 func excerpt(b []byte) string {
 	return strings.TrimSpace(strings.ToValidUTF8(string(b[:min(len(b), 60)]), "?"))
 }
