@@ -54,11 +54,11 @@ func (l *layers) foundation(tree *os.Root, name string, c plan.Child, under Base
 	if err != nil {
 		return g, err
 	}
-	needs := layer.RequiredDirs{Paths: c.Needed, User: c.Config.User}
+	needs := layer.RequiredDirs{Paths: c.RequiredDirs, User: c.Config.User}
 	if needs.User == "" && under.Config != nil {
 		needs.User = under.Config.Config.User
 	}
-	if g.hasFiles = len(entries) > 0 || c.Go == nil && len(c.Needed) > 0; !g.hasFiles {
+	if g.hasFiles = len(entries) > 0 || c.Go == nil && len(c.RequiredDirs) > 0; !g.hasFiles {
 		g.tree, g.needs = below, needs
 		return g, nil
 	}

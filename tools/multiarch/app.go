@@ -150,8 +150,8 @@ func expectedArguments(err error) string {
 type selection struct {
 	platforms []string
 	registry  string
-	// elsewhere is that nothing is compiled here, so that images which only Bazel can build are no error.
-	elsewhere bool
+	// acceptBazel accepts images that only Bazel can build, for commands that compile nothing.
+	acceptBazel bool
 	// share is the runner whose part of the plan is wanted.
 	share share
 }
@@ -175,7 +175,7 @@ func (s *selection) otherRegistry() (string, error) {
 	return r, nil
 }
 
-// project is a configuration that has been read and planned.
+// project is a configuration with its plan. Commands do not change it.
 type project struct {
 	top    string // the top of the tree
 	config *config.Config
@@ -185,10 +185,12 @@ type project struct {
 	// selected are the platforms that were asked for, none where all are.
 	selected []arch.Platform
 	vars     config.Vars
-	// output is the OCI layout that will be written, "" where none is.
-	output string
-	// bases are those from registries, once it has been built.
-	bases *bases
+}
+
+// withPlan returns the project with another plan.
+func (p project) withPlan(other *plan.Plan) *project {
+	p.plan = other
+	return &p
 }
 
 // load reads the configuration and plans the named images, or all.
@@ -202,7 +204,7 @@ func (a *app) load(cmd *cobra.Command, s selection, images []string) (*project, 
 		return nil, err
 	}
 	p := &project{top: config.Top(file), config: c}
-	opts := plan.Options{Images: images, Bazel: s.elsewhere}
+	opts := plan.Options{Images: images, Bazel: s.acceptBazel}
 	if opts.Lock, err = lock.Load(file); err != nil {
 		return nil, err
 	}

@@ -42,17 +42,17 @@ platforms. --format docker writes what "docker save" writes, for one platform.`,
 			if archive.References, err = a.references(project, p); err != nil {
 				return err
 			}
-			results, err := a.carryOut(cmd, project, o)
+			built, err := a.carryOut(cmd, project, o, "")
 			if err != nil {
 				return err
 			}
 			if output == "-" {
-				return archive.Write(cmd.Context(), a.terminal.out, published(results))
+				return archive.Write(cmd.Context(), a.terminal.out, published(built.results))
 			}
-			if err := archive.WriteFile(cmd.Context(), output, published(results)); err != nil {
+			if err := archive.WriteFile(cmd.Context(), output, published(built.results)); err != nil {
 				return err
 			}
-			return a.report(o, results, nil)
+			return a.report(o, built.results, nil)
 		},
 	}
 	s.flags(cmd)

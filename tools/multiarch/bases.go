@@ -18,7 +18,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// bases opens the bases from registries that a build stands on, and remembers where they are from.
+// bases opens the base images of a build and records the repositories of their blobs.
 type bases struct {
 	puller *pull.Puller
 
@@ -27,13 +27,13 @@ type bases struct {
 	joined []*release.Joined
 }
 
-// opener returns what opens a base. Layers are read until life ends, which is after the build itself.
-func (b *bases) opener(life context.Context) func(context.Context, plan.Base) (build.Base, error) {
+// opener returns a function that opens a base image. Its layers can be read until layerCtx ends, which is after the build.
+func (b *bases) opener(layerCtx context.Context) func(context.Context, plan.Base) (build.Base, error) {
 	return func(ctx context.Context, from plan.Base) (build.Base, error) {
 		if err := ctx.Err(); err != nil {
 			return build.Base{}, err
 		}
-		i, err := b.puller.Open(life, from.Name, from.Image.Reference, from.Image.Child)
+		i, err := b.puller.Open(layerCtx, from.Name, from.Image.Reference, from.Image.Child)
 		if err != nil {
 			return build.Base{}, err
 		}
@@ -44,13 +44,13 @@ func (b *bases) opener(life context.Context) func(context.Context, plan.Base) (b
 	}
 }
 
-// runEngine builds the images of a plan, and joins those that consist of existing images beside the engine. The results
-// are in the order of the plan. Layers are read until ctx ends.
-func (a *app) runEngine(ctx context.Context, p *project, client registry.Client,
+// runEngine builds the images of a plan, and in parallel joins those that consist of existing images. The results are in
+// the order of the plan. Layers can be read until ctx ends.
+func (a *app) runEngine(ctx context.Context, p *plan.Plan, b *bases, client registry.Client,
 	o build.Options) ([]build.Result, error) {
 	built := &plan.Plan{}
 	var existing []plan.Image
-	for _, i := range p.plan.Images {
+	for _, i := range p.Images {
 		if len(i.From) > 0 {
 			existing = append(existing, i)
 		} else {
@@ -87,12 +87,12 @@ func (a *app) runEngine(ctx context.Context, p *project, client registry.Client,
 		})
 		results = slices.Insert(results, at, build.Result{Name: i.Name, Index: joined[n].Index})
 	}
-	p.bases.joined = joined
+	b.joined = joined
 	return results, nil
 }
 
-// sources returns the repositories of the layers of bases, and of the blobs of joined images.
-func (b *bases) sources() map[v1.Hash]name.Repository {
+// repositories returns the repositories of the layers of base images, and of the blobs of joined images.
+func (b *bases) repositories() map[v1.Hash]name.Repository {
 	from := map[v1.Hash]name.Repository{}
 	for _, i := range b.opened {
 		for _, l := range i.Layers {
@@ -105,5 +105,5 @@ func (b *bases) sources() map[v1.Hash]name.Repository {
 	return from
 }
 
-// fetch downloads all layers at once, for whoever will read them anyway.
+// fetch downloads all layers in parallel, for callers that read all of them.
 func (b *bases) fetch(ctx context.Context) error { return b.puller.Fetch(ctx, b.opened) }

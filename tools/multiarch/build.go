@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/spf13/cobra"
 
@@ -86,8 +88,7 @@ oci:dist:NAME. Prints one line per image: its name and the digest of its index.
 			if !filepath.IsAbs(output) && !cmd.Flags().Changed("output") {
 				output = filepath.Join(project.top, output)
 			}
-			project.output = output
-			results, err := a.carryOut(cmd, project, o)
+			built, err := a.carryOut(cmd, project, o, output)
 			if err != nil {
 				return err
 			}
@@ -96,16 +97,16 @@ oci:dist:NAME. Prints one line per image: its name and the digest of its index.
 				keep = append(keep, name)
 			}
 			progress := a.terminal.progress()
-			write := func() error { return layout.Write(cmd.Context(), output, published(results), keep) }
+			write := func() error { return layout.Write(cmd.Context(), output, published(built.results), keep) }
 			err = progress.during(output, "write", write)
 			progress.finish()
 			if err != nil {
 				return fmt.Errorf("writing %s: %w", output, err)
 			}
-			if err := a.tables(cmd.Context(), results); err != nil {
+			if err := a.tables(cmd.Context(), built.results); err != nil {
 				return err
 			}
-			return a.report(o, results, nil)
+			return a.report(o, built.results, nil)
 		},
 	}
 	s.flags(cmd)
@@ -118,9 +119,16 @@ oci:dist:NAME. Prints one line per image: its name and the digest of its index.
 	return cmd
 }
 
-// carryOut builds a plan and verifies the images.
-func (a *app) carryOut(cmd *cobra.Command, p *project, o buildFlags) ([]build.Result, error) {
-	if err := build.Check(p.config, p.plan, p.top, p.output); err != nil {
+// builtImages are the images of a plan.
+type builtImages struct {
+	results []build.Result
+	// repositories maps the layers of base images, and the blobs of joined images, to their repositories.
+	repositories map[v1.Hash]name.Repository
+}
+
+// carryOut builds a plan and verifies the images. layoutDir is the OCI layout that the caller will write, or "".
+func (a *app) carryOut(cmd *cobra.Command, p *project, o buildFlags, layoutDir string) (*builtImages, error) {
+	if err := build.Check(p.config, p.plan, p.top, layoutDir); err != nil {
 		return nil, err
 	}
 	cache, err := store()
@@ -131,8 +139,8 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o buildFlags) ([]build.Re
 	client.Hosts = release.Hosts(p.config)
 	client = client.Connected()
 	puller := pull.NewPuller(client, cache)
-	puller.KeepLayers = p.output != "" // all layers are read to write the layout
-	p.bases = &bases{puller: puller}
+	puller.KeepLayers = layoutDir != "" // all layers are read to write the layout
+	baseImages := &bases{puller: puller}
 	a.noteWithoutSecurity(p)
 	progress := a.terminal.progress()
 	defer progress.finish()
@@ -143,26 +151,27 @@ func (a *app) carryOut(cmd *cobra.Command, p *project, o buildFlags) ([]build.Re
 	if !o.noVerify {
 		observe = func() build.LayerObserver { return verify.NewObserver(cache) }
 	}
-	results, err := a.runEngine(cmd.Context(), p, client, build.Options{
+	results, err := a.runEngine(cmd.Context(), p.plan, baseImages, client, build.Options{
 		Dir: p.top, Store: cache, Jobs: o.jobs, Observe: observe, Progress: progress.event, Started: progress.step,
-		Pull: p.bases.opener(cmd.Context()), Debian: debian.Fetcher{Mirrors: mirrors, Notify: progress.note},
+		Pull: baseImages.opener(cmd.Context()), Debian: debian.Fetcher{Mirrors: mirrors, Notify: progress.note},
 	})
 	if err != nil {
 		return nil, placed(p.config, err)
 	}
-	if p.output != "" {
+	if layoutDir != "" {
 		// The layout takes all layers, so download them in parallel.
-		fetch := func() error { return p.bases.fetch(cmd.Context()) }
+		fetch := func() error { return baseImages.fetch(cmd.Context()) }
 		if err := progress.during("base images", string(build.Download), fetch); err != nil {
 			return nil, err
 		}
 	}
+	built := &builtImages{results, baseImages.repositories()}
 	if o.noVerify {
-		return results, nil
+		return built, nil
 	}
 	checks := a.newChecks(p.config, cache, len(p.selected) == 0)
-	checks.downloaded(cache, p.bases.sources())
-	return results, progress.during("images", "verify", func() error { return checks.verify(cmd.Context(), results) })
+	checks.downloaded(cache, built.repositories)
+	return built, progress.during("images", "verify", func() error { return checks.verify(cmd.Context(), results) })
 }
 
 // placed adds the position in the configuration to an error about a value that does not fit the image's base.

@@ -85,7 +85,7 @@ func (a *app) pipeline(cmd *cobra.Command, f ciFlags, system ci.System) error {
 	if f.registry == "" {
 		f.registry = os.Getenv("MULTIARCH_REGISTRY") // which is not set on the pipeline's machines
 	}
-	project, err := a.load(cmd, selection{elsewhere: true, registry: f.registry}, nil)
+	project, err := a.load(cmd, selection{acceptBazel: true, registry: f.registry}, nil)
 	if err != nil {
 		return err
 	}

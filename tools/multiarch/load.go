@@ -80,11 +80,11 @@ func (a *app) loadBuilt(cmd *cobra.Command, s selection, o buildFlags, p pushFla
 	if loader.References, err = a.references(project, p); err != nil {
 		return err
 	}
-	results, err := a.carryOut(cmd, project, o)
+	built, err := a.carryOut(cmd, project, o, "")
 	if err != nil {
 		return err
 	}
-	return a.loadInto(cmd, loader, published(results))
+	return a.loadInto(cmd, loader, published(built.results))
 }
 
 // loadArchive loads what an archive holds. "-" is stdin.

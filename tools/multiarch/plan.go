@@ -59,7 +59,7 @@ Fails if push would refuse a name.`,
 
 // layoutLabels prints the labels of the layouts that Bazel builds, one per line.
 func (a *app) layoutLabels(cmd *cobra.Command, s selection, images []string) error {
-	s.elsewhere = true
+	s.acceptBazel = true
 	project, err := a.load(cmd, s, images)
 	if err != nil {
 		return err

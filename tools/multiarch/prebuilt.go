@@ -95,7 +95,7 @@ func (a *app) joinedBeside(cmd *cobra.Command, s selection, o buildFlags, p push
 	if len(names) == 0 {
 		return nil
 	}
-	joined, err := a.buildRelease(cmd, selection{elsewhere: true, registry: s.registry}, o, p, names)
+	joined, err := a.buildRelease(cmd, selection{acceptBazel: true, registry: s.registry}, o, p, names)
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func (a *app) prepare(cmd *cobra.Command, s selection, o buildFlags, p pushFlags
 	} else if s.share.runner != "" || p.layouts != "" {
 		return nil, usagef("add a tag for the part, such as --part ci-$RUN-amd64", "--runner and --layouts require --part")
 	}
-	s.elsewhere = len(p.join) > 0 || p.layouts != ""
+	s.acceptBazel = len(p.join) > 0 || p.layouts != ""
 	return a.buildRelease(cmd, s, o, p, images)
 }
 
@@ -137,23 +137,25 @@ func (a *app) buildRelease(cmd *cobra.Command, s selection, o buildFlags, p push
 	if len(p.join) > 0 {
 		client := a.client(o.insecure, o.jobs)
 		client.Hosts = release.Hosts(project.config)
-		if project.plan, err = release.JoinParts(cmd.Context(), client, project.plan, p.join); err != nil {
+		joined, err := release.JoinParts(cmd.Context(), client, project.plan, p.join)
+		if err != nil {
 			return nil, err
 		}
+		project = project.withPlan(joined)
 	}
 	if p.layouts != "" {
-		project.plan = fromLayouts(project.plan, p.layouts)
+		project = project.withPlan(fromLayouts(project.plan, p.layouts))
 	}
-	results, err := a.carryOut(cmd, project, o)
+	built, err := a.carryOut(cmd, project, o, "")
 	if err != nil {
 		return nil, err
 	}
 	indexes := map[string]v1.ImageIndex{}
-	for _, r := range results {
+	for _, r := range built.results {
 		indexes[r.Name] = r.Index
 	}
 	return &release.Release{
-		Targets: release.Fill(targets, indexes, project.bases.sources()), Config: project.config,
+		Targets: release.Fill(targets, indexes, built.repositories), Config: project.config,
 		Registry: project.registry, Redirected: release.Redirected(project.plan),
 	}, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/run"
+	"github.com/multiarch-build/multiarch/tools/spec/plan"
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
@@ -156,12 +157,13 @@ func (a *app) builtImage(cmd *cobra.Command, o buildFlags, name, platform string
 	if err != nil {
 		return nil, arch.Platform{}, err
 	}
-	project.plan.Images[0].Children = children[i : i+1]
-	results, err := a.carryOut(cmd, project, o)
+	onePlatform := project.plan.Images[0]
+	onePlatform.Children = children[i : i+1]
+	built, err := a.carryOut(cmd, project.withPlan(&plan.Plan{Images: []plan.Image{onePlatform}}), o, "")
 	if err != nil {
 		return nil, arch.Platform{}, err
 	}
-	img, err := onlyChild(results[0])
+	img, err := onlyChild(built.results[0])
 	return img, have[i], err
 }
 
@@ -192,11 +194,11 @@ func (a *app) finishedImage(cmd *cobra.Command, o buildFlags, ref, platform stri
 // joinedImage returns an image that joins existing ones.
 func (a *app) joinedImage(cmd *cobra.Command, p *project, o buildFlags,
 	platform string) (v1.Image, arch.Platform, error) {
-	results, err := a.carryOut(cmd, p, o)
+	built, err := a.carryOut(cmd, p, o, "")
 	if err != nil {
 		return nil, arch.Platform{}, err
 	}
-	return childOf(results[0].Name, results[0].Index, platform)
+	return childOf(built.results[0].Name, built.results[0].Index, platform)
 }
 
 // childOf returns the image of an index for a platform, or for this machine if platform is empty.

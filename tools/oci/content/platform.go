@@ -42,9 +42,9 @@ func PlatformOf(d v1.Descriptor) arch.Platform {
 	return arch.Canonical(d.Platform.OS, d.Platform.Architecture, d.Platform.Variant)
 }
 
-// Runnable returns the entries of an index that are images with a platform, and these platforms. Other entries, such as
-// BuildKit's attestations with the platform unknown/unknown, are left out.
-func Runnable(image Image) ([]v1.Descriptor, []arch.Platform, error) {
+// PlatformImages returns the entries of an index that are images with a platform, and these platforms. It skips other
+// entries, such as BuildKit's attestations with the platform unknown/unknown.
+func PlatformImages(image Image) ([]v1.Descriptor, []arch.Platform, error) {
 	list, err := image.Index.IndexManifest()
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: reading the index: %w", image.Name, err)
@@ -62,7 +62,7 @@ func Runnable(image Image) ([]v1.Descriptor, []arch.Platform, error) {
 // Pick returns the image of the index that a machine of the platform want runs. If want is zero, the index must have
 // a single image.
 func Pick(image Image, want arch.Platform) (v1.Image, arch.Platform, error) {
-	descriptors, have, err := Runnable(image)
+	descriptors, have, err := PlatformImages(image)
 	if err != nil {
 		return nil, arch.Platform{}, err
 	}

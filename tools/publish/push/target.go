@@ -181,7 +181,7 @@ func (t Target) resolve(client registry.Client, number int) ([]imageUpload, erro
 }
 
 func (t Target) resolvePlatform(client registry.Client, number int, p PlatformTag) (imageUpload, error) {
-	descriptors, have, err := content.Runnable(content.Image{Name: t.Name, Index: t.Index})
+	descriptors, have, err := content.PlatformImages(content.Image{Name: t.Name, Index: t.Index})
 	if err != nil {
 		return imageUpload{}, err
 	}

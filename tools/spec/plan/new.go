@@ -196,7 +196,7 @@ func (b *builder) child(at config.Path, n string, row arch.Row, s config.Setting
 	for _, l := range s.Links {
 		c.Links = replaced(c.Links, Link{path.Clean(l.Path), l.To}, func(l Link) string { return l.Path })
 	}
-	c.Needed = needed(s)
+	c.RequiredDirs = requiredDirs(s)
 	if s.Go != nil {
 		c.Go = b.gobuild(at, n, row, *s.Go, vars)
 	}
@@ -219,9 +219,9 @@ func replaced[T any](list []T, with T, path func(T) string) []T {
 	return append(list, with)
 }
 
-// needed returns the directories that a container needs at start: the working directory and the
+// requiredDirs returns the directories that a container needs at start: the working directory and the
 // volumes.
-func needed(s config.Settings) []string {
+func requiredDirs(s config.Settings) []string {
 	var list []string
 	for _, p := range append([]string{s.Workdir}, s.Volumes...) {
 		if p = path.Clean(p); path.IsAbs(p) && p != "/" {

@@ -69,9 +69,9 @@ type Child struct {
 	Files       []File        `json:"files,omitempty"`
 	Directories []Directory   `json:"directories,omitempty"`
 	Links       []Link        `json:"links,omitempty"`
-	// Needed lists directories that must exist, sorted: the working directory and the volumes.
-	Needed []string `json:"needed,omitempty"`
-	Go     *Go      `json:"go,omitempty"`
+	// RequiredDirs are the directories that must exist, sorted: the working directory and the volumes.
+	RequiredDirs []string `json:"needed,omitempty"`
+	Go           *Go      `json:"go,omitempty"`
 	// Bazel is the label of the binary. It is only set in plans for the Bazel engine.
 	Bazel  string         `json:"bazel,omitempty"`
 	Config image.Settings `json:"config"`
