@@ -49,6 +49,7 @@ require (
 	github.com/itchyny/timefmt-go v0.1.6 // indirect
 	github.com/mattn/go-isatty v0.0.20 // indirect
 	github.com/pb33f/ordered-map/v2 v2.3.1 // indirect
+	github.com/pmezard/go-difflib v1.0.0 // indirect
 	github.com/sirupsen/logrus v1.9.4 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.41.0 // indirect
@@ -60,6 +61,7 @@ require (
 )
 
 tool (
+	github.com/bazelbuild/bazel-gazelle/cmd/gazelle
 	github.com/google/go-containerregistry/cmd/crane
 	github.com/itchyny/gojq/cmd/gojq
 )

@@ -31,7 +31,7 @@ func (t *resolver) push(images []plan.Image) {
 		load.SetAttr("format", "oci")
 		// Without a loader, rules_oci passes a multi-platform OCI archive to docker load, which only recent versions
 		// support, and a pipe to podman load, which needs a file.
-		load.SetAttr("loader", t.ws.repo("multiarch")+"//tools/multiarch")
+		load.SetAttr("loader", t.ws.repo("multiarch")+"//tools/rules/toolchain:multiarch")
 		load.SetAttr("repo_tags", ":"+i.Name+"_tags.references")
 		t.reserveTarget(t.pushPackage(), load.Name(), i.Name)
 		t.add(t.pushPackage(), load)

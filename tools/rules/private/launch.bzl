@@ -2,7 +2,7 @@
 
 MULTIARCH = {
     "_multiarch": attr.label(
-        default = Label("//tools/multiarch"),
+        default = Label("//tools/rules/toolchain:multiarch"),
         executable = True,
         cfg = "exec",
         doc = "The multiarch command.",

@@ -4,7 +4,7 @@ load(":providers.bzl", "BaseInfo", "LayerInfo")
 
 ASSEMBLE = {
     "_assemble": attr.label(
-        default = Label("//tools/assemble"),
+        default = Label("//tools/rules/toolchain:assemble"),
         executable = True,
         cfg = "exec",
         doc = "Program that all actions run.",

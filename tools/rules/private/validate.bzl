@@ -4,7 +4,7 @@ load(":layer.bzl", "arguments")
 
 VALIDATE = {
     "_validate": attr.label(
-        default = Label("//tools/examine/validate"),
+        default = Label("//tools/rules/toolchain:validate"),
         executable = True,
         cfg = "exec",
         doc = "Program that verifies images.",
