@@ -304,7 +304,7 @@ func (u user) command(t *testing.T, img v1.Image, r request) (cmd *exec.Cmd, inf
 			`echo 0 >/proc/sys/user/max_user_namespaces && exec setpriv --bounding-set -all --inh-caps -all "$@"`, "sh", program)
 	}
 	cmd.Env = append(os.Environ(), requestVariable+"="+string(text), "TMPDIR="+temp)
-	cmd.WaitDelay = 20 * time.Second
+	cmd.WaitDelay = 5 * time.Minute
 	t.Cleanup(func() {
 		entries, err := os.ReadDir(temp)
 		require.NoError(t, err)

@@ -22,6 +22,9 @@ import (
 	"github.com/multiarch-build/multiarch/tools/run"
 )
 
+// patient is the grace of programs that stop by themselves, however slow the machine is.
+const patient = 5 * time.Minute
+
 func TestStopsWhenAsked(t *testing.T) {
 	emptyTemp(t)
 	need(t, "qemu-aarch64-static")
@@ -45,7 +48,7 @@ func TestStopsWhenAsked(t *testing.T) {
 					cancel()
 				}()
 				var rest bytes.Buffer
-				code, err := run.Run(ctx, run.Options{Image: img, Platform: p, Stdout: &tee{in, &rest}})
+				code, err := run.Run(ctx, run.Options{Image: img, Platform: p, Stdout: &tee{in, &rest}, Grace: patient})
 				require.NoError(t, err)
 				assert.Equal(t, 0, code)
 				assert.Equal(t, "ready\nstopped by "+want+"\n", rest.String())
@@ -111,7 +114,7 @@ func TestKilledItself(t *testing.T) {
 // endsSoon reads what is left in a pipe that everybody who writes to it must be gone from.
 func endsSoon(t *testing.T, r *os.File) {
 	t.Helper()
-	require.NoError(t, r.SetReadDeadline(time.Now().Add(time.Minute)))
+	require.NoError(t, r.SetReadDeadline(time.Now().Add(5*time.Minute)))
 	_, err := io.Copy(io.Discard, r)
 	require.NoError(t, err, "something still runs")
 	require.NoError(t, r.Close())
@@ -121,7 +124,7 @@ func TestSignalsToTheCommand(t *testing.T) {
 	p := platform(t, "linux/amd64")
 	img := image(t, v1.Config{Entrypoint: []string{"/guest", "stop"}}, guestLayer(t, p))
 	for _, u := range users(t) {
-		cmd, _ := u.command(t, img, request{Platform: p})
+		cmd, _ := u.command(t, img, request{Platform: p, Grace: patient})
 		out, err := cmd.StdoutPipe()
 		require.NoError(t, err)
 		require.NoError(t, cmd.Start())
@@ -186,7 +189,7 @@ func TestTerminal(t *testing.T) {
 	img := image(t, v1.Config{Entrypoint: []string{"/guest", "read"}}, guestLayer(t, p))
 	for _, u := range users(t) {
 		keyboard, terminal := openTerminal(t)
-		cmd, _ := u.command(t, img, request{Platform: p})
+		cmd, _ := u.command(t, img, request{Platform: p, Grace: patient})
 		cmd.Path, cmd.Args = "/bin/sh", []string{
 			"sh", "-c", `"$0"; echo exit $?; read line; echo "shell read $line"`, cmd.Path,
 		}
@@ -226,7 +229,7 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// openTerminal makes a pseudo terminal. Both ends give up after some seconds.
+// openTerminal makes a pseudo terminal. Both ends give up after some minutes.
 func openTerminal(t *testing.T) (keyboard, terminal *os.File) {
 	t.Helper()
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -236,7 +239,7 @@ func openTerminal(t *testing.T) (keyboard, terminal *os.File) {
 	require.NoError(t, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
 	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
 	require.NoError(t, err)
-	require.NoError(t, keyboard.SetDeadline(time.Now().Add(2*time.Minute)))
+	require.NoError(t, keyboard.SetDeadline(time.Now().Add(5*time.Minute)))
 	terminal, err = os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|syscall.O_NOCTTY, 0)
 	require.NoError(t, err)
 	return keyboard, terminal
