@@ -4,7 +4,6 @@ import (
 	"io"
 	"io/fs"
 	"log"
-	"net"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -224,7 +223,9 @@ func TestDocumentedSessions(all *testing.T) {
 			}
 			printed := runScript(t, dir, strings.NewReplacer(
 				"registry.example.com", strings.TrimPrefix(server.URL, "http://"),
-				"multiarch registry &", "multiarch registry --address HOST &",
+				// A push waits for a registry that starts, but not for long.
+				"multiarch registry &", "multiarch registry --address HOST >$GOBIN/address &\n"+
+					"until [ -s $GOBIN/address ]; do sleep 0.1; done; cat $GOBIN/address",
 				"localhost:5000", "HOST",
 			).Replace(strings.Join(commands, "\n")))
 
@@ -242,10 +243,7 @@ func TestDocumentedSessions(all *testing.T) {
 // it prints.
 func runScript(t *testing.T, dir, script string) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "localhost:0")
-	require.NoError(t, err)
-	host := strings.Replace(listener.Addr().String(), "127.0.0.1", "localhost", 1)
-	require.NoError(t, listener.Close())
+	host := strings.Replace(registrytest.Address(t), "127.0.0.1", "localhost", 1)
 
 	cmd := exec.Command("bash", "-ec", strings.ReplaceAll(script, "HOST", host))
 	cmd.Dir = dir

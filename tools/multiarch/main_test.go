@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
+	"github.com/multiarch-build/multiarch/tools/oci/registry/registrytest"
 	"github.com/multiarch-build/multiarch/tools/run"
 )
 
@@ -63,6 +65,11 @@ func scriptParams(t *testing.T, start func(*testscript.Env) string) testscript.P
 			}
 			e.Vars = append(e.Vars, goEnv...)
 			e.Vars = append(e.Vars, "BIN="+filepath.Dir(self))
+			_, port, err := net.SplitHostPort(registrytest.Address(t))
+			if err != nil {
+				return err
+			}
+			e.Vars = append(e.Vars, "PORT="+port) // that nothing listens on
 			e.Vars = append(e.Vars, "REGISTRY="+start(e), "MULTIARCH_CACHE="+filepath.Join(e.WorkDir, ".cache"))
 			return nil
 		},

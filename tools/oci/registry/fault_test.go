@@ -25,6 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
+	"github.com/multiarch-build/multiarch/tools/oci/registry/registrytest"
 )
 
 // impatient is a client that retries once after a short wait.
@@ -214,33 +215,42 @@ func TestUnknownCA(t *testing.T) {
 	assert.Contains(t, registry.Hint(err, registry.Reading), "add the CA of "+ref.Context().RegistryStr())
 }
 
-// TestConnectionRefusedIsRetriedBriefly starts a registry after the first attempt.
-func TestConnectionRefusedIsRetriedBriefly(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// TestConnectionRefusedIsRetried starts a registry after the first attempt.
+func TestConnectionRefusedIsRetried(t *testing.T) {
+	address := registrytest.Address(t)
+	ref, err := quick.Parse(address + "/hello")
 	require.NoError(t, err)
-	address := l.Addr().String()
-	require.NoError(t, l.Close())
-	client := registry.Client{Backoff: registry.Backoff{First: 200 * time.Millisecond}}
-	ref, err := client.Parse(address + "/hello")
-	require.NoError(t, err)
-	started := make(chan *httptest.Server)
-	time.AfterFunc(300*time.Millisecond, func() {
-		server := httptest.NewUnstartedServer(registry.New(""))
-		if l, err := net.Listen("tcp", address); err == nil {
-			_ = server.Listener.Close()
-			server.Listener = l
-		}
-		server.Start()
-		started <- server
-	})
 	img, err := random.Image(100, 1)
 	require.NoError(t, err)
-	err = client.Retry(t.Context(), func(ctx context.Context) error {
-		return remote.Write(ref, img,
-			client.Options(ctx)...)
-	})
-	(<-started).Close()
+	attempts := 0
+	require.NoError(t, quick.Retry(t.Context(), func(ctx context.Context) error {
+		err := remote.Write(ref, img, quick.Options(ctx)...)
+		if attempts++; attempts == 1 {
+			require.ErrorIs(t, err, syscall.ECONNREFUSED)
+			l, err := net.Listen("tcp", address)
+			require.NoError(t, err)
+			server := &httptest.Server{Listener: l, Config: &http.Server{Handler: registry.New("")}}
+			server.Start()
+			t.Cleanup(server.Close)
+		}
+		return err
+	}))
+	assert.Equal(t, 2, attempts)
+}
+
+// TestConnectionRefusedIsRetriedBriefly has no registry.
+func TestConnectionRefusedIsRetriedBriefly(t *testing.T) {
+	ref, err := quick.Parse(registrytest.Address(t) + "/hello")
 	require.NoError(t, err)
+	patient, attempts := quick, 0
+	patient.Backoff.Attempts = 100
+	err = patient.Retry(t.Context(), func(ctx context.Context) error {
+		attempts++
+		_, err := remote.Head(ref, patient.Options(ctx)...)
+		return err
+	})
+	require.ErrorIs(t, err, syscall.ECONNREFUSED)
+	assert.Equal(t, 4, attempts)
 }
 
 // TestManifestsOfNonconformingRegistries checks that manifests are read whatever their headers are,

@@ -27,11 +27,27 @@ import (
 type busy struct {
 	next      http.Handler
 	now, most atomic.Int32
+	enough    int32
+	reached   context.Context // nil, or requests wait until there are enough of them
+	reach     context.CancelFunc
+}
+
+// gather makes requests wait until so many of them are in progress, or for a minute if there are never enough.
+func (b *busy) gather(t *testing.T, enough int32) {
+	b.enough = enough
+	b.reached, b.reach = context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(b.reach)
 }
 
 func (b *busy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n := b.now.Add(1)
 	for old := b.most.Load(); n > old && !b.most.CompareAndSwap(old, n); old = b.most.Load() {
+	}
+	if b.reached != nil {
+		if n >= b.enough {
+			b.reach()
+		}
+		<-b.reached.Done()
 	}
 	answer := httptest.NewRecorder()
 	b.next.ServeHTTP(answer, r)
@@ -107,6 +123,7 @@ func TestLimits(t *testing.T) {
 			// Logins may fall together with blobs that are being read: their requests do not read any.
 			assert.LessOrEqual(t, counting.most.Load(), 2*most)
 			counting.most.Store(0)
+			counting.gather(t, most)
 			for range 8 {
 				group.Go(func() error {
 					_, err := head(t.Context(), t, client, host)

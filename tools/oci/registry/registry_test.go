@@ -163,10 +163,8 @@ func TestReadsAreRetried(t *testing.T) {
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		began := time.Now()
-		_, err := head(ctx, t, registry.Client{Backoff: registry.Backoff{First: time.Minute}}, host)
+		_, err := head(ctx, t, registry.Client{Backoff: registry.Backoff{First: time.Hour}}, host)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.Less(t, time.Since(began), 30*time.Second)
 	})
 }
 
@@ -257,7 +255,7 @@ func TestRetry(t *testing.T) {
 	t.Run("stopped", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		tries := 0
-		err := registry.Client{Backoff: registry.Backoff{First: time.Minute}}.Retry(ctx, func(context.Context) error {
+		err := registry.Client{Backoff: registry.Backoff{First: time.Hour}}.Retry(ctx, func(context.Context) error {
 			tries++
 			time.AfterFunc(10*time.Millisecond, cancel)
 			return io.EOF
@@ -323,9 +321,12 @@ func TestServe(t *testing.T) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch,
 			"http://"+host+"/v2/hello/blobs/uploads/1", body)
 		require.NoError(t, err)
+		// The client sends the body only when the handler reads it.
+		req.Header.Set("Expect", "100-continue")
+		client := http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Hour}}
 		answered := make(chan error, 1)
 		go func() {
-			resp, err := http.DefaultClient.Do(req)
+			resp, err := client.Do(req)
 			if err == nil {
 				err = errors.Join(transport.CheckError(resp, http.StatusAccepted), resp.Body.Close())
 			}
@@ -333,7 +334,6 @@ func TestServe(t *testing.T) {
 		}()
 		_, err = feed.Write([]byte("first"))
 		require.NoError(t, err)
-		time.Sleep(50 * time.Millisecond) // until the request is in the handler's hands
 		cancel()
 		select {
 		case err := <-ended:
@@ -358,8 +358,8 @@ func TestServe(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		require.NoError(t, registry.Serve(ctx, l, ""))
-		_, err = net.Dial("tcp", l.Addr().String())
-		require.ErrorIs(t, err, syscall.ECONNREFUSED)
+		_, err = l.Accept()
+		require.ErrorIs(t, err, net.ErrClosed)
 	})
 }
 

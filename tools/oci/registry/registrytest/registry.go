@@ -4,6 +4,7 @@
 package registrytest
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log"
@@ -40,13 +41,14 @@ type Server struct {
 	server  *http.Server
 	program []string // of a registry process
 	process *exec.Cmd
+	output  bytes.Buffer // of all its processes
 }
 
 // Start starts a registry. The test is skipped if the registry is not installed, unless
 // MULTIARCH_TEST_TOOLS is "all".
 func Start(t testing.TB, kind string) *Server {
 	t.Helper()
-	s := &Server{t: t, Host: free(t)}
+	s := &Server{t: t, Host: Address(t)}
 	if name, ok := programs[kind]; ok {
 		s.Dir = t.TempDir()
 		s.program = configure(t, name, s.Host, s.Dir)
@@ -56,17 +58,6 @@ func Start(t testing.TB, kind string) *Server {
 	s.start()
 	t.Cleanup(s.stop)
 	return s
-}
-
-// free returns an unused address on loopback.
-func free(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func configure(t testing.TB, program, address, dir string) []string {
@@ -111,18 +102,20 @@ func (s *Server) start() {
 	} else {
 		s.process = exec.Command(s.program[0], s.program[1:]...)
 		s.process.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
+		s.process.Stderr = &s.output
 		if err := s.process.Start(); err != nil {
 			s.t.Fatal(err)
 		}
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		resp, err := http.Get("http://" + s.Host + "/v2/")
 		if err == nil {
 			_ = resp.Body.Close()
 			return
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("%s does not answer: %v", s.program, err)
+			s.stop() // which completes the output
+			s.t.Fatalf("%s does not answer: %v\n%s", s.program, err, &s.output)
 		}
 	}
 }
