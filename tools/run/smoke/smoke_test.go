@@ -14,7 +14,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/run/smoke"
 )
 
-// What programs do is tested by tools/multiarch/testdata/script/smoke.txtar.
+// What programs do is tested by tools/multiarch/testdata/script/smoke.txtar and smoke_failures.txtar.
 
 func TestAnotherProgramListens(t *testing.T) {
 	l, err := net.Listen("tcp", ":0")
