@@ -27,7 +27,8 @@ type bases struct {
 	joined []*release.Joined
 }
 
-// opener returns a function that opens a base image. Its layers can be read until layerCtx ends, which is after the build.
+// opener returns a function that opens a base image. Its layers can be read until layerCtx ends, which is after the
+// build.
 func (b *bases) opener(layerCtx context.Context) func(context.Context, plan.Base) (build.Base, error) {
 	return func(ctx context.Context, from plan.Base) (build.Base, error) {
 		if err := ctx.Err(); err != nil {
@@ -44,8 +45,8 @@ func (b *bases) opener(layerCtx context.Context) func(context.Context, plan.Base
 	}
 }
 
-// runEngine builds the images of a plan, and in parallel joins those that consist of existing images. The results are in
-// the order of the plan. Layers can be read until ctx ends.
+// runEngine builds the images of a plan, and in parallel joins those that consist of existing images. The results are
+// in the order of the plan. Layers can be read until ctx ends.
 func (a *app) runEngine(ctx context.Context, p *plan.Plan, b *bases, client registry.Client,
 	o build.Options) ([]build.Result, error) {
 	built := &plan.Plan{}
