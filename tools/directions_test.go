@@ -87,7 +87,7 @@ var mayImport = map[string][]string{
 		"tools/oci/layer", "tools/oci/layout", "tools/oci/rootfs", "tools/spec/config", "tools/spec/lock", "tools/spec/plan",
 		"tools/base/debian", "tools/base/static", "tools/build/cache", "tools/build/gobuild",
 	},
-	"tools/build/cache":   {},
+	"tools/build/cache":   {"tools/internal/atomicfile"},
 	"tools/build/gobuild": {"tools/internal/fault", "tools/arch", "tools/internal/inputfile", "tools/build/cache"},
 
 	"tools/bazel": {

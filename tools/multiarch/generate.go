@@ -1,8 +1,10 @@
 package main
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiarch-build/multiarch/tools/bazel"
+	"github.com/multiarch-build/multiarch/tools/internal/atomicfile"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
@@ -140,13 +143,11 @@ func (a *app) write(root string, stale []bazel.File) (err error) {
 		if f.New == nil {
 			continue
 		}
-		temp, err := writeBeside(target, f.New)
-		if temp != "" {
-			ready = append(ready, replacement{temp, target})
-		}
+		temp, err := stageBeside(target, f.New)
 		if err != nil {
 			return fmt.Errorf("writing %s: %w", f.Path, err)
 		}
+		ready = append(ready, replacement{temp, target})
 	}
 	for _, r := range ready {
 		if err := os.Rename(r.from, r.to); err != nil {
@@ -171,8 +172,8 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// writeBeside writes content to a new file in the folder of target, with the permissions target has or should have.
-func writeBeside(target string, content []byte) (temp string, err error) {
+// stageBeside writes content to a new file in the directory of target, with the permissions of target.
+func stageBeside(target string, content []byte) (temp string, err error) {
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return "", err
 	}
@@ -180,10 +181,9 @@ func writeBeside(target string, content []byte) (temp string, err error) {
 	if info, err := os.Stat(target); err == nil {
 		mode = info.Mode().Perm()
 	}
-	f, err := os.CreateTemp(filepath.Dir(target), ".multiarch-*")
-	if err != nil {
-		return "", err
-	}
-	_, err = f.Write(content)
-	return f.Name(), errors.Join(err, f.Chmod(mode), f.Close())
+	temp = filepath.Join(filepath.Dir(target), ".multiarch-"+rand.Text())
+	return temp, atomicfile.Stage(temp, mode, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
 }

@@ -6,9 +6,9 @@
 package cache
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -17,6 +17,8 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multiarch-build/multiarch/tools/internal/atomicfile"
 )
 
 // Store is a cache directory.
@@ -95,24 +97,26 @@ func (s *Store) Write(write func(w io.Writer) (v1.Hash, error)) (h v1.Hash, err 
 }
 
 func (s *Store) write(write func(w io.Writer) (v1.Hash, error)) (v1.Hash, error) {
-	f, err := os.CreateTemp(s.path("tmp"), "blob-")
-	if err != nil {
+	temp := s.path("tmp", "blob-"+rand.Text())
+	var h v1.Hash
+	var writeErr error
+	err := atomicfile.Stage(temp, 0o600, func(w io.Writer) error {
+		h, writeErr = write(w)
+		return writeErr
+	})
+	switch {
+	case writeErr != nil:
+		return v1.Hash{}, err
+	case err != nil:
 		return v1.Hash{}, s.failed(err)
 	}
-	defer os.Remove(f.Name()) // fails after the rename
-	h, err := write(f)
-	if err != nil {
-		return v1.Hash{}, errors.Join(err, f.Close())
-	}
-	return h, s.commit(f, s.blob(h))
+	return h, s.move(temp, s.blob(h))
 }
 
-// commit syncs a temporary file and moves it to its final path.
-func (s *Store) commit(f *os.File, to string) error {
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return s.failed(err)
-	}
-	if err := replace(f.Name(), to); err != nil {
+// move moves a temporary file to its final path, or removes it if that fails.
+func (s *Store) move(temp, to string) error {
+	if err := replace(temp, to); err != nil {
+		_ = os.Remove(temp)
 		return s.failed(err)
 	}
 	return nil

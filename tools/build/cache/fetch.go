@@ -62,7 +62,7 @@ func (s *Store) fetch(ctx context.Context, h v1.Hash, size int64, open Download)
 	if err != nil {
 		return s.failed(err)
 	}
-	defer f.Close() // closes it again after a commit
+	defer f.Close() // closes it again after a complete download
 	return s.resume(ctx, f, h, size, open)
 }
 
@@ -106,7 +106,11 @@ func (s *Store) resume(ctx context.Context, f *os.File, h v1.Hash, size int64, o
 	case hashOf(sum) != h:
 		err = &WrongContentError{h, size, "its digest is " + hashOf(sum).String()}
 	default:
-		return s.commit(f, s.blob(h))
+		// The downloaded file is resumed across calls, so it is kept if moving it fails.
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return s.failed(err)
+		}
+		return s.Replace(f.Name(), s.blob(h))
 	}
 	return errors.Join(err, os.Remove(f.Name()))
 }

@@ -2,12 +2,15 @@ package cache
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/multiarch-build/multiarch/tools/internal/atomicfile"
 )
 
 // A record file has three parts: the SHA-256 of the rest, the name of the record, and its value as
@@ -24,16 +27,15 @@ func (s *Store) Put(kind, key string, v any) error {
 	body := append([]byte(name+"\n"), value...)
 	sum := sha256.Sum256(body)
 	return s.again(func() error {
-		f, err := os.CreateTemp(s.path("tmp"), "record-")
+		temp := s.path("tmp", "record-"+rand.Text())
+		err := atomicfile.Stage(temp, 0o600, func(w io.Writer) error {
+			_, err := fmt.Fprintf(w, "%x\n%s", sum, body)
+			return err
+		})
 		if err != nil {
 			return s.failed(err)
 		}
-		defer os.Remove(f.Name()) // fails after the rename
-		if _, err := f.Write(append([]byte(hex.EncodeToString(sum[:])+"\n"), body...)); err != nil {
-			_ = f.Close()
-			return s.failed(err)
-		}
-		return s.commit(f, s.path("records", name))
+		return s.move(temp, s.path("records", name))
 	})
 }
 

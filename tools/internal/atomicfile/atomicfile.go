@@ -1,6 +1,6 @@
-// Package atomicfile writes files that appear complete or not at all. Content goes to a temporary file beside its
-// destination, which then replaces the destination by a rename. If writing fails, the temporary file is removed and the
-// destination keeps its content.
+// Package atomicfile writes files that appear complete or not at all. It writes the content to a temporary file and
+// renames that to the destination. If writing fails, it removes the temporary file, and the destination keeps its
+// content.
 package atomicfile
 
 import (
@@ -13,16 +13,12 @@ import (
 	"path/filepath"
 )
 
-// Write replaces the file at path with what write produces. As with os.WriteFile, a new file gets the permissions perm
-// before umask, and an existing file keeps its own. The content reaches the disk before the rename, so that a crash of
-// the machine leaves either the old file or the new one.
+// Write replaces the file at path with the content that write writes. Like os.WriteFile, it creates a new file with the
+// permissions perm before umask, and keeps the permissions of an existing file. It syncs the content to disk before the
+// rename, so that a crash of the machine leaves either the old file or the new one.
 func Write(path string, perm os.FileMode, write func(io.Writer) error) error {
 	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text())
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
-	if err != nil {
-		return err
-	}
-	return replace(f, path, write, func() error {
+	err := create(temp, perm, write, func(f *os.File) error {
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
 			if err := f.Chmod(info.Mode().Perm()); err != nil {
 				return err
@@ -30,38 +26,68 @@ func Write(path string, perm os.FileMode, write func(io.Writer) error) error {
 		}
 		return f.Sync()
 	})
-}
-
-// WriteVia is Write through a temporary file that the caller names, in the same directory as path. It does not wait for
-// the disk, and the file always gets the permissions perm before umask. An existing file called temp is removed first:
-// no other process may be writing it.
-func WriteVia(temp, path string, perm os.FileMode, write func(io.Writer) error) error {
-	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return err
 	}
+	return rename(temp, path)
+}
+
+// Stage writes a new temporary file with exactly the permissions perm and syncs it to disk. The caller renames it to its
+// destination, for example after staging other files, or after choosing the destination by the digest of the content.
+// If Stage fails, it leaves no file.
+func Stage(temp string, perm os.FileMode, write func(io.Writer) error) error {
+	return create(temp, perm, write, func(f *os.File) error {
+		if err := f.Chmod(perm); err != nil {
+			return err
+		}
+		return f.Sync()
+	})
+}
+
+// WriteVia is like Write, but the caller names the temporary file, which must be in the same directory as path. It does
+// not sync the content to disk, and always creates the file with the permissions perm before umask. It removes an
+// existing file at temp, which no other process may be writing.
+func WriteVia(temp, path string, perm os.FileMode, write func(io.Writer) error) error {
+	if err := remove(temp); err != nil {
+		return err
+	}
+	if err := create(temp, perm, write, func(*os.File) error { return nil }); err != nil {
+		return err
+	}
+	return rename(temp, path)
+}
+
+// create writes a new file and calls finish before it closes the file. If it fails, it removes the file.
+func create(temp string, perm os.FileMode, write func(io.Writer) error, finish func(*os.File) error) error {
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
 		return err
 	}
-	return replace(f, path, write, func() error { return nil })
-}
-
-// replace writes f, calls finish and renames f to path.
-func replace(f *os.File, path string, write func(io.Writer) error, finish func() error) (err error) {
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
 	w := bufio.NewWriterSize(f, 64<<10)
 	if err = write(w); err == nil {
 		err = w.Flush()
 	}
 	if err == nil {
-		err = finish()
+		err = finish(f)
 	}
-	if err := errors.Join(err, f.Close()); err != nil {
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, remove(temp))
+	}
+	return nil
+}
+
+// rename moves a temporary file to its destination, or removes it if that fails.
+func rename(temp, path string) error {
+	if err := os.Rename(temp, path); err != nil {
+		return errors.Join(err, remove(temp))
+	}
+	return nil
+}
+
+// remove removes a temporary file, which another process may have removed.
+func remove(temp string) error {
+	if err := os.Remove(temp); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	return nil
 }

@@ -55,6 +55,38 @@ func TestFailedWriteKeepsTheFile(t *testing.T) {
 	requireOnly(t, path, "old")
 }
 
+func TestStageWritesOnlyTheTemporaryFile(t *testing.T) {
+	temp := filepath.Join(t.TempDir(), "temp")
+	require.NoError(t, atomicfile.Stage(temp, 0o666, text("new")))
+	requireOnly(t, temp, "new")
+	info, err := os.Stat(temp)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o666), info.Mode().Perm(), "umask does not apply")
+	require.ErrorIs(t, atomicfile.Stage(temp, 0o666, text("other")), os.ErrExist)
+	requireOnly(t, temp, "new")
+}
+
+func TestFailedStageLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	err := atomicfile.Stage(filepath.Join(dir, "temp"), 0o600, func(w io.Writer) error {
+		_, _ = io.WriteString(w, "new")
+		return errors.New("disk full")
+	})
+	require.EqualError(t, err, "disk full")
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Empty(t, entries)
+}
+
+func TestRemovedTemporaryFileIsNoSecondError(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	err := atomicfile.WriteVia(path+".tmp", path, 0o644, func(io.Writer) error {
+		require.NoError(t, os.Remove(path+".tmp"))
+		return errors.New("disk full")
+	})
+	require.EqualError(t, err, "disk full")
+}
+
 func TestWriteViaReplacesALeftover(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(path+".tmp", []byte("left behind by a killed process"), 0o644))
