@@ -286,7 +286,7 @@ func TestPackagesErrors(t *testing.T) {
 		},
 		"another file": {
 			[]string{"-name", "py", "-packages", "packages.json", "-deb", sum + ".deb"},
-			1, "building base py: package ab",
+			1, "building base py: verifying package ab",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
