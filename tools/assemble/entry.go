@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
@@ -28,8 +29,14 @@ func (s subject) entry(text string) (layer.Entry, *program, error) {
 			fmt.Errorf("invalid path %q in the image", e.Path), "use an absolute path without . and .., such as /app/hello",
 		}
 	}
-	if e.Dir {
+	switch {
+	case e.Dir:
 		return layer.ImplicitDir(e.Path, e.Mode, e.UID, e.GID), nil, nil
+	case e.From == "":
+		return layer.Entry{
+			Path: e.Path, Kind: layer.File, Mode: cmp.Or(e.Mode, plainMode), UID: e.UID, GID: e.GID,
+			Contents: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil },
+		}, nil, nil
 	}
 	return s.file(e)
 }

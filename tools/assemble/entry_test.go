@@ -29,7 +29,7 @@ func TestModesDoNotDependOnPermissionBits(t *testing.T) {
 			return err
 		}))
 		w.must("layer", "-content", "files", "-blob", "blob", "-descriptor", "blob.json",
-			entry("etc/a", "/a"), entry("etc/run", "/run"), executableEntry("etc/sub/b", "/b"),
+			`-entry={"path":"/empty"}`, entry("etc/a", "/a"), entry("etc/run", "/run"), executableEntry("etc/sub/b", "/b"),
 			`-entry={"path":"/detected","from":"etc/run","detectMode":true}`,
 			`-entry={"path":"/built","from":"built","detectMode":true,"built":true}`,
 			`-entry={"path":"/data","from":"etc/a","detectMode":true,"built":true}`,
@@ -40,7 +40,7 @@ func TestModesDoNotDependOnPermissionBits(t *testing.T) {
 		assert.Equal(t, first, w.read("blob"), "all inputs with mode %04o", mode)
 	}
 	assert.Equal(t, []string{
-		"/0600 0600", "/a 0644", "/b 0755", "/built 0755", "/data 0644", "/detected 0755", "/run 0644",
+		"/0600 0600", "/a 0644", "/b 0755", "/built 0755", "/data 0644", "/detected 0755", "/empty 0644", "/run 0644",
 	}, w.modes("blob"))
 }
 

@@ -43,7 +43,7 @@ type settingsFile struct {
 // entryFlag is the value of -entry, a file in a layer.
 type entryFlag struct {
 	Path string `json:"path"` // absolute path in the image
-	From string `json:"from"` // source file
+	From string `json:"from"` // source file; empty for an empty file
 	Mode uint32 `json:"mode"` // 0 for 0644
 	// DetectMode changes the default mode to 0755 for programs and scripts, recognized by their first bytes.
 	DetectMode bool `json:"detectMode"`

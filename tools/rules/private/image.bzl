@@ -69,14 +69,6 @@ def _runfiles(ctx, program, args):
     runfiles = target[DefaultInfo].default_runfiles
     if not runfiles:
         return []
-    if runfiles.empty_filenames.to_list():
-        fail("image {}, {}: {} has runfiles that exist only as empty file names, such as {}; {}".format(
-            ctx.attr.image,
-            ctx.attr.platform,
-            target.label,
-            runfiles.empty_filenames.to_list()[0],
-            "package it as files, or set legacy_create_init = False",
-        ))
     to = ctx.attr.binary_path + ".runfiles/"
     main = ctx.workspace_name
 
@@ -86,10 +78,13 @@ def _runfiles(ctx, program, args):
             about |= BUILT
         return "-entry=" + json.encode(about)
 
+    def below(short_path):
+        return short_path[len("../"):] if short_path.startswith("../") else main + "/" + short_path
+
     def of_file(file):
         if file == program:
             return []
-        return [entry(file.short_path[len("../"):] if file.short_path.startswith("../") else main + "/" + file.short_path, file)]
+        return [entry(below(file.short_path), file)]
 
     def of_link(link):
         return [entry(main + "/" + link.path, link.target_file)]
@@ -100,6 +95,13 @@ def _runfiles(ctx, program, args):
     for links, each in [(runfiles.symlinks, of_link), (runfiles.root_symlinks, of_root_link)]:
         args.add_all(links, map_each = each, allow_closure = True)
     args.add_all(runfiles.files, map_each = of_file, allow_closure = True)
+
+    # The __init__.py files that py_binary adds exist only as names.
+    args.add_all(
+        runfiles.empty_filenames,
+        map_each = lambda name: "-entry=" + json.encode({"path": to + below(name)}),
+        allow_closure = True,
+    )
     inputs = [
         runfiles.files,
         depset([l.target_file for l in runfiles.symlinks.to_list() + runfiles.root_symlinks.to_list()]),

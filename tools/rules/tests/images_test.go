@@ -248,6 +248,37 @@ func TestRunfiles(t *testing.T) {
 	}
 }
 
+// TestPythonRunfiles checks the files that make directories importable.
+func TestPythonRunfiles(t *testing.T) {
+	needBazel(t)
+	_, _, layers := child(t, index(t, "python"), 0)
+	require.Len(t, layers, 1)
+	lines, contents := list(t, layers[0])
+	runfiles := "app/python.runfiles/" + os.Getenv("TEST_WORKSPACE") + "/"
+	for _, name := range []string{"tools/__init__.py", "tools/rules/tests/runfiles/lib/__init__.py"} {
+		assert.Contains(t, lines, "0644 0:0 "+runfiles+name)
+		assert.Empty(t, contents[runfiles+name])
+	}
+	assert.Contains(t, lines, "0644 0:0 "+runfiles+"tools/rules/tests/runfiles/lib/words.py")
+	assert.Contains(t, lines, "0755 0:0 app/python")
+	assert.NotEmpty(t, contents["app/python"])
+}
+
+func TestShellRunfiles(t *testing.T) {
+	needBazel(t)
+	i := index(t, "shell")
+	for n := range platforms(t, i) {
+		_, _, layers := child(t, i, n)
+		require.Len(t, layers, 1)
+		lines, _ := list(t, layers[0])
+		runfiles := "app/shell.runfiles/" + os.Getenv("TEST_WORKSPACE") + "/tools/rules/tests/runfiles/"
+		assert.Contains(t, lines, "0755 0:0 app/shell")
+		assert.Contains(t, lines, "0644 0:0 "+runfiles+"helper.sh")
+		assert.Contains(t, lines, "0644 0:0 "+runfiles+"data.txt")
+		assert.Contains(t, lines, "0755 0:0 "+runfiles+"script.sh")
+	}
+}
+
 func TestPlainFileAsProgram(t *testing.T) {
 	needBazel(t)
 	i := index(t, "plain")

@@ -1,0 +1,3 @@
+from tools.rules.tests.runfiles.lib import words
+
+print(words.TEXT)

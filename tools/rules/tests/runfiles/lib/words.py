@@ -1,0 +1,1 @@
+TEXT = "beside the program"

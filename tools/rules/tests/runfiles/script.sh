@@ -1,0 +1,2 @@
+#!/bin/sh
+. "$0.runfiles/_main/tools/rules/tests/runfiles/helper.sh"
