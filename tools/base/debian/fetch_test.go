@@ -14,11 +14,15 @@ import (
 	"github.com/multiarch-build/multiarch/tools/build/cache"
 )
 
-// a package whose path needs escaping
-const odd = "pool/main/z/zlib/zlib1g_1%3a1.3+really~1_amd64.deb"
+// escapedPath is the path of a package that URLs must escape.
+const escapedPath = "pool/main/z/zlib/zlib1g_1%3a1.3+really~1_amd64.deb"
 
-func fetchable(content []byte) debian.Package {
-	return debian.Package{Name: "zlib1g", Version: "1:1.3", Architecture: "amd64", Path: odd, Size: int64(len(content)), SHA256: sha(content)}
+// zlib returns a package with the given file content at escapedPath.
+func zlib(content []byte) debian.Package {
+	return debian.Package{
+		Name: "zlib1g", Version: "1:1.3", Architecture: "amd64",
+		Path: escapedPath, Size: int64(len(content)), SHA256: sha(content),
+	}
 }
 
 func contentOf(t *testing.T, d debian.Deb) []byte {
@@ -31,14 +35,14 @@ func contentOf(t *testing.T, d debian.Deb) []byte {
 	return out
 }
 
-func TestFetch(t *testing.T) {
+func TestFetchResumesBrokenDownloads(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789"), 10000)
-	p := fetchable(content)
+	p := zlib(content)
 	m, store := newMirror(t), newStore(t)
-	m.put("/debian/"+odd, content)
+	m.put("/debian/"+escapedPath, content)
 	a := m.archive("stable", nil)
 
-	// The connection breaks twice: each time it goes on where it was.
+	// The connection breaks twice.
 	broken := 0
 	m.before = func(w http.ResponseWriter, r *http.Request) bool {
 		if broken++; broken > 2 {
@@ -60,26 +64,27 @@ func TestFetch(t *testing.T) {
 	d, err := a.Fetch(t.Context(), store, p)
 	require.NoError(t, err)
 	assert.Equal(t, content, contentOf(t, d))
-	assert.Equal(t, []string{"/debian/" + odd, "/debian/" + odd + " bytes=30000-", "/debian/" + odd + " bytes=60000-"}, m.asked())
+	at := "/debian/" + escapedPath
+	assert.Equal(t, []string{at, at + " bytes=30000-", at + " bytes=60000-"}, m.takeRequests())
 
-	// It is there: no mirror is needed.
+	// A stored package needs no mirror.
 	m.Close()
 	d, err = a.Fetch(t.Context(), store, p)
 	require.NoError(t, err)
 	assert.Equal(t, content, contentOf(t, d))
 
-	// It is not there: who, and from where.
+	// The error names the package and the mirrors.
 	_, err = a.Fetch(t.Context(), newStore(t), p)
-	var gone *debian.UnavailableError
-	require.ErrorAs(t, err, &gone)
-	assert.ErrorContains(t, err, "downloading package zlib1g 1:1.3 ("+odd+") from "+m.URL+"/debian/")
-	assert.NotEmpty(t, gone.Hint())
+	var unavailable *debian.UnavailableError
+	require.ErrorAs(t, err, &unavailable)
+	assert.ErrorContains(t, err, "downloading package zlib1g 1:1.3 ("+escapedPath+") from "+m.URL+"/debian/")
+	assert.NotEmpty(t, unavailable.Hint())
 }
 
-func TestFetchContinuesOnAnotherMirror(t *testing.T) {
+func TestFetchResumesOnNextMirror(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789"), 10000)
 	first, second := newMirror(t), newMirror(t)
-	second.put("/debian/"+odd, content)
+	second.put("/debian/"+escapedPath, content)
 	first.before = func(w http.ResponseWriter, r *http.Request) bool {
 		w.Header().Set("Content-Length", fmt.Sprint(len(content)))
 		_, _ = w.Write(content[:40000])
@@ -87,12 +92,12 @@ func TestFetchContinuesOnAnotherMirror(t *testing.T) {
 	}
 	a := first.archive("stable", nil)
 	a.Mirrors = append(a.Mirrors, second.URL+"/debian")
-	_, err := a.Fetch(t.Context(), newStore(t), fetchable(content))
+	_, err := a.Fetch(t.Context(), newStore(t), zlib(content))
 	require.NoError(t, err)
-	assert.Equal(t, []string{"/debian/" + odd + " bytes=40000-"}, second.asked())
+	assert.Equal(t, []string{"/debian/" + escapedPath + " bytes=40000-"}, second.takeRequests())
 }
 
-func TestFetchFromAMirrorWithoutRanges(t *testing.T) {
+func TestFetchRestartsOnMirrorWithoutRanges(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789"), 10000)
 	m := newMirror(t)
 	tries := 0
@@ -102,13 +107,13 @@ func TestFetchFromAMirrorWithoutRanges(t *testing.T) {
 		_, _ = w.Write(content[:min(len(content), tries*50000)])
 		return true
 	}
-	d, err := m.archive("stable", nil).Fetch(t.Context(), newStore(t), fetchable(content))
+	d, err := m.archive("stable", nil).Fetch(t.Context(), newStore(t), zlib(content))
 	require.NoError(t, err)
 	assert.Equal(t, content, contentOf(t, d))
 	assert.Equal(t, 2, tries)
 }
 
-func TestFetchRefuses(t *testing.T) {
+func TestFetchRejectsInvalidContent(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789"), 100)
 	var wrong *cache.WrongContentError
 	for name, body := range map[string][]byte{
@@ -116,16 +121,16 @@ func TestFetchRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMirror(t)
-			m.put("/debian/"+odd, body)
+			m.put("/debian/"+escapedPath, body)
 			a := m.archive("stable", nil)
-			_, err := a.Fetch(t.Context(), newStore(t), fetchable(content))
+			_, err := a.Fetch(t.Context(), newStore(t), zlib(content))
 			require.ErrorAs(t, err, &wrong)
-			assert.Len(t, m.asked(), 1)
+			assert.Len(t, m.takeRequests(), 1)
 
 			other := newMirror(t)
-			other.put("/debian/"+odd, content)
+			other.put("/debian/"+escapedPath, content)
 			a.Mirrors = append(a.Mirrors, other.URL+"/debian")
-			_, err = a.Fetch(t.Context(), newStore(t), fetchable(content))
+			_, err = a.Fetch(t.Context(), newStore(t), zlib(content))
 			require.NoError(t, err)
 		})
 	}
@@ -140,32 +145,32 @@ func TestFetchRefuses(t *testing.T) {
 			}
 			return true
 		}
-		_, err := m.archive("stable", nil).Fetch(t.Context(), newStore(t), fetchable(content))
+		_, err := m.archive("stable", nil).Fetch(t.Context(), newStore(t), zlib(content))
 		require.ErrorAs(t, err, &wrong)
 	})
 	t.Run("shorter", func(t *testing.T) {
 		m := newMirror(t)
-		m.put("/debian/"+odd, content[:500])
-		_, err := m.archive("stable", nil).Fetch(t.Context(), newStore(t), fetchable(content))
+		m.put("/debian/"+escapedPath, content[:500])
+		_, err := m.archive("stable", nil).Fetch(t.Context(), newStore(t), zlib(content))
 		require.Error(t, err)
-		assert.LessOrEqual(t, len(m.asked()), 8)
+		assert.LessOrEqual(t, len(m.takeRequests()), 8)
 	})
-	t.Run("a path that leaves the mirror", func(t *testing.T) {
-		p := fetchable(content)
+	t.Run("path above the mirror", func(t *testing.T) {
+		p := zlib(content)
 		p.Path = "../../etc/passwd"
 		_, err := newMirror(t).archive("stable", nil).Fetch(t.Context(), newStore(t), p)
 		assert.ErrorContains(t, err, "invalid path")
 	})
 	t.Run("damaged in the store", func(t *testing.T) {
 		m, store := newMirror(t), newStore(t)
-		m.put("/debian/"+odd, content)
+		m.put("/debian/"+escapedPath, content)
 		a := m.archive("stable", nil)
-		d, err := a.Fetch(t.Context(), store, fetchable(content))
+		d, err := a.Fetch(t.Context(), store, zlib(content))
 		require.NoError(t, err)
 		damage(t, d)
-		_, err = a.Fetch(t.Context(), store, fetchable(content))
+		_, err = a.Fetch(t.Context(), store, zlib(content))
 		require.NoError(t, err)
-		assert.Len(t, m.asked(), 2)
+		assert.Len(t, m.takeRequests(), 2)
 		assert.Equal(t, content, contentOf(t, d))
 	})
 }

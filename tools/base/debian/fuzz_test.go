@@ -15,7 +15,7 @@ func FuzzStanzas(f *testing.F) {
 		for _, s := range all {
 			for name := range s {
 				if name == "" {
-					t.Error("a field without a name")
+					t.Error("field without a name")
 				}
 			}
 		}
@@ -26,23 +26,24 @@ func FuzzStanzas(f *testing.F) {
 	})
 }
 
-// Run it with -fuzzminimizetime 1x: making an input shorter takes the fuzzer a minute each, in which it tries nothing
-// else.
+// FuzzDeb should run with -fuzzminimizetime 1x. Otherwise, the fuzzer spends a minute minimizing each input.
 func FuzzDeb(f *testing.F) {
 	for _, ending := range []string{"", ".gz", ".xz", ".zst"} {
-		f.Add(deb(f, "one", "1.0", "amd64", "", ending, file{name: "./usr/bin/one", body: "x"}, file{name: "./x", kind: '2', link: "usr"}))
+		f.Add(debFile(f, "one", "1.0", "amd64", "", ending,
+			file{name: "./usr/bin/one", body: "x"}, file{name: "./x", kind: '2', link: "usr"}))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) == 0 {
 			return
 		}
-		tree, err := debian.Merge(t.Context(), []debian.Deb{debOf("one", "1.0", "amd64", data)}, debian.WithLimit(debian.Options{TempDir: t.TempDir()}, 1<<20))
+		options := debian.WithLimit(debian.Options{TempDir: t.TempDir()}, 1<<20)
+		tree, err := debian.Merge(t.Context(), []debian.Deb{debOf("one", "1.0", "amd64", data)}, options)
 		if err != nil {
 			return
 		}
 		for _, e := range tree.Entries {
 			if e.Path == "" || e.Path[0] != '/' {
-				t.Errorf("an entry at %q", e.Path)
+				t.Errorf("entry with the relative path %q", e.Path)
 			}
 		}
 		if err := tree.Close(); err != nil {

@@ -56,14 +56,14 @@ func read(t *testing.T, e layer.Entry) string {
 func TestMerge(t *testing.T) {
 	for _, ending := range []string{"", ".gz", ".xz", ".zst"} {
 		t.Run("tar"+ending, func(t *testing.T) {
-			one := deb(t, "one", "1.0-1", "amd64", "Depends: two\n", ending,
+			one := debFile(t, "one", "1.0-1", "amd64", "Depends: two\n", ending,
 				file{name: "./"}, file{name: "./usr/"}, file{name: "./usr/bin/"},
 				file{name: "./usr/bin/one", body: "program", mode: 0o4755, uid: 7},
 				file{name: "./usr/bin/uno", kind: '1', link: "./usr/bin/one", mode: 0o4755},
 				file{name: "./usr/bin/eins", kind: '2', link: "one"},
 				file{name: "./etc/abs", kind: '2', link: "/usr/bin/one"},
 				file{name: "./etc/empty"})
-			two := deb(t, "two", "2.0", "all", "", ending, file{name: "./usr/"}, file{name: "./usr/share/ü", body: strings.Repeat("x", 100000)})
+			two := debFile(t, "two", "2.0", "all", "", ending, file{name: "./usr/"}, file{name: "./usr/share/ü", body: strings.Repeat("x", 100000)})
 			got := merged(t, debian.Options{}, debOf("two", "2.0", "all", two), debOf("one", "1.0-1", "amd64", one))
 
 			assert.Equal(t, "program", read(t, got["/usr/bin/one"]))
@@ -107,7 +107,7 @@ func TestMergeLayout(t *testing.T) {
 
 func TestUsrmerge(t *testing.T) {
 	unmerged := func(ending string) []byte {
-		return deb(t, "libc6", "2.36", "amd64", "", ending,
+		return debFile(t, "libc6", "2.36", "amd64", "", ending,
 			file{name: "./bin/"}, file{name: "./bin/sh", body: "shell", mode: 0o755},
 			file{name: "./lib/"}, file{name: "./lib/x86_64-linux-gnu/"}, file{name: "./lib/x86_64-linux-gnu/libc.so.6", body: "libc"},
 			file{name: "./lib/x86_64-linux-gnu/libhard.so", kind: '1', link: "./lib/x86_64-linux-gnu/libc.so.6"},
@@ -115,7 +115,7 @@ func TestUsrmerge(t *testing.T) {
 			file{name: "./usr/lib/os-release", body: "ID=debian\nVERSION_ID=12\n"},
 			file{name: "./var/run/"}, file{name: "./var/run/thing/", mode: 0o700}, file{name: "./var/lock/", mode: 0o1777})
 	}
-	links := deb(t, "base-files", "13", "amd64", "", ".gz",
+	links := debFile(t, "base-files", "13", "amd64", "", ".gz",
 		file{name: "./usr/bin/", mode: 0o711},
 		file{name: "./bin", kind: '2', link: "usr/bin"}, file{name: "./lib", kind: '2', link: "/usr/lib"}, file{name: "./lib64", kind: '2', link: "usr/lib64"},
 		file{name: "./etc/os-release", kind: '2', link: "../usr/lib/os-release"})
@@ -123,7 +123,7 @@ func TestUsrmerge(t *testing.T) {
 		"no package has the links": {debOf("libc6", "2.36", "amd64", unmerged(".xz"))},
 		"a package has the links":  {debOf("base-files", "13", "amd64", links), debOf("libc6", "2.36", "amd64", unmerged(".gz"))},
 		"the package comes after":  {debOf("libc6", "2.36", "amd64", unmerged(".gz")), debOf("base-files", "13", "amd64", links)},
-		"all packages come merged": {debOf("libc6", "2.36", "amd64", deb(t, "libc6", "2.36", "amd64", "", "", file{name: "usr/bin/sh", body: "shell", mode: 0o755}, file{name: "usr/lib/x86_64-linux-gnu/libc.so.6", body: "libc"}, file{name: "usr/lib64/ld.so", body: "loader"}, file{name: "./run/thing/", mode: 0o700}, file{name: "usr/lib/x86_64-linux-gnu/libhard.so", body: "libc"}, file{name: "usr/lib/os-release", body: "ID=debian\nVERSION_ID=12\n"}))},
+		"all packages come merged": {debOf("libc6", "2.36", "amd64", debFile(t, "libc6", "2.36", "amd64", "", "", file{name: "usr/bin/sh", body: "shell", mode: 0o755}, file{name: "usr/lib/x86_64-linux-gnu/libc.so.6", body: "libc"}, file{name: "usr/lib64/ld.so", body: "loader"}, file{name: "./run/thing/", mode: 0o700}, file{name: "usr/lib/x86_64-linux-gnu/libhard.so", body: "libc"}, file{name: "usr/lib/os-release", body: "ID=debian\nVERSION_ID=12\n"}))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := merged(t, debian.Options{}, debs...)
@@ -154,13 +154,13 @@ func TestUsrmerge(t *testing.T) {
 }
 
 func TestScripts(t *testing.T) {
-	certificates := deb(t, "ca-certificates", "2025", "all", "", ".xz",
+	certificates := debFile(t, "ca-certificates", "2025", "all", "", ".xz",
 		file{name: "./usr/share/ca-certificates/mozilla/B.crt", body: "B\n"},
 		file{name: "./usr/share/ca-certificates/mozilla/A.crt", body: "A"},
 		file{name: "./usr/share/ca-certificates/mozilla/Főtanúsítvány.crt", body: "C\n"},
 		file{name: "./usr/share/ca-certificates/mozilla/README", body: "none\n"},
 		file{name: "./usr/share/ca-certificates/mozilla/link.crt", kind: '2', link: "A.crt"})
-	passwd := deb(t, "base-passwd", "3.6", "amd64", "", ".xz",
+	passwd := debFile(t, "base-passwd", "3.6", "amd64", "", ".xz",
 		file{name: "./usr/share/base-passwd/passwd.master", body: "root:*:0:0:root:/root:/bin/bash\n"},
 		file{name: "./usr/share/base-passwd/group.master", body: "root:*:0:"})
 	got := merged(t, debian.Options{Slim: true}, debOf("ca-certificates", "2025", "all", certificates), debOf("base-passwd", "3.6", "amd64", passwd))
@@ -173,13 +173,13 @@ func TestScripts(t *testing.T) {
 	assert.Equal(t, []int{65532, 65532}, []int{got["/home/nonroot"].UID, got["/home/nonroot"].GID})
 
 	t.Run("what a package has stays", func(t *testing.T) {
-		own := deb(t, "base-passwd", "3.6", "amd64", "", "",
+		own := debFile(t, "base-passwd", "3.6", "amd64", "", "",
 			file{name: "./usr/share/base-passwd/passwd.master", body: "x"}, file{name: "./usr/share/base-passwd/group.master", body: "x"},
 			file{name: "./etc/passwd", body: "own"})
 		assert.Equal(t, "own", read(t, merged(t, debian.Options{}, debOf("base-passwd", "3.6", "amd64", own))["/etc/passwd"]))
 	})
 	t.Run("a master is missing", func(t *testing.T) {
-		own := deb(t, "base-passwd", "3.6", "amd64", "", "", file{name: "./usr/share/base-passwd/passwd.master", body: "x"})
+		own := debFile(t, "base-passwd", "3.6", "amd64", "", "", file{name: "./usr/share/base-passwd/passwd.master", body: "x"})
 		_, err := debian.Merge(t.Context(), []debian.Deb{debOf("base-passwd", "3.6", "amd64", own)}, debian.Options{TempDir: t.TempDir()})
 		assert.ErrorContains(t, err, "group.master")
 	})
@@ -199,7 +199,7 @@ func TestSlim(t *testing.T) {
 	for path := range content {
 		files = append(files, file{name: "." + path, body: path})
 	}
-	d := debOf("xx", "1", "all", deb(t, "xx", "1", "all", "", ".gz", files...))
+	d := debOf("xx", "1", "all", debFile(t, "xx", "1", "all", "", ".gz", files...))
 	got := merged(t, debian.Options{Slim: true}, d)
 	all := merged(t, debian.Options{}, d)
 	for path, stays := range content {
@@ -245,7 +245,7 @@ func TestMergeHostile(t *testing.T) {
 		"too large":                  {file{name: "./usr/x", body: strings.Repeat("x", 200<<10)}, "unpacked content exceeds the size limit"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			content := deb(t, "evil", "1.0", "amd64", "", ".gz", file{name: "./usr/"}, file{name: "./usr/link", kind: '2', link: "share"}, c.file)
+			content := debFile(t, "evil", "1.0", "amd64", "", ".gz", file{name: "./usr/"}, file{name: "./usr/link", kind: '2', link: "share"}, c.file)
 			_, err := debian.Merge(t.Context(), []debian.Deb{debOf("evil", "1.0", "amd64", content)}, debian.WithLimit(debian.Options{TempDir: t.TempDir()}, 100<<10))
 			var hostile *debian.InvalidPackageError
 			require.ErrorAs(t, err, &hostile)
@@ -282,7 +282,7 @@ func TestMergeHoles(t *testing.T) {
 }
 
 func TestMergeBroken(t *testing.T) {
-	good := deb(t, "good", "1.0", "amd64", "", ".xz", file{name: "./usr/x", body: "x"})
+	good := debFile(t, "good", "1.0", "amd64", "", ".xz", file{name: "./usr/x", body: "x"})
 	control := string(tarOf(t, file{name: "control", body: "Package: good\nVersion: 1.0\nArchitecture: amd64\n"}))
 	for name, c := range map[string]struct {
 		content []byte
@@ -294,8 +294,8 @@ func TestMergeBroken(t *testing.T) {
 		"no data":          {arOf("debian-binary", "2.0\n", "control.tar", control), "data.tar is missing"},
 		"no control":       {arOf("debian-binary", "2.0\n", "data.tar", control), `unexpected member "data.tar"`},
 		"another format":   {arOf("debian-binary", "3.0\n"), "unsupported package format"},
-		"another package":  {deb(t, "other", "1.0", "amd64", "", ""), `control file is for package "other", version "1.0", architecture "amd64"`},
-		"another version":  {deb(t, "good", "1.1", "amd64", "", ""), `control file is for package "good", version "1.1", architecture "amd64"`},
+		"another package":  {debFile(t, "other", "1.0", "amd64", "", ""), `control file is for package "other", version "1.0", architecture "amd64"`},
+		"another version":  {debFile(t, "good", "1.1", "amd64", "", ""), `control file is for package "good", version "1.1", architecture "amd64"`},
 		"unknown packing":  {arOf("debian-binary", "2.0\n", "control.tar.lzma", control), `unsupported compression ".lzma"`},
 		"broken packing":   {arOf("debian-binary", "2.0\n", "control.tar.xz", control), "control.tar.xz: xz"},
 		"an empty control": {arOf("debian-binary", "2.0\n", "control.tar", string(tarOf(t))), "control file is missing"},
@@ -336,7 +336,7 @@ func TestMergeConflicts(t *testing.T) {
 		"below a file":           {[]file{{name: "./usr/x/y/z", body: "y"}}, "/usr/x/y/z: package one 1 has a file of 1 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			debs := []debian.Deb{debOf("two", "1", "all", deb(t, "two", "1", "all", "", "", c.second...)), debOf("one", "1", "all", deb(t, "one", "1", "all", "", "", first...))}
+			debs := []debian.Deb{debOf("two", "1", "all", debFile(t, "two", "1", "all", "", "", c.second...)), debOf("one", "1", "all", debFile(t, "one", "1", "all", "", "", first...))}
 			tree, err := debian.Merge(t.Context(), debs, debian.Options{TempDir: t.TempDir()})
 			if c.want == "" {
 				require.NoError(t, err)
@@ -350,20 +350,20 @@ func TestMergeConflicts(t *testing.T) {
 	}
 	t.Run("two architectures", func(t *testing.T) {
 		_, err := debian.Merge(t.Context(), []debian.Deb{
-			debOf("one", "1", "amd64", deb(t, "one", "1", "amd64", "", "")), debOf("two", "1", "arm64", deb(t, "two", "1", "arm64", "", "")),
+			debOf("one", "1", "amd64", debFile(t, "one", "1", "amd64", "", "")), debOf("two", "1", "arm64", debFile(t, "two", "1", "arm64", "", "")),
 		}, debian.Options{TempDir: t.TempDir()})
 		assert.ErrorContains(t, err, "package two: built for arm64, but other packages for amd64")
 	})
 	t.Run("two versions", func(t *testing.T) {
 		_, err := debian.Merge(t.Context(), []debian.Deb{
-			debOf("one", "1", "all", deb(t, "one", "1", "all", "", "")), debOf("one", "2", "all", deb(t, "one", "2", "all", "", "")),
+			debOf("one", "1", "all", debFile(t, "one", "1", "all", "", "")), debOf("one", "2", "all", debFile(t, "one", "2", "all", "", "")),
 		}, debian.Options{TempDir: t.TempDir()})
 		assert.ErrorContains(t, err, "package one: listed with version 1, but also with 2")
 	})
 }
 
 func TestSpill(t *testing.T) {
-	d := debOf("one", "1", "all", deb(t, "one", "1", "all", "", ".gz", file{name: "./usr/x", body: "x"}))
+	d := debOf("one", "1", "all", debFile(t, "one", "1", "all", "", ".gz", file{name: "./usr/x", body: "x"}))
 	dir := t.TempDir()
 	tree, err := debian.Merge(t.Context(), []debian.Deb{d}, debian.Options{TempDir: dir})
 	require.NoError(t, err)
@@ -401,7 +401,7 @@ func TestSpill(t *testing.T) {
 func TestMergeIsDeterministic(t *testing.T) {
 	var debs []debian.Deb
 	for _, name := range []string{"base-files", "aa", "bb", "cc"} {
-		debs = append(debs, debOf(name, "1", "all", deb(t, name, "1", "all", "", ".gz", file{name: "./usr/", mode: 0o700 + int64(name[0])%8}, file{name: "./usr/" + name, body: name})))
+		debs = append(debs, debOf(name, "1", "all", debFile(t, name, "1", "all", "", ".gz", file{name: "./usr/", mode: 0o700 + int64(name[0])%8}, file{name: "./usr/" + name, body: name})))
 	}
 	keys := map[string]bool{}
 	for range 4 {

@@ -28,10 +28,10 @@ import (
 	"github.com/multiarch-build/multiarch/tools/build/cache"
 )
 
-// file is one file of a package.
+// file is an entry of a package.
 type file struct {
 	name string
-	kind byte // as in a tar; 0 is a file, or a directory where the name ends in a slash
+	kind byte // typeflag of tar; 0 is a directory if the name ends in a slash, else a regular file
 	body string
 	link string
 	mode int64
@@ -43,7 +43,9 @@ func tarOf(t testing.TB, files ...file) []byte {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	for _, f := range files {
-		h := &tar.Header{Name: f.name, Typeflag: f.kind, Linkname: f.link, Mode: f.mode, Size: int64(len(f.body)), Uid: f.uid, Gid: f.uid}
+		h := &tar.Header{
+			Name: f.name, Typeflag: f.kind, Linkname: f.link, Mode: f.mode, Size: int64(len(f.body)), Uid: f.uid, Gid: f.uid,
+		}
 		if f.kind == 0 {
 			h.Typeflag = tar.TypeReg
 			if strings.HasSuffix(f.name, "/") {
@@ -64,11 +66,11 @@ func tarOf(t testing.TB, files ...file) []byte {
 	return out.Bytes()
 }
 
-// pack packs as the end of a name says.
-func pack(t testing.TB, ending string, content []byte) []byte {
+// compress compresses content in the format of a file extension.
+func compress(t testing.TB, extension string, content []byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	switch ending {
+	switch extension {
 	case ".gz":
 		w := gzip.NewWriter(&out)
 		_, err := w.Write(content)
@@ -88,12 +90,12 @@ func pack(t testing.TB, ending string, content []byte) []byte {
 	return out.Bytes()
 }
 
-// xzOf is the form of xz, with content that is not compressed: https://tukaani.org/xz/xz-file-format.txt
+// xzOf stores content in the xz format without compressing it: https://tukaani.org/xz/xz-file-format.txt
 func xzOf(content []byte) []byte {
 	var out bytes.Buffer
 	sum := func(b []byte) []byte { return binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(b)) }
 	number := func(n int) []byte { return binary.AppendUvarint(nil, uint64(n)) }
-	flags := []byte{0, 1} // checked by CRC32
+	flags := []byte{0, 1} // CRC32
 	out.WriteString("\xfd7zXZ\x00")
 	out.Write(append(flags, sum(flags)...))
 	header := []byte{2, 0, 0x21, 1, 16, 0, 0, 0} // one filter, LZMA2
@@ -125,26 +127,36 @@ func xzOf(content []byte) []byte {
 	return out.Bytes()
 }
 
-// arOf makes an archive of members, given as name and content in turn.
+// arOf returns an ar archive. members alternates names and contents.
 func arOf(members ...string) []byte {
 	var out bytes.Buffer
 	out.WriteString("!<arch>\n")
 	for i := 0; i+1 < len(members); i += 2 {
-		fmt.Fprintf(&out, "%-16s%-12d%-6d%-6d%-8s%-10d`\n%s", members[i], 0, 0, 0, "100644", len(members[i+1]), members[i+1])
-		if len(members[i+1])%2 == 1 {
+		name, content := members[i], members[i+1]
+		fmt.Fprintf(&out, "%-16s%-12d%-6d%-6d%-8s%-10d`\n%s", name, 0, 0, 0, "100644", len(content), content)
+		if len(content)%2 == 1 {
 			out.WriteByte('\n')
 		}
 	}
 	return out.Bytes()
 }
 
-// deb makes a package. stanza holds further lines of its control file.
-func deb(t testing.TB, name, version, arch, stanza, ending string, files ...file) []byte {
+// debFile returns the file of a package, compressed in the format of extension. fields are added to its control file.
+func debFile(t testing.TB, name, version, arch, fields, extension string, files ...file) []byte {
 	t.Helper()
-	control := fmt.Sprintf("Package: %s\nVersion: %s\nArchitecture: %s\n%sDescription: a test\n of several\n .\n lines\n", name, version, arch, stanza)
-	own := tarOf(t, file{name: "./"}, file{name: "./control", body: control}, file{name: "./md5sums", body: "d41d8cd98f00b204e9800998ecf8427e  x\n"})
+	const description = "Description: a test\n of several\n .\n lines\n"
+	stanza := fmt.Sprintf("Package: %s\nVersion: %s\nArchitecture: %s\n%s%s", name, version, arch, fields, description)
+	control := tarOf(t, file{name: "./"}, file{name: "./control", body: stanza},
+		file{name: "./md5sums", body: "d41d8cd98f00b204e9800998ecf8427e  x\n"})
 	return arOf("debian-binary", "2.0\n",
-		"control.tar"+ending, string(pack(t, ending, own)), "data.tar"+ending, string(pack(t, ending, tarOf(t, files...))))
+		"control.tar"+extension, string(compress(t, extension, control)),
+		"data.tar"+extension, string(compress(t, extension, tarOf(t, files...))))
+}
+
+// newDeb returns a package with files.
+func newDeb(t testing.TB, name, version, arch string, files ...file) debian.Deb {
+	t.Helper()
+	return debOf(name, version, arch, debFile(t, name, version, arch, "", ".gz", files...))
 }
 
 func sha(content []byte) string {
@@ -152,23 +164,24 @@ func sha(content []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// debOf is a package that needs no archive.
+// debOf returns a package with the given file content.
 func debOf(name, version, arch string, content []byte) debian.Deb {
 	return debian.Deb{
 		Package: debian.Package{
-			Name: name, Version: version, Architecture: arch, Path: "pool/" + name + ".deb", Size: int64(len(content)), SHA256: sha(content),
+			Name: name, Version: version, Architecture: arch,
+			Path: "pool/" + name + ".deb", Size: int64(len(content)), SHA256: sha(content),
 		},
 		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil },
 	}
 }
 
-// mirror is an archive over HTTP.
+// mirror is an archive server that records requests.
 type mirror struct {
 	*httptest.Server
 	mu       sync.Mutex
 	files    map[string][]byte
 	requests []string
-	// before may answer instead; it returns false where it does not.
+	// before, if it is set, may answer a request; it returns false if it has not.
 	before func(w http.ResponseWriter, r *http.Request) bool
 }
 
@@ -194,8 +207,8 @@ func newMirror(t testing.TB) *mirror {
 	return m
 }
 
-// asked returns the requests since the last call.
-func (m *mirror) asked() []string {
+// takeRequests returns the requests since the last call.
+func (m *mirror) takeRequests() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out := m.requests
@@ -236,16 +249,25 @@ func sign(t testing.TB, text string, keys ...*openpgp.Entity) []byte {
 	return out.Bytes()
 }
 
-// suite puts a suite into the mirror: indexes by component/arch, in the forms given, signed.
-func (m *mirror) suite(t testing.TB, name string, indexes map[string]string, forms []string, byHash bool, keys ...*openpgp.Entity) {
-	t.Helper()
-	m.put("/debian/dists/"+name+"/InRelease", sign(t, m.release(t, name, indexes, forms, byHash), keys...))
+// indexFormat selects how a suite stores its indexes.
+type indexFormat struct {
+	extensions []string
+	byHash     bool
 }
 
-func (m *mirror) release(t testing.TB, name string, indexes map[string]string, forms []string, byHash bool) string {
+// suite adds a signed suite to the mirror, with indexes by component and architecture.
+func (m *mirror) suite(
+	t testing.TB, name string, indexes map[string]string, format indexFormat, keys ...*openpgp.Entity,
+) {
 	t.Helper()
-	var text, archs strings.Builder
-	var sums strings.Builder
+	m.put("/debian/dists/"+name+"/InRelease", sign(t, m.release(t, name, indexes, format), keys...))
+}
+
+// release adds the indexes of a suite to the mirror and returns the text of its Release file.
+func (m *mirror) release(t testing.TB, name string, indexes map[string]string, format indexFormat) string {
+	t.Helper()
+	var text, archs, sums strings.Builder
+	dists := "/debian/dists/" + name + "/"
 	for _, at := range []string{"main/amd64", "main/arm64", "contrib/amd64"} {
 		index, ok := indexes[at]
 		if !ok {
@@ -253,18 +275,20 @@ func (m *mirror) release(t testing.TB, name string, indexes map[string]string, f
 		}
 		component, arch, _ := strings.Cut(at, "/")
 		archs.WriteString(" " + arch)
-		for _, form := range forms {
-			content := pack(t, form, []byte(index))
-			path := component + "/binary-" + arch + "/Packages" + form
+		dir := component + "/binary-" + arch
+		for _, extension := range format.extensions {
+			content := compress(t, extension, []byte(index))
+			path := dir + "/Packages" + extension
 			fmt.Fprintf(&sums, " %s %d %s\n", sha(content), len(content), path)
-			m.put("/debian/dists/"+name+"/"+path, content)
-			if byHash {
-				m.put("/debian/dists/"+name+"/"+component+"/binary-"+arch+"/by-hash/SHA256/"+sha(content), content)
+			m.put(dists+path, content)
+			if format.byHash {
+				m.put(dists+dir+"/by-hash/SHA256/"+sha(content), content)
 			}
 		}
 	}
-	fmt.Fprintf(&text, "Origin: Debian\nSuite: %s\nCodename: codename-of-%[1]s\nVersion: 13.1\nDate: Sat, 12 Sep 2026 07:55:41 UTC\n", name)
-	if byHash {
+	fmt.Fprintf(&text, "Origin: Debian\nSuite: %s\nCodename: codename-of-%[1]s\nVersion: 13.1\n", name)
+	text.WriteString("Date: Sat, 12 Sep 2026 07:55:41 UTC\n")
+	if format.byHash {
 		text.WriteString("Acquire-By-Hash: yes\n")
 	}
 	fmt.Fprintf(&text, "Architectures: all%s\nComponents: main contrib\nSHA256:\n%s", archs.String(), sums.String())
@@ -283,9 +307,11 @@ func (m *mirror) archive(suite string, keyring []byte) *debian.Archive {
 	return a
 }
 
-// stanza is what an index says about a package.
+// stanza returns a package's stanza of an index.
 func stanza(name, version, arch string, lines ...string) string {
-	return fmt.Sprintf("Package: %s\nVersion: %s\nArchitecture: %s\n%sFilename: pool/%[1]s_%[2]s.deb\nSize: 100\nSHA256: %[5]s\n\n",
+	const format = "Package: %s\nVersion: %s\nArchitecture: %s\n%sFilename: pool/%[1]s_%[2]s.deb\nSize: 100\n" +
+		"SHA256: %[5]s\n\n"
+	return fmt.Sprintf(format,
 		name, version, arch, strings.Join(append(lines, ""), "\n"), sha([]byte(name+version)))
 }
 
@@ -296,14 +322,14 @@ func newStore(t testing.TB) *cache.Store {
 	return s
 }
 
-// damage changes a byte of a package where it is kept.
+// damage changes a byte of a stored package.
 func damage(t testing.TB, d debian.Deb) {
 	t.Helper()
 	r, err := d.Open()
 	require.NoError(t, err)
 	defer r.Close()
 	f, ok := r.(*os.File)
-	require.True(t, ok, "%T is no file", r)
+	require.True(t, ok, "%T is not a file", r)
 	require.NoError(t, os.Chmod(f.Name(), 0o644))
 	w, err := os.OpenFile(f.Name(), os.O_WRONLY, 0)
 	require.NoError(t, err)

@@ -16,15 +16,16 @@ import (
 )
 
 var (
-	static   = []string{"base-files", "base-passwd", "ca-certificates", "netbase", "tzdata"}
-	scripted = []string{ // what only the scripts of packages need
-		"debconf", "dpkg", "gcc-14-base", "libacl1", "libdebconfclient0", "libmd0", "libpcre2-8-0", "libselinux1", "mawk", "media-types",
-		"openssl", "openssl-provider-legacy", "readline-common", "tar",
+	static = []string{"base-files", "base-passwd", "ca-certificates", "netbase", "tzdata"}
+	// scriptOnly lists packages that only maintainer scripts need.
+	scriptOnly = []string{
+		"debconf", "dpkg", "gcc-14-base", "libacl1", "libdebconfclient0", "libmd0", "libpcre2-8-0", "libselinux1", "mawk",
+		"media-types", "openssl", "openssl-provider-legacy", "readline-common", "tar",
 	}
 )
 
-// realArchive is a suite on the mirrors that this machine's apt uses, or on Debian's own, with Debian's keys. Where
-// there is none, the test is skipped, unless everything has to be there.
+// realArchive returns a suite on the mirrors of this machine's apt, or on Debian's. If they are unavailable, it skips
+// the test, unless all tools are required.
 func realArchive(t testing.TB, suite string) *debian.Archive {
 	t.Helper()
 	if os.Getenv("TEST_SRCDIR") != "" {
@@ -32,15 +33,19 @@ func realArchive(t testing.TB, suite string) *debian.Archive {
 	}
 	mirrors, err := debian.Sources("/", nil)
 	require.NoError(t, err)
-	a := &debian.Archive{Mirrors: mirrors.Main, Suite: suite, IgnoreValidUntil: true} // mirrors of testing lag behind
-	var gone *debian.UnavailableError
-	if _, err := a.Release(t.Context()); errors.As(err, &gone) && os.Getenv("MULTIARCH_TEST_TOOLS") != "all" {
+	// Mirrors of testing may be outdated.
+	a := &debian.Archive{Mirrors: mirrors.Main, Suite: suite, IgnoreValidUntil: true}
+	var unavailable *debian.UnavailableError
+	if _, err := a.Release(t.Context()); errors.As(err, &unavailable) && os.Getenv("MULTIARCH_TEST_TOOLS") != "all" {
 		t.Skipf("missing: a Debian mirror: %s", err)
 	}
 	return a
 }
 
-func fetched(t testing.TB, a *debian.Archive, store *cache.Store, arch string, packages, exclude []string) []debian.Deb {
+// fetch resolves and downloads packages.
+func fetch(
+	t testing.TB, a *debian.Archive, store *cache.Store, arch string, packages, exclude []string,
+) []debian.Deb {
 	t.Helper()
 	r, err := a.Release(t.Context())
 	require.NoError(t, err)
@@ -68,8 +73,7 @@ func namesOf(debs []debian.Deb) []string {
 	return out
 }
 
-// The embedded keys verify the suites of today.
-func TestRealKeys(t *testing.T) {
+func TestEmbeddedKeysVerifyCurrentSuites(t *testing.T) {
 	for _, suite := range []string{"stable", "testing", "bookworm"} {
 		t.Run(suite, func(t *testing.T) {
 			r, err := realArchive(t, suite).Release(t.Context())
@@ -79,13 +83,13 @@ func TestRealKeys(t *testing.T) {
 	}
 }
 
-func TestRealStatic(t *testing.T) {
+func TestMergeRealBase(t *testing.T) {
 	store := newStore(t)
 	for _, arch := range []string{"amd64", "arm64"} {
 		t.Run(arch, func(t *testing.T) {
 			a := realArchive(t, "stable")
-			// Of these, only update-passwd is a program.
-			debs := fetched(t, a, store, arch, static, append([]string{"libc6"}, scripted...))
+			// The only program in these packages is update-passwd.
+			debs := fetch(t, a, store, arch, static, append([]string{"libc6"}, scriptOnly...))
 			got := merged(t, debian.Options{Slim: true}, debs...)
 			assert.Equal(t, static, namesOf(debs))
 			assert.Greater(t, strings.Count(read(t, got["/etc/ssl/certs/ca-certificates.crt"]), "BEGIN CERTIFICATE"), 100)
@@ -97,10 +101,10 @@ func TestRealStatic(t *testing.T) {
 	}
 }
 
-func TestRealFlask(t *testing.T) {
-	debs := fetched(t, realArchive(t, "stable"), newStore(t), "amd64", []string{"python3-flask"}, scripted)
+func TestMergeRealFlask(t *testing.T) {
+	debs := fetch(t, realArchive(t, "stable"), newStore(t), "amd64", []string{"python3-flask"}, scriptOnly)
 	assert.Contains(t, namesOf(debs), "libgcc-s1")
-	assert.NotContains(t, namesOf(debs), "gawk", "what is excluded is not replaced")
+	assert.NotContains(t, namesOf(debs), "gawk", "an excluded package must not be replaced")
 	assert.NotContains(t, namesOf(debs), "cdebconf")
 	got := merged(t, debian.Options{Slim: true}, debs...)
 	assert.Contains(t, got, "/usr/bin/python3")
@@ -111,16 +115,16 @@ func TestRealFlask(t *testing.T) {
 	t.Logf("%d packages, %d entries", len(debs), len(got))
 }
 
-// Bookworm has no package with the links of usrmerge.
-func TestRealBookworm(t *testing.T) {
-	debs := fetched(t, realArchive(t, "bookworm"), newStore(t), "amd64", []string{"base-files"}, scripted)
+// No package of bookworm has the links of usrmerge.
+func TestMergeAddsLinksForRealBookworm(t *testing.T) {
+	debs := fetch(t, realArchive(t, "bookworm"), newStore(t), "amd64", []string{"base-files"}, scriptOnly)
 	got := merged(t, debian.Options{}, debs...)
 	assert.Equal(t, "usr/bin", got["/bin"].Link)
 	assert.Equal(t, layer.Dir, got["/usr/bin"].Kind)
 }
 
 func BenchmarkMerge(b *testing.B) {
-	debs := fetched(b, realArchive(b, "stable"), newStore(b), "amd64", []string{"python3-flask"}, scripted)
+	debs := fetch(b, realArchive(b, "stable"), newStore(b), "amd64", []string{"python3-flask"}, scriptOnly)
 	dir := b.TempDir()
 	b.ReportAllocs()
 	for b.Loop() {

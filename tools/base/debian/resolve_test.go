@@ -10,7 +10,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/base/debian"
 )
 
-const universe = `
+// testIndex lists packages as NAME VERSION[: FIELD: VALUE[; FIELD: VALUE]].
+const testIndex = `
 app 1.0: Depends: lib (>= 2), tool | other-tool
 lib 2.5: Depends: libc
 lib 1.0: Depends: missing-in-old
@@ -51,7 +52,7 @@ wants-breaker 1.0: Depends: breaks-new, lib
 func index(t *testing.T) *debian.Index {
 	t.Helper()
 	var text strings.Builder
-	for line := range strings.Lines(strings.TrimSpace(universe)) {
+	for line := range strings.Lines(strings.TrimSpace(testIndex)) {
 		head, rest, _ := strings.Cut(strings.TrimSpace(line), ": ")
 		name, version, _ := strings.Cut(head, " ")
 		var lines []string
@@ -69,30 +70,30 @@ func index(t *testing.T) *debian.Index {
 func TestResolve(t *testing.T) {
 	x := index(t)
 	for name, c := range map[string]struct{ packages, exclude, want string }{
-		"a closure, with a cycle":                        {"app", "", "app lib libc libgcc tool"},
-		"the newest version":                             {"lib", "", "lib libc libgcc"},
-		"an alternative that is asked for":               {"app other-tool", "", "app lib libc libgcc other-tool"},
-		"an alternative that something else needs later": {"wants-other", "", "hard needs-other other-tool wants-other"},
-		"the first alternative that exists":              {"first-missing", "", "first-missing tool"},
-		"Pre-Depends":                                    {"pre", "", "libc libgcc pre tool"},
-		"the most important provider":                    {"awk-user", "", "awk-user mawk"},
-		"a provider that is there":                       {"awk-user-with-gawk", "", "awk-user-with-gawk gawk"},
-		"a provider that is asked for":                   {"awk-user gawk", "", "awk-user gawk"},
-		"a provider in a version":                        {"api-user", "", "api-new api-user"},
-		"a real package before what provides it":         {"real-and-virtual", "", "real-and-virtual tool2"},
-		"of any architecture":                            {"any-arch", "", "any-arch lib libc libgcc"},
-		"versions":                                       {"strict", "", "lib libc libgcc strict"},
-		"on itself":                                      {"self", "", "self"},
-		"nothing":                                        {"", "", ""},
-		"excluded":                                       {"app", "libc", "app lib tool"},
-		"excluded, and no alternative instead":           {"app", "tool", "app lib libc libgcc"},
-		"excluded, and no provider instead":              {"awk-user", "mawk", "awk-user"},
-		"excluded, and broken":                           {"broken-deep", "broken-mid", "broken-deep"},
-		"excluded, and not there":                        {"broken-deep", "nowhere", "broken-deep broken-mid"},
-		"only one of those that conflict":                {"mta-a", "", "mta-a"},
-		"one that breaks an older version":               {"breaks-old lib", "", "breaks-old lib libc libgcc"},
-		"excluded, and in conflict":                      {"wants-breaker", "breaks-new", "lib libc libgcc wants-breaker"},
-		"twice":                                          {"lib lib", "", "lib libc libgcc"},
+		"transitive dependencies with a cycle":          {"app", "", "app lib libc libgcc tool"},
+		"newest version":                                {"lib", "", "lib libc libgcc"},
+		"prefers a listed alternative":                  {"app other-tool", "", "app lib libc libgcc other-tool"},
+		"prefers an alternative that is required later": {"wants-other", "", "hard needs-other other-tool wants-other"},
+		"first alternative that exists":                 {"first-missing", "", "first-missing tool"},
+		"Pre-Depends":                                   {"pre", "", "libc libgcc pre tool"},
+		"most important provider":                       {"awk-user", "", "awk-user mawk"},
+		"prefers a provider that is required":           {"awk-user-with-gawk", "", "awk-user-with-gawk gawk"},
+		"prefers a listed provider":                     {"awk-user gawk", "", "awk-user gawk"},
+		"versioned provider":                            {"api-user", "", "api-new api-user"},
+		"prefers a real package to a provider":          {"real-and-virtual", "", "real-and-virtual tool2"},
+		"any architecture":                              {"any-arch", "", "any-arch lib libc libgcc"},
+		"several version constraints":                   {"strict", "", "lib libc libgcc strict"},
+		"dependency on itself":                          {"self", "", "self"},
+		"empty list":                                    {"", "", ""},
+		"excluded dependency":                           {"app", "libc", "app lib tool"},
+		"excluded without an alternative in its place":  {"app", "tool", "app lib libc libgcc"},
+		"excluded without a provider in its place":      {"awk-user", "mawk", "awk-user"},
+		"excluded with unsatisfiable dependencies":      {"broken-deep", "broken-mid", "broken-deep"},
+		"excluded although it does not exist":           {"broken-deep", "nowhere", "broken-deep broken-mid"},
+		"one of two conflicting packages":               {"mta-a", "", "mta-a"},
+		"Breaks an older version":                       {"breaks-old lib", "", "breaks-old lib libc libgcc"},
+		"excluded with a conflict":                      {"wants-breaker", "breaks-new", "lib libc libgcc wants-breaker"},
+		"listed twice":                                  {"lib lib", "", "lib libc libgcc"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := x.Resolve(strings.Fields(c.packages), strings.Fields(c.exclude))
@@ -102,7 +103,8 @@ func TestResolve(t *testing.T) {
 				names = append(names, p.Name)
 				if p.Name == "lib" {
 					assert.Equal(t, debian.Package{
-						Name: "lib", Version: "2.5", Architecture: "amd64", Path: "pool/lib_2.5.deb", Size: 100, SHA256: sha([]byte("lib2.5")),
+						Name: "lib", Version: "2.5", Architecture: "amd64",
+						Path: "pool/lib_2.5.deb", Size: 100, SHA256: sha([]byte("lib2.5")),
 					}, p)
 				}
 			}
@@ -111,9 +113,10 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-func TestResolveProblems(t *testing.T) {
+func TestResolveReportsAllProblems(t *testing.T) {
 	x := index(t)
-	_, err := x.Resolve([]string{"broken-deep", "toool", "awk", "broken", "old-lib", "foreign", "hard"}, []string{"hard"})
+	list := []string{"broken-deep", "toool", "awk", "broken", "old-lib", "foreign", "hard"}
+	_, err := x.Resolve(list, []string{"hard"})
 	var all *debian.ResolveError
 	require.ErrorAs(t, err, &all)
 	assert.Equal(t, []string{
@@ -137,9 +140,12 @@ func TestResolveProblems(t *testing.T) {
 	assert.NotEmpty(t, unsatisfiable.Hint())
 }
 
-func TestPackagesThatMustNotBeTogether(t *testing.T) {
+func TestResolveRejectsConflicts(t *testing.T) {
 	for packages, want := range map[string][]string{
-		"mta-a mta-b":   {"mta-a conflicts with mta, but mta-b 1.0 is also selected", "mta-b conflicts with mta, but mta-a 1.0 is also selected"},
+		"mta-a mta-b": {
+			"mta-a conflicts with mta, but mta-b 1.0 is also selected",
+			"mta-b conflicts with mta, but mta-a 1.0 is also selected",
+		},
 		"wants-breaker": {"breaks-new conflicts with lib (>= 2), but lib 2.5 is also selected"},
 	} {
 		_, err := index(t).Resolve(strings.Fields(packages), nil)
@@ -158,26 +164,27 @@ func messages(e *debian.ResolveError) []string {
 	return out
 }
 
-func TestUnsatisfiableNamesWhoWantsWhat(t *testing.T) {
+func TestUnsatisfiableErrorNamesRequiringPackages(t *testing.T) {
 	_, err := index(t).Resolve([]string{"broken-deep"}, nil)
 	var e *debian.UnsatisfiableError
 	require.ErrorAs(t, err, &e)
 	assert.Equal(t, []string{"broken-mid", "broken-deep"}, e.Chain)
 	assert.Equal(t, "nowhere (= 1) | lib (<< 1)", e.Relation)
-	assert.Equal(t, "broken-mid (required by broken-deep) depends on nowhere (= 1) | lib (<< 1), but lib has version 2.5", e.Error())
+	assert.Equal(t,
+		"broken-mid (required by broken-deep) depends on nowhere (= 1) | lib (<< 1), but lib has version 2.5", e.Error())
 }
 
-func TestIndexRefuses(t *testing.T) {
+func TestIndexRejectsInvalidStanzas(t *testing.T) {
 	good := stanza("good", "1.0", "amd64")
 	for name, c := range map[string]struct{ from, to, want string }{
-		"a name":    {"Package: good", "Package: ../good", `invalid package name "../good"`},
-		"a version": {"Version: 1.0", "Version: 1/0", `invalid version "1/0"`},
-		"a path":    {"Filename: pool", "Filename: ../pool", `invalid path "../pool/good_1.0.deb"`},
-		"absolute":  {"Filename: pool", "Filename: /pool", `invalid path "/pool/good_1.0.deb"`},
-		"a size":    {"Size: 100", "Size: -1", "invalid size -1"},
-		"no size":   {"Size: 100\n", "", `invalid size ""`},
-		"a digest":  {"SHA256: ", "SHA256: x", "invalid SHA-256 digest"},
-		"a field":   {"Size: 100", "Size 100", `invalid field "Size 100"`},
+		"name":          {"Package: good", "Package: ../good", `invalid package name "../good"`},
+		"version":       {"Version: 1.0", "Version: 1/0", `invalid version "1/0"`},
+		"path":          {"Filename: pool", "Filename: ../pool", `invalid path "../pool/good_1.0.deb"`},
+		"absolute path": {"Filename: pool", "Filename: /pool", `invalid path "/pool/good_1.0.deb"`},
+		"negative size": {"Size: 100", "Size: -1", "invalid size -1"},
+		"missing size":  {"Size: 100\n", "", `invalid size ""`},
+		"digest":        {"SHA256: ", "SHA256: x", "invalid SHA-256 digest"},
+		"field":         {"Size: 100", "Size 100", `invalid field "Size 100"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := debian.ParseIndex("stable", "amd64", []byte(good+strings.Replace(good, c.from, c.to, 1)))

@@ -80,32 +80,32 @@ func TestFetchFromSnapshots(t *testing.T) {
 		want     string // a request that is made; "" if it fails
 		err      string
 	}{
-		"at that time":          {files: map[string][]byte{"debian/20260912T075541Z/" + odd: content}, want: "/archive/debian/20260912T075541Z/" + odd},
-		"at an earlier time":    {files: map[string][]byte{"debian/20260912T022000Z/" + odd: content}, want: "/archive/debian/20260912T022000Z/" + odd},
-		"of the latest earlier": {files: map[string][]byte{"debian/20260101T000000Z/" + odd: other, "debian/20260912T022000Z/" + odd: content}, want: "/archive/debian/20260912T022000Z/" + odd},
+		"at that time":          {files: map[string][]byte{"debian/20260912T075541Z/" + escapedPath: content}, want: "/archive/debian/20260912T075541Z/" + escapedPath},
+		"at an earlier time":    {files: map[string][]byte{"debian/20260912T022000Z/" + escapedPath: content}, want: "/archive/debian/20260912T022000Z/" + escapedPath},
+		"of the latest earlier": {files: map[string][]byte{"debian/20260101T000000Z/" + escapedPath: other, "debian/20260912T022000Z/" + escapedPath: content}, want: "/archive/debian/20260912T022000Z/" + escapedPath},
 		"in the next snapshot only": {
-			files: map[string][]byte{"debian/20260912T022000Z/other": content, "debian/20260912T082000Z/" + odd: content}, want: "/archive/debian/20260912T082000Z/" + odd,
+			files: map[string][]byte{"debian/20260912T022000Z/other": content, "debian/20260912T082000Z/" + escapedPath: content}, want: "/archive/debian/20260912T082000Z/" + escapedPath,
 		},
 		"of the security archive": {
-			files: map[string][]byte{"debian-security/20260912T022000Z/" + odd: content}, security: true, want: "/archive/debian-security/20260912T022000Z/" + odd,
+			files: map[string][]byte{"debian-security/20260912T022000Z/" + escapedPath: content}, security: true, want: "/archive/debian-security/20260912T022000Z/" + escapedPath,
 		},
-		"of another archive":        {files: map[string][]byte{"debian/20260912T022000Z/" + odd: content}, security: true, err: "404 Not Found"},
-		"before all snapshots":      {files: map[string][]byte{"debian/20270101T000000Z/" + odd: content}, err: "404 Not Found"},
+		"of another archive":        {files: map[string][]byte{"debian/20260912T022000Z/" + escapedPath: content}, security: true, err: "404 Not Found"},
+		"before all snapshots":      {files: map[string][]byte{"debian/20270101T000000Z/" + escapedPath: content}, err: "404 Not Found"},
 		"of a package that is lost": {files: map[string][]byte{"debian/20260912T022000Z/other": content}, err: "404 Not Found"},
-		"with other content":        {files: map[string][]byte{"debian/20260912T022000Z/" + odd: other}, err: "unexpected content"},
+		"with other content":        {files: map[string][]byte{"debian/20260912T022000Z/" + escapedPath: other}, err: "unexpected content"},
 		"while the mirror has other content": {
-			files: map[string][]byte{"debian/20260912T022000Z/" + odd: content}, mirror: other, want: "/archive/debian/20260912T022000Z/" + odd,
+			files: map[string][]byte{"debian/20260912T022000Z/" + escapedPath: content}, mirror: other, want: "/archive/debian/20260912T022000Z/" + escapedPath,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, s := newMirror(t), newSnapshots(t, c.files)
 			if c.mirror != nil {
-				m.put("/debian/"+odd, c.mirror)
+				m.put("/debian/"+escapedPath, c.mirror)
 			}
 			mirrors := debian.Mirrors{Snapshot: s.URL + "/archive/"}.With([]string{m.URL + "/debian"}, []string{m.URL + "/debian-security"})
 			a := mirrors.Archive(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}, Security: c.security})
 			debian.SetPause(a, time.Millisecond)
-			d, err := a.Fetch(t.Context(), newStore(t), fetchable(content))
+			d, err := a.Fetch(t.Context(), newStore(t), zlib(content))
 			if c.err == "" {
 				require.NoError(t, err)
 				assert.Equal(t, content, contentOf(t, d))
@@ -124,7 +124,7 @@ func TestFetchFromSnapshots(t *testing.T) {
 		mirrors := debian.Mirrors{Snapshot: "http://127.0.0.1:1/archive"}.With([]string{m.URL + "/debian"}, nil)
 		a := mirrors.Archive(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}})
 		debian.SetPause(a, time.Millisecond)
-		_, err := a.Fetch(t.Context(), newStore(t), fetchable(content))
+		_, err := a.Fetch(t.Context(), newStore(t), zlib(content))
 		var gone *debian.UnavailableError
 		require.ErrorAs(t, err, &gone)
 		assert.ErrorContains(t, err, "http://127.0.0.1:1/archive/debian/20260912T075541Z")
@@ -138,14 +138,14 @@ func TestFetchFromSnapshots(t *testing.T) {
 		}))
 		t.Cleanup(loop.Close)
 		a := debian.Mirrors{Snapshot: loop.URL}.With([]string{m.URL}, nil).Archive(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}})
-		_, err := a.Fetch(t.Context(), newStore(t), fetchable(content))
+		_, err := a.Fetch(t.Context(), newStore(t), zlib(content))
 		require.ErrorContains(t, err, "stopped after 10 redirects")
 		assert.Equal(t, 2*11, n, "of two times")
 	})
 	t.Run("that is not asked", func(t *testing.T) {
 		m := newMirror(t)
 		a := debian.Mirrors{}.With([]string{m.URL}, nil).Archive(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}})
-		_, err := a.Fetch(t.Context(), newStore(t), fetchable(content))
+		_, err := a.Fetch(t.Context(), newStore(t), zlib(content))
 		var gone *debian.UnavailableError
 		require.ErrorAs(t, err, &gone)
 		assert.Len(t, gone.Mirrors, 1)
@@ -153,9 +153,9 @@ func TestFetchFromSnapshots(t *testing.T) {
 	})
 	t.Run("is not needed", func(t *testing.T) {
 		m, s := newMirror(t), newSnapshots(t, nil)
-		m.put("/debian/"+odd, content)
+		m.put("/debian/"+escapedPath, content)
 		a := debian.Mirrors{Snapshot: s.URL}.With([]string{m.URL + "/debian"}, nil).Archive(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}})
-		_, err := a.Fetch(t.Context(), newStore(t), fetchable(content))
+		_, err := a.Fetch(t.Context(), newStore(t), zlib(content))
 		require.NoError(t, err)
 		assert.Empty(t, s.requests)
 	})
@@ -189,7 +189,7 @@ func TestFetchOfALock(t *testing.T) {
 	})
 	require.NoError(t, err)
 	assert.EqualValues(t, 3, last)
-	assert.Len(t, m.asked(), 3)
+	assert.Len(t, m.takeRequests(), 3)
 	for i, d := range debs {
 		assert.Equal(t, packages[i].Name[:1], string(contentOf(t, d)))
 	}
@@ -229,7 +229,7 @@ func TestFetchRetries(t *testing.T) {
 	for name, fail := range cases {
 		t.Run(name, func(t *testing.T) {
 			m, n := newMirror(t), 0
-			m.put("/debian/"+odd, content)
+			m.put("/debian/"+escapedPath, content)
 			m.before = func(w http.ResponseWriter, r *http.Request) bool {
 				if n++; n > 2 {
 					return false
@@ -237,7 +237,7 @@ func TestFetchRetries(t *testing.T) {
 				fail(w, r)
 				return true
 			}
-			d, err := m.archive("stable", nil).Fetch(t.Context(), newStore(t), fetchable(content))
+			d, err := m.archive("stable", nil).Fetch(t.Context(), newStore(t), zlib(content))
 			require.NoError(t, err)
 			assert.Equal(t, content, contentOf(t, d))
 		})
@@ -256,13 +256,13 @@ func TestFetchIgnoresWhatIsWrongInPart(t *testing.T) {
 		_, _ = w.Write([]byte("junk"))
 		return true
 	}
-	good.put("/debian/"+odd, content)
+	good.put("/debian/"+escapedPath, content)
 	a := bad.archive("stable", nil)
 	a.Mirrors = append(a.Mirrors, good.URL+"/debian")
-	d, err := a.Fetch(t.Context(), newStore(t), fetchable(content))
+	d, err := a.Fetch(t.Context(), newStore(t), zlib(content))
 	require.NoError(t, err)
 	assert.Equal(t, content, contentOf(t, d))
-	assert.Len(t, good.asked(), 2)
+	assert.Len(t, good.takeRequests(), 2)
 	assert.NotErrorAs(t, err, new(*cache.WrongContentError))
 }
 
@@ -274,7 +274,7 @@ func TestNotSatisfiable(t *testing.T) {
 		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
 		return true
 	}
-	_, err := m.archive("stable", nil).Fetch(t.Context(), newStore(t), fetchable(content))
+	_, err := m.archive("stable", nil).Fetch(t.Context(), newStore(t), zlib(content))
 	require.ErrorContains(t, err, "416")
-	assert.Len(t, m.asked(), 1)
+	assert.Len(t, m.takeRequests(), 1)
 }
