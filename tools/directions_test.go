@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"tools/internal/inputfile":  {},
 	"tools/internal/memo":       {},
 	"tools/internal/progress":   {"tools/internal/format"},
+	"tools/internal/testmatrix": {},
 
 	"tools/oci/blob":                {},
 	"tools/oci/content":             {"tools/arch", "tools/oci/indexjson", "tools/oci/manifest"},

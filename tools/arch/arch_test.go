@@ -6,12 +6,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
+	"github.com/multiarch-build/multiarch/tools/internal/testmatrix"
 )
 
 func needGo(t *testing.T) {
@@ -31,7 +33,14 @@ func TestEveryRowCrossCompiles(t *testing.T) {
 	write("main.go", "package main\n\nfunc main() { println(\"row\") }\n")
 
 	slots := make(chan struct{}, runtime.NumCPU())
-	for _, row := range arch.Table() {
+	rows := arch.Table()
+	if !testmatrix.Full() { // compiling the runtime for every row takes minutes
+		rows = slices.DeleteFunc(rows, func(r arch.Row) bool {
+			return !slices.Contains([]string{"linux/amd64", "linux/s390x", "windows/amd64"}, r.String())
+		})
+	}
+	require.NotEmpty(t, rows)
+	for _, row := range rows {
 		t.Run(row.Slug(), func(t *testing.T) {
 			t.Parallel()
 			slots <- struct{}{}

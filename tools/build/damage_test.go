@@ -14,10 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/build"
+	"github.com/multiarch-build/multiarch/tools/internal/testmatrix"
 )
-
-// full reports whether slow matrices run whole.
-func full() bool { return os.Getenv("MULTIARCH_TEST_MATRIX") == "full" }
 
 const small = `
 version: 1
@@ -141,7 +139,7 @@ func TestDamageMatrix(t *testing.T) {
 	for kind, wanted := range kinds {
 		for damage, inflict := range damages() {
 			for name, removed := range without {
-				if !full() && !quick(kind, damage, name) {
+				if !testmatrix.Full() && !quick(kind, damage, name) {
 					continue
 				}
 				t.Run(kind+": "+damage+name, func(t *testing.T) {

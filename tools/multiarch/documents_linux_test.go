@@ -21,7 +21,7 @@ import (
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/zip"
 
-	"github.com/multiarch-build/multiarch/tools/oci/registry/registrytest"
+	"github.com/multiarch-build/multiarch/tools/internal/testmatrix"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
@@ -266,9 +266,7 @@ func runScript(t *testing.T, dir, script string) string {
 // TestInstallFromModuleProxy runs the commands of the README that install a published version, with a module proxy that
 // has this source as v0.1.0. It compiles all dependencies in another module cache, so only the full matrix has it.
 func TestInstallFromModuleProxy(t *testing.T) {
-	if !registrytest.Full() {
-		t.Skip("compiles all dependencies; set MULTIARCH_TEST_MATRIX=full to run it")
-	}
+	testmatrix.SkipUnlessFull(t, "compiles all dependencies")
 	var commands []string
 	for _, b := range blocks(t, "sh") {
 		for _, line := range strings.Split(b.text, "\n") {

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/internal/testmatrix"
 	"github.com/multiarch-build/multiarch/tools/oci/reference/referencetest"
 )
 
@@ -41,7 +42,7 @@ images:
 		"--output":   func(v string) []string { return []string{"--output", "out/" + v} },
 	}
 	values := referencetest.Hosts()
-	if os.Getenv("MULTIARCH_TEST_MATRIX") != "full" {
+	if !testmatrix.Full() {
 		var some []string
 		for n := 0; n < len(values); n += 3 {
 			some = append(some, values[n])

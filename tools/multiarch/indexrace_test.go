@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/internal/testmatrix"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/oci/registry/registrytest"
 	"github.com/multiarch-build/multiarch/tools/oci/source"
@@ -81,7 +82,7 @@ func platformsOf(t *testing.T, ref string) []string {
 func TestParallelChangesOfAnIndexAreMerged(t *testing.T) {
 	skipShort(t)
 	rounds := map[int]int{2: 1} // by the number of processes
-	if registrytest.Full() {
+	if testmatrix.Full() {
 		rounds = map[int]int{2: 12, 3: 3, 4: 3}
 	}
 	cases := 0
@@ -152,7 +153,7 @@ func TestParallelReplacements(t *testing.T) {
 
 // TestIndexContentInEveryRegistry runs the scripts of index create with every kind of registry.
 func TestIndexContentInEveryRegistry(t *testing.T) {
-	skipShort(t)
+	testmatrix.SkipUnlessFull(t, "repeats what TestScripts does")
 	for _, kind := range registrytest.Kinds()[1:] { // TestScripts runs it with the first
 		t.Run(kind, func(t *testing.T) {
 			host := registrytest.Start(t, kind).Host

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/internal/testmatrix"
 	"github.com/multiarch-build/multiarch/tools/oci/registry/registrytest"
 )
 
@@ -91,9 +92,9 @@ func TestReleaseKilledAtAnyMoment(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			kills := 5
 			switch {
-			case registrytest.Full() && kind == "go-containerregistry":
+			case testmatrix.Full() && kind == "go-containerregistry":
 				kills = 100
-			case registrytest.Full():
+			case testmatrix.Full():
 				kills = 20
 			}
 			r := newReleases(t, kind)
@@ -142,7 +143,7 @@ func TestReleaseKilledAtAnyMoment(t *testing.T) {
 func TestReleaseWhileTheRegistryRestarts(t *testing.T) {
 	skipShort(t)
 	restarts := 2
-	if registrytest.Full() {
+	if testmatrix.Full() {
 		restarts = 10
 	}
 	for _, kind := range registrytest.Kinds() {
@@ -188,7 +189,7 @@ func TestConcurrentReleaseCommands(t *testing.T) {
 	skipShort(t)
 	const processes = 8
 	rounds := 1
-	if registrytest.Full() {
+	if testmatrix.Full() {
 		rounds = 5
 	}
 	for _, kind := range registrytest.Kinds() {

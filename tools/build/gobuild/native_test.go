@@ -14,6 +14,7 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/build/gobuild"
+	"github.com/multiarch-build/multiarch/tools/internal/testmatrix"
 )
 
 const nativeProgram = `package main
@@ -111,7 +112,7 @@ func TestChangedNativeInputsAreDetected(t *testing.T) {
 	require.Equal(t, first, again)
 	for i := range set {
 		for n, empty := range []bool{false, true} {
-			if empty != (i%2 == 0) && os.Getenv("MULTIARCH_TEST_MATRIX") != "full" {
+			if empty != (i%2 == 0) && !testmatrix.Full() {
 				continue
 			}
 			t.Run(names[i], func(t *testing.T) {

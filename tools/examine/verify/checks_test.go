@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/examine/verify"
+	"github.com/multiarch-build/multiarch/tools/internal/testmatrix"
 	"github.com/multiarch-build/multiarch/tools/oci/source"
 	"github.com/multiarch-build/multiarch/tools/oci/source/sourcetest"
 	"github.com/multiarch-build/multiarch/tools/spec/finding"
@@ -220,9 +221,7 @@ func TestVerifyFindsTruncatedProgramsOfEveryFormat(t *testing.T) {
 }
 
 func TestVerifyOfAMillionFiles(t *testing.T) {
-	if os.Getenv("MULTIARCH_TEST_MATRIX") != "full" {
-		t.Skip("needs 1.7 GB of memory; set MULTIARCH_TEST_MATRIX=full")
-	}
+	testmatrix.SkipUnlessFull(t, "needs 1.7 GB of memory")
 	const files = 1_000_000
 	v := verifyLayer(t, crowd(t, files, tar.TypeReg))
 	assert.Empty(t, lines(v.Problems))

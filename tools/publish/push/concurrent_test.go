@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/internal/testmatrix"
 	"github.com/multiarch-build/multiarch/tools/oci/content"
 	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
@@ -109,7 +110,7 @@ func TestPushReadsTagsAgain(t *testing.T) {
 func TestConcurrentReleases(t *testing.T) {
 	const releases = 8
 	rounds := 3
-	if registrytest.Full() {
+	if testmatrix.Full() {
 		rounds = 12
 	}
 	var versions [releases][]content.Image

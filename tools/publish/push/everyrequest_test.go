@@ -14,10 +14,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/multiarch-build/multiarch/tools/internal/testmatrix"
 	"github.com/multiarch-build/multiarch/tools/oci/content"
 	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
-	"github.com/multiarch-build/multiarch/tools/oci/registry/registrytest"
 	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 )
@@ -96,7 +96,7 @@ func TestReleaseIsAllOrNothing(t *testing.T) {
 	if raced() {
 		// A race is one of all requests of a kind, and everything takes several times as long.
 		requests = slices.DeleteFunc(requests, func(o oneRequest) bool { return o.nth%3 != 1 || o.registry == 1 })
-	} else if !registrytest.Full() {
+	} else if !testmatrix.Full() {
 		n := 0
 		requests = slices.DeleteFunc(requests, func(oneRequest) bool { n++; return n%4 != 0 })
 	}

@@ -25,10 +25,6 @@ var programs = map[string]string{"distribution 2.8": "docker-registry", "distrib
 // Kinds returns the registries that Start supports.
 func Kinds() []string { return []string{"go-containerregistry", "distribution 2.8", "distribution 3"} }
 
-// Full reports whether test matrices run completely. By default they are reduced, to keep tests
-// quick.
-func Full() bool { return os.Getenv("MULTIARCH_TEST_MATRIX") == "full" }
-
 // Server is a registry that runs until the test ends.
 type Server struct {
 	// Host is the registry in references.
