@@ -22,6 +22,7 @@ import (
 	"golang.org/x/mod/zip"
 
 	"github.com/multiarch-build/multiarch/tools/internal/testmatrix"
+	"github.com/multiarch-build/multiarch/tools/oci/registry/registrytest"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
