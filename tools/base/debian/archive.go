@@ -7,7 +7,6 @@ package debian
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,10 +42,12 @@ type Archive struct {
 	// Notify, if it is set, is called before a download is retried. Calls may overlap.
 	Notify func(message string)
 
-	stall time.Duration    // maximum silence of a mirror (default: one minute)
 	pause time.Duration    // pause before the second attempt (default: firstPause)
 	now   func() time.Time // default: time.Now
 }
+
+// mirrorTimeout limits how long a mirror may be silent.
+const mirrorTimeout = time.Minute
 
 func (a *Archive) components() []string {
 	if len(a.Components) == 0 {
@@ -130,8 +131,7 @@ func (a *Archive) open(
 	if offset > 0 {
 		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
 	}
-	stall := cmp.Or(a.stall, time.Minute)
-	transport := &httplimit.Transport{Inner: a.Transport, Idle: stall, Lookup: stall}
+	transport := &httplimit.Transport{Inner: a.Transport, Idle: mirrorTimeout, Lookup: mirrorTimeout}
 	response, err := (&http.Client{Transport: transport, CheckRedirect: followAll}).Do(request)
 	if err != nil {
 		return nil, 0, err

@@ -8,9 +8,6 @@ func WithLimit(o Options, bytes int64) Options {
 	return o
 }
 
-// SetStall sets how long a waits for a silent mirror.
-func SetStall(a *Archive, d time.Duration) { a.stall, a.pause = d, time.Millisecond }
-
 // SetPause sets how long a waits before the second attempt.
 func SetPause(a *Archive, d time.Duration) { a.pause = d }
 

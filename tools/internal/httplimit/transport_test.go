@@ -1,6 +1,7 @@
 package httplimit_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,8 +10,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -101,8 +104,6 @@ func TestCredentialsStayWithTheirHost(t *testing.T) {
 	assert.Len(t, got, 1)
 }
 
-const short = 50 * time.Millisecond
-
 func stalled(t *testing.T, err error, doing string) {
 	t.Helper()
 	var e *httplimit.StalledError
@@ -113,70 +114,93 @@ func stalled(t *testing.T, err error, doing string) {
 	assert.True(t, timeout.Timeout())
 }
 
-// wait lets a handler hang until its client is gone.
-func wait(r *http.Request) { <-r.Context().Done() }
+// dial returns a transport whose connections exist in memory. The other end of each is passed to serve. In a bubble of
+// synctest, time passes only while everyone waits, however slow the machine is.
+func dial(t *testing.T, serve func(net.Conn)) http.RoundTripper {
+	t.Helper()
+	var serving sync.WaitGroup
+	t.Cleanup(serving.Wait) // runs last; the time of a bubble passes no more when its test is over
+	inner := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		client, server := net.Pipe()
+		t.Cleanup(func() { _ = server.Close() })
+		serving.Go(func() { serve(server) })
+		return client, nil
+	}}
+	t.Cleanup(inner.CloseIdleConnections)
+	return inner
+}
+
+// handling serves one HTTP request on a connection.
+func handling(respond func(io.Writer, *http.Request)) func(net.Conn) {
+	return func(c net.Conn) {
+		defer c.Close()
+		r, err := http.ReadRequest(bufio.NewReader(c))
+		if err == nil {
+			respond(c, r)
+		}
+	}
+}
 
 func TestBodyThatStopsOrDrips(t *testing.T) {
-	for name, rest := range map[string]func(w http.ResponseWriter, r *http.Request){
-		"stops": func(_ http.ResponseWriter, r *http.Request) { wait(r) },
-		"drips": func(w http.ResponseWriter, r *http.Request) {
-			for r.Context().Err() == nil {
-				_, _ = w.Write([]byte("x"))
-				_ = http.NewResponseController(w).Flush()
-				time.Sleep(short / 10)
+	for name, rest := range map[string]func(net.Conn){
+		"stops": func(c net.Conn) { _, _ = io.Copy(io.Discard, c) },
+		"drips": func(c net.Conn) {
+			for err := error(nil); err == nil; _, err = io.WriteString(c, "x") {
+				time.Sleep(time.Second)
 			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				_, _ = w.Write(make([]byte, 100<<10))
-				_ = http.NewResponseController(w).Flush()
-				rest(w, r)
-			}))
-			defer server.Close()
-			resp, err := do(t, follow(&httplimit.Transport{Idle: short}), http.MethodGet, server.URL, nil)
-			require.NoError(t, err)
-			defer resp.Body.Close()
-			_, err = io.Copy(io.Discard, resp.Body)
-			stalled(t, err, "sent more of the response")
+			synctest.Test(t, func(t *testing.T) {
+				inner := dial(t, func(c net.Conn) {
+					handling(func(w io.Writer, _ *http.Request) {
+						_, _ = io.WriteString(w, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"+strings.Repeat("x", 100<<10))
+						rest(c)
+					})(c)
+				})
+				resp, err := do(t, follow(&httplimit.Transport{Inner: inner}), http.MethodGet, "http://host", nil)
+				require.NoError(t, err)
+				defer resp.Body.Close()
+				_, err = io.Copy(io.Discard, resp.Body)
+				stalled(t, err, "sent more of the response for 1m0s")
+			})
 		})
 	}
 }
 
 func TestServerThatDoesNotAnswer(t *testing.T) {
-	listen := func(serve func(net.Conn)) string {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = l.Close() })
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				go serve(c)
-			}
-		}()
-		return "http://" + l.Addr().String()
-	}
-	silent := listen(func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
-	loris := listen(func(c net.Conn) {
+	silent := func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
+	loris := func(c net.Conn) {
+		go silent(c)
 		_, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nX-")
 		for err == nil {
+			time.Sleep(time.Second)
 			_, err = io.WriteString(c, "a")
-			time.Sleep(short / 10)
 		}
-	})
-	deaf := listen(func(c net.Conn) { select {} }) // accepts and never reads
-	limits := &httplimit.Transport{Idle: short, Answer: 2 * short, Lookup: 2 * short, Inner: &http.Transport{}}
-	_, err := do(t, follow(limits), http.MethodGet, silent, nil)
-	stalled(t, err, "answered")
-	_, err = do(t, follow(limits), http.MethodGet, loris, nil)
-	stalled(t, err, "answered")
-	_, err = do(t, follow(limits), http.MethodPut, silent, strings.NewReader("content"))
-	stalled(t, err, "answered")
-	_, err = do(t, follow(limits), http.MethodPut, deaf, io.LimitReader(zeros{}, 1<<30))
-	stalled(t, err, "accepted more of the request")
+	}
+	deaf := func(net.Conn) {} // never reads
+	for name, c := range map[string]struct {
+		serve  func(net.Conn)
+		method string
+		body   io.Reader
+		doing  string
+	}{
+		"silent":              {silent, http.MethodGet, nil, "answered for 2m0s"},
+		"endless header":      {loris, http.MethodGet, nil, "answered for 2m0s"},
+		"silent after a body": {silent, http.MethodPut, strings.NewReader("content"), "answered for 10m0s"},
+		"reads no large body": {deaf, http.MethodPut, io.LimitReader(zeros{}, 1<<30), "accepted more of the request for 1m0s"},
+		"reads the header only": {func(c net.Conn) {
+			_, _ = http.ReadRequest(bufio.NewReader(c))
+		}, http.MethodPut, io.LimitReader(zeros{}, 1<<30), "accepted more of the request for 1m0s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				limits := &httplimit.Transport{Inner: dial(t, c.serve)}
+				_, err := do(t, follow(limits), c.method, "http://host", c.body)
+				stalled(t, err, c.doing)
+			})
+		})
+	}
 }
 
 type zeros struct{}
@@ -193,43 +217,45 @@ func (s *slow) Read(p []byte) (int, error) {
 	if s.parts--; s.parts < 0 {
 		return 0, io.EOF
 	}
-	time.Sleep(3 * short)
+	time.Sleep(3 * time.Minute)
 	return copy(p, "part"), nil
 }
 
 // TestSlowProgramsAreNotTheServersFault: neither a body that takes long to make nor one that takes long to use counts.
 func TestSlowProgramsAreNotTheServersFault(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		content, err := io.ReadAll(r.Body)
-		assert.NoError(t, err)
-		assert.Equal(t, "partpart", string(content))
-		_, _ = w.Write(make([]byte, 1<<20))
-	}))
-	defer server.Close()
-	resp, err := do(t, follow(&httplimit.Transport{Idle: short}), http.MethodPut, server.URL, &slow{parts: 2})
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	buffer := make([]byte, 300<<10)
-	for n := 0; ; n++ {
-		if n < 3 {
-			time.Sleep(2 * short)
+	synctest.Test(t, func(t *testing.T) {
+		inner := dial(t, handling(func(w io.Writer, r *http.Request) {
+			content, err := io.ReadAll(r.Body)
+			assert.NoError(t, err)
+			assert.Equal(t, "partpart", string(content))
+			_, _ = io.WriteString(w, "HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n"+strings.Repeat("x", 1<<20))
+		}))
+		resp, err := do(t, follow(&httplimit.Transport{Inner: inner}), http.MethodPut, "http://host", &slow{parts: 2})
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		buffer := make([]byte, 300<<10)
+		for n := 0; ; n++ {
+			if n < 3 {
+				time.Sleep(2 * time.Minute)
+			}
+			if _, err = resp.Body.Read(buffer); err != nil {
+				break
+			}
 		}
-		if _, err = resp.Body.Read(buffer); err != nil {
-			break
-		}
-	}
-	assert.ErrorIs(t, err, io.EOF)
+		assert.ErrorIs(t, err, io.EOF)
+	})
 }
 
 func TestTheCallersContextWins(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { wait(r) }))
-	defer server.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), short)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
-	require.NoError(t, err)
-	_, err = follow(&httplimit.Transport{}).Do(req)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-	var own *httplimit.StalledError
-	assert.False(t, errors.As(err, &own))
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://host", nil)
+		require.NoError(t, err)
+		inner := dial(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+		_, err = follow(&httplimit.Transport{Inner: inner}).Do(req)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		var own *httplimit.StalledError
+		assert.False(t, errors.As(err, &own))
+	})
 }
