@@ -19,7 +19,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/multiarch-build/multiarch/tools/examine/verify"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/oci/source"
 	"github.com/multiarch-build/multiarch/tools/oci/source/sourcetest"
@@ -33,9 +32,7 @@ func names(t *testing.T, ref, folder string) []string {
 	var names []string
 	for _, s := range all {
 		names = append(names, strings.ReplaceAll(s.Name, folder, ""))
-		v, err := verify.Source(t.Context(), s)
-		require.NoError(t, err)
-		assert.Empty(t, v.Problems)
+		requireVerified(t, s)
 		require.NoError(t, s.Close())
 		again, err := source.Open(t.Context(), registry.Client{}, s.Name)
 		require.NoError(t, err, "its name is a reference")
@@ -130,12 +127,7 @@ func TestOpenAllImagesOfALayout(t *testing.T) {
 
 func TestOpenAllImagesOfADockerArchive(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "docker.tar")
-	images := map[name.Reference]v1.Image{}
-	for _, p := range []string{"linux/amd64", "linux/arm64"} {
-		tag, err := name.NewTag("example.com/hello:" + filepath.Base(p))
-		require.NoError(t, err)
-		images[tag] = sourcetest.Hello(t, p)
-	}
+	images := dockerImages(t)
 	unnamed, err := name.NewDigest("example.com/hello@sha256:" + strings.Repeat("a", 64))
 	require.NoError(t, err)
 	images[unnamed] = sourcetest.Hello(t, "linux/s390x")
@@ -173,9 +165,7 @@ func TestOpenReadsCompressedArchives(t *testing.T) {
 		for _, ref := range []string{filepath.Join(dir, file), "oci-archive:" + filepath.Join(dir, file) + ":hello"} {
 			s := sourcetest.Open(t, ref)
 			assert.Equal(t, want, s.Root.Digest, ref)
-			v, err := verify.Source(t.Context(), s)
-			require.NoError(t, err)
-			assert.Empty(t, v.Problems)
+			requireVerified(t, s)
 			require.NoError(t, s.Close())
 		}
 		require.NoError(t, os.WriteFile(filepath.Join(dir, file), packed.Bytes()[:packed.Len()/2], 0o644))

@@ -27,6 +27,27 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/source/sourcetest"
 )
 
+// requireVerified checks that verify finds no problems, and returns its verdict.
+func requireVerified(t *testing.T, s *source.Source) *verify.Verdict {
+	t.Helper()
+	v, err := verify.Source(t.Context(), s)
+	require.NoError(t, err, s.Name)
+	require.Empty(t, v.Problems, s.Name)
+	return v
+}
+
+// dockerImages returns example.com/hello for amd64 and arm64, each with the architecture as its tag.
+func dockerImages(t *testing.T) map[name.Reference]v1.Image {
+	t.Helper()
+	images := map[name.Reference]v1.Image{}
+	for _, p := range []string{"linux/amd64", "linux/arm64"} {
+		tag, err := name.NewTag("example.com/hello:" + filepath.Base(p))
+		require.NoError(t, err)
+		images[tag] = sourcetest.Hello(t, p)
+	}
+	return images
+}
+
 func TestOpenFindsTheSameByEveryReference(t *testing.T) {
 	index := sourcetest.HelloIndex(t, "linux/amd64", "linux/arm64")
 	want, err := index.Digest()
@@ -47,22 +68,13 @@ func TestOpenFindsTheSameByEveryReference(t *testing.T) {
 		assert.Equal(t, types.OCIImageIndex, s.Root.MediaType, ref)
 		require.NotNil(t, s.Index, ref)
 		assert.Nil(t, s.Image, ref)
-		v, err := verify.Source(t.Context(), s)
-		require.NoError(t, err, ref)
-		assert.Empty(t, v.Problems, ref)
-		assert.Equal(t, 2, v.Children)
+		assert.Equal(t, 2, requireVerified(t, s).Children)
 	}
 }
 
 func TestOpenOfADockerArchive(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "docker.tar")
-	images := map[name.Tag]v1.Image{}
-	for _, p := range []string{"linux/amd64", "linux/arm64"} {
-		tag, err := name.NewTag("example.com/hello:" + filepath.Base(p))
-		require.NoError(t, err)
-		images[tag] = sourcetest.Hello(t, p)
-	}
-	require.NoError(t, tarball.MultiWriteToFile(file, images))
+	require.NoError(t, tarball.MultiRefWriteToFile(file, dockerImages(t)))
 	_, err := source.Open(t.Context(), registry.Client{}, "docker-archive:"+file)
 	var entry *source.EntryError
 	require.ErrorAs(t, err, &entry)
@@ -73,9 +85,7 @@ func TestOpenOfADockerArchive(t *testing.T) {
 
 	s := sourcetest.Open(t, "docker-archive:"+file+":example.com/hello:arm64")
 	require.NotNil(t, s.Image)
-	v, err := verify.Source(t.Context(), s)
-	require.NoError(t, err)
-	assert.Empty(t, v.Problems)
+	requireVerified(t, s)
 	r, err := inspect.NewReport(t.Context(), s)
 	require.NoError(t, err)
 	require.Len(t, r.Children, 1)
@@ -90,7 +100,7 @@ func TestOpenOfADockerArchive(t *testing.T) {
 	for _, ref := range []string{
 		single, "docker-archive:" + single, "docker-archive:" + single + ":docker.io/library/hello:latest",
 	} {
-		v, err = verify.Source(t.Context(), sourcetest.Open(t, ref))
+		v, err := verify.Source(t.Context(), sourcetest.Open(t, ref))
 		require.NoError(t, err)
 		require.Len(t, v.Problems, 1, ref)
 		assert.Equal(t, "built for GOARM=7, which linux/arm/v6 cannot run", v.Problems[0].Text)
@@ -105,8 +115,7 @@ func TestOpenSaysWhatThereIs(t *testing.T) {
 	require.ErrorContains(t, err, "has no images")
 	for i, n := range []string{"hello", "world"} {
 		img := mutate.Annotations(empty.Image, map[string]string{"n": string(rune('a' + i))}).(v1.Image)
-		require.NoError(t,
-			path.AppendImage(img, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": n})))
+		require.NoError(t, path.AppendImage(img, called(n)...))
 	}
 
 	for ref, want := range map[string]struct{ message, hint string }{
@@ -200,9 +209,7 @@ func TestOpenReadsWhatSkopeoWrites(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, want, s.Root.Digest, to)
 		}
-		v, err := verify.Source(t.Context(), s)
-		require.NoError(t, err, to)
-		assert.Empty(t, v.Problems, to)
+		requireVerified(t, s)
 		r, err := inspect.NewReport(t.Context(), s)
 		require.NoError(t, err, to)
 		assert.Equal(t, "linux/arm64", r.Children[len(r.Children)-1].Platform.String(), to)

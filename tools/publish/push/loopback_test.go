@@ -171,3 +171,32 @@ func (l *loopback) digest(t testing.TB, reference string) v1.Hash {
 
 // quick is a client that does not wait long.
 var quick = registry.Client{Backoff: registry.Backoff{First: time.Millisecond, Most: 20 * time.Millisecond}}
+
+// oneAttempt is a client that sends one request at a time and never retries, so that the order of requests is known.
+var oneAttempt = registry.Client{Jobs: 1, Backoff: registry.Backoff{Attempts: 1}}
+
+// requireReadOnly checks that the registries got no request that writes.
+func requireReadOnly(t testing.TB, registries ...*loopback) {
+	t.Helper()
+	for _, l := range registries {
+		for _, r := range l.Requests() {
+			require.Regexp(t, "^(HEAD|GET) ", r.Name)
+		}
+	}
+}
+
+// blobsOf returns the layers and configs of all images in an index.
+func blobsOf(t testing.TB, image content.Image) []v1.Descriptor {
+	t.Helper()
+	list, err := image.Index.IndexManifest()
+	require.NoError(t, err)
+	var blobs []v1.Descriptor
+	for _, d := range list.Manifests {
+		img, err := image.Index.Image(d.Digest)
+		require.NoError(t, err)
+		m, err := img.Manifest()
+		require.NoError(t, err)
+		blobs = append(append(blobs, m.Layers...), m.Config)
+	}
+	return blobs
+}

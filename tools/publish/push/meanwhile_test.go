@@ -15,7 +15,6 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/oci/content"
 	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
-	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 )
@@ -54,7 +53,7 @@ func TestRollbackRestoresTagsMovedMeanwhile(t *testing.T) {
 		}
 		return between(r)
 	})
-	_, err := publish(t, registry.Client{Jobs: 1, Backoff: registry.Backoff{Attempts: 1}}, targets...)
+	_, err := publish(t, oneAttempt, targets...)
 	require.ErrorContains(t, err, "moving the tag "+a.host+"/job:latest")
 	assert.Equal(t, contenttest.DigestOf(t, other.Index), a.digest(t, "hello:latest"))
 	assert.Equal(t, contenttest.DigestOf(t, other.Index), a.digest(t, "hello:v1"), "it did not exist when ours began")
@@ -63,12 +62,9 @@ func TestRollbackRestoresTagsMovedMeanwhile(t *testing.T) {
 
 func TestRollbackAfterATagWasDeleted(t *testing.T) {
 	r := newRelease(t)
-	l := newLoopback(t, nil)
-	targets := r.targets(l)
-	_, err := publish(t, quick, targets[0])
-	require.NoError(t, err)
+	l, targets := r.pushed(t)
 	l.Choose(meanwhile("PUT /v2/job/manifests/sha256:", func() { l.put(t, "hello", "latest", r.older) }))
-	_, err = publish(t, quick, targets...)
+	_, err := publish(t, quick, targets...)
 	require.NoError(t, err)
 	after, _ := r.state(t, l)
 	assert.Equal(t, tagsEach, after, "hello:latest was right when ours began, and is so again")
@@ -124,12 +120,9 @@ func TestPushExpectsADigest(t *testing.T) {
 
 func TestErrorListsTagsUpToDate(t *testing.T) {
 	r := newRelease(t)
-	l := newLoopback(t, nil)
-	targets := r.targets(l)
-	_, err := publish(t, quick, targets[0])
-	require.NoError(t, err)
+	l, targets := r.pushed(t)
 	l.Choose(faulty.Every("POST /v2/job/blobs/uploads/", faulty.Status(http.StatusBadRequest)))
-	_, err = publish(t, quick, targets...)
+	_, err := publish(t, quick, targets...)
 	var partial *push.Error
 	require.ErrorAs(t, err, &partial)
 	assert.Empty(t, partial.Moved)

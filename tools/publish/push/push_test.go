@@ -114,16 +114,8 @@ func TestPush(t *testing.T) {
 func sizes(t testing.TB, image content.Image) int64 {
 	t.Helper()
 	seen := map[v1.Hash]int64{}
-	list, err := image.Index.IndexManifest()
-	require.NoError(t, err)
-	for _, d := range list.Manifests {
-		img, err := image.Index.Image(d.Digest)
-		require.NoError(t, err)
-		m, err := img.Manifest()
-		require.NoError(t, err)
-		for _, b := range append(m.Layers, m.Config) {
-			seen[b.Digest] = b.Size
-		}
+	for _, b := range blobsOf(t, image) {
+		seen[b.Digest] = b.Size
 	}
 	sum := int64(0)
 	for _, size := range seen {
@@ -146,13 +138,20 @@ func TestPushNestedIndex(t *testing.T) {
 	require.NoError(t, validate.Index(l.index(t, "outer:latest")))
 }
 
-func TestPushMountsFromTheBase(t *testing.T) {
-	l := newLoopback(t, nil)
+// putBase writes the base image distroless:latest, which has one layer.
+func (l *loopback) putBase(t testing.TB) (name.Tag, *contenttest.Layer) {
+	t.Helper()
 	base := contenttest.NewLayer(t, "base", 100_000)
 	ref, err := name.NewTag(l.host + "/distroless:latest")
 	require.NoError(t, err)
 	require.NoError(t, remote.Write(ref, contenttest.NewImage(t, contenttest.AMD64, base),
 		remote.WithContext(t.Context())))
+	return ref, base
+}
+
+func TestPushMountsFromTheBase(t *testing.T) {
+	l := newLoopback(t, nil)
+	ref, base := l.putBase(t)
 	require.EqualValues(t, 1, base.Opened.Load())
 	pulled, err := remote.Image(ref, remote.WithContext(t.Context()))
 	require.NoError(t, err)
@@ -178,18 +177,14 @@ func TestPushMountsFromTheBase(t *testing.T) {
 // The layers of a base that was never read say nothing of where they stand; the target does.
 func TestPushMountsFromSources(t *testing.T) {
 	l, elsewhere := newLoopback(t, nil), newLoopback(t, nil)
-	base := contenttest.NewLayer(t, "base", 100_000)
-	ref, err := name.NewTag(l.host + "/distroless:latest")
-	require.NoError(t, err)
-	require.NoError(t, remote.Write(ref, contenttest.NewImage(t, contenttest.AMD64, base),
-		remote.WithContext(t.Context())))
+	ref, base := l.putBase(t)
 	written := base.Opened.Load()
 	sources := map[v1.Hash]name.Repository{contenttest.DigestOf(t, base): ref.Context()}
 	hello := contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64)
 
 	here := target(l, hello, "latest")
 	here.Sources = sources
-	_, err = publish(t, quick, here)
+	_, err := publish(t, quick, here)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"hello from distroless"}, l.mounts)
 	assert.Equal(t, written, base.Opened.Load(), "its bytes are not read")
@@ -204,15 +199,9 @@ func TestPushMountsFromSources(t *testing.T) {
 	require.NoError(t, validate.Index(elsewhere.index(t, "hello:latest")))
 
 	// Where the source has lost it meanwhile, it is sent.
-	gone := target(l, contenttest.Service(t, "py-app", []v1.Layer{contenttest.NewLayer(t, "lost", 5000)},
-		contenttest.AMD64), "latest")
-	layers, err := gone.Index.IndexManifest()
-	require.NoError(t, err)
-	img, err := gone.Index.Image(layers.Manifests[0].Digest)
-	require.NoError(t, err)
-	manifest, err := img.Manifest()
-	require.NoError(t, err)
-	gone.Sources = map[v1.Hash]name.Repository{manifest.Layers[0].Digest: ref.Context()}
+	lost := contenttest.NewLayer(t, "lost", 5000)
+	gone := target(l, contenttest.Service(t, "py-app", []v1.Layer{lost}, contenttest.AMD64), "latest")
+	gone.Sources = map[v1.Hash]name.Repository{contenttest.DigestOf(t, lost): ref.Context()}
 	_, err = publish(t, quick, gone)
 	require.NoError(t, err)
 	require.NoError(t, validate.Index(l.index(t, "py-app:latest")))

@@ -14,7 +14,6 @@ import (
 
 	"github.com/multiarch-build/multiarch/tools/oci/content"
 	"github.com/multiarch-build/multiarch/tools/oci/content/contenttest"
-	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 )
@@ -48,6 +47,29 @@ func (r release) start(t testing.TB) (a, b *loopback, targets []push.Target) {
 		targets = append(targets, r.targets(l)...)
 	}
 	return a, b, targets
+}
+
+// latest returns the change of hello:latest in a registry.
+func (r release) latest(t testing.TB, l *loopback) push.TagChange {
+	t.Helper()
+	return push.TagChange{
+		Artifact: push.Artifact{
+			Name:      "hello",
+			Reference: l.host + "/hello:latest",
+			Digest:    contenttest.DigestOf(t, r.images[0].Index),
+		},
+		Before: contenttest.DigestOf(t, r.older.Index),
+	}
+}
+
+// pushed returns the targets in a registry to which the first image has been pushed.
+func (r release) pushed(t testing.TB) (*loopback, []push.Target) {
+	t.Helper()
+	l := newLoopback(t, nil)
+	targets := r.targets(l)
+	_, err := publish(t, quick, targets[0])
+	require.NoError(t, err)
+	return l, targets
 }
 
 func (r release) targets(l *loopback) []push.Target {
@@ -143,7 +165,7 @@ func TestErrorListsRollbackFailures(t *testing.T) {
 			a, b, targets := r.start(t)
 			var puts atomic.Int32
 			a.Choose(c.change(&puts))
-			_, err := publish(t, registry.Client{Jobs: 1, Backoff: registry.Backoff{Attempts: 1}}, targets...)
+			_, err := publish(t, oneAttempt, targets...)
 			a.Choose(nil)
 			var partial *push.Error
 			require.ErrorAs(t, err, &partial)
@@ -186,7 +208,7 @@ func TestRollbackKeepsHiddenTags(t *testing.T) {
 		}
 		return nil
 	})
-	_, err := publish(t, registry.Client{Jobs: 1, Backoff: registry.Backoff{Attempts: 1}}, targets...)
+	_, err := publish(t, oneAttempt, targets...)
 	var partial *push.Error
 	require.ErrorAs(t, err, &partial)
 	require.Len(t, partial.RollbackFailures, 1)
