@@ -44,9 +44,9 @@ func (b *base) annotate(o Options, j *Joined) error {
 	return nil
 }
 
-// applies reports whether an annotation is meant for a child.
+// applies reports whether an annotation is for a child.
 func (a PlatformAnnotation) applies(c Child) bool {
-	return c.image() != nil && (a.Platform == nil || suits(c.image(), *a.Platform))
+	return c.image() != nil && (a.Platform == nil || matches(c.image(), *a.Platform))
 }
 
 func chosen(all []PlatformAnnotation, c Child) map[string]string {
@@ -74,7 +74,7 @@ func (c *Child) annotateEntry(add map[string]string) error {
 	return err
 }
 
-// annotateManifest gives an image other annotations, and so another digest.
+// annotateManifest adds annotations to an image, which changes its digest.
 func (b *base) annotateManifest(c *Child, add map[string]string) error {
 	if len(add) == 0 {
 		return nil
@@ -131,7 +131,7 @@ type annotated struct {
 	raw []byte
 }
 
-// image has another name than a method of it, so that it can be embedded.
+// image is an alias, so that the embedded field is not exported.
 type image = v1.Image
 
 func (a annotated) RawManifest() ([]byte, error) { return a.raw, nil }

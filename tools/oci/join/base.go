@@ -19,7 +19,7 @@ type base struct {
 	children []Child
 }
 
-// openBase reads Options.Onto. Only images whose platform its index does not say are opened.
+// openBase reads Options.Onto. It opens only images without a platform in the index.
 func openBase(o Options) (*base, error) {
 	b := &base{source: o.Onto}
 	if o.Onto == nil {
@@ -49,7 +49,7 @@ func openBase(o Options) (*base, error) {
 			if err := found.resolve(); err != nil {
 				return nil, fmt.Errorf("%s: %w", o.Onto.Name, err)
 			}
-			c.platform = found.own // nil for an image that is not there, or says nothing: it stays all the same
+			c.platform = found.own // nil if the image does not exist or has no platform; the entry stays
 		}
 		b.children = append(b.children, c)
 	}
@@ -59,14 +59,14 @@ func openBase(o Options) (*base, error) {
 // remove deletes the images for platforms, and their attestations.
 func (b *base) remove(platforms []v1.Platform) error {
 	for _, p := range platforms {
-		found := slices.ContainsFunc(b.children, func(c Child) bool { return c.image() != nil && suits(c.image(), p) })
+		found := slices.ContainsFunc(b.children, func(c Child) bool { return c.image() != nil && matches(c.image(), p) })
 		if !found {
 			return &AbsentError{b.source.name(), written(p), names(b.children)}
 		}
 	}
 	b.drop(func(c Child) bool {
 		return c.image() != nil && slices.ContainsFunc(platforms, func(p v1.Platform) bool {
-			return suits(c.image(),
+			return matches(c.image(),
 				p)
 		})
 	})
@@ -91,8 +91,8 @@ func (b *base) drop(gone func(Child) bool) {
 	b.children = slices.DeleteFunc(b.children, func(c Child) bool { return dropped[c.attests] })
 }
 
-// merge adds entries: images before the first that the architecture table has behind them, others at the end. Images
-// that are there yield to others only if replace allows it.
+// merge adds entries: images before the first one that follows them in the architecture table, others at the end. It
+// replaces existing images only if replace is true.
 func (b *base) merge(added []Child, replace bool, j *Joined) error {
 	var wrong []error
 	for _, c := range added {
@@ -149,7 +149,7 @@ func (b *base) present() map[string]bool {
 	return all
 }
 
-// mediaType is that of the index: of the one that is added to, unless an OCI image comes into a docker manifest list.
+// mediaType returns the media type of the index. A docker manifest list becomes an OCI index if it gets an OCI image.
 func (b *base) mediaType(o Options) (types.MediaType, error) {
 	if o.Docker {
 		return types.DockerManifestList, nil
@@ -172,8 +172,8 @@ func (b *base) mediaType(o Options) (types.MediaType, error) {
 	return old, nil
 }
 
-// Superseded reports whether the images that a join put in the place of others have been replaced again in now, by
-// images that onto, which they were added to, did not have. They are lost, rather, if now has what onto had.
+// Superseded reports whether later images have replaced all images that a join added to onto and that now lacks. It
+// returns false if now has the old images of onto instead: then the change was lost.
 func Superseded(j *Joined, onto, now *Source) bool {
 	before, err1 := openBase(Options{Onto: onto})
 	after, err2 := openBase(Options{Onto: now})

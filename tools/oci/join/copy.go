@@ -11,15 +11,15 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/indexjson"
 )
 
-// mayCopy reports whether the index is a copy of its only source, if everything in that exists.
+// mayCopy reports whether the index can be a copy of its only source, provided that all entries exist.
 func (o Options) mayCopy(sources []Source) bool {
 	return o.Copy && len(sources) == 1 && sources[0].Index != nil && sources[0].Platform == nil &&
 		len(o.Only) == 0 && o.Onto == nil &&
 		len(o.Annotations)+len(o.EntryAnnotations)+len(o.ManifestAnnotations) == 0
 }
 
-// copied takes an index over with everything that it has, which need not be images. It returns nil if the index cannot
-// be a copy, because something is to be left out.
+// copied returns a copy of an index, including entries that are not images. It returns nil if an entry must be left
+// out.
 func copied(s Source, o Options) (*Joined, error) {
 	raw, err := s.Index.RawManifest()
 	if err != nil {
@@ -46,7 +46,7 @@ func copied(s Source, o Options) (*Joined, error) {
 		all[i] = candidate{
 			Child: Child{Descriptor: e.Descriptor, name: s.Name, from: e, attests: attests(e.Descriptor),
 				missing: o.Missing},
-			said: e.Descriptor.Platform, open: func() (v1.Image, error) { return s.Index.Image(e.Descriptor.Digest) },
+			declared: e.Descriptor.Platform, open: func() (v1.Image, error) { return s.Index.Image(e.Descriptor.Digest) },
 		}
 		if e.Descriptor.MediaType.IsImage() {
 			group.Go(func() error {

@@ -11,14 +11,13 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// PlatformError is returned for an image whose platform is not known: it says none, one that is no row of the
-// architecture table, or its config says one and the index it is from another.
+// PlatformError reports an image without a platform, with an unknown platform, or with different platforms in its
+// config and in the index that lists it.
 type PlatformError struct {
 	Source string
-	// Image is the digest of the image where Source is an index.
+	// Image is the digest of the image if Source is an index.
 	Image v1.Hash
-	// Platform is what the image says, zero where it says nothing. Index is what the index says, where it says
-	// something else.
+	// Platform is the platform in the config, or zero. Index is the platform in the index if it differs.
 	Platform, Index arch.Platform
 }
 
@@ -54,7 +53,7 @@ type DuplicateError struct {
 	Platform arch.Platform
 	// First and Second are the sources; they may be the same index.
 	First, Second string
-	// Onto is set where First is the index that sources are added to.
+	// Onto is true if First is the index that sources are added to.
 	Onto bool
 }
 
@@ -76,12 +75,11 @@ func (e *DuplicateError) Hint() string {
 	return "omit one of them, or select one platform of an index: SOURCE=PLATFORM"
 }
 
-// MissingError is returned for an image, or an attestation, that an index lists and that does not exist where the index
-// is.
+// MissingError reports an image or attestation that an index lists, but that does not exist beside it.
 type MissingError struct {
 	Source string
 	Image  v1.Hash
-	// Platform is what the index says of it, "" if it says nothing.
+	// Platform is the platform in the index, or "".
 	Platform string
 	Err      error
 }
@@ -116,9 +114,9 @@ func (e *DockerError) Hint() string { return "remove --docker: an OCI index supp
 
 // AbsentError reports a requested platform that has no image.
 type AbsentError struct {
-	// Source is where it was looked for, "" for all sources.
+	// Source is the only source that could have the image, or "" for all sources.
 	Source string
-	// Platform and Has are as people write them, with the version of Windows where there is one.
+	// Platform and Has are formatted by Written.
 	Platform string
 	Has      []string
 }

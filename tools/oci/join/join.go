@@ -18,16 +18,15 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 )
 
-// Source is an image, or an index, whose images go into another index. Exactly one of Image and Index is set.
+// Source is an image or an index whose images are joined. Exactly one of Image and Index is set.
 type Source struct {
-	// Name identifies the source in messages: the reference that it was opened by.
+	// Name identifies the source in messages. It is the reference that was opened.
 	Name  string
 	Image v1.Image
 	Index v1.ImageIndex
-	// Platform says what the image is for, whatever it says itself; nil leaves that to its config. OSVersion, OSFeatures
-	// and Features may be missing in it: they are the image's own then. Of an index with several images it chooses
-	// those that are for this platform. An index with one image is like that image, since that is what buildx pushes for
-	// one platform: the image and its attestation.
+	// Platform overrides the platform in the config of the image. OSVersion, OSFeatures and Features default to those of
+	// the image. If the source is an index with several images, Platform selects images instead. An index with one image
+	// counts as that image, because buildx pushes such an index, with an attestation, for a single platform.
 	Platform *v1.Platform
 	// Sparse skips entries of Index that do not exist. Archives of docker save have such entries.
 	Sparse bool
@@ -35,28 +34,28 @@ type Source struct {
 
 // Options control how Join creates the index.
 type Options struct {
-	// Onto is an index that the sources are added to; nil begins an empty one. What it has stays byte for byte, and in its
-	// order, unless it is replaced or removed.
+	// Onto is the index that the sources are added to. If it is nil, the result is a new index. Existing entries keep
+	// their bytes and their order, unless they are replaced or removed.
 	Onto *Source
-	// Remove are platforms whose images are taken out of Onto, with their attestations. Each has to be there. OSVersion,
-	// if it is set, has to be that of the image.
+	// Remove lists the platforms whose images are removed from Onto, with their attestations. Onto must have an image for
+	// each. OSVersion, if set, must match.
 	Remove []v1.Platform
-	// Replace lets a source take the place of all images of Onto that are for the same platform.
+	// Replace allows sources to replace all images of Onto for the same platform.
 	Replace bool
-	// Only, if it is not empty, are the platforms that are wanted of the sources. Each has to be there; images for others
-	// are left out.
+	// Only lists the requested platforms of the sources; empty means all. The sources must have an image for each. Images
+	// for other platforms are left out.
 	Only []arch.Platform
-	// Annotations of the index, of the entries for images, and of the images themselves.
+	// Annotations are added to the index, to the entries of images, and to the images themselves.
 	Annotations         map[string]string
 	EntryAnnotations    []PlatformAnnotation
 	ManifestAnnotations []PlatformAnnotation
-	// Copy returns a single index unchanged, if no other option changes it.
+	// Copy returns a single source index unchanged if no other option changes it.
 	Copy bool
 	// NoAttestations leaves out the attestations of the sources.
 	NoAttestations bool
 	// Docker creates a docker manifest list, which has neither attestations nor annotations.
 	Docker bool
-	// IgnoreMissing skips listed images that do not exist. Missing reports whether an error means that.
+	// IgnoreMissing skips listed images that do not exist. Missing reports whether an error means that one does not.
 	IgnoreMissing bool
 	Missing       func(error) bool
 }
@@ -69,12 +68,12 @@ type PlatformAnnotation struct {
 
 // Joined is an index with the sources of its images.
 type Joined struct {
-	// Index is an OCI index unless it is a copy, was made of another kind, or Options.Docker is set.
+	// Index is an OCI index, unless it is a copy, Options.Onto has another type, or Options.Docker is set.
 	Index v1.ImageIndex
-	// Children are the entries in the order of the index: images in that of the architecture table, then of Windows
-	// versions, and attestations behind them. Those of Options.Onto stay where they are.
+	// Children are the entries in the order of the index. New images are sorted by the architecture table, then by
+	// Windows version; attestations follow. Entries of Options.Onto keep their places.
 	Children []Child
-	// Present are the digests of the entries that are as they were in Options.Onto, and so where that is.
+	// Present holds the digests of unchanged entries of Options.Onto, which need not be uploaded to its repository.
 	Present map[string]bool
 	// Notes are messages for the user, such as skipped entries and overridden platforms.
 	Notes []string
@@ -82,7 +81,7 @@ type Joined struct {
 
 // Child is an entry of a joined index.
 type Child struct {
-	// Source is the number of the source it is from, -1 for Options.Onto.
+	// Source is the index of the source in the arguments of Join, or -1 for Options.Onto.
 	Source     int
 	Descriptor v1.Descriptor
 	// Image is nil for entries of Options.Onto that did not have to be opened.
@@ -90,9 +89,9 @@ type Child struct {
 
 	name     string          // of the source
 	from     indexjson.Entry // in the source
-	attests  string          // the digest of the image that it is an attestation of
-	platform *v1.Platform    // of an image, also if Descriptor does not say it
-	explicit bool            // an index says the platform
+	attests  string          // digest of the image that this attestation describes
+	platform *v1.Platform    // of an image, even if Descriptor has none
+	explicit bool            // the platform is from an index or the user
 	missing  func(error) bool
 }
 
@@ -118,14 +117,16 @@ func (c Child) image() *v1.Platform {
 	return c.Descriptor.Platform
 }
 
-// Join makes an index of the images of the sources and their attestations. Manifests stay byte for byte what they are,
-// of docker or of OCI types, so that their digests do not move. Other entries of source indexes are left out.
+// Join creates an index of the images in the sources and of their attestations. Manifests keep their bytes and types,
+// and therefore their digests. Other entries of source indexes are left out. Join reads the manifest and config of each
+// image, but no layers.
 //
-// The platform is that of the image's config, in canonical form; if the index that the image is from says a variant or
-// a Windows version too, that counts. An image is read as far as its manifest and config. One image given twice is
-// there once; two images for a platform are a *DuplicateError, unless one index has both and tells them apart. An image
-// without a platform, or with an unknown one that only its config says, is a *PlatformError, a platform that is wanted
-// and not there an *AbsentError, an image that an index lists and that is not there a *MissingError. Errors about
+// The platform of an image is the one in its config, in canonical form. A variant or Windows version in the index that
+// lists the image takes precedence. An image that is given twice is listed once.
+//
+// Join returns a *DuplicateError for different images for one platform, unless one index has both and distinguishes
+// them; a *PlatformError for an image without a platform, or with an unknown platform in its config; an *AbsentError
+// for a requested platform without an image; and a *MissingError for a listed image that does not exist. Errors about
 // several sources are joined.
 func Join(sources []Source, o Options) (*Joined, error) {
 	if o.mayCopy(sources) {
@@ -181,8 +182,8 @@ func Join(sources []Source, o Options) (*Joined, error) {
 	return j, nil
 }
 
-// only leaves the images for the platforms wanted, and their attestations; none means all. have is what error messages
-// list.
+// only returns the images for the given platforms, with their attestations, or all if there are none. have lists the
+// available platforms for the error.
 func only(children []Child, want []arch.Platform, have []string) ([]Child, error) {
 	if len(want) == 0 {
 		return children, nil
@@ -228,7 +229,7 @@ func clash(a, b Child) bool {
 
 func sorted(list []string) []string { return slices.Sorted(slices.Values(list)) }
 
-// compare orders images by the architecture table, then by Windows versions; what is no image comes last.
+// compare orders images by the architecture table, then by Windows version. Other entries come last.
 func compare(a, b Child) int {
 	p, q := a.image(), b.image()
 	switch {
@@ -251,5 +252,5 @@ func (s *Source) name() string {
 	return s.Name
 }
 
-// errNothing is what is left if the last image has been removed.
+// errNothing is returned if the last image would be removed.
 var errNothing = fmt.Errorf("an image index requires at least one image, but none would remain")

@@ -249,14 +249,14 @@ func TestJoinCopiesAttestations(t *testing.T) {
 	z := imageOf(t, "linux/s390x", "z")
 	j, err := join.Join([]join.Source{as("linux/arm64", source("one", w)), source("z", z)}, join.Options{Copy: true})
 	require.NoError(t, err)
-	var said []string
+	var got []string
 	for _, c := range j.Children {
-		said = append(said, c.Platform().String()+" "+c.Descriptor.Digest.String())
+		got = append(got, c.Platform().String()+" "+c.Descriptor.Digest.String())
 	}
 	assert.Equal(t, []string{
 		"linux/arm64 " + digest(t, images["arm64"]).String(), "linux/s390x " + digest(t, z).String(),
 		"unknown/unknown " + digest(t, images["attest-arm64"]).String(),
-	}, said)
+	}, got)
 	assert.Contains(t, text(t, j), `"vnd.docker.reference.digest":"`+digest(t, images["arm64"]).String()+`"`)
 	assert.Contains(t, text(t, j), `"x-unknown":[1.50]`, "and so do fields that nobody knows")
 	for name, o := range map[string]join.Options{"flag": {NoAttestations: true}, "docker": {Docker: true}} {

@@ -12,7 +12,7 @@ const (
 	childLimit = 1000 // images of a source
 )
 
-// attests returns the digest of the image that an index entry is an attestation of, "" for other entries.
+// attests returns the digest of the image that an attestation describes, or "" for other entries.
 func attests(d v1.Descriptor) string {
 	subject, _ := manifest.Attestation(d)
 	return subject

@@ -14,10 +14,10 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/manifest"
 )
 
-// configLimit is how many bytes long a config may be, which is read into memory.
+// configLimit is the maximum length of a config in bytes.
 const configLimit = 8 << 20
 
-// choose applies what is said about the platform of a source. listed are the platforms that its index lists.
+// choose applies Source.Platform. listed are the platforms in the index of the source.
 func choose(s Source, found []candidate, listed []string) ([]candidate, error) {
 	p := s.Platform
 	switch {
@@ -26,7 +26,7 @@ func choose(s Source, found []candidate, listed []string) ([]candidate, error) {
 	case len(found) == 1 && len(listed) <= 1:
 		given := *p
 		if own := found[0].own; own != nil {
-			found[0].said = own
+			found[0].declared = own
 			inherit(&given, own)
 		}
 		found[0].own, found[0].err, found[0].explicit = normal(given), nil, true
@@ -37,10 +37,10 @@ func choose(s Source, found []candidate, listed []string) ([]candidate, error) {
 		if f.own == nil {
 			return true
 		}
-		if f.said == nil || f.said.OS == "" {
+		if f.declared == nil || f.declared.OS == "" {
 			have = append(have, written(*f.own))
 		}
-		return !suits(f.own, *p)
+		return !matches(f.own, *p)
 	})
 	if len(chosen) == 0 {
 		return nil, &AbsentError{s.Name, written(*p), unique(append(slices.Clone(listed), have...))}
@@ -48,7 +48,7 @@ func choose(s Source, found []candidate, listed []string) ([]candidate, error) {
 	return chosen, nil
 }
 
-// unique is list with each word once.
+// unique returns list without duplicates.
 func unique(list []string) []string {
 	var all []string
 	for _, word := range list {
@@ -59,10 +59,10 @@ func unique(list []string) []string {
 	return all
 }
 
-// inherit takes from a platform what p leaves open.
+// inherit sets the unset fields of p to those of from.
 func inherit(p, from *v1.Platform) {
 	if p.OS != from.OS {
-		return // what Windows says of itself means nothing elsewhere
+		return // a Windows version means nothing elsewhere
 	}
 	if p.OSVersion == "" {
 		p.OSVersion = from.OSVersion
@@ -75,20 +75,20 @@ func inherit(p, from *v1.Platform) {
 	}
 }
 
-// absent reports whether err says that the image is missing, and remembers that.
+// absent reports whether err means that the image does not exist. If so, it sets c.err.
 func (c *candidate) absent(err error) bool {
 	if c.missing == nil || !c.missing(err) {
 		return false
 	}
 	e := &MissingError{Source: c.name, Image: c.Descriptor.Digest, Err: err}
-	if c.said != nil && c.said.OS != manifest.UnknownOS {
-		e.Platform = written(*c.said)
+	if c.declared != nil && c.declared.OS != manifest.UnknownOS {
+		e.Platform = written(*c.declared)
 	}
 	c.err = e
 	return true
 }
 
-// load opens an image and reads its manifest. That it is missing is no error yet.
+// load opens an image and reads its manifest. If the image does not exist, load sets c.err and returns nil.
 func (c *candidate) load() (raw []byte, err error) {
 	digest := c.Descriptor.Digest
 	if c.Image, err = c.open(); err != nil {
@@ -103,15 +103,15 @@ func (c *candidate) load() (raw []byte, err error) {
 		}
 		return nil, fmt.Errorf("reading the manifest %s: %w", digest, err)
 	}
-	// What damage makes of a manifest can still look like one.
+	// A damaged manifest may still be valid JSON.
 	if h, size, err := sum(digest.Algorithm, raw); err != nil || h != digest || size != c.Descriptor.Size {
 		return nil, fmt.Errorf("the manifest %s is damaged: its content has digest %s", digest, h)
 	}
 	return raw, nil
 }
 
-// resolve opens an image and finds out its platform. That there is none is no error yet, since it may be given; neither
-// is that the image is missing.
+// resolve opens an image and determines its platform. If the image does not exist or has no platform, resolve sets
+// c.err and returns nil, because the image may not be needed and its platform may be given.
 func (c *candidate) resolve() error {
 	digest := c.Descriptor.Digest
 	raw, err := c.load()
@@ -138,15 +138,15 @@ func (c *candidate) resolve() error {
 			OSVersion: config.OSVersion, OSFeatures: config.OSFeatures}
 	}
 	var wrong *PlatformError
-	c.explicit = c.said != nil && c.said.OS != "" && c.said.Architecture != ""
-	if c.own, wrong = settle(own, c.said); wrong != nil {
+	c.explicit = c.declared != nil && c.declared.OS != "" && c.declared.Architecture != ""
+	if c.own, wrong = reconcile(own, c.declared); wrong != nil {
 		c.err = c.blame(wrong, c.listed)
 	}
-	c.said = nil
+	c.declared = nil
 	return nil
 }
 
-// sum is the digest of a manifest by the algorithm that its descriptor uses.
+// sum returns the digest of a manifest with the given algorithm.
 func sum(algorithm string, raw []byte) (v1.Hash, int64, error) {
 	hasher, err := v1.Hasher(algorithm)
 	if err != nil {
@@ -156,7 +156,7 @@ func sum(algorithm string, raw []byte) (v1.Hash, int64, error) {
 	return v1.Hash{Algorithm: algorithm, Hex: hex.EncodeToString(hasher.Sum(nil))}, int64(len(raw)), nil
 }
 
-// blame says whose platform it is that is wrong.
+// blame adds the source and image to an error.
 func (c *candidate) blame(e *PlatformError, listed bool) error {
 	e.Source = c.name
 	if listed {
@@ -165,22 +165,22 @@ func (c *candidate) blame(e *PlatformError, listed bool) error {
 	return e
 }
 
-// settle decides between what a config and what an index say of an image; either may be nil.
-func settle(own, said *v1.Platform) (*v1.Platform, *PlatformError) {
+// reconcile returns the platform of an image from those in its config and in its index, which may be nil.
+func reconcile(own, declared *v1.Platform) (*v1.Platform, *PlatformError) {
 	empty := func(p *v1.Platform) bool { return p == nil || p.OS == "" || p.Architecture == "" }
 	switch {
-	case empty(own) && empty(said):
+	case empty(own) && empty(declared):
 		return nil, &PlatformError{}
 	case empty(own):
-		return normal(*said), nil
-	case empty(said):
+		return normal(*declared), nil
+	case empty(declared):
 		return normal(*own), nil
 	}
-	p := *said
-	if x, y := canonical(own), canonical(said); x.OS != y.OS || x.Architecture != y.Architecture {
+	p := *declared
+	if x, y := canonical(own), canonical(declared); x.OS != y.OS || x.Architecture != y.Architecture {
 		return nil, &PlatformError{Platform: x, Index: y}
 	}
-	// Configs of older builds say no variant where indexes do.
+	// Configs of older builds lack the variant that the index has.
 	if p.Variant == "" {
 		p.Variant = own.Variant
 	}
@@ -188,8 +188,8 @@ func settle(own, said *v1.Platform) (*v1.Platform, *PlatformError) {
 	return normal(p), nil
 }
 
-// known refuses a platform that only a config says and that may be a misspelling, which every runtime would pass by.
-// What a person or an index says is taken as it is.
+// known returns an error for a platform that is only in the config and may be misspelt, so that no runtime would select
+// it. Platforms of users and indexes are accepted.
 func known(c candidate) error {
 	p := canonical(c.own)
 	if c.explicit || plausible(p) {
@@ -200,17 +200,16 @@ func known(c candidate) error {
 
 func canonical(p *v1.Platform) arch.Platform { return arch.Canonical(p.OS, p.Architecture, p.Variant) }
 
-// suits tells whether an image is for the platform that is wanted. What is wanted may leave the version of Windows
-// open, and linux/arm also means linux/arm/v7.
-func suits(own *v1.Platform, want v1.Platform) bool {
-	is, asked := canonical(own), arch.Requested(want.OS, want.Architecture, want.Variant)
-	return (is == canonical(&want) || is == asked) && (want.OSVersion == "" || want.OSVersion == own.OSVersion)
+// matches reports whether an image matches a requested platform. The request may omit the version of Windows, and
+// linux/arm includes linux/arm/v7.
+func matches(own *v1.Platform, want v1.Platform) bool {
+	is, requested := canonical(own), arch.Requested(want.OS, want.Architecture, want.Variant)
+	return (is == canonical(&want) || is == requested) && (want.OSVersion == "" || want.OSVersion == own.OSVersion)
 }
 
-// Written formats a platform as in an *AbsentError.
+// Written formats a platform for people, with the version of Windows: windows/amd64:10.0.20348.169.
 func Written(p v1.Platform) string { return written(p) }
 
-// written is how people write p: windows/amd64:10.0.20348.169.
 func written(p v1.Platform) string {
 	if p.OSVersion != "" {
 		return canonical(&p).String() + ":" + p.OSVersion
@@ -218,14 +217,14 @@ func written(p v1.Platform) string {
 	return canonical(&p).String()
 }
 
-// normal is p in canonical form.
+// normal returns p in canonical form.
 func normal(p v1.Platform) *v1.Platform {
 	c := canonical(&p)
 	p.OS, p.Architecture, p.Variant = c.OS, c.Architecture, c.Variant
 	return &p
 }
 
-// compareVersions orders versions of Windows, such as 10.0.17763.6414, number by number.
+// compareVersions compares versions of Windows, such as 10.0.17763.6414, number by number.
 func compareVersions(a, b string) int {
 	return slices.CompareFunc(strings.Split(a, "."), strings.Split(b, "."), func(x, y string) int {
 		m, err1 := strconv.Atoi(x)

@@ -19,7 +19,7 @@ import (
 type sourceEntries struct {
 	children []Child // images, then attestations of them
 	notes    []string
-	// platforms are those of all images, also of those that are not wanted.
+	// platforms are those of all images, including images that were not requested.
 	platforms []string
 	err       error
 }
@@ -27,18 +27,18 @@ type sourceEntries struct {
 // candidate is an image of a source.
 type candidate struct {
 	Child
-	// said is the platform in the index that the image is from, nil if there is none.
-	said *v1.Platform
-	// own is the platform that the image has in the end, or err says why there is none.
+	// declared is the platform in the index that lists the image, or nil.
+	declared *v1.Platform
+	// own is the final platform of the image; if it is nil, err is the reason.
 	own *v1.Platform
 	err error
-	// listed is that an index lists it; else it is the source itself.
+	// listed is true for an entry of an index, and false for a source that is an image.
 	listed bool
 	open   func() (v1.Image, error)
 }
 
-// readSource finds the images of a source, their platforms and their attestations. Images for platforms that are not
-// wanted are not opened, and need not exist.
+// readSource returns the images of a source, with their platforms and attestations. It does not open images for
+// platforms that were not requested; they need not exist.
 func readSource(s Source, number int, o Options) sourceEntries {
 	w := walk{source: s, number: number, options: o}
 	if err := w.start(); err != nil {
@@ -46,7 +46,7 @@ func readSource(s Source, number int, o Options) sourceEntries {
 	}
 	total := len(w.found)
 	w.found = slices.DeleteFunc(w.found, func(c candidate) bool {
-		return total > 1 && !mayBeWanted(c.said,
+		return total > 1 && !mayMatch(c.declared,
 			s.Platform, o.Only)
 	})
 	var group errgroup.Group
@@ -69,15 +69,16 @@ func readSource(s Source, number int, o Options) sourceEntries {
 	var wrong []error
 	for _, f := range chosen {
 		if f.err == nil && len(o.Only) == 0 {
-			f.err = known(f) // what is not wanted may be anything
+			f.err = known(f) // images that are not requested may have any platform
 		}
 		if f.err != nil {
 			wrong = append(wrong, f.err)
 			continue
 		}
-		if s.Platform != nil && f.said != nil && (f.said.OS != f.own.OS || f.said.Architecture != f.own.Architecture) {
+		if s.Platform != nil && f.declared != nil &&
+			(f.declared.OS != f.own.OS || f.declared.Architecture != f.own.Architecture) {
 			c.notes = append(c.notes, fmt.Sprintf("%s: using platform %s instead of its own, %s", s.Name,
-				canonical(f.own), canonical(f.said)))
+				canonical(f.own), canonical(f.declared)))
 		}
 		f.Descriptor.Platform = f.own
 		c.children = append(c.children, f.Child)
@@ -98,7 +99,7 @@ func readSource(s Source, number int, o Options) sourceEntries {
 	return c
 }
 
-// leaveOut returns the images that exist, and says what becomes of the others.
+// leaveOut returns the images that exist. For the others it returns an error, or adds notes if they may be skipped.
 func (w *walk) leaveOut(c *sourceEntries) ([]candidate, error) {
 	var present []candidate
 	var wrong []error
@@ -144,7 +145,7 @@ func (w *walk) attest(c *sourceEntries) error {
 		case err != nil:
 			return err
 		default:
-			a.Descriptor.Platform = a.said
+			a.Descriptor.Platform = a.declared
 			c.children = append(c.children, a.Child)
 		}
 	}
@@ -154,16 +155,16 @@ func (w *walk) attest(c *sourceEntries) error {
 	return nil
 }
 
-// mayBeWanted reports whether an image with this platform in its index can turn out to be for the one that is given, or
-// one of those that are wanted. A config can add to a platform only what the index leaves open.
-func mayBeWanted(said, given *v1.Platform, only []arch.Platform) bool {
-	if said == nil || said.OS == "" || said.Architecture == "" {
+// mayMatch reports whether an image with the declared platform may match the given platform, or one of the
+// requested ones. The config can only add to the platform in the index.
+func mayMatch(declared, given *v1.Platform, only []arch.Platform) bool {
+	if declared == nil || declared.OS == "" || declared.Architecture == "" {
 		return true
 	}
 	may := func(want v1.Platform) bool {
-		x, y := canonical(said), canonical(&want)
-		return x.OS == y.OS && x.Architecture == y.Architecture && (x == y || said.Variant == "") &&
-			(want.OSVersion == "" || said.OSVersion == "" || want.OSVersion == said.OSVersion)
+		x, y := canonical(declared), canonical(&want)
+		return x.OS == y.OS && x.Architecture == y.Architecture && (x == y || declared.Variant == "") &&
+			(want.OSVersion == "" || declared.OSVersion == "" || want.OSVersion == declared.OSVersion)
 	}
 	if given != nil {
 		return may(*given)
@@ -180,7 +181,7 @@ type walk struct {
 	options      Options
 	found        []candidate
 	attestations []candidate
-	platforms    []string // of all images, as far as an index says them
+	platforms    []string // in the indexes
 	left         int      // entries left out
 }
 
@@ -196,7 +197,7 @@ func (w *walk) start() error {
 	if err != nil {
 		return fmt.Errorf("reading the manifest: %w", err)
 	}
-	h, size, _ := v1.SHA256(bytes.NewReader(raw)) // reading memory does not fail
+	h, size, _ := v1.SHA256(bytes.NewReader(raw)) // reading from memory cannot fail
 	self := indexjson.Entry{Descriptor: v1.Descriptor{MediaType: mediaType, Digest: h, Size: size}}
 	c := w.candidate(self, func() (v1.Image, error) { return w.source.Image, nil })
 	c.listed = false
@@ -228,7 +229,7 @@ func (w *walk) index(index v1.ImageIndex, depth int) error {
 		case d.MediaType.IsIndex() && depth == depthLimit:
 			return fmt.Errorf("indexes are nested more than %d deep", depthLimit)
 		case d.MediaType.IsIndex():
-			if !mayBeWanted(d.Platform, w.source.Platform, w.options.Only) {
+			if !mayMatch(d.Platform, w.source.Platform, w.options.Only) {
 				continue
 			}
 			inner, err := index.ImageIndex(d.Digest)
@@ -240,8 +241,8 @@ func (w *walk) index(index v1.ImageIndex, depth int) error {
 			}
 		default:
 			c := w.candidate(e, open)
-			if c.said != nil && c.said.OS != "" {
-				w.platforms = append(w.platforms, written(*c.said))
+			if c.declared != nil && c.declared.OS != "" {
+				w.platforms = append(w.platforms, written(*c.declared))
 			}
 			w.found = append(w.found, c)
 		}
@@ -256,7 +257,7 @@ func (w *walk) candidate(e indexjson.Entry, open func() (v1.Image, error)) candi
 		plain = d
 	}
 	return candidate{
-		Child: Child{Source: w.number, Descriptor: plain, name: w.source.Name, from: e, missing: w.options.Missing},
-		said:  d.Platform, listed: true, open: open,
+		Child:    Child{Source: w.number, Descriptor: plain, name: w.source.Name, from: e, missing: w.options.Missing},
+		declared: d.Platform, listed: true, open: open,
 	}
 }

@@ -14,22 +14,22 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
-// Spec is what a file for `manifest-tool push from-spec` says:
+// Spec is the content of a file for `manifest-tool push from-spec`:
 // https://github.com/estesp/manifest-tool#createpush.
 type Spec struct {
-	// Image is where the index goes, a reference.
+	// Image is the reference of the index.
 	Image string
-	// Tags are what it is called there besides.
+	// Tags are additional tags of the index.
 	Tags []string
-	// Annotations are those of the index.
+	// Annotations are added to the index.
 	Annotations map[string]string
 	Manifests   []SpecEntry
 }
 
-// SpecEntry is a source that has not been opened.
+// SpecEntry is an image to join.
 type SpecEntry struct {
 	Image    string
-	Platform *v1.Platform // nil where it is the image's own
+	Platform *v1.Platform // nil to use the image's own
 }
 
 // SpecError reports an error in a spec file with its position.
@@ -52,8 +52,8 @@ func (e *SpecError) Unwrap() error { return e.Err }
 // Hint returns the expected form.
 func (e *SpecError) Hint() string { return e.hint }
 
-// ParseSpec reads a spec file. Keys of the platform may be written as in the file's own format (osversion) or as in the
-// image spec (os.version). The error is a *SpecError: the first there is.
+// ParseSpec parses a spec file. It accepts keys of the platform in the format of manifest-tool (osversion) and of the
+// image spec (os.version). The error is a *SpecError for the first mistake.
 func ParseSpec(file string, content []byte) (*Spec, error) {
 	r := specReader{file: file}
 	var doc yaml.Node
@@ -93,7 +93,7 @@ func ParseSpec(file string, content []byte) (*Spec, error) {
 
 const specForm = "write: image: TARGET, then manifests: [{image: SOURCE, platform: {os: linux, architecture: arm64}}]"
 
-// specReader keeps the first thing that is wrong.
+// specReader keeps the first error.
 type specReader struct {
 	file string
 	err  error
@@ -121,7 +121,7 @@ func (r *specReader) entry(n *yaml.Node) SpecEntry {
 	return e
 }
 
-// platform reads the platform of a source. An empty one says nothing, as if it were not there.
+// platform reads the platform of a source. An empty mapping counts as missing.
 func (r *specReader) platform(n *yaml.Node) *v1.Platform {
 	var p v1.Platform
 	version := func(n *yaml.Node) { p.OSVersion = r.text(n) }
@@ -136,9 +136,9 @@ func (r *specReader) platform(n *yaml.Node) *v1.Platform {
 	if r.err != nil || len(n.Content) == 0 {
 		return nil
 	}
-	asked := arch.Requested(p.OS, p.Architecture, p.Variant)
-	p.OS, p.Architecture, p.Variant = asked.OS, asked.Architecture, asked.Variant
-	if _, err := ParsePlatform(asked.String()); err != nil {
+	requested := arch.Requested(p.OS, p.Architecture, p.Variant)
+	p.OS, p.Architecture, p.Variant = requested.OS, requested.Architecture, requested.Variant
+	if _, err := ParsePlatform(requested.String()); err != nil {
 		r.fail(n, suggest.Hint(canonical(&p).String(), arch.Names()), "unknown platform %q", canonical(&p))
 	}
 	return &p
@@ -156,14 +156,14 @@ func (r *specReader) mapping(n *yaml.Node, keys map[string]func(*yaml.Node)) {
 	})
 }
 
-// pairs reads a mapping from any texts to others.
+// pairs reads a mapping of strings to strings.
 func (r *specReader) pairs(n *yaml.Node) map[string]string {
 	all := map[string]string{}
 	r.each(n, func(key, value *yaml.Node) { all[r.text(key)] = r.text(value) })
 	return all
 }
 
-// each reads a mapping, no key of which may stand there twice.
+// each calls read for every entry of a mapping. A duplicate key is an error.
 func (r *specReader) each(n *yaml.Node, read func(key, value *yaml.Node)) {
 	if n.Kind != yaml.MappingNode {
 		r.fail(n, specForm, "must be a mapping")
@@ -197,7 +197,7 @@ func (r *specReader) texts(n *yaml.Node) []string {
 	return all
 }
 
-// text takes a scalar as it is written: 1.10 is a tag, and not a number. What is empty is as good as not there.
+// text returns a scalar as it is written: 1.10 is a tag, not a number. An empty value is "".
 func (r *specReader) text(n *yaml.Node) string {
 	if n.Kind != yaml.ScalarNode {
 		r.fail(n, "", "must be a string")

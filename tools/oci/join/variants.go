@@ -8,8 +8,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// distinct refuses images of one source that are for the same platform and that nothing tells apart: neither their
-// entries, by annotations such as io.github.containers.compression.zstd, nor the compression of their layers.
+// distinct returns an error for images of one source for the same platform, unless they differ in their entries (by
+// annotations such as io.github.containers.compression.zstd) or in the compression of their layers.
 func distinct(children []Child) error {
 	var wrong []error
 	for i, a := range children {
@@ -23,15 +23,15 @@ func distinct(children []Child) error {
 	return errors.Join(wrong...)
 }
 
-// sameEntry reports whether two entries, as their index has them, differ in nothing that a runtime or tool could choose
-// by.
+// sameEntry reports whether two index entries have the same platform and annotations, so that no tool can choose
+// between them.
 func sameEntry(a, b Child) bool {
 	x, y := a.from.Descriptor, b.from.Descriptor
 	return reflect.DeepEqual(x.Platform, y.Platform) && maps.Equal(x.Annotations, y.Annotations)
 }
 
-// compression is the media type of the last layer of an image, which says how it is compressed: the first ones may be
-// those of a base.
+// compression returns the compression in the media type of the last layer of an image. The first layers may be those of
+// a base with another compression.
 func compression(c Child) string {
 	if c.Image == nil {
 		return ""

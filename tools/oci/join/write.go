@@ -94,9 +94,9 @@ func (b *base) edit(document *indexjson.Index, mediaType types.MediaType, annota
 		entries = append(entries, e)
 	}
 	document.Entries = entries
-	if said := document.Get("mediaType"); said != nil || mediaType == types.DockerManifestList {
+	if declared := document.Get("mediaType"); declared != nil || mediaType == types.DockerManifestList {
 		var now types.MediaType
-		if _ = json.Unmarshal(said, &now); now != mediaType {
+		if _ = json.Unmarshal(declared, &now); now != mediaType {
 			if err := document.Set("mediaType", mediaType); err != nil {
 				return err
 			}
@@ -118,7 +118,7 @@ func (b *base) edit(document *indexjson.Index, mediaType types.MediaType, annota
 	return document.Set("annotations", all)
 }
 
-// withUnknown gives an entry the fields of the one that it was made from that are not known here.
+// withUnknown adds the unknown fields of the original entry to a new one.
 func withUnknown(e, from indexjson.Entry) (indexjson.Entry, error) {
 	if from.Raw == nil {
 		return e, nil
@@ -142,7 +142,7 @@ func withUnknown(e, from indexjson.Entry) (indexjson.Entry, error) {
 	return e, nil
 }
 
-// joinedIndex is an index whose images are in memory or in the indexes that it was made of.
+// joinedIndex is an index whose images are in memory or in the indexes of the sources.
 type joinedIndex struct {
 	raw       []byte
 	mediaType types.MediaType
@@ -176,7 +176,7 @@ func (i *joinedIndex) ImageIndex(h v1.Hash) (v1.ImageIndex, error) {
 	return first(i, h, v1.ImageIndex.ImageIndex)
 }
 
-// first opens an entry of the first index that has it.
+// first opens an entry in the first index that has it.
 func first[T any](i *joinedIndex, h v1.Hash, open func(v1.ImageIndex, v1.Hash) (T, error)) (found T, err error) {
 	err = fmt.Errorf("manifest %s is not in the index", h)
 	for _, other := range i.others {

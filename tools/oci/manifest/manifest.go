@@ -1,5 +1,5 @@
 // Package manifest holds the rules that apply to every manifest and image index, whether it comes from a registry, an
-// OCI layout or an archive: how long it may be, which descriptors are invalid, and which index entries are images,
+// OCI layout or an archive: its maximum length, which descriptors are invalid, and which index entries are images,
 // attestations or other artifacts.
 package manifest
 
@@ -9,7 +9,7 @@ import (
 	"io"
 )
 
-// Limit is how many bytes a manifest, an image index or an image config may have. Registries accept 4 MiB
+// Limit is the maximum length in bytes of a manifest, image index or image config. Registries accept at least 4 MiB
 // (distribution spec, "Pushing Manifests").
 const Limit = 8 << 20
 
@@ -20,8 +20,7 @@ func (*TooLargeError) Error() string {
 	return fmt.Sprintf("longer than the %d bytes that a manifest, index or config may have", Limit)
 }
 
-// SizeError reports a descriptor whose size no content can have. Libraries take -1 for "unknown", and then read without
-// a limit.
+// SizeError reports a descriptor with a negative size. Libraries interpret -1 as "unknown" and read without a limit.
 type SizeError struct {
 	Digest string
 	Size   int64
@@ -31,7 +30,7 @@ func (e *SizeError) Error() string {
 	return fmt.Sprintf("invalid descriptor: %s has a size of %d bytes", e.Digest, e.Size)
 }
 
-// Read reads a manifest, index or config from r, and nothing longer than Limit.
+// Read reads a manifest, index or config. It returns a *TooLargeError if r has more than Limit bytes.
 func Read(r io.Reader) ([]byte, error) {
 	raw, err := io.ReadAll(io.LimitReader(r, Limit+1))
 	if err != nil {
@@ -43,8 +42,8 @@ func Read(r io.Reader) ([]byte, error) {
 	return raw, nil
 }
 
-// Check returns a *SizeError if a descriptor in a manifest or index has a negative size. What is not JSON passes:
-// whoever parses it says what is wrong.
+// Check returns a *SizeError if a descriptor in a manifest or index has a negative size. It ignores syntax errors,
+// which parsing the content reports.
 func Check(raw []byte) error {
 	type descriptor struct {
 		Digest string `json:"digest"`
@@ -57,7 +56,7 @@ func Check(raw []byte) error {
 		Manifests []descriptor `json:"manifests"`
 		Blobs     []descriptor `json:"blobs"`
 	}
-	_ = json.Unmarshal(raw, &m) // fields before and after a broken one are set all the same
+	_ = json.Unmarshal(raw, &m) // an invalid field does not affect the others
 	for _, list := range [][]descriptor{{m.Config, m.Subject}, m.Layers, m.Manifests, m.Blobs} {
 		for _, d := range list {
 			if d.Size < 0 {

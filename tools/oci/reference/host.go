@@ -12,15 +12,14 @@ import (
 )
 
 // hostPattern is the grammar of <domain> in github.com/distribution/reference, which docker and podman follow: a DNS
-// name or IPv4 address, or an IPv6 address in brackets, and a port. It is compiled when it is first needed, as path is.
+// name or IPv4 address, or an IPv6 address in brackets, and an optional port. It is compiled on first use, like path.
 var hostPattern = sync.OnceValue(func() *regexp.Regexp {
 	const label = `[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?`
 	return regexp.MustCompile(`^(?:` + label + `(?:\.` + label + `)*|\[([0-9A-Fa-f:]+)\])(?::([0-9]{1,5}))?$`)
 })
 
-// CheckHost returns a *HostError for a registry's host, with its port if it has one, that consists of anything but
-// letters, digits, dots and hyphens, or of an IPv6 address in brackets. Hosts end up in pipelines and in other
-// programs' files.
+// CheckHost returns a *HostError unless host is a host name or IP address with an optional port. Pipelines and the
+// configuration of other programs contain hosts, so that other characters could be interpreted there.
 func CheckHost(host string) error {
 	m := hostPattern().FindStringSubmatch(host)
 	if m == nil || len(host) > 255 {
@@ -39,12 +38,12 @@ func CheckHost(host string) error {
 	return nil
 }
 
-// HostError reports what is not the host of a registry. Host has no password in it.
+// HostError reports an invalid host of a registry. Host contains no password.
 type HostError struct{ Host string }
 
 func (e *HostError) Error() string { return fmt.Sprintf("invalid host %q", e.Host) }
 
-// Hint says how to write it.
+// Hint describes valid hosts.
 func (e *HostError) Hint() string {
 	if strings.Contains(e.Host, "@") {
 		return "leave out the user name and password, and log in instead: " +
@@ -57,7 +56,7 @@ func (e *HostError) Hint() string {
 		"such as registry.example.com:5000"
 }
 
-// Check returns a *HostError or a *PathError for a repository that go-containerregistry accepts and no registry has.
+// Check returns a *HostError or a *PathError for a repository that go-containerregistry accepts, but no registry.
 func Check(r name.Repository) error {
 	if err := CheckHost(r.RegistryStr()); err != nil {
 		return err
@@ -65,7 +64,7 @@ func Check(r name.Repository) error {
 	return CheckPath(r.RepositoryStr())
 }
 
-// CheckName is Check for the name of a repository, which may lack its registry.
+// CheckName is like Check for the name of a repository, with or without its registry.
 func CheckName(repository string) error {
 	r, err := name.NewRepository(repository)
 	if err != nil {
@@ -78,8 +77,8 @@ func CheckName(repository string) error {
 	return Check(r)
 }
 
-// Split cuts the name of a repository into its registry, "" if it has none, and its path. By docker's rule the first
-// part is a registry if it has a dot or a colon, or is localhost.
+// Split splits the name of a repository into its registry, which may be "", and its path. As in docker, the first part
+// is a registry if it contains a dot or a colon, or is localhost.
 func Split(repository string) (host, path string) {
 	first, rest, more := strings.Cut(repository, "/")
 	if more && (strings.ContainsAny(first, ".:") || first == "localhost") {

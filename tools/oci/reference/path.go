@@ -1,5 +1,6 @@
 // Package reference checks the names of repositories by the grammar of the OCI distribution specification. It is
-// stricter than go-containerregistry, which also accepts ".." and so lets a name leave the place that it is put below.
+// stricter than go-containerregistry, which accepts "..", so that a repository could be outside of its prefix. It also
+// removes passwords from references in messages.
 package reference
 
 import (
@@ -9,13 +10,13 @@ import (
 	"sync"
 )
 
-// path is the grammar of <name> in the distribution specification ("Pulling manifests"). It is compiled when it is
-// first needed: Bazel starts a program that knows this package for every action.
+// path is the grammar of <name> in the distribution specification ("Pulling manifests"). It is compiled on first use,
+// because Bazel starts a program that imports this package for every action.
 var path = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
 })
 
-// CheckPath returns a *PathError for a path of a repository, without its registry, that no registry accepts.
+// CheckPath returns a *PathError if p is not a valid path of a repository, without its registry.
 func CheckPath(p string) error {
 	if !path().MatchString(p) {
 		return &PathError{p}
@@ -23,12 +24,12 @@ func CheckPath(p string) error {
 	return nil
 }
 
-// PathError reports a path of a repository that no registry accepts.
+// PathError reports an invalid path of a repository.
 type PathError struct{ Path string }
 
 func (e *PathError) Error() string { return fmt.Sprintf("invalid repository %q", e.Path) }
 
-// Hint says how to write it.
+// Hint describes valid paths.
 func (e *PathError) Hint() string {
 	if lower := strings.ToLower(e.Path); lower != e.Path && path().MatchString(lower) {
 		return fmt.Sprintf("repositories must be lower case: write %q", lower)

@@ -6,16 +6,16 @@ import (
 	"sync"
 )
 
-// hidden takes the place of a user name and password.
+// hidden replaces a user name and password.
 const hidden = "xxxxx"
 
-// digest is what may follow an @ that does not end a user name and password.
+// digest matches the start of a digest, before which @ does not end a password.
 var digest = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9A-Fa-f]{32,}`)
 })
 
-// Redact returns a reference without the user name and password that stand before its host, as in a URL. References
-// have none, so such a one is rejected, and whoever reports that must not print the password.
+// Redact replaces the user name and password before the host of a reference, as in a URL. Such references are invalid,
+// but errors about them must not contain the password.
 func Redact(ref string) string {
 	scheme := ""
 	if i := strings.Index(ref, "://"); i >= 0 {
@@ -29,7 +29,7 @@ func Redact(ref string) string {
 	return scheme + ref
 }
 
-// isUserinfo tells user:password@host from image:tag@wrong-digest.
+// isUserinfo distinguishes user:password@host from image:tag@wrong-digest.
 func isUserinfo(before, after string) bool {
 	host, _, path := strings.Cut(after, "/")
 	switch {
@@ -44,7 +44,7 @@ func isUserinfo(before, after string) bool {
 	return path || strings.Contains(host, ".") && !strings.HasPrefix(host, "v")
 }
 
-// userinfo finds user:password@ in a text.
+// userinfo matches user:password@ in a text.
 var userinfo = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile("[^\\s\"'`=(<@:/]+:[^\\s\"'`@]+@")
 })
@@ -53,8 +53,7 @@ var toAt = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("^[^
 
 var port = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9]{1,5}/`) })
 
-// RedactText returns a text, such as an error of another program or library, without the passwords in its URLs and
-// references.
+// RedactText replaces the passwords in URLs and references in a text, such as an error of another program or library.
 func RedactText(text string) string {
 	if !strings.Contains(text, "@") {
 		return text
@@ -68,7 +67,7 @@ func RedactText(text string) string {
 		found := text[m[0]:m[1]]
 		user, password, _ := strings.Cut(found, ":")
 		switch {
-		case strings.HasPrefix(password, "//"): // that was a scheme: look again behind it
+		case strings.HasPrefix(password, "//"): // a scheme: continue after it
 			out.WriteString(text[:m[0]+len(user)+3])
 			text = text[m[0]+len(user)+3:]
 			continue
@@ -76,7 +75,7 @@ func RedactText(text string) string {
 			out.WriteString(text[:m[1]])
 		default:
 			out.WriteString(text[:m[0]] + hidden + "@")
-			// The password may have an @ as well.
+			// The password may contain @ itself.
 			if more := toAt().FindString(text[m[1]:]); more != "" && !digest().MatchString(text[m[1]+len(more):]) {
 				m[1] += len(more)
 			}

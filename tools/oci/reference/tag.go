@@ -11,7 +11,7 @@ var tagPattern = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 })
 
-// CheckTag returns a *TagError for a tag that no registry accepts.
+// CheckTag returns a *TagError for an invalid tag.
 func CheckTag(tag string) error {
 	if !tagPattern().MatchString(tag) {
 		return &TagError{tag}

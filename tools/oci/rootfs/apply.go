@@ -13,7 +13,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// The names by which a layer removes what lower layers have: image spec, "Whiteouts".
+// The names that remove files of lower layers: image spec, "Whiteouts".
 const (
 	whiteout = ".wh."
 	opaque   = ".wh..wh..opq"
@@ -21,12 +21,12 @@ const (
 
 const (
 	xattr      = "SCHILY.xattr." // PAX records of extended attributes
-	maxEntries = 8 << 20         // more than any real image has, and what fits in memory
+	maxEntries = 8 << 20         // above any real image, and fits in memory
 	maxPath    = 4096            // as in Linux
 )
 
-// Apply lays a layer over what the tree has: a tar, compressed with gzip or zstd or not at all. It is read once, from
-// start to end. If that fails, the tree stays as it was.
+// Apply applies a layer to the tree: a tar, optionally compressed with gzip or zstd. It reads the layer once, to the
+// end. After an error, the tree is unchanged.
 func (t *Tree) Apply(layer io.Reader) error {
 	plain, err := decompress(layer)
 	if err != nil {
@@ -37,7 +37,7 @@ func (t *Tree) Apply(layer io.Reader) error {
 	if err := a.read(tar.NewReader(plain)); err != nil {
 		return err
 	}
-	// What follows the archive belongs to the layer as well: a reader that checks the digest needs all of it.
+	// The layer may continue after the archive, and a reader that checks the digest needs all bytes.
 	if _, err := io.Copy(io.Discard, plain); err != nil {
 		return err
 	}
@@ -67,8 +67,8 @@ func decompress(r io.Reader) (io.ReadCloser, error) {
 	return io.NopCloser(buffered), nil
 }
 
-// applier gathers what a layer says. Whiteouts are about lower layers alone, wherever in the layer they are: they are
-// carried out before anything is placed.
+// applier collects the entries of a layer. Whiteouts affect only lower layers, wherever they are in the tar, so they
+// are applied first.
 type applier struct {
 	tree    *Tree
 	removed []removal
@@ -76,14 +76,14 @@ type applier struct {
 }
 
 type removal struct {
-	path   string // what is removed, or whose content is
+	path   string // removed, or emptied if opaque is true
 	opaque bool
 }
 
 type entry struct {
 	path     string
 	node     Node
-	hardlink string // the path of a file that it is another name of
+	hardlink string // the path of the linked file
 }
 
 func (a *applier) read(r *tar.Reader) error {
@@ -110,7 +110,7 @@ func (a *applier) read(r *tar.Reader) error {
 		case name == opaque:
 			a.removed = append(a.removed, removal{path.Clean(dir), true})
 			continue
-		case strings.HasPrefix(name, whiteout+whiteout): // notes of aufs
+		case strings.HasPrefix(name, whiteout+whiteout): // metadata of aufs
 			continue
 		case strings.HasPrefix(name, whiteout):
 			if hidden := name[len(whiteout):]; hidden != "" && hidden != "." && hidden != ".." {
@@ -159,8 +159,8 @@ func xattrs(h *tar.Header) map[string]string {
 	return all
 }
 
-// apply carries out what the layer says, as runtimes do that unpack it over the lower ones: links on the way to a path
-// are followed, the path itself replaces what is there, except that a directory keeps what is in one.
+// apply changes the tree as unpacking the layer over the lower ones would: links in parents are followed, and the entry
+// replaces the existing one, except that directories keep their content.
 func (a *applier) apply() {
 	for _, r := range a.removed {
 		if r.opaque {
@@ -187,7 +187,7 @@ func (a *applier) apply() {
 		}
 		p, err := a.tree.Parent(e.path)
 		if err != nil {
-			p = e.path // below a file or a loop, which it replaces
+			p = e.path // a parent is a file or a loop, which the entry replaces
 		}
 		a.tree.Put(p, e.node)
 	}

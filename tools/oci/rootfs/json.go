@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// Format names the form of the JSON, and of what Apply makes of a layer. It changes whenever they do.
+// Format is the version of the JSON and of the result of Apply. It changes whenever either does.
 const Format = "multiarch-rootfs-1"
 
-// dirJSON is a directory in JSON. Names and targets are as encode has them.
+// dirJSON is a directory in JSON. encode has converted names and targets.
 type dirJSON struct {
 	Mode    uint32             `json:"mode"`
 	UID     int                `json:"uid,omitempty"`
@@ -22,11 +22,11 @@ type dirJSON struct {
 	Dirs    map[string]dirJSON `json:"dirs,omitempty"`
 	Links   map[string]string  `json:"links,omitempty"`
 	Others  []string           `json:"others,omitempty"`
-	// Contents are those of the lists of users and groups.
+	// Contents are the contents of /etc/passwd and /etc/group.
 	Contents map[string]string `json:"contents,omitempty"`
 }
 
-// MarshalJSON writes equal trees as equal bytes.
+// MarshalJSON returns the same bytes for equal trees.
 func (t *Tree) MarshalJSON() ([]byte, error) { return json.Marshal(t.root.json()) }
 
 func (n *Node) json() dirJSON {
@@ -59,7 +59,7 @@ func (n *Node) json() dirJSON {
 	return d
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON parses the output of MarshalJSON.
 func (t *Tree) UnmarshalJSON(content []byte) error {
 	var d dirJSON
 	if err := json.Unmarshal(content, &d); err != nil {
@@ -109,7 +109,7 @@ func (d dirJSON) node() (*Node, error) {
 	return n, nil
 }
 
-// encode makes text of bytes that need not be UTF-8, and that JSON would not keep. NUL is in no name.
+// encode encodes names that are not UTF-8, which JSON cannot represent. Names never contain NUL.
 func encode(s string) string {
 	if utf8.ValidString(s) && !strings.HasPrefix(s, "\x00") {
 		return s

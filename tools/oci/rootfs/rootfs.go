@@ -1,6 +1,7 @@
-// Package rootfs knows the directories of an image: what layers, applied one over the other, leave of directories and
-// symbolic links, with owner, mode, modification time and extended attributes. Whoever lays files over the image finds
-// out with Resolve where they really go. Contents of files are not kept, except for the lists of users and groups.
+// Package rootfs models the root file system of an image: the directories and symbolic links that remain after its
+// layers are applied, with owner, mode, modification time and extended attributes. Code that adds files to an image
+// calls Resolve to find their paths behind symbolic links. The content of files is not kept, except for /etc/passwd and
+// /etc/group.
 package rootfs
 
 import (
@@ -12,27 +13,27 @@ import (
 	"time"
 )
 
-// Kind is what a node is.
+// Kind is the type of a node.
 type Kind byte
 
-// The kinds of nodes. Other is everything that is neither a directory nor a symbolic link: files and devices.
+// The kinds of nodes. Other is used for files, devices and anything else.
 const (
 	Other Kind = iota
 	Dir
 	Symlink
 )
 
-// Node is a directory, a symbolic link or a name of something else.
+// Node is a directory, a symbolic link, or the name of something else.
 type Node struct {
 	Kind Kind
-	// Mode, UID, GID, ModTime and Xattrs are those of a directory.
+	// Mode, UID, GID, ModTime and Xattrs are set for directories.
 	Mode     uint32 // permission bits with setuid, setgid and sticky, as in chmod
 	UID, GID int
 	ModTime  time.Time // zero for the epoch that the layer is written with
 	Xattrs   map[string]string
-	// Link is where a symbolic link points.
+	// Link is the target of a symbolic link.
 	Link string
-	// Content is that of the lists of users and groups.
+	// Content is set for /etc/passwd and /etc/group.
 	Content string
 
 	children map[string]*Node
@@ -44,7 +45,7 @@ type Tree struct{ root *Node }
 // New returns an empty file system.
 func New() *Tree { return &Tree{root: newDir()} }
 
-// Clone returns a copy that can be changed.
+// Clone returns a copy, which can be changed independently.
 func (t *Tree) Clone() *Tree {
 	if t == nil {
 		return New()
@@ -63,38 +64,38 @@ func (n *Node) clone() *Node {
 
 func newDir() *Node { return &Node{Kind: Dir, Mode: 0o755, children: map[string]*Node{}} }
 
-// maxLinks is how many symbolic links Linux follows on the way of a path.
+// maxLinks is the number of symbolic links that Linux follows in a path.
 const maxLinks = 40
 
-// LoopError is returned for a path whose symbolic links lead nowhere.
+// LoopError is returned for a path with too many symbolic links.
 type LoopError struct{ Path string }
 
 func (e *LoopError) Error() string {
 	return fmt.Sprintf("%s: too many levels of symbolic links in the base", e.Path)
 }
 
-// Hint says how to get around the loop.
-func (e *LoopError) Hint() string { return "choose another path, or mend the links of the base" }
+// Hint returns how to avoid the loop.
+func (e *LoopError) Hint() string { return "choose another path, or fix the links of the base" }
 
-// NotDirError is returned for a path that leads through something that is neither a directory nor a link to one.
+// NotDirError is returned for a path with a parent that is neither a directory nor a link to one.
 type NotDirError struct{ Path, File string }
 
 func (e *NotDirError) Error() string {
 	return fmt.Sprintf("%s: %s is a file in the base, not a directory", e.Path, e.File)
 }
 
-// Hint says what to do instead.
+// Hint returns the next step.
 func (e *NotDirError) Hint() string { return "choose another path" }
 
-// Resolve follows the symbolic links of a path, the last name included, as chroot does: a link that leads above the
-// root stays there. What does not exist is kept, so that a dangling link leads to what it names. node is nil for a path
-// that does not exist. If directory is set, the path has to be a directory, or not to exist.
+// Resolve follows the symbolic links of a path, including the last name, as in a chroot: ".." at the root stays at the
+// root. Names that do not exist are kept, so a dangling link resolves to its target; node is nil for them. If directory
+// is true, the path must be a directory or must not exist.
 func (t *Tree) Resolve(p string, directory bool) (resolved string, node *Node, err error) {
 	if t == nil {
 		t = New()
 	}
 	rest := split(p)
-	here, nodes := []string{}, []*Node{t.root} // nodes are those of the root and of the names in here; nil if missing
+	here, nodes := []string{}, []*Node{t.root} // nodes of the root and of each name in here; nil if missing
 	links := 0
 	for len(rest) > 0 {
 		name := rest[0]
@@ -133,13 +134,13 @@ func (t *Tree) Resolve(p string, directory bool) (resolved string, node *Node, e
 	return resolved, node, nil
 }
 
-// Parent follows the symbolic links of all names of a path but the last.
+// Parent follows the symbolic links in all names of a path except the last.
 func (t *Tree) Parent(p string) (resolved string, err error) {
 	dir, _, err := t.Resolve(path.Dir(p), true)
 	return path.Join(dir, path.Base(p)), err
 }
 
-// Lstat returns what is at a path that Resolve or Parent has returned, nil if there is nothing.
+// Lstat returns the node at a path that Resolve or Parent returned, or nil.
 func (t *Tree) Lstat(p string) *Node {
 	if t == nil {
 		return nil
@@ -153,8 +154,8 @@ func (t *Tree) Lstat(p string) *Node {
 	return n
 }
 
-// Put places a node at a path that Resolve or Parent has returned. Missing directories are created. A directory keeps
-// what is in it.
+// Put puts a node at a path that Resolve or Parent returned. It creates missing directories. An existing directory
+// keeps its content.
 func (t *Tree) Put(p string, n Node) {
 	names := split(p)
 	if len(names) == 0 {
@@ -174,7 +175,7 @@ func (t *Tree) Put(p string, n Node) {
 	dir.children[name] = &n
 }
 
-// dir returns a directory by the names that lead to it, and makes it if need be.
+// dir returns the directory with the given path. It creates missing directories.
 func (t *Tree) dir(names []string) *Node {
 	n := t.root
 	for _, name := range names {
@@ -188,17 +189,17 @@ func (t *Tree) dir(names []string) *Node {
 	return n
 }
 
-// remove removes what is at a path, with all that is below.
+// remove removes a path and everything below it.
 func (t *Tree) remove(p string) {
 	if parent := t.Lstat(path.Dir(p)); parent != nil {
 		delete(parent.children, path.Base(p))
 	}
 }
 
-// split returns the names of a path, without "." and empty ones.
+// split returns the names in a path, without "." and empty names.
 func split(p string) []string {
 	return slices.DeleteFunc(strings.Split(p, "/"), func(name string) bool { return name == "" || name == "." })
 }
 
-// names are the names in a directory, sorted.
+// names returns the sorted names in a directory.
 func (n *Node) names() []string { return slices.Sorted(maps.Keys(n.children)) }

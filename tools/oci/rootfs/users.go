@@ -10,15 +10,15 @@ const (
 	groupFile  = "/etc/group"
 )
 
-// MaxUserList is how large a list of users can be, in bytes, to be read.
+// MaxUserList is the size in bytes above which /etc/passwd and /etc/group are not read.
 const MaxUserList = 4 << 20
 
-// IsUserList tells whether a path is one of the lists of users and groups, whose contents a Tree keeps.
+// IsUserList reports whether a path is /etc/passwd or /etc/group, whose content a Tree keeps.
 func IsUserList(p string) bool { return p == passwdFile || p == groupFile }
 
-// Owner returns the numbers of a user as an image config names it: user, uid, user:group or uid:gid. Without a group,
-// the group is the user's own, or of the user's number if /etc/passwd does not have the user. ok is false for a name
-// that is unknown.
+// Owner returns the uid and gid of a user in the notation of an image config: user, uid, user:group or uid:gid. Without
+// a group, the gid is the one in /etc/passwd, or the uid if /etc/passwd does not list the user. ok is false if a name
+// is unknown.
 func (t *Tree) Owner(user string) (uid, gid int, ok bool) {
 	name, group, both := strings.Cut(user, ":")
 	uid, gid, ok = t.user(name)
