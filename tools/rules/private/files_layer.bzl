@@ -66,9 +66,35 @@ def _write(ctx, name, groups, platform):
         base_tree(base, ctx.attr.compression),
     )
 
+def files_groups(where, targets):
+    """Returns the groups of files of targets.
+
+    Args:
+        where: prefix of error messages.
+        targets: list of Target.
+
+    Returns:
+        list of the groups of FilesInfo.
+    """
+    groups = []
+    for target in targets:
+        if FilesInfo not in target:
+            fail(where + _not_files(target))
+        groups += target[FilesInfo].groups
+    return groups
+
+def _not_files(target):
+    paths = [f.short_path for f in target.files.to_list()[:1]]
+    archive = any([paths[0].endswith(end) for end in [".tar", ".tar.gz", ".tgz", ".tar.zst"]]) if paths else False
+    return "files: {} is not a multiarch_files; {}".format(
+        target.label,
+        "add the archive as a layer: multiarch_tar_layer(name = ..., tar = \"{}\")" if archive else "set its path in the image: multiarch_files(name = ..., srcs = [\"{}\"], to = \"/...\")",
+    ).format(target.label)
+
 def _files_layer_impl(ctx):
     split = ctx.split_attr.files if ctx.attr.files else {}
-    groups = {p: [g for target in split.get(p, []) for g in target[FilesInfo].groups] for p in ctx.attr.targets}
+    where = "image {}: ".format(ctx.attr.image)
+    groups = {p: files_groups(where, split.get(p, [])) for p in ctx.attr.targets}
     if all([g.portable for of in groups.values() for g in of]):
         first = ctx.attr.targets.keys()[0]
         shared = _write(ctx, ctx.label.name, groups[first], first)
@@ -84,7 +110,7 @@ files_layer = rule(
     implementation = _files_layer_impl,
     doc = "Layer of files. It is a separate target so that images and platforms share it and it is written once.",
     attrs = {
-        "files": attr.label_list(providers = [FilesInfo], cfg = to_platforms, doc = "Files in the layer."),
+        "files": attr.label_list(allow_files = True, cfg = to_platforms, doc = "Files in the layer."),
         "targets": attr.string_dict(mandatory = True, doc = "Maps the OCI platforms that use the layer to labels of Bazel platforms."),
         "base": attr.label(providers = [[BaseInfo], [LayerInfo]], doc = "Base or layer below. Its directories keep their owner and mode, and its symbolic links are followed."),
         "compression": attr.string(default = "gzip", values = ["gzip", "zstd"], doc = "Compression of the layer."),

@@ -1,6 +1,7 @@
 """multiarch_image: declares all targets of an image."""
 
 load("//platforms:platforms.bzl", "PLATFORMS")
+load(":arguments.bzl", "checked_arguments")
 load(":base.bzl", "base_for")
 load(":files_layer.bzl", "files_layer")
 load(":image.bzl", _image = "image")
@@ -44,12 +45,8 @@ def _uses_git(values):
 def _problems(name, platforms, settings, overrides):
     """Returns error messages about the arguments."""
     found = []
-    if not platforms:
-        found.append("image {}: platforms is required; set platforms = [\"linux/amd64\", \"linux/arm64\"], for example".format(name))
     seen = {}
     for p in platforms:
-        if p not in PLATFORMS:
-            found.append("image {}: unknown platform \"{}\"; known: {}".format(name, p, ", ".join(PLATFORMS)))
         if p in seen:
             found.append("image {}: duplicate platform {}".format(name, p))
         seen[p] = None
@@ -160,7 +157,8 @@ def multiarch_image(
             from `binary` to `allow`. `files` are appended, dicts such as `env` are merged key by key, and anything else is
             replaced.
         tag_prefix: Prefix of the git tags that `{{.Git.Tag}}` and `{{.Git.Describe}}` use, such as `server/`.
-        **kwargs: `visibility`, `tags` and `testonly`.
+        **kwargs: Common attributes of all targets, such as `visibility`, `tags`, `testonly`, `exec_properties` and
+            `target_compatible_with`.
     """
     settings = dict(
         binary = binary,
@@ -186,9 +184,10 @@ def multiarch_image(
         cgo = cgo,
         allow = allow,
     )
-    platforms = [_SPELLINGS.get(p, p) for p in platforms]
-    overrides = {_SPELLINGS.get(p, p): override for p, override in overrides.items()}
-    common = _problems(name, platforms, settings, overrides)
+    args = checked_arguments(name, platforms, _SPELLINGS, settings, overrides, kwargs)
+    platforms, settings, kwargs = args.platforms, args.settings, args.kwargs
+    overrides = {_SPELLINGS.get(p, p): override for p, override in args.overrides.items()}
+    common = args.problems + _problems(name, platforms, settings, overrides)
     problems = list(common)
     images = []
     permitted = {}
@@ -196,7 +195,7 @@ def multiarch_image(
     for platform in {p: None for p in platforms}:
         child = _merged(settings, {k: v for k, v in overrides.get(platform, {}).items() if k in settings})
         permitted = permitted | {kind: None for kind in child["allow"]}
-        wrong = common + _platform_problems(name, platform, child)
+        wrong = common + ([] if args.problems else _platform_problems(name, platform, child))
         children.append(_child(platform, child, wrong))
         problems = problems + [w for w in wrong if w not in problems]
     files_layers = _files_layers(name, children, kwargs)
@@ -209,9 +208,9 @@ def multiarch_image(
     _index(
         name = name,
         images = [] if problems else images,
-        annotations = annotations,
+        annotations = settings["annotations"],
         tag_prefix = tag_prefix,
-        uses_git = _uses_git(annotations.values()),
+        uses_git = _uses_git(settings["annotations"].values()),
         digest = name + ".digest",
         problems = problems,
         **kwargs

@@ -70,6 +70,51 @@ def refusals():
         platforms = amd64,
         overrides = {"linux/amd64": {"port": []}},
     )
+    _refused_image(
+        "unknown_argument",
+        "image unknown_argument: unknown argument \"entry_point\"; known: allow, annotations",
+        platforms = amd64,
+        entry_point = ["x"],
+    )
+    _refused_image(
+        "platform_label",
+        "image platform_label: platforms: \":mine\" is a label; write the OCI platform, such as",
+        platforms = [":mine"],
+    )
+    _refused_image("platform_string", "platforms must be a list; write [\"linux/amd64\"]", platforms = "linux/amd64")
+    _refused_image(
+        "selected_platforms",
+        "image selected_platforms: platforms cannot be a select(); write a list",
+        platforms = select({"//conditions:default": amd64}),
+    )
+    for key in ["base", "env", "labels", "user", "volumes", "workdir"]:
+        _refused_image(
+            "selected_" + key,
+            "image selected_{0}: {0} cannot be a select(); set it per platform in overrides".format(key),
+            platforms = amd64,
+            **{key: select({"//conditions:default": "x"})}
+        )
+    _refused_image(
+        "selected_override",
+        "overrides: linux/amd64: base cannot be a select(); write the value",
+        platforms = amd64,
+        overrides = {"linux/amd64": {"base": select({"//conditions:default": "static"})}},
+    )
+    write_file(name = "write_archive", out = "archive.tar", content = [])
+    multiarch_image(name = "archive", files = ["archive.tar"], platforms = amd64, tags = ["manual"])
+    _fails_test(
+        name = "archive_fails_test",
+        target_under_test = "archive_linux_amd64",
+        message = "image archive: files: @@//tools/rules/tests:archive.tar is not a multiarch_files; add the archive " +
+                  "as a layer: multiarch_tar_layer(",
+    )
+    multiarch_image(name = "plain_file", files = ["etc/a"], platforms = amd64, tags = ["manual"])
+    _fails_test(
+        name = "plain_file_fails_test",
+        target_under_test = "plain_file_linux_amd64",
+        message = "files: @@//tools/rules/tests:etc/a is not a multiarch_files; set its path in the image: " +
+                  "multiarch_files(name = ",
+    )
     _refused_files("relative", "to = \"etc\" must be an absolute path; use \"/etc\"", srcs = ["etc/a"], to = "etc")
     _refused_files(
         "not_octal",
