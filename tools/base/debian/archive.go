@@ -131,7 +131,7 @@ func (a *Archive) open(
 	if offset > 0 {
 		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
 	}
-	transport := &httplimit.Transport{Inner: a.Transport, Idle: mirrorTimeout, Lookup: mirrorTimeout}
+	transport := &httplimit.Transport{Inner: a.Transport, IdleTimeout: mirrorTimeout, LookupTimeout: mirrorTimeout}
 	response, err := (&http.Client{Transport: transport, CheckRedirect: followAll}).Do(request)
 	if err != nil {
 		return nil, 0, err

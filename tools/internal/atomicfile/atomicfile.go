@@ -32,9 +32,9 @@ func Write(path string, perm os.FileMode, write func(io.Writer) error) error {
 	return rename(temp, path)
 }
 
-// Stage writes a new temporary file with exactly the permissions perm and syncs it to disk. The caller renames it to its
-// destination, for example after staging other files, or after choosing the destination by the digest of the content.
-// If Stage fails, it leaves no file.
+// Stage writes a new temporary file with exactly the permissions perm and syncs it to disk. The caller renames it to
+// its destination, for example after staging other files, or after choosing the destination by the digest of the
+// content. If Stage fails, it leaves no file.
 func Stage(temp string, perm os.FileMode, write func(io.Writer) error) error {
 	return create(temp, perm, write, func(f *os.File) error {
 		if err := f.Chmod(perm); err != nil {

@@ -1,6 +1,6 @@
-// Package fault holds the two small interfaces through which errors tell the command line more than their text: which
-// class they belong to, from which the exit code follows, and what to do next. An error type implements them in the
-// package that returns it, so that no list of error types is needed above.
+// Package fault defines two interfaces of errors: Classified errors have a class, which determines the exit code, and
+// Hinter errors have a hint. Error types implement them in the packages that return them, so that the command line
+// needs no list of error types.
 package fault
 
 import (
@@ -8,36 +8,37 @@ import (
 	"fmt"
 )
 
-// Class is what went wrong, as far as the exit code is concerned.
+// Class is a class of errors with the same exit code.
 type Class int
 
-// The classes. An error that wraps several takes the first one in this order.
+// Classes in order of precedence: an error that wraps errors of several classes belongs to the first.
 const (
-	// Unclassified errors belong to no class.
+	// Unclassified is the class of other errors.
 	Unclassified Class = iota
-	// Interrupted is a command that was stopped by a signal.
+	// Interrupted is for commands that a signal stopped.
 	Interrupted
-	// Differs is a comparison that found a difference.
+	// Differs is for comparisons that found a difference.
 	Differs
-	// Usage is a wrong command line or environment.
+	// Usage is for an invalid command line or environment.
 	Usage
-	// Push is an upload that failed; part of it may be in registries. It outranks whatever made it fail.
+	// Push is for failed uploads, which may be partly in registries. It precedes the class of the cause.
 	Push
-	// Config is an invalid configuration, lock file or spec file.
+	// Config is for an invalid configuration, lock file or spec file.
 	Config
-	// Compile is a program that does not compile, or a missing compiler.
+	// Compile is for programs that do not compile, and missing compilers.
 	Compile
-	// Base is a base image, or another existing image, that cannot be fetched.
+	// Base is for base images, and other existing images, that cannot be fetched.
 	Base
 )
 
-// Classified is implemented by errors that know their class.
+// Classified is implemented by errors that have a class.
 type Classified interface {
 	error
 	Class() Class
 }
 
-// ClassOf returns the class of an error. If it wraps errors of several classes, the first in the order above wins.
+// ClassOf returns the class of an error. If it wraps errors of several classes, it returns the first in order of
+// precedence.
 func ClassOf(err error) Class {
 	class := Unclassified
 	walk(err, func(e error) {
@@ -48,7 +49,7 @@ func ClassOf(err error) Class {
 	return class
 }
 
-// walk visits an error and all that it wraps.
+// walk visits an error and all errors that it wraps.
 func walk(err error, visit func(error)) {
 	if err == nil {
 		return
@@ -64,13 +65,13 @@ func walk(err error, visit func(error)) {
 	}
 }
 
-// Hinter is implemented by errors that know what to do next. The hint is in the imperative and may be empty.
+// Hinter is implemented by errors that have a hint for the user. The hint is in the imperative and may be empty.
 type Hinter interface {
 	error
 	Hint() string
 }
 
-// HintOf returns the hint of the outermost error that implements Hinter, "" if there is none.
+// HintOf returns the hint of the outermost error that implements Hinter, or "" if there is none.
 func HintOf(err error) string {
 	var h Hinter
 	if errors.As(err, &h) {
@@ -94,7 +95,7 @@ func (e *Error) Unwrap() error { return e.err }
 // Class returns the class.
 func (e *Error) Class() Class { return e.class }
 
-// Hint returns the next step, or "".
+// Hint returns the hint, or "".
 func (e *Error) Hint() string { return e.hint }
 
 // Usagef returns an error about the command line or the environment.

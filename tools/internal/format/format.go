@@ -1,4 +1,4 @@
-// Package format writes quantities for people: sizes, and numbers of things.
+// Package format formats sizes and counts for messages.
 package format
 
 import (
@@ -12,7 +12,7 @@ func Bytes(n int64) string {
 	return units.HumanSizeWithPrecision(float64(n), 3)
 }
 
-// Count returns n with a noun that takes an s in the plural, as in "1 blob" and "2 blobs".
+// Count returns n with a noun that forms its plural with s, as in "1 blob" and "2 blobs".
 func Count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun

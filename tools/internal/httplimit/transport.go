@@ -1,6 +1,6 @@
-// Package httplimit bounds what a server can make an HTTP client do: how often it is redirected, how long it waits, and
-// how much it reads. Registries and mirrors are reached through it, so that a broken or hostile one costs an error and
-// not a process that never ends.
+// Package httplimit limits how long an HTTP client waits for a server, and how many redirects it follows. It also
+// keeps credentials from being forwarded to other hosts. Requests to registries and mirrors use it, so that a broken
+// or hostile server causes an error and not a process that never ends.
 package httplimit
 
 import (
@@ -14,41 +14,41 @@ import (
 	"time"
 )
 
-// Transport applies limits to every request and response of an inner http.RoundTripper. Fields that are zero take the
-// value in brackets.
+// Transport applies limits to the requests and responses of an inner http.RoundTripper. The default of each field is in
+// brackets.
 type Transport struct {
 	// Inner sends the requests [http.DefaultTransport].
 	Inner http.RoundTripper
-	// Redirects is how often one request may be redirected [10].
-	Redirects int
-	// Idle is how long a body, of a request or a response, may take for its next kibibyte [1m]. A peer that sends a
-	// byte now and then is idle, too.
-	Idle time.Duration
-	// Answer is how long a server may take to answer once it has the whole request [10m]. Some registries need minutes
-	// to put a large blob together.
-	Answer time.Duration
-	// Lookup is Answer for requests that have no body [2m].
-	Lookup time.Duration
+	// MaxRedirects is the maximum number of redirects of a request [10].
+	MaxRedirects int
+	// IdleTimeout is the maximum time for the next kibibyte of a request or response body [1m]. A server that only sends
+	// a byte from time to time counts as idle.
+	IdleTimeout time.Duration
+	// ResponseTimeout is the maximum time between the end of a request with a body and its response [10m]. Some
+	// registries need minutes to assemble a large blob.
+	ResponseTimeout time.Duration
+	// LookupTimeout is the maximum time between a request without a body and its response [2m].
+	LookupTimeout time.Duration
 }
 
 const (
-	defaultRedirects = 10
-	defaultIdle      = time.Minute
-	defaultAnswer    = 10 * time.Minute
-	defaultLookup    = 2 * time.Minute
-	// small is the size of bodies that are left to net/http as they are: it sends what it knows to be in memory together
-	// with the header.
-	small = 256 << 10
-	// progress is how many bytes count as a sign of life.
+	defaultMaxRedirects    = 10
+	defaultIdleTimeout     = time.Minute
+	defaultResponseTimeout = 10 * time.Minute
+	defaultLookupTimeout   = 2 * time.Minute
+	// smallBody is the maximum size of request bodies that are not wrapped, so that net/http can send bodies in memory
+	// together with the header.
+	smallBody = 256 << 10
+	// progress is the number of bytes that restart the idle time.
 	progress = 1 << 10
 )
 
-// RedirectError reports a request that was redirected too often, or to where it must not go.
+// RedirectError is returned for too many redirects, and for redirects that would disclose credentials.
 type RedirectError struct{ From, Reason string }
 
 func (e *RedirectError) Error() string { return fmt.Sprintf("%s: %s", e.From, e.Reason) }
 
-// StalledError reports a server that stopped sending, receiving or answering. It is a timeout as net.Error defines it.
+// StalledError is returned if a server stops sending, receiving or answering. It implements net.Error.
 type StalledError struct {
 	Host  string
 	Doing string
@@ -62,7 +62,7 @@ func (e *StalledError) Error() string {
 // Timeout is always true.
 func (e *StalledError) Timeout() bool { return true }
 
-// Temporary is always true: another attempt may reach a server that works.
+// Temporary is always true, because a retry may succeed.
 func (e *StalledError) Temporary() bool { return true }
 
 // RoundTrip sends one request.
@@ -74,25 +74,27 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
-	idle, answer, lookup := orDefault(t.Idle, defaultIdle), orDefault(t.Answer, defaultAnswer), orDefault(t.Lookup, defaultLookup)
+	idle := orDefault(t.IdleTimeout, defaultIdleTimeout)
+	answer := orDefault(t.ResponseTimeout, defaultResponseTimeout)
+	lookup := orDefault(t.LookupTimeout, defaultLookupTimeout)
 	dog := &watchdog{cancel: cancel, host: req.URL.Host}
 	limited := req.WithContext(ctx)
-	if limited.Header.Get("Authorization") != "" && forwarded(req) {
+	if limited.Header.Get("Authorization") != "" && hasForwardedCredentials(req) {
 		limited = limited.Clone(ctx)
 		limited.Header.Del("Authorization")
 	}
 	switch {
 	case req.Body == nil || req.Body == http.NoBody:
 		dog.expect("answered", lookup)
-	case 0 < req.ContentLength && req.ContentLength <= small:
+	case 0 < req.ContentLength && req.ContentLength <= smallBody:
 		dog.expect("answered", answer)
 	default:
 		dog.expect("accepted more of the request", idle)
 		body := func(inner io.ReadCloser) io.ReadCloser { return &requestBody{inner, dog, idle, answer} }
 		limited.Body = body(req.Body)
-		if again := req.GetBody; again != nil { // net/http starts some requests again on another connection
+		if again := req.GetBody; again != nil { // net/http repeats some requests on another connection
 			limited.GetBody = func() (io.ReadCloser, error) {
-				dog.rest()
+				dog.stop()
 				inner, err := again()
 				if err != nil {
 					return nil, err
@@ -109,7 +111,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		cancel(nil)
 		return nil, err
 	}
-	resp.Body = &responseBody{inner: resp.Body, ctx: ctx, dog: &watchdog{cancel: cancel, host: dog.host}, idle: idle, left: idle}
+	resp.Body = &responseBody{
+		inner: resp.Body, ctx: ctx, dog: &watchdog{cancel: cancel, host: dog.host}, idle: idle, left: idle,
+	}
 	return resp, nil
 }
 
@@ -127,34 +131,36 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 	return d
 }
 
-// checkRedirects counts how often a request was redirected. http.Client records the response that caused each request
-// in its Response field, so the count does not depend on a CheckRedirect function, which libraries replace.
+// checkRedirects checks the redirects that led to a request. http.Client records the response that caused a request
+// in its Response field. Unlike a CheckRedirect function, libraries cannot replace this check.
 func (t *Transport) checkRedirects(req *http.Request) error {
-	most := t.Redirects
-	if most <= 0 {
-		most = defaultRedirects
+	limit := t.MaxRedirects
+	if limit <= 0 {
+		limit = defaultMaxRedirects
 	}
 	if req.Response == nil {
 		return nil
 	}
 	first, n := req, 0
 	for ; first.Response != nil && first.Response.Request != nil; first = first.Response.Request {
-		if n++; n > most {
+		if n++; n > limit {
 			for first.Response != nil && first.Response.Request != nil {
 				first = first.Response.Request
 			}
-			return &RedirectError{first.Method + " " + first.URL.Redacted(), fmt.Sprintf("stopped after %d redirects", most)}
+			return &RedirectError{first.Method + " " + first.URL.Redacted(), fmt.Sprintf("stopped after %d redirects", limit)}
 		}
 	}
-	// A 307 repeats the body, which for OAuth 2 is a refresh token or a password.
-	if isForm := strings.HasPrefix(req.Header.Get("Content-Type"), "application/x-www-form-urlencoded"); isForm && !sameOrigin(first, req) {
-		return &RedirectError{first.Method + " " + first.URL.Redacted(), "refusing to send credentials to " + req.URL.Host + ", to which it was redirected"}
+	// After HTTP 307 the client repeats the body, which for OAuth 2 contains a refresh token or a password.
+	form := strings.HasPrefix(req.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
+	if form && !sameOrigin(first, req) {
+		reason := "refusing to follow a redirect with credentials to " + req.URL.Host
+		return &RedirectError{first.Method + " " + first.URL.Redacted(), reason}
 	}
 	return nil
 }
 
-// forwarded tells whether a request carries the credentials of another host that it was redirected from.
-func forwarded(req *http.Request) bool {
+// hasForwardedCredentials reports whether a redirected request contains the credentials of another host.
+func hasForwardedCredentials(req *http.Request) bool {
 	login := req.Header.Get("Authorization")
 	for r := req; r.Response != nil && r.Response.Request != nil; {
 		r = r.Response.Request
@@ -165,9 +171,11 @@ func forwarded(req *http.Request) bool {
 	return false
 }
 
-// sameOrigin tells whether credentials that were meant for a may be sent to b, which must not be less secure.
+// sameOrigin reports whether credentials for a may be sent to b. Sending them over HTTP instead of HTTPS is not
+// allowed.
 func sameOrigin(a, b *http.Request) bool {
-	return strings.EqualFold(a.URL.Hostname(), b.URL.Hostname()) && port(a) == port(b) && (a.URL.Scheme == b.URL.Scheme || b.URL.Scheme == "https")
+	return strings.EqualFold(a.URL.Hostname(), b.URL.Hostname()) && port(a) == port(b) &&
+		(a.URL.Scheme == b.URL.Scheme || b.URL.Scheme == "https")
 }
 
 func port(r *http.Request) string {
@@ -177,24 +185,24 @@ func port(r *http.Request) string {
 	return map[string]string{"http": "80", "https": "443"}[r.URL.Scheme]
 }
 
-// watchdog cancels a request when what it waits for takes too long.
+// watchdog cancels a request if an expected event takes too long.
 type watchdog struct {
 	cancel context.CancelCauseFunc
 	host   string
 
 	mu    sync.Mutex
 	timer *time.Timer
-	over  bool
+	ended bool
 }
 
-// expect starts the clock, in place of what was expected before.
-func (d *watchdog) expect(doing string, within time.Duration) { d.expectAt(doing, within, within) }
+// expect starts the timer for an event, which replaces the previous one.
+func (d *watchdog) expect(doing string, within time.Duration) { d.expectRest(doing, within, within) }
 
-// expectAt is expect for what is left of a longer time.
-func (d *watchdog) expectAt(doing string, left, within time.Duration) {
+// expectRest is like expect, but only part of the time is left.
+func (d *watchdog) expectRest(doing string, left, within time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.over {
+	if d.ended {
 		return
 	}
 	if d.timer != nil {
@@ -203,8 +211,8 @@ func (d *watchdog) expectAt(doing string, left, within time.Duration) {
 	d.timer = time.AfterFunc(left, func() { d.cancel(&StalledError{d.host, doing, within}) })
 }
 
-// rest stops the clock.
-func (d *watchdog) rest() {
+// stop stops the timer.
+func (d *watchdog) stop() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.timer != nil {
@@ -212,15 +220,15 @@ func (d *watchdog) rest() {
 	}
 }
 
-// end stops the clock for good: net/http may read the rest of a request's body after the answer.
+// end stops the timer permanently, because net/http may read the rest of a request body after the response.
 func (d *watchdog) end() {
 	d.mu.Lock()
-	d.over = true
+	d.ended = true
 	d.mu.Unlock()
-	d.rest()
+	d.stop()
 }
 
-// explain replaces the error of a request that the watchdog has canceled by its reason.
+// explain replaces the error of a canceled request with the reason if the watchdog canceled it.
 func (d *watchdog) explain(ctx context.Context, err error) error {
 	var stalled *StalledError
 	if errors.As(context.Cause(ctx), &stalled) {
@@ -229,7 +237,8 @@ func (d *watchdog) explain(ctx context.Context, err error) error {
 	return err
 }
 
-// requestBody watches how fast the server takes a body. Time that passes inside Read is the source's own.
+// requestBody limits the time that the server takes to receive a body. Time spent in Read does not count, because the
+// client needs it.
 type requestBody struct {
 	io.ReadCloser
 	dog          *watchdog
@@ -237,7 +246,7 @@ type requestBody struct {
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
-	b.dog.rest()
+	b.dog.stop()
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
 		b.dog.expect("answered", b.answer)
@@ -247,13 +256,14 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// responseBody fails when too little arrives. Time that passes between two Reads is the reader's own.
+// responseBody limits the time that the server takes to send a body. Time between Reads does not count, because the
+// client needs it.
 type responseBody struct {
 	inner io.ReadCloser
 	ctx   context.Context
 	dog   *watchdog
 	idle  time.Duration
-	left  time.Duration // until the next kibibyte has to be complete
+	left  time.Duration // until the next kibibyte must be complete
 	bytes int           // of that kibibyte
 }
 
@@ -262,9 +272,9 @@ func (b *responseBody) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	start := time.Now()
-	b.dog.expectAt("sent more of the response", b.left, b.idle)
+	b.dog.expectRest("sent more of the response", b.left, b.idle)
 	n, err := b.inner.Read(p)
-	b.dog.rest()
+	b.dog.stop()
 	if b.bytes += n; b.bytes >= progress {
 		b.bytes, b.left = 0, b.idle
 	} else if b.left -= time.Since(start); b.left <= 0 {
@@ -277,7 +287,7 @@ func (b *responseBody) Read(p []byte) (int, error) {
 }
 
 func (b *responseBody) Close() error {
-	b.dog.rest()
+	b.dog.stop()
 	err := b.inner.Close()
 	b.dog.cancel(nil)
 	return err

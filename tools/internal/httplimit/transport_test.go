@@ -22,8 +22,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/internal/httplimit"
 )
 
-// follow is an http.Client that follows redirects without a limit of its own, as go-containerregistry's do.
-func follow(t *httplimit.Transport) *http.Client {
+// newClient returns a client that does not limit redirects, like those of go-containerregistry.
+func newClient(t *httplimit.Transport) *http.Client {
 	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return nil }}
 }
 
@@ -37,7 +37,7 @@ func do(t *testing.T, c *http.Client, method, url string, body io.Reader, header
 	return c.Do(req)
 }
 
-func TestRedirectsEndAfterTen(t *testing.T) {
+func TestMoreThanTenRedirectsFail(t *testing.T) {
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		for _, code := range []int{301, 302, 303, 307, 308} {
 			t.Run(fmt.Sprint(method, code), func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestRedirectsEndAfterTen(t *testing.T) {
 					w.WriteHeader(code)
 				}))
 				defer server.Close()
-				_, err := do(t, follow(&httplimit.Transport{}), method, server.URL, strings.NewReader("x"))
+				_, err := do(t, newClient(&httplimit.Transport{}), method, server.URL, strings.NewReader("x"))
 				var redirected *httplimit.RedirectError
 				require.ErrorAs(t, err, &redirected)
 				assert.Contains(t, err.Error(), "stopped after 10 redirects")
@@ -66,14 +66,14 @@ func TestTenRedirectsAreFollowed(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	resp, err := do(t, follow(&httplimit.Transport{}), http.MethodGet, server.URL, nil)
+	resp, err := do(t, newClient(&httplimit.Transport{}), http.MethodGet, server.URL, nil)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	assert.Equal(t, http.StatusOK, resp.StatusCode)
 }
 
-// TestCredentialsStayWithTheirHost redirects requests to another port: net/http compares host names alone.
-func TestCredentialsStayWithTheirHost(t *testing.T) {
+// TestCredentialsAreNotSentToOtherHosts redirects requests to another port. net/http only compares host names.
+func TestCredentialsAreNotSentToOtherHosts(t *testing.T) {
 	var got []string
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -88,7 +88,7 @@ func TestCredentialsStayWithTheirHost(t *testing.T) {
 		http.Redirect(w, r, r.URL.Query().Get("to"), http.StatusTemporaryRedirect)
 	}))
 	defer server.Close()
-	client := follow(&httplimit.Transport{})
+	client := newClient(&httplimit.Transport{})
 	resp, err := do(t, client, http.MethodGet, server.URL+"/?to="+other.URL, nil, "Authorization", "Bearer secret")
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
@@ -100,11 +100,11 @@ func TestCredentialsStayWithTheirHost(t *testing.T) {
 
 	const form = "application/x-www-form-urlencoded"
 	_, err = do(t, client, http.MethodPost, server.URL+"/?to="+other.URL, strings.NewReader("refresh_token=secret"), "Content-Type", form)
-	require.ErrorContains(t, err, "refusing to send credentials to "+strings.TrimPrefix(other.URL, "http://"))
+	require.ErrorContains(t, err, "refusing to follow a redirect with credentials to "+strings.TrimPrefix(other.URL, "http://"))
 	assert.Len(t, got, 1)
 }
 
-func stalled(t *testing.T, err error, doing string) {
+func requireStalled(t *testing.T, err error, doing string) {
 	t.Helper()
 	var e *httplimit.StalledError
 	require.ErrorAs(t, err, &e)
@@ -114,12 +114,12 @@ func stalled(t *testing.T, err error, doing string) {
 	assert.True(t, timeout.Timeout())
 }
 
-// dial returns a transport whose connections exist in memory. The other end of each is passed to serve. In a bubble of
-// synctest, time passes only while everyone waits, however slow the machine is.
+// dial returns a transport with in-memory connections, whose server sides are passed to serve. In a synctest bubble,
+// time only passes while all goroutines wait, so results do not depend on the speed of the machine.
 func dial(t *testing.T, serve func(net.Conn)) http.RoundTripper {
 	t.Helper()
 	var serving sync.WaitGroup
-	t.Cleanup(serving.Wait) // runs last; the time of a bubble passes no more when its test is over
+	t.Cleanup(serving.Wait) // runs last, because time stops when the test of a bubble returns
 	inner := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 		client, server := net.Pipe()
 		t.Cleanup(func() { _ = server.Close() })
@@ -141,7 +141,7 @@ func handling(respond func(io.Writer, *http.Request)) func(net.Conn) {
 	}
 }
 
-func TestBodyThatStopsOrDrips(t *testing.T) {
+func TestStalledResponseBodyFails(t *testing.T) {
 	for name, rest := range map[string]func(net.Conn){
 		"stops": func(c net.Conn) { _, _ = io.Copy(io.Discard, c) },
 		"drips": func(c net.Conn) {
@@ -158,17 +158,17 @@ func TestBodyThatStopsOrDrips(t *testing.T) {
 						rest(c)
 					})(c)
 				})
-				resp, err := do(t, follow(&httplimit.Transport{Inner: inner}), http.MethodGet, "http://host", nil)
+				resp, err := do(t, newClient(&httplimit.Transport{Inner: inner}), http.MethodGet, "http://host", nil)
 				require.NoError(t, err)
 				defer resp.Body.Close()
 				_, err = io.Copy(io.Discard, resp.Body)
-				stalled(t, err, "sent more of the response for 1m0s")
+				requireStalled(t, err, "sent more of the response for 1m0s")
 			})
 		})
 	}
 }
 
-func TestServerThatDoesNotAnswer(t *testing.T) {
+func TestMissingResponseFails(t *testing.T) {
 	silent := func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 	loris := func(c net.Conn) {
 		go silent(c)
@@ -196,8 +196,8 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				limits := &httplimit.Transport{Inner: dial(t, c.serve)}
-				_, err := do(t, follow(limits), c.method, "http://host", c.body)
-				stalled(t, err, c.doing)
+				_, err := do(t, newClient(limits), c.method, "http://host", c.body)
+				requireStalled(t, err, c.doing)
 			})
 		})
 	}
@@ -207,7 +207,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
-// slow is a reader that takes its time.
+// slow is a reader that takes longer than the idle time.
 type slow struct {
 	io.Reader
 	parts int
@@ -221,8 +221,8 @@ func (s *slow) Read(p []byte) (int, error) {
 	return copy(p, "part"), nil
 }
 
-// TestSlowProgramsAreNotTheServersFault: neither a body that takes long to make nor one that takes long to use counts.
-func TestSlowProgramsAreNotTheServersFault(t *testing.T) {
+// TestSlowClientIsNoTimeout produces a request body and consumes a response body slowly.
+func TestSlowClientIsNoTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := dial(t, handling(func(w io.Writer, r *http.Request) {
 			content, err := io.ReadAll(r.Body)
@@ -230,7 +230,7 @@ func TestSlowProgramsAreNotTheServersFault(t *testing.T) {
 			assert.Equal(t, "partpart", string(content))
 			_, _ = io.WriteString(w, "HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n"+strings.Repeat("x", 1<<20))
 		}))
-		resp, err := do(t, follow(&httplimit.Transport{Inner: inner}), http.MethodPut, "http://host", &slow{parts: 2})
+		resp, err := do(t, newClient(&httplimit.Transport{Inner: inner}), http.MethodPut, "http://host", &slow{parts: 2})
 		require.NoError(t, err)
 		defer resp.Body.Close()
 		buffer := make([]byte, 300<<10)
@@ -246,14 +246,14 @@ func TestSlowProgramsAreNotTheServersFault(t *testing.T) {
 	})
 }
 
-func TestTheCallersContextWins(t *testing.T) {
+func TestContextOfTheCallerEndsTheRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://host", nil)
 		require.NoError(t, err)
 		inner := dial(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
-		_, err = follow(&httplimit.Transport{Inner: inner}).Do(req)
+		_, err = newClient(&httplimit.Transport{Inner: inner}).Do(req)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		var own *httplimit.StalledError
 		assert.False(t, errors.As(err, &own))

@@ -1,5 +1,5 @@
-// Package inputfile opens the files that a user or a project names, so that nothing but a regular file is taken for one: a
-// named pipe would block until something is written to it, and a device may never end.
+// Package inputfile opens files that users or projects name. It rejects anything but regular files, because opening a
+// named pipe blocks until a writer opens it, and reading a device may never end.
 package inputfile
 
 import (
@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// KindError reports a file of a kind that cannot be read.
+// KindError is returned for anything but a regular file.
 type KindError struct {
 	Path string
 	Mode fs.FileMode
@@ -33,7 +33,7 @@ func (e *KindError) Error() string {
 	return fmt.Sprintf("%s is %s, not a regular file", e.Path, kind)
 }
 
-// Open opens a regular file. Anything else is a *KindError, at once.
+// Open opens a regular file. It returns a *KindError for anything else, without blocking.
 func Open(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -42,7 +42,7 @@ func Open(path string) (*os.File, error) {
 	if !info.Mode().IsRegular() {
 		return nil, &KindError{path, info.Mode()}
 	}
-	// It may have become another file since, whose opening would block.
+	// O_NONBLOCK prevents blocking if the file was replaced by a named pipe in the meantime.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func ReadFile(path string) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
-// OpenRoot is os.OpenRoot, which waits for a writer if dir is a named pipe.
+// OpenRoot is like os.OpenRoot, but does not block if dir is a named pipe.
 func OpenRoot(dir string) (*os.Root, error) {
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -79,8 +79,8 @@ func OpenRoot(dir string) (*os.Root, error) {
 	return os.OpenRoot(dir)
 }
 
-// OpenStream opens a regular file or a pipe, such as a shell's process substitution. Opening it and reading from it end
-// with ctx, whether anything is written to the pipe or not.
+// OpenStream opens a regular file or a pipe, such as a process substitution of a shell. Opening and reading end when
+// ctx ends, even if no process writes to the pipe.
 func OpenStream(ctx context.Context, path string) (io.ReadCloser, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -105,7 +105,7 @@ func OpenStream(ctx context.Context, path string) (io.ReadCloser, error) {
 		}
 		return &stream{Interruptible(ctx, r.f), r.f}, nil
 	case <-ctx.Done():
-		// A writer lets the other goroutine go on.
+		// Opening the pipe for writing unblocks the goroutine.
 		if w, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
 			_ = w.Close()
 			if r := <-opened; r.err == nil {
@@ -122,12 +122,13 @@ type stream struct {
 }
 
 func (s *stream) Close() error {
-	// A Read that was given up may still be under way, and Close waits for it, unless it is on a pipe of the runtime's poller.
+	// An abandoned Read may still be running, and Close waits for it. A deadline ends it if the poller supports the file.
 	_ = s.f.SetReadDeadline(time.Now())
 	return s.f.Close()
 }
 
-// Interruptible returns a reader whose Read ends when ctx does, also if r's does not. What r returns after that is lost.
+// Interruptible returns a reader whose Read returns when ctx ends, even if r.Read blocks. Data that r returns
+// afterwards is lost.
 func Interruptible(ctx context.Context, r io.Reader) io.Reader { return &interruptible{ctx: ctx, r: r} }
 
 type interruptible struct {

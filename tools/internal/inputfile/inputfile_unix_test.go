@@ -18,7 +18,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
 )
 
-func TestOnlyRegularFiles(t *testing.T) {
+func TestOnlyRegularFilesAreRead(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	require.NoError(t, os.WriteFile(at("file"), []byte("content"), 0o644))
@@ -34,7 +34,8 @@ func TestOnlyRegularFiles(t *testing.T) {
 		assert.Equal(t, "content", string(content))
 	}
 	for name, kind := range map[string]string{
-		at("pipe"): "named pipe", at("link-to-pipe"): "named pipe", at("socket"): "socket", dir: "directory", "/dev/null": "device", "/dev/zero": "device",
+		at("pipe"): "named pipe", at("link-to-pipe"): "named pipe", at("socket"): "socket", dir: "directory",
+		"/dev/null": "device", "/dev/zero": "device",
 	} {
 		_, err := inputfile.ReadFile(name)
 		var wrong *inputfile.KindError
@@ -52,7 +53,7 @@ func TestStreamsEndWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
 	_, err := inputfile.OpenStream(ctx, pipe)
-	require.ErrorIs(t, err, context.DeadlineExceeded, "nobody writes")
+	require.ErrorIs(t, err, context.DeadlineExceeded, "no writer")
 
 	go func() {
 		w, err := os.OpenFile(pipe, os.O_WRONLY, 0)
@@ -68,7 +69,7 @@ func TestStreamsEndWithTheContext(t *testing.T) {
 	assert.Equal(t, "content", string(content))
 	require.NoError(t, r.Close())
 
-	w, err := os.OpenFile(pipe, os.O_RDWR, 0) // a writer that says nothing
+	w, err := os.OpenFile(pipe, os.O_RDWR, 0) // a writer that writes nothing
 	require.NoError(t, err)
 	defer w.Close()
 	ctx, cancel = context.WithTimeout(t.Context(), 30*time.Millisecond)

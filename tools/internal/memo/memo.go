@@ -1,65 +1,66 @@
-// Package memo computes values once and shares them between goroutines. Unlike sync.OnceValues it never remembers a
-// failure: whoever asks after a failed call computes the value again.
+// Package memo computes values once and shares them between goroutines. Unlike sync.OnceValues, it does not keep
+// errors: after a failed computation, the next call computes the value again.
 package memo
 
 import "sync"
 
 // Map holds one value per key. The zero Map is empty and ready to use.
 type Map[K comparable, V any] struct {
-	mu    sync.Mutex
-	calls map[K]*call[V]
+	mu      sync.Mutex
+	results map[K]*result[V]
 }
 
-type call[V any] struct {
+// result is a value, or an error, that is available when done is closed.
+type result[V any] struct {
 	done  chan struct{}
 	value V
 	err   error
 }
 
-// Get returns the value of a key. The first caller computes it with compute, and callers that come meanwhile share its
-// result. A panic of compute counts as a failure for nobody else: waiting callers compute again.
+// Get returns the value of a key. The first call computes it with compute, and concurrent calls share its result. If
+// compute panics, only its caller panics: the waiting calls compute the value again.
 func (m *Map[K, V]) Get(key K, compute func() (V, error)) (V, error) {
 	for {
 		m.mu.Lock()
-		c, running := m.calls[key]
-		if !running {
-			c = &call[V]{done: make(chan struct{})}
-			if m.calls == nil {
-				m.calls = map[K]*call[V]{}
+		r, ok := m.results[key]
+		if !ok {
+			r = &result[V]{done: make(chan struct{})}
+			if m.results == nil {
+				m.results = map[K]*result[V]{}
 			}
-			m.calls[key] = c
+			m.results[key] = r
 			m.mu.Unlock()
-			return m.run(key, c, compute)
+			return m.run(key, r, compute)
 		}
 		m.mu.Unlock()
-		<-c.done
-		if c.err != errPanicked {
-			return c.value, c.err
+		<-r.done
+		if r.err != errPanicked {
+			return r.value, r.err
 		}
 	}
 }
 
-// Forget drops the value of a key.
+// Forget removes the value of a key.
 func (m *Map[K, V]) Forget(key K) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.calls, key)
+	delete(m.results, key)
 }
 
-func (m *Map[K, V]) run(key K, c *call[V], compute func() (V, error)) (V, error) {
-	c.err = errPanicked
+func (m *Map[K, V]) run(key K, r *result[V], compute func() (V, error)) (V, error) {
+	r.err = errPanicked
 	defer func() {
-		if c.err != nil {
+		if r.err != nil {
 			m.mu.Lock()
-			if m.calls[key] == c {
-				delete(m.calls, key)
+			if m.results[key] == r {
+				delete(m.results, key)
 			}
 			m.mu.Unlock()
 		}
-		close(c.done)
+		close(r.done)
 	}()
-	c.value, c.err = compute()
-	return c.value, c.err
+	r.value, r.err = compute()
+	return r.value, r.err
 }
 
 type panicked struct{}
@@ -74,7 +75,7 @@ type Value[V any] struct{ m Map[struct{}, V] }
 // Get returns the value. See Map.Get.
 func (v *Value[V]) Get(compute func() (V, error)) (V, error) { return v.m.Get(struct{}{}, compute) }
 
-// Func returns a function that calls compute until it succeeds once, and returns that result from then on.
+// Func returns a function that calls compute until it succeeds, and then always returns that value.
 func Func[V any](compute func() (V, error)) func() (V, error) {
 	var v Value[V]
 	return func() (V, error) { return v.Get(compute) }

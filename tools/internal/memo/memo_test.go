@@ -33,7 +33,7 @@ func TestValuesAreComputedOncePerKey(t *testing.T) {
 	assert.Equal(t, 8, other)
 }
 
-func TestFailuresAreNotRemembered(t *testing.T) {
+func TestErrorsAreNotKept(t *testing.T) {
 	var v memo.Value[int]
 	cause := errors.New("cause")
 	_, err := v.Get(func() (int, error) { return 0, cause })
@@ -43,7 +43,7 @@ func TestFailuresAreNotRemembered(t *testing.T) {
 	assert.Equal(t, 1, got)
 }
 
-func TestPanicsAreNotRemembered(t *testing.T) {
+func TestPanicsAreNotKept(t *testing.T) {
 	var v memo.Value[int]
 	assert.Panics(t, func() { _, _ = v.Get(func() (int, error) { panic("cause") }) })
 	got, err := v.Get(func() (int, error) { return 1, nil })

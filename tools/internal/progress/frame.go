@@ -9,7 +9,7 @@ import (
 	"github.com/mattn/go-runewidth"
 )
 
-// The colors of a frame.
+// ANSI sequences for the styles of a frame.
 const (
 	reset = "\x1b[0m"
 	bold  = "\x1b[1m"
@@ -17,7 +17,7 @@ const (
 	cyan  = "\x1b[36m"
 )
 
-// spinner moves with every frame.
+// spinner has the characters of the spinner, which advances with every frame.
 var spinner = []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
 
 // frame lays out the lines of a live display. No line is wider than width, because a wrapped line cannot be erased.
@@ -27,7 +27,7 @@ type frame struct {
 	now           time.Time
 }
 
-// lines returns a line per task, and the summary. Tasks that do not fit the height are counted.
+// lines returns a line per task, and the summary. If not all tasks fit the height, it counts the others.
 func (f frame) lines(tasks []*Task, summary string, began time.Time) []string {
 	room := max(f.height, 1)
 	if summary != "" && room > 1 {
@@ -45,7 +45,7 @@ func (f frame) lines(tasks []*Task, summary string, began time.Time) []string {
 		names = max(names, runewidth.StringWidth(t.name))
 		stages = max(stages, runewidth.StringWidth(t.stage))
 	}
-	names = min(names, f.width*2/5) // the rest of the line is for the stage and its detail
+	names = min(names, f.width*2/5) // the rest of the line shows the stage and its detail
 	spin := string(spinner[int(f.now.Sub(began)/tick)%len(spinner)])
 	var lines []string
 	for _, t := range tasks {
@@ -66,10 +66,10 @@ func (f frame) lines(tasks []*Task, summary string, began time.Time) []string {
 	return lines
 }
 
-// span is text of one color.
+// span is a text with a color.
 type span struct{ text, color string }
 
-// line joins spans until the line is full.
+// line joins spans and truncates the result to the width.
 func (f frame) line(spans ...span) string {
 	var plain string
 	for _, s := range spans {
@@ -107,16 +107,16 @@ func pad(text string, width int) string {
 
 // heartbeat describes running tasks in one line.
 func heartbeat(tasks []*Task, summary string, now time.Time) string {
-	const most = 4
+	const limit = 4
 	var parts []string
-	for _, t := range tasks[:min(len(tasks), most)] {
+	for _, t := range tasks[:min(len(tasks), limit)] {
 		part := fmt.Sprintf("%s: %s %s", t.name, t.stage, elapsed(now.Sub(t.started)))
 		if t.detail != "" {
 			part += " (" + t.detail + ")"
 		}
 		parts = append(parts, part)
 	}
-	if more := len(tasks) - most; more > 0 {
+	if more := len(tasks) - limit; more > 0 {
 		parts = append(parts, fmt.Sprintf("%d more", more))
 	}
 	if summary != "" {
@@ -125,7 +125,7 @@ func heartbeat(tasks []*Task, summary string, now time.Time) string {
 	return "still running: " + strings.Join(parts, "; ")
 }
 
-// elapsed formats a duration to the second.
+// elapsed formats a duration in minutes and seconds.
 func elapsed(d time.Duration) string {
 	if d < time.Minute {
 		return fmt.Sprintf("%ds", int(d.Seconds()))
@@ -133,7 +133,7 @@ func elapsed(d time.Duration) string {
 	return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
 }
 
-// printable keeps text on one line, and control sequences in it away from the terminal.
+// printable replaces line breaks and other control characters, which would break the display.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

@@ -1,7 +1,7 @@
-// Package progress shows what long-running work is doing right now. Work consists of stages, such as compiling a program
-// for a platform. On a terminal, the running stages are lines that are redrawn in place; elsewhere, a stage is a line of
-// text when it starts, and silence is broken by a heartbeat. A stage that takes less than [Patience] is not shown, so
-// that cached work prints nothing.
+// Package progress shows the progress of long-running work. Work consists of stages, such as compiling a program for
+// a platform. On a terminal, it shows the running stages as lines that are redrawn in place. Otherwise, it prints a
+// line when a stage starts, and a heartbeat after a while without output. A stage that takes less than [Patience] is
+// not shown, so that cached work prints nothing.
 package progress
 
 import (
@@ -32,23 +32,23 @@ type Options struct {
 	Live bool
 	// Color is whether a live display uses colors.
 	Color bool
-	// Size returns the size of the terminal; nil means to ask the terminal itself.
+	// Size returns the size of the terminal; nil queries the terminal.
 	Size func() (width, height int, err error)
 }
 
-// Display shows the stages that are running. A nil Display shows nothing. Everything that is written to the same terminal
-// while a display is open has to go through [Display.Print] or [Display.Suspend].
+// Display shows the running stages. A nil Display shows nothing. While a display is open, other output to the same
+// terminal must use [Display.Print] or [Display.Suspend].
 type Display struct {
 	out     io.Writer
 	options Options
 	screen  *cupwriter.Writer // nil unless live
 
 	mu      sync.Mutex
-	tasks   []*Task // that are running, in the order in which they started
+	tasks   []*Task // running tasks, in the order in which they started
 	summary string
 	began   time.Time // when the first stage started
 	printed time.Time // when a line was last printed
-	drawn   bool      // whether there are lines that have to be erased
+	drawn   bool      // whether there are lines to erase
 	closed  bool
 	stop    chan struct{} // nil until the first stage starts
 	stopped chan struct{}
@@ -66,7 +66,7 @@ func New(w io.Writer, o Options) *Display {
 	return d
 }
 
-// Task is a stage that is running.
+// Task is a running stage.
 type Task struct {
 	display     *Display
 	name, stage string
@@ -75,7 +75,7 @@ type Task struct {
 	announced   bool // whether a line was printed for it
 }
 
-// Start shows that a stage of the work called name is running, until the task is done. A closed display ignores it.
+// Start shows a stage of the work called name until Done is called. A closed display ignores it.
 func (d *Display) Start(name, stage string) *Task {
 	if d == nil {
 		return nil
@@ -95,7 +95,7 @@ func (d *Display) Start(name, stage string) *Task {
 	return t
 }
 
-// Detail replaces what is shown of a task beside its stage.
+// Detail replaces the text that is shown after the stage.
 func (t *Task) Detail(text string) {
 	if t == nil {
 		return
@@ -105,7 +105,7 @@ func (t *Task) Detail(text string) {
 	t.detail = printable(text)
 }
 
-// Bytes shows how many bytes of a task are done. The total is 0 if it is unknown.
+// Bytes shows the number of processed bytes. The total is 0 if it is unknown.
 func (t *Task) Bytes(done, total int64) {
 	if total <= 0 {
 		t.Detail(format.Bytes(done))
@@ -125,7 +125,7 @@ func (t *Task) Done() {
 	d.tasks = slices.DeleteFunc(d.tasks, func(other *Task) bool { return other == t })
 }
 
-// Summary replaces the last line, which says how far the work is as a whole.
+// Summary replaces the last line, which describes the overall progress.
 func (d *Display) Summary(text string) {
 	if d == nil {
 		return
@@ -135,7 +135,7 @@ func (d *Display) Summary(text string) {
 	d.summary = printable(text)
 }
 
-// Print writes a line that stays.
+// Print writes a line that is not erased.
 func (d *Display) Print(line string) {
 	if d == nil {
 		return
@@ -143,7 +143,7 @@ func (d *Display) Print(line string) {
 	d.Suspend(func() { fmt.Fprintln(d.out, line) })
 }
 
-// Suspend calls write, which may write to the terminal, while the display is erased.
+// Suspend erases the display and calls write, which may write to the terminal.
 func (d *Display) Suspend(write func()) {
 	if d == nil {
 		write()
@@ -229,7 +229,7 @@ func (d *Display) draw(shown []*Task, now time.Time) {
 	f := frame{width: width - 1, height: height - 1, color: d.options.Color, now: now}
 	lines := f.lines(shown, d.summary, d.began)
 	d.screen.WriteString(strings.Join(lines, "\n") + "\n")
-	_ = d.screen.Flush(len(lines)) // a terminal that is gone needs no display
+	_ = d.screen.Flush(len(lines)) // a closed terminal needs no display
 	d.drawn = true
 }
 

@@ -19,7 +19,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/internal/progress"
 )
 
-// wait lets the clock of the bubble run, and the display catch up with it.
+// wait advances the clock of the synctest bubble and waits until the display has reacted.
 func wait(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
@@ -65,7 +65,7 @@ func TestPlainHeartbeatBreaksSilenceOnly(t *testing.T) {
 	})
 }
 
-// terminal interprets the only control sequence that a display without colors uses: up n lines, and erase from there.
+// terminal interprets the only control sequence of a display without colors: move up n lines and erase the rest.
 type terminal struct {
 	mu    sync.Mutex
 	lines []string
@@ -216,7 +216,7 @@ func TestControlSequencesAreNotShown(t *testing.T) {
 	})
 }
 
-// TestNoWorkNoOutput also shows that no goroutine is left: the bubble would not end.
+// TestNoWorkNoOutput also checks that no goroutine is left, because the bubble would not end.
 func TestNoWorkNoOutput(t *testing.T) {
 	for _, live := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

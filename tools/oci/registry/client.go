@@ -134,7 +134,7 @@ func (c Client) transport() http.RoundTripper {
 	unverifying.TLSClientConfig = insecureTLS()
 	checked := guard{verifying: t, unverifying: unverifying, insecure: c.insecure}
 	backoff := c.Backoff.withDefaults()
-	within := &httplimit.Transport{Inner: checked, Idle: c.Idle}
+	within := &httplimit.Transport{Inner: checked, IdleTimeout: c.Idle}
 	paced := &pace{inner: within, most: backoff.Most, until: map[string]time.Time{}}
 	// Retries wait outside the limit's slots, but Retry-After is waited for inside them.
 	narrow := sizes{limited{paced, c.JobsOf, cmp.Or(c.Limits, &Limits{})}}
