@@ -174,3 +174,70 @@ func TestFetchRejectsInvalidContent(t *testing.T) {
 		assert.Equal(t, content, contentOf(t, d))
 	})
 }
+
+func TestFetchRetriesTemporaryErrors(t *testing.T) {
+	content := bytes.Repeat([]byte("0123456789"), 10000)
+	cases := map[string]func(w http.ResponseWriter, r *http.Request){
+		"no response": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"partial body": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write(content[:500])
+			panic(http.ErrAbortHandler)
+		},
+		"short range": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "100000")
+			_, _ = w.Write(content[:10])
+		},
+	}
+	for _, status := range []int{
+		http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
+		http.StatusServiceUnavailable, http.StatusGatewayTimeout,
+	} {
+		cases[fmt.Sprint(status)] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
+	}
+	for name, fail := range cases {
+		t.Run(name, func(t *testing.T) {
+			m, n := newMirror(t), 0
+			m.put("/debian/"+escapedPath, content)
+			m.before = func(w http.ResponseWriter, r *http.Request) bool {
+				if n++; n > 2 {
+					return false
+				}
+				fail(w, r)
+				return true
+			}
+			d, err := m.archive("stable", nil).Fetch(t.Context(), newStore(t), zlib(content))
+			require.NoError(t, err)
+			assert.Equal(t, content, contentOf(t, d))
+		})
+	}
+}
+
+// If a mirror starts to send other content, the resumed download from the next mirror is wrong and must start again.
+func TestFetchRestartsAfterInvalidPartialContent(t *testing.T) {
+	content := bytes.Repeat([]byte("0123456789"), 10000)
+	bad, good := newMirror(t), newMirror(t)
+	bad.before = func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Content-Length", "100000")
+		_, _ = w.Write([]byte("junk"))
+		return true
+	}
+	good.put("/debian/"+escapedPath, content)
+	a := bad.archive("stable", nil)
+	a.Mirrors = append(a.Mirrors, good.URL+"/debian")
+	d, err := a.Fetch(t.Context(), newStore(t), zlib(content))
+	require.NoError(t, err)
+	assert.Equal(t, content, contentOf(t, d))
+	assert.Len(t, good.takeRequests(), 2)
+}
+
+func TestFetchDoesNotRetryUnexpectedStatus416(t *testing.T) {
+	content := bytes.Repeat([]byte("0123456789"), 10000)
+	m := newMirror(t)
+	m.before = func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+		return true
+	}
+	_, err := m.archive("stable", nil).Fetch(t.Context(), newStore(t), zlib(content))
+	require.ErrorContains(t, err, "416")
+	assert.Len(t, m.takeRequests(), 1)
+}

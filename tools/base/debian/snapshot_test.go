@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,14 +14,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/multiarch-build/multiarch/tools/base/debian"
-	"github.com/multiarch-build/multiarch/tools/build/cache"
 	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 	"github.com/multiarch-build/multiarch/tools/spec/lock"
 )
 
-// snapshots imitates Debian's snapshot archive: it has files of some times, and redirects any other time to the nearest
-// earlier one.
+// snapshots imitates Debian's snapshot archive. It redirects requests for a time without a snapshot to the latest
+// earlier snapshot.
 type snapshots struct {
 	*httptest.Server
 	files    map[string][]byte // by archive/time/path
@@ -40,23 +38,24 @@ func newSnapshots(t *testing.T, files map[string][]byte) *snapshots {
 			http.NotFound(w, r)
 			return
 		}
-		var times []string
+		archive, requested, path := m[1], m[2], m[3]
+		latest := ""
 		for file := range s.files {
-			archive, rest, _ := strings.Cut(file, "/")
-			if at, _, _ := strings.Cut(rest, "/"); archive == m[1] && at <= m[2] {
-				times = append(times, at)
+			parts := strings.SplitN(file, "/", 3)
+			if parts[0] == archive && parts[1] <= requested {
+				latest = max(latest, parts[1])
 			}
 		}
-		if len(times) == 0 {
+		if latest == "" {
 			http.NotFound(w, r)
 			return
 		}
-		slices.Sort(times)
-		if at := times[len(times)-1]; at != m[2] {
-			http.Redirect(w, r, (&url.URL{Path: "/archive/" + m[1] + "/" + at + "/" + m[3]}).String(), http.StatusMovedPermanently)
+		if latest != requested {
+			location := &url.URL{Path: "/archive/" + archive + "/" + latest + "/" + path}
+			http.Redirect(w, r, location.String(), http.StatusMovedPermanently)
 			return
 		}
-		content, ok := s.files[m[1]+"/"+m[2]+"/"+m[3]]
+		content, ok := s.files[archive+"/"+latest+"/"+path]
 		if !ok {
 			http.NotFound(w, r)
 			return
@@ -67,119 +66,158 @@ func newSnapshots(t *testing.T, files map[string][]byte) *snapshots {
 	return s
 }
 
-// TestFetchFromSnapshots: a package that the mirrors have lost comes from the snapshot archive, at the time of the
-// Release that vouches for it.
-func TestFetchFromSnapshots(t *testing.T) {
+// lockedAt is the date of the Release file in tests, and snapshotAt the earliest snapshot that Fetch tries for it.
+const (
+	lockedAt   = "2026-09-12T07:55:41Z"
+	snapshotAt = "20260912T075541Z"
+)
+
+// archiveAt returns the archive for packages of a Release file at lockedAt.
+func archiveAt(mirrors debian.Mirrors, security bool) *debian.Archive {
+	a := mirrors.Archive(lock.Archive{Release: lock.Release{Date: lockedAt}, Security: security})
+	debian.SetPause(a, time.Millisecond)
+	return a
+}
+
+func TestFetchUsesSnapshotsAfterMirrors(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789"), 10000)
 	other := append([]byte("x"), content[1:]...)
-	const relock = "run: multiarch lock --update"
+	const earlier = "20260912T022000Z"
 	for name, c := range map[string]struct {
-		files    map[string][]byte // of the snapshot archive
+		files    map[string][]byte // of the snapshot archive, below archive/time/
 		security bool
-		mirror   []byte // what the mirror has in its place
-		want     string // a request that is made; "" if it fails
+		mirror   []byte // content on the mirror, if any
+		want     string // successful request below /archive/, "" if none
 		err      string
 	}{
-		"at that time":          {files: map[string][]byte{"debian/20260912T075541Z/" + escapedPath: content}, want: "/archive/debian/20260912T075541Z/" + escapedPath},
-		"at an earlier time":    {files: map[string][]byte{"debian/20260912T022000Z/" + escapedPath: content}, want: "/archive/debian/20260912T022000Z/" + escapedPath},
-		"of the latest earlier": {files: map[string][]byte{"debian/20260101T000000Z/" + escapedPath: other, "debian/20260912T022000Z/" + escapedPath: content}, want: "/archive/debian/20260912T022000Z/" + escapedPath},
-		"in the next snapshot only": {
-			files: map[string][]byte{"debian/20260912T022000Z/other": content, "debian/20260912T082000Z/" + escapedPath: content}, want: "/archive/debian/20260912T082000Z/" + escapedPath,
+		"at the same time": {
+			files: map[string][]byte{"debian/" + snapshotAt + "/": content}, want: "debian/" + snapshotAt + "/",
+		},
+		"at an earlier time": {
+			files: map[string][]byte{"debian/" + earlier + "/": content}, want: "debian/" + earlier + "/",
+		},
+		"at the latest earlier time": {
+			files: map[string][]byte{"debian/20260101T000000Z/": other, "debian/" + earlier + "/": content},
+			want:  "debian/" + earlier + "/",
+		},
+		"only in the next snapshot": {
+			files: map[string][]byte{"debian/" + earlier + "/other": content, "debian/20260912T082000Z/": content},
+			want:  "debian/20260912T082000Z/",
 		},
 		"of the security archive": {
-			files: map[string][]byte{"debian-security/20260912T022000Z/" + escapedPath: content}, security: true, want: "/archive/debian-security/20260912T022000Z/" + escapedPath,
+			files:    map[string][]byte{"debian-security/" + earlier + "/": content},
+			security: true, want: "debian-security/" + earlier + "/",
 		},
-		"of another archive":        {files: map[string][]byte{"debian/20260912T022000Z/" + escapedPath: content}, security: true, err: "404 Not Found"},
-		"before all snapshots":      {files: map[string][]byte{"debian/20270101T000000Z/" + escapedPath: content}, err: "404 Not Found"},
-		"of a package that is lost": {files: map[string][]byte{"debian/20260912T022000Z/other": content}, err: "404 Not Found"},
-		"with other content":        {files: map[string][]byte{"debian/20260912T022000Z/" + escapedPath: other}, err: "unexpected content"},
-		"while the mirror has other content": {
-			files: map[string][]byte{"debian/20260912T022000Z/" + escapedPath: content}, mirror: other, want: "/archive/debian/20260912T022000Z/" + escapedPath,
+		"only of another archive": {
+			files: map[string][]byte{"debian/" + earlier + "/": content}, security: true, err: "404 Not Found",
+		},
+		"only at a later time": {
+			files: map[string][]byte{"debian/20270101T000000Z/": content}, err: "404 Not Found",
+		},
+		"without the package": {
+			files: map[string][]byte{"debian/" + earlier + "/other": content}, err: "404 Not Found",
+		},
+		"with other content": {
+			files: map[string][]byte{"debian/" + earlier + "/": other}, err: "unexpected content",
+		},
+		"if the mirror has other content": {
+			files:  map[string][]byte{"debian/" + earlier + "/": content},
+			mirror: other, want: "debian/" + earlier + "/",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, s := newMirror(t), newSnapshots(t, c.files)
+			files := map[string][]byte{}
+			for path, content := range c.files {
+				if strings.HasSuffix(path, "/") {
+					path += escapedPath
+				}
+				files[path] = content
+			}
+			m, s := newMirror(t), newSnapshots(t, files)
 			if c.mirror != nil {
 				m.put("/debian/"+escapedPath, c.mirror)
 			}
-			mirrors := debian.Mirrors{Snapshot: s.URL + "/archive/"}.With([]string{m.URL + "/debian"}, []string{m.URL + "/debian-security"})
-			a := mirrors.Archive(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}, Security: c.security})
-			debian.SetPause(a, time.Millisecond)
-			d, err := a.Fetch(t.Context(), newStore(t), zlib(content))
+			mirrors := debian.Mirrors{Snapshot: s.URL + "/archive/"}.
+				With([]string{m.URL + "/debian"}, []string{m.URL + "/debian-security"})
+			d, err := archiveAt(mirrors, c.security).Fetch(t.Context(), newStore(t), zlib(content))
 			if c.err == "" {
 				require.NoError(t, err)
 				assert.Equal(t, content, contentOf(t, d))
-				assert.Contains(t, s.requests, c.want)
+				assert.Contains(t, s.requests, "/archive/"+c.want+escapedPath)
 				return
 			}
 			require.ErrorContains(t, err, c.err)
-			var hinting fault.Hinter
-			require.ErrorAs(t, err, &hinting)
-			assert.Contains(t, hinting.Hint(), relock)
+			var hinter fault.Hinter
+			require.ErrorAs(t, err, &hinter)
+			assert.Contains(t, hinter.Hint(), "run: multiarch lock --update")
 			assert.ErrorContains(t, err, s.URL+"/archive/debian")
 		})
 	}
-	t.Run("that cannot be reached", func(t *testing.T) {
-		m := newMirror(t)
-		mirrors := debian.Mirrors{Snapshot: "http://127.0.0.1:1/archive"}.With([]string{m.URL + "/debian"}, nil)
-		a := mirrors.Archive(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}})
-		debian.SetPause(a, time.Millisecond)
-		_, err := a.Fetch(t.Context(), newStore(t), zlib(content))
-		var gone *debian.UnavailableError
-		require.ErrorAs(t, err, &gone)
-		assert.ErrorContains(t, err, "http://127.0.0.1:1/archive/debian/20260912T075541Z")
-		assert.Contains(t, gone.Hint(), relock)
-	})
-	t.Run("that redirects for ever", func(t *testing.T) {
-		m, n := newMirror(t), 0
-		loop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			n++
-			http.Redirect(w, r, r.URL.Path, http.StatusFound)
-		}))
-		t.Cleanup(loop.Close)
-		a := debian.Mirrors{Snapshot: loop.URL}.With([]string{m.URL}, nil).Archive(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}})
-		_, err := a.Fetch(t.Context(), newStore(t), zlib(content))
-		require.ErrorContains(t, err, "stopped after 10 redirects")
-		assert.Equal(t, 2*11, n, "of two times")
-	})
-	t.Run("that is not asked", func(t *testing.T) {
-		m := newMirror(t)
-		a := debian.Mirrors{}.With([]string{m.URL}, nil).Archive(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}})
-		_, err := a.Fetch(t.Context(), newStore(t), zlib(content))
-		var gone *debian.UnavailableError
-		require.ErrorAs(t, err, &gone)
-		assert.Len(t, gone.Mirrors, 1)
-		assert.Contains(t, gone.Hint(), relock)
-	})
-	t.Run("is not needed", func(t *testing.T) {
-		m, s := newMirror(t), newSnapshots(t, nil)
-		m.put("/debian/"+escapedPath, content)
-		a := debian.Mirrors{Snapshot: s.URL}.With([]string{m.URL + "/debian"}, nil).Archive(lock.Archive{Release: lock.Release{Date: "2026-09-12T07:55:41Z"}})
-		_, err := a.Fetch(t.Context(), newStore(t), zlib(content))
-		require.NoError(t, err)
-		assert.Empty(t, s.requests)
-	})
 }
 
-// TestFetchOfALock fetches each package from the archive that the lock names, and what is there already from nowhere.
-func TestFetchOfALock(t *testing.T) {
+func TestFetchReportsUnreachableSnapshots(t *testing.T) {
+	mirrors := debian.Mirrors{Snapshot: "http://127.0.0.1:1/archive"}.With([]string{newMirror(t).URL + "/debian"}, nil)
+	_, err := archiveAt(mirrors, false).Fetch(t.Context(), newStore(t), zlib([]byte("x")))
+	var unavailable *debian.UnavailableError
+	require.ErrorAs(t, err, &unavailable)
+	assert.ErrorContains(t, err, "http://127.0.0.1:1/archive/debian/"+snapshotAt)
+	assert.Contains(t, unavailable.Hint(), "run: multiarch lock --update")
+}
+
+func TestFetchStopsRedirectLoopsOfSnapshots(t *testing.T) {
+	requests := 0
+	loop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests++
+		http.Redirect(w, r, r.URL.Path, http.StatusFound)
+	}))
+	t.Cleanup(loop.Close)
+	mirrors := debian.Mirrors{Snapshot: loop.URL}.With([]string{newMirror(t).URL}, nil)
+	_, err := archiveAt(mirrors, false).Fetch(t.Context(), newStore(t), zlib([]byte("x")))
+	require.ErrorContains(t, err, "stopped after 10 redirects")
+	assert.Equal(t, 2*11, requests, "for two snapshots")
+}
+
+func TestFetchWithoutSnapshots(t *testing.T) {
+	mirrors := debian.Mirrors{}.With([]string{newMirror(t).URL}, nil)
+	_, err := archiveAt(mirrors, false).Fetch(t.Context(), newStore(t), zlib([]byte("x")))
+	var unavailable *debian.UnavailableError
+	require.ErrorAs(t, err, &unavailable)
+	assert.Len(t, unavailable.Mirrors, 1)
+	assert.Contains(t, unavailable.Hint(), "run: multiarch lock --update")
+}
+
+func TestFetchDoesNotRequestSnapshotsOfAvailablePackages(t *testing.T) {
+	m, s := newMirror(t), newSnapshots(t, nil)
+	content := []byte("x")
+	m.put("/debian/"+escapedPath, content)
+	mirrors := debian.Mirrors{Snapshot: s.URL}.With([]string{m.URL + "/debian"}, nil)
+	_, err := archiveAt(mirrors, false).Fetch(t.Context(), newStore(t), zlib(content))
+	require.NoError(t, err)
+	assert.Empty(t, s.requests)
+}
+
+func TestFetcherUsesLockedArchives(t *testing.T) {
 	m := newMirror(t)
 	base := &lock.Debian{
-		Release:  lock.Release{Date: "2026-09-12T07:55:41Z"},
+		Release:  lock.Release{Date: lockedAt},
 		Security: &config.Security{},
 		Archives: map[string]lock.Archive{
-			"trixie-security": {Release: lock.Release{Date: "2026-09-13T07:55:41Z"}, Security: true}, "trixie-updates": {Release: lock.Release{Date: "2026-09-14T07:55:41Z"}},
+			"trixie-security": {Release: lock.Release{Date: "2026-09-13T07:55:41Z"}, Security: true},
+			"trixie-updates":  {Release: lock.Release{Date: "2026-09-14T07:55:41Z"}},
 		},
 	}
 	var packages []lock.Package
-	for name, at := range map[string]string{"a": "/debian/", "b": "/debian-security/", "c": "/debian/"} {
+	for name, path := range map[string]string{"a": "/debian/", "b": "/debian-security/", "c": "/debian/"} {
 		content := []byte(name)
-		p := lock.Package{Name: name + "x", Version: "1", Architecture: "all", Path: "pool/" + name, Size: 1, SHA256: sha(content)}
-		p.Archive = map[string]string{"b": "trixie-security", "c": "trixie-updates"}[name]
+		p := lock.Package{
+			Name: name + "x", Version: "1", Architecture: "all", Path: "pool/" + name, Size: 1, SHA256: sha(content),
+			Archive: map[string]string{"b": "trixie-security", "c": "trixie-updates"}[name],
+		}
 		packages = append(packages, p)
-		m.put(at+p.Path, content)
+		m.put(path+p.Path, content)
 	}
-	f := debian.Fetcher{Mirrors: func() (debian.Mirrors, error) { return debian.Mirrors{}.With([]string{m.URL + "/debian"}, nil), nil }}
+	mirrors := debian.Mirrors{}.With([]string{m.URL + "/debian"}, nil)
+	f := debian.Fetcher{Mirrors: func() (debian.Mirrors, error) { return mirrors, nil }}
 	store := newStore(t)
 	var last int64
 	debs, err := f.Fetch(t.Context(), store, base, packages, func(done, total int64) {
@@ -194,87 +232,14 @@ func TestFetchOfALock(t *testing.T) {
 		assert.Equal(t, packages[i].Name[:1], string(contentOf(t, d)))
 	}
 
-	// Nothing is missing: nobody is asked where mirrors are.
-	f.Mirrors = func() (debian.Mirrors, error) { panic("asked") }
+	// If all packages are stored, Mirrors is not called.
+	f.Mirrors = func() (debian.Mirrors, error) { panic("called") }
 	_, err = f.Fetch(t.Context(), store, base, packages, nil)
 	require.NoError(t, err)
 
-	// A base with a mirror of its own.
+	// The mirror of the base replaces the machine's.
 	f.Mirrors = func() (debian.Mirrors, error) { return debian.Mirrors{Main: []string{"http://127.0.0.1:1"}}, nil }
 	base.Mirror, base.Security = m.URL+"/debian", nil
 	_, err = f.Fetch(t.Context(), newStore(t), base, packages, nil)
 	require.NoError(t, err)
-}
-
-// TestFetchRetries counts what a mirror can do wrong for a moment.
-func TestFetchRetries(t *testing.T) {
-	content := bytes.Repeat([]byte("0123456789"), 10000)
-	cases := map[string]func(w http.ResponseWriter, r *http.Request){
-		"408":       func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusRequestTimeout) },
-		"429":       func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
-		"500":       func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
-		"502":       func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) },
-		"503":       func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
-		"504":       func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGatewayTimeout) },
-		"no answer": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"half a body": func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = w.Write(content[:500])
-			panic(http.ErrAbortHandler)
-		},
-		"a short range": func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Length", "100000")
-			_, _ = w.Write(content[:10])
-		},
-	}
-	for name, fail := range cases {
-		t.Run(name, func(t *testing.T) {
-			m, n := newMirror(t), 0
-			m.put("/debian/"+escapedPath, content)
-			m.before = func(w http.ResponseWriter, r *http.Request) bool {
-				if n++; n > 2 {
-					return false
-				}
-				fail(w, r)
-				return true
-			}
-			d, err := m.archive("stable", nil).Fetch(t.Context(), newStore(t), zlib(content))
-			require.NoError(t, err)
-			assert.Equal(t, content, contentOf(t, d))
-		})
-	}
-	t.Logf("%d faults", len(cases))
-	require.NotEmpty(t, cases)
-}
-
-// TestFetchIgnoresWhatIsWrongInPart: a mirror that breaks off in the middle of other content does not spoil what the
-// next mirror has.
-func TestFetchIgnoresWhatIsWrongInPart(t *testing.T) {
-	content := bytes.Repeat([]byte("0123456789"), 10000)
-	bad, good := newMirror(t), newMirror(t)
-	bad.before = func(w http.ResponseWriter, _ *http.Request) bool {
-		w.Header().Set("Content-Length", "100000")
-		_, _ = w.Write([]byte("junk"))
-		return true
-	}
-	good.put("/debian/"+escapedPath, content)
-	a := bad.archive("stable", nil)
-	a.Mirrors = append(a.Mirrors, good.URL+"/debian")
-	d, err := a.Fetch(t.Context(), newStore(t), zlib(content))
-	require.NoError(t, err)
-	assert.Equal(t, content, contentOf(t, d))
-	assert.Len(t, good.takeRequests(), 2)
-	assert.NotErrorAs(t, err, new(*cache.WrongContentError))
-}
-
-// TestNotSatisfiable: 416 is an answer to a range, and is not asked for again without one.
-func TestNotSatisfiable(t *testing.T) {
-	content := bytes.Repeat([]byte("0123456789"), 10000)
-	m := newMirror(t)
-	m.before = func(w http.ResponseWriter, _ *http.Request) bool {
-		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
-		return true
-	}
-	_, err := m.archive("stable", nil).Fetch(t.Context(), newStore(t), zlib(content))
-	require.ErrorContains(t, err, "416")
-	assert.Len(t, m.takeRequests(), 1)
 }

@@ -14,19 +14,21 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
 
-// public are the mirrors of the security archive for machines that name none.
-var public = []string{"http://deb.debian.org/debian-security", "http://security.debian.org/debian-security"}
+// defaultSecurity lists the mirrors of the security archive for machines without another one.
+var defaultSecurity = []string{
+	"http://deb.debian.org/debian-security", "http://security.debian.org/debian-security",
+}
 
-func TestSources(t *testing.T) {
+func TestSourcesReadsAptConfiguration(t *testing.T) {
 	for name, c := range map[string]struct {
-		files map[string]string
-		want  []string
-		// security are the mirrors of the security archive; none are Debian's.
-		security []string
+		files    map[string]string // below /etc/apt
+		main     []string
+		security []string // default: defaultSecurity
 		frozen   []string
 	}{
-		"none": {nil, []string{debian.DefaultMirror}, nil, nil},
-		"lines": {map[string]string{"sources.list": `# deb http://off.example/debian trixie main
+		"none": {main: []string{debian.DefaultMirror}},
+		"one-line format": {
+			files: map[string]string{"sources.list": `# deb http://off.example/debian trixie main
 deb http://one.example/debian/ trixie main contrib # near
 deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] https://two.example/debian trixie-updates main
 deb-src http://source.example/debian trixie main
@@ -37,8 +39,13 @@ deb http://apt.example/pgdg trixie-pgdg main
 deb cdrom:[Debian]/ trixie main
 deb file:/srv/debian trixie main
 deb
-`}, []string{"http://one.example/debian", "https://two.example/debian"}, []string{"http://security.example/debian-security"}, nil},
-		"stanzas": {map[string]string{"sources.list.d/debian.sources": `# by the installer
+`},
+			main:     []string{"http://one.example/debian", "https://two.example/debian"},
+			security: []string{"http://security.example/debian-security"},
+		},
+		"deb822 format": {
+			files: map[string]string{
+				"sources.list.d/debian.sources": `# by the installer
 Types: deb deb-src
 URIs: http://one.example/debian
 # a second one
@@ -63,24 +70,54 @@ Signed-By:
  -----BEGIN PGP PUBLIC KEY BLOCK-----
  .
  xxxx
-`, "sources.list.d/old.list": "deb http://three.example/debian oldstable main\n", "sources.list.d/notes.txt": "deb http://no.example/debian stable main\n"},
-			[]string{"http://three.example/debian", "http://one.example/debian", "http://two.example/debian"},
-			[]string{"http://security.example/debian-security"}, nil},
-		"a list of mirrors": {map[string]string{
-			"sources.list.d/debian.sources": "Types: deb\nURIs: mirror+file:///etc/apt/mirrors/debian.list\nSuites: trixie\n",
-			"mirrors/debian.list":           "# near\nhttps://near.example/debian\tpriority:1\nhttp://far.example/debian\n",
-		}, []string{"https://near.example/debian", "http://far.example/debian"}, append(public[:2:2], "https://near.example/debian-security", "http://far.example/debian-security"), nil},
-		"a list that is missing": {map[string]string{"sources.list": "deb mirror+file:/etc/apt/mirrors/x trixie main\n"}, []string{debian.DefaultMirror}, nil, nil},
-		"security updates in a folder": {map[string]string{"sources.list": `deb http://one.example/debian buster main
+`,
+				"sources.list.d/old.list":  "deb http://three.example/debian oldstable main\n",
+				"sources.list.d/notes.txt": "deb http://no.example/debian stable main\n",
+			},
+			main:     []string{"http://three.example/debian", "http://one.example/debian", "http://two.example/debian"},
+			security: []string{"http://security.example/debian-security"},
+		},
+		"list of mirrors": {
+			files: map[string]string{
+				"sources.list.d/debian.sources": "Types: deb\nURIs: mirror+file:///etc/apt/mirrors/debian.list\nSuites: trixie\n",
+				"mirrors/debian.list":           "# near\nhttps://near.example/debian\tpriority:1\nhttp://far.example/debian\n",
+			},
+			main: []string{"https://near.example/debian", "http://far.example/debian"},
+			security: append(slices.Clone(defaultSecurity),
+				"https://near.example/debian-security", "http://far.example/debian-security"),
+		},
+		"missing list of mirrors": {
+			files: map[string]string{"sources.list": "deb mirror+file:/etc/apt/mirrors/x trixie main\n"},
+			main:  []string{debian.DefaultMirror},
+		},
+		"security updates in a subdirectory": {
+			files: map[string]string{"sources.list": `deb http://one.example/debian buster main
 deb http://security.example/ buster/updates main
-`}, []string{"http://one.example/debian"}, []string{"http://security.example"}, nil},
-		"one tree for all": {map[string]string{"sources.list.d/debian.sources": "Types: deb\nURIs: http://one.example/debian\nSuites: trixie trixie-updates trixie-security\n"},
-			[]string{"http://one.example/debian"}, []string{"http://one.example/debian"}, nil},
-		"frozen": {map[string]string{
-			"sources.list":             "deb [check-valid-until=no] http://one.example/debian trixie main\ndeb [check-valid-until=yes] http://two.example/debian trixie main\n",
-			"sources.list.d/s.sources": "Types: deb\nURIs: http://security.example/debian-security\nSuites: trixie-security\nCheck-Valid-Until: no\n",
-		}, []string{"http://one.example/debian", "http://two.example/debian"}, []string{"http://security.example/debian-security"},
-			[]string{"http://one.example/debian", "http://security.example/debian-security"}},
+`},
+			main: []string{"http://one.example/debian"}, security: []string{"http://security.example"},
+		},
+		"security updates in the tree of the suite": {
+			files: map[string]string{"sources.list.d/debian.sources": `Types: deb
+URIs: http://one.example/debian
+Suites: trixie trixie-updates trixie-security
+`},
+			main: []string{"http://one.example/debian"}, security: []string{"http://one.example/debian"},
+		},
+		"frozen archives": {
+			files: map[string]string{
+				"sources.list": `deb [check-valid-until=no] http://one.example/debian trixie main
+deb [check-valid-until=yes] http://two.example/debian trixie main
+`,
+				"sources.list.d/s.sources": `Types: deb
+URIs: http://security.example/debian-security
+Suites: trixie-security
+Check-Valid-Until: no
+`,
+			},
+			main:     []string{"http://one.example/debian", "http://two.example/debian"},
+			security: []string{"http://security.example/debian-security"},
+			frozen:   []string{"http://one.example/debian", "http://security.example/debian-security"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
@@ -91,40 +128,41 @@ deb http://security.example/ buster/updates main
 			}
 			got, err := debian.Sources(root, nil)
 			require.NoError(t, err)
-			assert.Equal(t, c.want, got.Main)
+			assert.Equal(t, c.main, got.Main)
 			if c.security == nil {
-				c.security = public
+				c.security = defaultSecurity
 			}
 			assert.Equal(t, c.security, got.Security)
 			assert.Equal(t, c.frozen, got.Frozen)
 			assert.Equal(t, "http://snapshot.debian.org/archive", got.Snapshot)
 		})
 	}
-	t.Run("broken", func(t *testing.T) {
-		root := t.TempDir()
-		require.NoError(t, os.MkdirAll(filepath.Join(root, "etc/apt/sources.list.d"), 0o755))
-		require.NoError(t, os.WriteFile(filepath.Join(root, "etc/apt/sources.list.d/x.sources"), []byte("nonsense\n"), 0o644))
-		_, err := debian.Sources(root, nil)
-		assert.ErrorContains(t, err, "x.sources: stanza, line 1: invalid field \"nonsense\"")
-	})
 }
 
-// TestSourcesOfAnotherKey: an archive counts if one of the keys can sign it, whatever the file of its keys is called.
-func TestSourcesOfAnotherKey(t *testing.T) {
+func TestSourcesReportsInvalidFile(t *testing.T) {
+	root := t.TempDir()
+	file := filepath.Join(root, "etc/apt/sources.list.d/x.sources")
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	require.NoError(t, os.WriteFile(file, []byte("nonsense\n"), 0o644))
+	_, err := debian.Sources(root, nil)
+	assert.ErrorContains(t, err, `x.sources: stanza, line 1: invalid field "nonsense"`)
+}
+
+func TestSourcesSelectsArchivesByKey(t *testing.T) {
 	ours, other := newKey(t), newKey(t)
 	for name, c := range map[string]struct {
 		option string
 		want   bool
 	}{
-		"a file of our key":            {"/etc/apt/keyrings/ours.gpg", true},
-		"a file of another key":        {"/etc/apt/keyrings/other.gpg", false},
-		"either":                       {"/etc/apt/keyrings/other.gpg,/etc/apt/keyrings/ours.gpg", true},
-		"a file that is missing":       {"/etc/apt/keyrings/missing.gpg", false},
-		"the keys of Debian":           {"/usr/share/keyrings/debian-archive-keyring.gpg", false},
-		"a fingerprint of ours":        {fmt.Sprintf("%X", ours.PrimaryKey.Fingerprint), true},
-		"another fingerprint":          {fmt.Sprintf("%X", other.PrimaryKey.Fingerprint), false},
-		"an empty file":                {"/etc/apt/keyrings/empty.gpg", false},
-		"nothing, as in older systems": {"", true},
+		"file with our key":          {"/etc/apt/keyrings/ours.gpg", true},
+		"file with another key":      {"/etc/apt/keyrings/other.gpg", false},
+		"files with either key":      {"/etc/apt/keyrings/other.gpg,/etc/apt/keyrings/ours.gpg", true},
+		"missing file":               {"/etc/apt/keyrings/missing.gpg", false},
+		"keys of Debian":             {"/usr/share/keyrings/debian-archive-keyring.gpg", false},
+		"fingerprint of our key":     {fmt.Sprintf("%X", ours.PrimaryKey.Fingerprint), true},
+		"fingerprint of another key": {fmt.Sprintf("%X", other.PrimaryKey.Fingerprint), false},
+		"empty file":                 {"/etc/apt/keyrings/empty.gpg", false},
+		"no Signed-By":               {"", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
@@ -142,26 +180,57 @@ func TestSourcesOfAnotherKey(t *testing.T) {
 	}
 }
 
-func TestMirrorsOfABase(t *testing.T) {
+func TestMirrorsForBase(t *testing.T) {
 	machine, err := debian.Sources(t.TempDir(), nil)
 	require.NoError(t, err)
-	given := machine.With(nil, []string{"http://s.example"})
+	withSecurity := machine.With(nil, []string{"http://s.example"})
+	const mirror = "http://m.example/debian"
+	securityMirror := config.Security{Mirror: "http://s.example"}
 	for name, c := range map[string]struct {
 		got            debian.Mirrors
 		main, security []string
+		defaults       bool // security ends with defaultSecurity
 	}{
-		"the machine's":           {machine.ForBase("", config.Security{}, ""), []string{debian.DefaultMirror}, public},
-		"a mirror":                {machine.ForBase("http://m.example/debian", config.Security{}, ""), []string{"http://m.example/debian"}, append([]string{"http://m.example/debian-security", "http://m.example/debian"}, public...)},
-		"a mirror in a folder":    {machine.ForBase("http://m.example/debian/2026/", config.Security{}, ""), []string{"http://m.example/debian/2026/"}, append([]string{"http://m.example/debian-security/2026", "http://m.example/debian/2026"}, public...)},
-		"a host called debian":    {machine.ForBase("http://debian", config.Security{}, ""), []string{"http://debian"}, append([]string{"http://debian"}, public...)},
-		"both":                    {machine.ForBase("http://m.example/debian", config.Security{Mirror: "http://s.example"}, ""), []string{"http://m.example/debian"}, []string{"http://s.example"}},
-		"the machine's is chosen": {given.ForBase("http://m.example/debian", config.Security{}, ""), []string{"http://m.example/debian"}, []string{"http://s.example"}},
-		"two":                     {machine.With([]string{"http://a.example/debian", "http://b.example/debian"}, nil), []string{"http://a.example/debian", "http://b.example/debian"}, append([]string{"http://a.example/debian-security", "http://b.example/debian-security", "http://a.example/debian", "http://b.example/debian"}, public...)},
+		"without mirrors": {
+			got: machine.ForBase("", config.Security{}, ""), main: []string{debian.DefaultMirror}, defaults: true,
+		},
+		"with a mirror": {
+			got: machine.ForBase(mirror, config.Security{}, ""), main: []string{mirror},
+			security: []string{"http://m.example/debian-security", mirror}, defaults: true,
+		},
+		"with a subdirectory of a mirror": {
+			got: machine.ForBase(mirror+"/2026/", config.Security{}, ""), main: []string{mirror + "/2026/"},
+			security: []string{"http://m.example/debian-security/2026", mirror + "/2026"}, defaults: true,
+		},
+		"with a host named debian": {
+			got: machine.ForBase("http://debian", config.Security{}, ""), main: []string{"http://debian"},
+			security: []string{"http://debian"}, defaults: true,
+		},
+		"with both mirrors": {
+			got: machine.ForBase(mirror, securityMirror, ""), main: []string{mirror}, security: []string{"http://s.example"},
+		},
+		"with the machine's security mirror": {
+			got: withSecurity.ForBase(mirror, config.Security{}, ""), main: []string{mirror},
+			security: []string{"http://s.example"},
+		},
+		"with two mirrors": {
+			got:  machine.With([]string{"http://a.example/debian", "http://b.example/debian"}, nil),
+			main: []string{"http://a.example/debian", "http://b.example/debian"},
+			security: []string{
+				"http://a.example/debian-security", "http://b.example/debian-security",
+				"http://a.example/debian", "http://b.example/debian",
+			},
+			defaults: true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if c.defaults {
+				c.security = append(c.security, defaultSecurity...)
+			}
 			assert.Equal(t, c.main, c.got.Main)
 			assert.Equal(t, c.security, c.got.Security)
 		})
 	}
-	assert.Empty(t, machine.ForBase("", config.Security{}, "own.gpg").Snapshot, "the names of private packages stay here")
+	assert.Empty(t, machine.ForBase("", config.Security{}, "own.gpg").Snapshot,
+		"the snapshot archive must not learn the names of private packages")
 }
