@@ -22,15 +22,16 @@ const (
 
 var annotationTypes = []string{onIndex, onManifest, onDescriptor, onIndexDescriptor}
 
-// annotationForm is [TYPE[PLATFORM],...:]KEY=VALUE. A key may have colons, too: only words in the place of a type that
-// are types, or have a platform, are taken for such.
+// annotationForm matches [TYPE[PLATFORM],...:]KEY=VALUE. Keys may contain colons: the words before the first colon are
+// types only if they are known or have a platform.
 var annotationForm = regexp.MustCompile(`^(?:([a-z-]+(?:\[[^\]]*\])?(?:,[a-z-]+(?:\[[^\]]*\])?)*):)?([^=]+)=((?s:.*))$`)
 
-// annotate understands an annotation.
+// annotate parses an annotation and adds it to the options.
 func (r *request) annotate(text string) error {
 	parts := annotationForm.FindStringSubmatch(text)
 	if parts == nil {
-		return usagef("such as --annotation org.opencontainers.image.version=1.2", "%q is no annotation", text)
+		return usagef("write KEY=VALUE, such as --annotation org.opencontainers.image.version=1.2",
+			"--annotation: invalid annotation %q", text)
 	}
 	levels, key, value := strings.Split(parts[1], ","), parts[2], parts[3]
 	known := func(level string) bool { return slices.Contains(annotationTypes, level) }

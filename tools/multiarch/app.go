@@ -152,7 +152,7 @@ type selection struct {
 	registry  string
 	// acceptBazel accepts images that only Bazel can build, for commands that compile nothing.
 	acceptBazel bool
-	// share is the runner whose part of the plan is wanted.
+	// share selects the part of the plan that one runner builds.
 	share share
 }
 
@@ -163,7 +163,7 @@ func (s *selection) flags(cmd *cobra.Command) {
 		"registry that replaces all configured ones (default: $MULTIARCH_REGISTRY)")
 }
 
-// otherRegistry is the registry that takes the place of the configuration's, "" for none.
+// otherRegistry returns the registry that replaces all configured ones, or "".
 func (s *selection) otherRegistry() (string, error) {
 	r := cmp.Or(s.registry, os.Getenv("MULTIARCH_REGISTRY"))
 	if r == "" {
@@ -180,9 +180,9 @@ type project struct {
 	top    string // the top of the tree
 	config *config.Config
 	plan   *plan.Plan
-	// registry takes the place of every registry of the configuration, "" if there is none.
+	// registry replaces all configured registries, unless it is "".
 	registry string
-	// selected are the platforms that were asked for, none where all are.
+	// selected are the platforms of --platform, empty for all.
 	selected []arch.Platform
 	vars     config.Vars
 }
@@ -300,9 +300,9 @@ func checkFile(file string) error {
 	case err == nil:
 		dir, what = file, "is a directory"
 	case !errors.Is(err, fs.ErrNotExist):
-		return nil // reading it says so
+		return nil // reading the file reports the error
 	}
-	entries, _ := os.ReadDir(dir) // what cannot be listed is not listed
+	entries, _ := os.ReadDir(dir) // the hint is optional
 	var known []string
 	for _, e := range entries {
 		if ext := filepath.Ext(e.Name()); ext == ".yaml" || ext == ".yml" {

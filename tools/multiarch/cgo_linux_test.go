@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestCgoOnDebian compiles a program that calls the C library for the machine's own architecture and for another one,
-// puts it onto Debian's C library, and runs it. On the static base verify says what it lacks.
+// TestCgoOnDebian compiles a program that calls the C library, for two architectures, and runs it on a Debian base. On
+// the static base, verify reports the missing libraries.
 func TestCgoOnDebian(t *testing.T) {
 	skipShort(t)
 	t.Parallel()

@@ -23,18 +23,18 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/finding"
 )
 
-// verifyFlag adds the flag that switches the checks of finished images off.
+// verifyFlag adds the flag that disables the checks of finished images.
 func (o *buildFlags) verifyFlag(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.noVerify, "no-verify", false,
 		"skip the checks of \"multiarch verify\" before writing or publishing")
 }
 
-// checks verify finished images and report what multiarch.yaml does not allow them to have.
+// checks verifies finished images and reports the problems that multiarch.yaml does not allow.
 type checks struct {
 	terminal *terminal
 	// config is nil for images that do not come from a multiarch.yaml.
 	config *config.Config
-	// whole says that the images have all their platforms, so that an allow: entry without a match is of no use.
+	// whole is true if the images have all their platforms, so that an allow: entry without a match is useless.
 	whole bool
 	verify.Checks
 }
@@ -48,7 +48,7 @@ func (a *app) newChecks(c *config.Config, store *cache.Store, whole bool) *check
 	return all
 }
 
-// downloaded leaves out the layers that are in a registry and not in the store, as far as checks do not depend on them.
+// downloaded skips layers that are in a registry but not in the store, if the checks do not depend on them.
 func (c *checks) downloaded(store *cache.Store, sources map[v1.Hash]name.Repository) {
 	c.IsRemote = func(d v1.Descriptor) bool {
 		_, remote := sources[d.Digest]
@@ -56,7 +56,7 @@ func (c *checks) downloaded(store *cache.Store, sources map[v1.Hash]name.Reposit
 	}
 }
 
-// verify checks finished images. What is wrong with them is returned as *imageErrors, all of it.
+// verify checks finished images and returns all problems as *imageErrors.
 func (c *checks) verify(ctx context.Context, results []build.Result) error {
 	wrong := &imageErrors{}
 	for _, r := range results {
@@ -76,7 +76,7 @@ func (c *checks) verify(ctx context.Context, results []build.Result) error {
 	return nil
 }
 
-// judge adds the problems of an image that are not allowed to wrong.
+// judge adds the problems of an image to wrong, unless they are allowed.
 func (c *checks) judge(image string, verdict *verify.Verdict, wrong *imageErrors) {
 	permits := newPermits(c.config, image)
 	var kept []verify.Problem
@@ -98,7 +98,7 @@ func (c *checks) judge(image string, verdict *verify.Verdict, wrong *imageErrors
 	}
 }
 
-// permits are the kinds of problems that an image may have, by platform.
+// permits records which allowed kinds of problems an image has.
 type permits struct {
 	image config.Image
 	used  map[finding.Kind]bool
@@ -112,7 +112,7 @@ func newPermits(c *config.Config, image string) permits {
 	return p
 }
 
-// take tells whether a problem is allowed.
+// take reports whether a problem is allowed.
 func (p permits) take(problem verify.Problem) bool {
 	allowed := p.image.Allow
 	if platform, err := arch.Parse(problem.Child); err == nil {
@@ -125,7 +125,7 @@ func (p permits) take(problem verify.Problem) bool {
 	return true
 }
 
-// unused lists the kinds that are allowed and were not met.
+// unused returns the allowed kinds without a problem.
 func (p permits) unused() []finding.Kind {
 	all := map[finding.Kind]bool{}
 	for _, kind := range p.image.Allow {
@@ -140,7 +140,7 @@ func (p permits) unused() []finding.Kind {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// grouped puts what is the same on several platforms together.
+// grouped groups problems that differ only in their platform.
 func grouped(problems []verify.Problem) [][]verify.Problem {
 	var groups [][]verify.Problem
 	for _, p := range problems {
@@ -156,7 +156,7 @@ func grouped(problems []verify.Problem) [][]verify.Problem {
 	return groups
 }
 
-// errorOf describes a problem that is the same on several platforms.
+// errorOf returns the error for a group of problems.
 func (c *checks) errorOf(image string, group []verify.Problem) error {
 	first := group[0]
 	text := first.String()
@@ -182,7 +182,7 @@ func (c *checks) errorOf(image string, group []verify.Problem) error {
 	return c.config.Errorf(at, hint, "%s", text)
 }
 
-// fields are the fields of an image that problems of a kind are about.
+// fields maps kinds of problems to the field that causes them.
 var fields = map[finding.Kind]string{
 	finding.MissingEntrypoint: "entrypoint",
 	finding.InvalidEntrypoint: "entrypoint",
@@ -198,10 +198,10 @@ type hinted struct {
 
 func (e *hinted) Unwrap() error { return e.error }
 
-// Hint says what to do next.
+// Hint returns the next step.
 func (e *hinted) Hint() string { return e.hint }
 
-// imageErrors is everything that is wrong with finished images. It is never empty.
+// imageErrors holds the problems of finished images. It is never empty.
 type imageErrors struct{ all []error }
 
 func (e *imageErrors) Error() string {

@@ -26,10 +26,10 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
-// password is both a name and a password of the registries of these tests.
+// password is the user name and the password of the registries in these tests.
 const password = "secret"
 
-// private answers nobody but those who know the password.
+// private rejects requests without the password.
 func private(inner http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if name, secret, ok := r.BasicAuth(); !ok || name != password || secret != password {
@@ -41,10 +41,9 @@ func private(inner http.Handler) http.Handler {
 	})
 }
 
-// TestPipelinesRun runs the shell steps of every generated pipeline, as its system would, against a private registry on
-// loopback: for a proposed change nothing is sent, and for a tag everything is, the tags last. A proposed change from a
-// fork, which knows no password, is built all the same. What is not run are sudo and apt-get; and Bazel, whose work the
-// embedded engine does here, since what is tried out are the steps.
+// TestPipelinesRun runs the shell steps of every generated pipeline, as its CI system would, against a private registry
+// on loopback. A proposed change uploads nothing, even if it comes from a fork without the password. A tag uploads
+// everything, tags last. sudo and apt-get do nothing here, and the embedded engine replaces Bazel.
 func TestPipelinesRun(t *testing.T) {
 	skipShort(t)
 	tool(t, "git")
@@ -53,7 +52,7 @@ func TestPipelinesRun(t *testing.T) {
 		for _, engine := range []string{"embedded", "bazel"} {
 			for _, form := range []string{"single", "split"} {
 				c := pipelineCase{system: system, engine: engine, split: form == "split"}
-				// Some differ in what all could.
+				// Options that any case could have are distributed over the cases.
 				switch system + " " + engine + " " + form {
 				case "github embedded split", "gitlab embedded single", "jenkins bazel single":
 					c.login = true
@@ -71,9 +70,10 @@ func TestPipelinesRun(t *testing.T) {
 	}
 }
 
-// representative reports whether a case is among those that cover each system and all that differs between cases.
+// representative reports whether a case belongs to the subset that covers each system and each option.
 func (c pipelineCase) representative() bool {
-	return c.split && c.engine == "embedded" && c.system != "gitlab" || !c.split && c.engine == "bazel" && c.system == "gitlab"
+	return c.split && c.engine == "embedded" && c.system != "gitlab" || !c.split && c.engine == "bazel" &&
+		c.system == "gitlab"
 }
 
 const pipelineConfig = `version: 1
@@ -101,7 +101,7 @@ images:
   program: {go: {package: .}, platforms: [linux/amd64, linux/arm64], push: {repository: BASES/program, tags: ["1"]}}
 `
 
-// storeBase puts an index of two platforms into a registry.
+// storeBase pushes an index of two platforms to a registry.
 func storeBase(t *testing.T, reference string) {
 	t.Helper()
 	var index v1.ImageIndex = empty.Index
@@ -160,7 +160,7 @@ func runPipeline(t *testing.T, c pipelineCase) {
 	assert.Contains(t, text, "login registry.example.com")
 	assert.NotRegexp(t, `\b(hello|tool|linux/|legacy)\b`, strings.ReplaceAll(text, "no credentials for", ""),
 		"neither images nor platforms")
-	// ci --check compares with this configuration, and not with one whose registry is on loopback.
+	// ci --check compares with this configuration, not with the one whose registry is on loopback.
 	pristine := t.TempDir()
 	m.run("cp -r . " + pristine)
 	checks := regexp.MustCompile(`(?m)^(\s*)(multiarch (?:-f \S+ )?ci .* --check)$`)
@@ -190,8 +190,8 @@ func runPipeline(t *testing.T, c pipelineCase) {
 		for _, j := range jobs {
 			if !j.request {
 				assert.Empty(t, digest("team/hello:"+tag), "before %s", j.name)
-				said, err := m.as(j, tag, true)
-				require.NoError(t, err, said)
+				output, err := m.as(j, tag, true)
+				require.NoError(t, err, output)
 				ran = append(ran, j.name)
 			}
 		}
@@ -210,21 +210,21 @@ func runPipeline(t *testing.T, c pipelineCase) {
 		var all string
 		for _, j := range jobs {
 			if j.request {
-				said, err := m.as(j, "", known)
+				output, err := m.as(j, "", known)
 				if c.login && !known && digest("team/hello:latest") == "" {
 					assert.Error(t, err, "a fork cannot read a private base")
-					assert.Contains(t, said, bases)
-					return said
+					assert.Contains(t, output, bases)
+					return output
 				}
-				require.NoError(t, err, said)
-				all += said
+				require.NoError(t, err, output)
+				all += output
 			}
 		}
 		assert.Contains(t, all, "team/hello:latest ")
 		return all
 	}
 
-	// Proposed before the first tag, by a fork and by one of us.
+	// Changes proposed before the first tag, from a fork and from the repository itself.
 	assert.NotContains(t, preview(false), "team/hello:v")
 	assert.Contains(t, preview(true), "team/hello:latest new")
 	assert.Empty(t, must(remote.Catalog(t.Context(), must(name.NewRegistry(open)))), "a proposed change sends nothing")
@@ -252,15 +252,15 @@ func runPipeline(t *testing.T, c pipelineCase) {
 	}
 	assert.Len(t, parts(), map[bool]int{true: 2}[c.split])
 
-	// Proposed after it: v1.0.0 is immutable, and none of this commit's business.
+	// A change proposed after it does not publish the immutable v1.0.0 again.
 	m.program("hello again")
 	m.commit()
-	said := preview(true)
-	assert.Contains(t, said, "team/hello:latest "+first["hello"][host+"/team/hello"].Digest+" -> sha256:")
-	assert.NotContains(t, said, "v1.0.0")
+	output := preview(true)
+	assert.Contains(t, output, "team/hello:latest "+first["hello"][host+"/team/hello"].Digest+" -> sha256:")
+	assert.NotContains(t, output, "v1.0.0")
 
-	// Two tags of one commit are two releases, which do not share parts: GitHub and GitLab number all runs of a
-	// repository, and Jenkins those of a job, which a tag is.
+	// Two tags on one commit are two releases, which do not share parts: run numbers are unique in a repository of GitHub
+	// and GitLab, and in the job of a tag in Jenkins.
 	m.run("git tag v1.1.0 && git tag v1.1.1")
 	release("v1.1.0")
 	before := parts()
@@ -288,7 +288,7 @@ func runPipeline(t *testing.T, c pipelineCase) {
 		m.triesLegacy(jobs, digest)
 	}
 
-	// What is locked is not what is wanted any more.
+	// The lock file is stale.
 	m.write(t, file, strings.ReplaceAll(config, "stored:1", "stored:2"))
 	for _, j := range jobs {
 		if j.request {
@@ -300,8 +300,7 @@ func runPipeline(t *testing.T, c pipelineCase) {
 	}
 }
 
-// triesLegacy changes the image that was built elsewhere and that legacy is made of: where it does not work, no tag
-// moves.
+// triesLegacy replaces the image that legacy joins. If the new one fails its smoke test, no tag moves.
 func (m pipelineMachine) triesLegacy(jobs []pipelineJob, digest func(reference string) string) {
 	m.Helper()
 	before := digest("team/legacy:latest")
@@ -312,26 +311,26 @@ func (m pipelineMachine) triesLegacy(jobs []pipelineJob, digest func(reference s
 		if j.request {
 			continue
 		}
-		said, err := m.as(j, "v2.0.0", true)
+		output, err := m.as(j, "v2.0.0", true)
 		if j.name != "release" {
-			require.NoError(m, err, said)
+			require.NoError(m, err, output)
 			continue
 		}
 		assert.Error(m, err)
-		assert.Contains(m, said, "legacy, linux/arm64: smoke test: stdout does not match")
+		assert.Contains(m, output, "legacy, linux/arm64: smoke test: stdout does not match")
 	}
 	assert.Equal(m, before, digest("team/legacy:latest"))
 	assert.Empty(m, digest("team/hello:v2.0.0"))
 }
 
-// pushedMetadata is what a release says, by image and repository.
+// pushedMetadata is the metadata of a release, by image and repository.
 type pushedMetadata map[string]map[string]struct {
 	Digest    string
 	Tags      []string
 	Platforms map[string]string
 }
 
-// TestOwnGo: what a pipeline installs compiles multiarch.
+// TestOwnGo checks that the Go version that pipelines install can compile multiarch.
 func TestOwnGo(t *testing.T) {
 	content, err := os.ReadFile("../../go.mod")
 	require.NoError(t, err)

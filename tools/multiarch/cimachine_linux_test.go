@@ -16,15 +16,15 @@ import (
 type pipelineCase struct {
 	system, engine string
 	split          bool
-	// login is that the base is in a private registry as well, which --login names.
+	// login is true if the base is in a private registry, which --login names.
 	login bool
-	// folder is where the configuration is, which -f names.
+	// folder is the directory of the configuration, which -f names.
 	folder string
-	// from is that an image is joined from one that was built elsewhere.
+	// from is true if an image joins an existing one.
 	from bool
 }
 
-// standIns take the place of what a test cannot run.
+// standIns replace programs that a test cannot run.
 var standIns = map[string]string{
 	"sudo":    "#!/bin/sh\n",
 	"apt-get": "#!/bin/sh\n",
@@ -47,12 +47,12 @@ esac
 `,
 }
 
-// pipelineMachine is a checkout, and the machine of a system with it.
+// pipelineMachine is a machine of a CI system with a checkout.
 type pipelineMachine struct {
 	*testing.T
 	services
 	c pipelineCase
-	// docker is where the machine's own logins are, temp where those of a job may be.
+	// docker is the directory of the machine's own logins, temp the one for logins of a job.
 	bin, docker, temp string
 }
 
@@ -68,9 +68,9 @@ func newPipelineMachine(t *testing.T, c pipelineCase) pipelineMachine {
 	return m
 }
 
-// program is what all images hold.
-func (m pipelineMachine) program(says string) {
-	m.write(m.T, path.Join(m.c.folder, "main.go"), "package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println(\""+says+
+// program writes the program of all images, which prints text.
+func (m pipelineMachine) program(text string) {
+	m.write(m.T, path.Join(m.c.folder, "main.go"), "package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println(\""+text+
 		"\") }\n")
 }
 
@@ -95,9 +95,9 @@ func (m pipelineMachine) commit() {
 	m.run("git init -q && git add . && git -c user.name=x -c user.email=x@example.com commit -q -m x")
 }
 
-// as runs the steps of a job for a tag, or for a proposed change; whoever is without passwords has empty ones, or does
-// not come to the step. No login is left afterwards.
-func (m pipelineMachine) as(j pipelineJob, tag string, known bool) (said string, err error) {
+// as runs the steps of a job for a tag, or for a proposed change if tag is "". If known is false, passwords are empty,
+// and steps that need them are skipped. No login remains afterwards.
+func (m pipelineMachine) as(j pipelineJob, tag string, known bool) (output string, err error) {
 	m.Helper()
 	require.NotEmpty(m, j.steps, j.name)
 	require.NoError(m, os.WriteFile(filepath.Join(m.temp, "env"), nil, 0o644))
@@ -117,7 +117,7 @@ func (m pipelineMachine) as(j pipelineJob, tag string, known bool) (said string,
 		if err == nil && (known || !step.secret) {
 			var out string
 			out, err = m.try(step.script, with(step)...)
-			said += out
+			output += out
 		}
 	}
 	logins, _ := os.ReadFile(filepath.Join(m.temp, "docker", "config.json"))
@@ -130,6 +130,6 @@ func (m pipelineMachine) as(j pipelineJob, tag string, known bool) (said string,
 		require.NoError(m, os.RemoveAll(filepath.Join(m.temp, "docker")))
 	}
 	assert.NoFileExists(m, filepath.Join(m.temp, "docker", "config.json"))
-	assert.NoFileExists(m, filepath.Join(m.docker, "config.json"), "logins are not those of whoever runs pipelines")
-	return said, err
+	assert.NoFileExists(m, filepath.Join(m.docker, "config.json"), "logins do not change those of the user")
+	return output, err
 }

@@ -10,23 +10,23 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// pipelineJob is what a system would run on one machine.
+// pipelineJob is a job of a pipeline.
 type pipelineJob struct {
 	name    string
 	request bool // for a proposed change, else for a tag
 	steps   []pipelineStep
-	// cleanup is run after the steps, whatever comes of them. GitHub has none: its runner empties RUNNER_TEMP.
+	// cleanup runs after the steps, even if they fail. GitHub has none, because its runner empties RUNNER_TEMP.
 	cleanup []pipelineStep
 }
 
 type pipelineStep struct {
 	script string
 	env    []string
-	// secret is that forks do not get it at all.
+	// secret is true if the step is skipped for forks.
 	secret bool
 }
 
-// jobsOf reads the jobs of a pipeline.
+// jobsOf returns the jobs of a pipeline.
 func jobsOf(t *testing.T, system, text string) []pipelineJob {
 	return map[string]func(*testing.T, string) []pipelineJob{
 		"github":  jobsOfGitHub,
@@ -35,9 +35,9 @@ func jobsOf(t *testing.T, system, text string) []pipelineJob {
 	}[system](t, text)
 }
 
-// building is what a system tells of a tag that it builds, or of a proposed change.
+// building returns the environment of a job for a tag, or for a proposed change if tag is "".
 func building(system, tag string) []string {
-	// Whoever runs this test may be such a system as well.
+	// The test itself may run on such a system, so that all variables must be set.
 	env := []string{
 		"GITHUB_REF_TYPE=branch", "GITHUB_REF_NAME=7/merge", "CI_COMMIT_TAG=", "TAG_NAME=", "JOB_NAME=team/hello/PR-7",
 		"BUILD_NUMBER=1",
@@ -53,7 +53,7 @@ func building(system, tag string) []string {
 	}[system]...)
 }
 
-// valuesOf are the variables that GitHub fills in.
+// valuesOf are the variables that GitHub replaces.
 func valuesOf(text string) string {
 	text = regexp.MustCompile(`\$\{\{ (secrets\.\w+|github\.actor) \}\}`).ReplaceAllString(text, "secret")
 	return strings.NewReplacer("${{ github.sha }}", "0123456", "${{ github.run_id }}", "7").Replace(text)
@@ -116,7 +116,7 @@ func jobsOfGitLab(t *testing.T, text string) (all []pipelineJob) {
 		if top[n+1].Kind != yaml.MappingNode || top[n+1].Decode(&job) != nil || len(job.Script) == 0 {
 			continue
 		}
-		// The caches stay where they are, for all of these pipelines build the same.
+		// Keep the caches, because all pipelines build the same images.
 		ids := strings.NewReplacer("$CI_COMMIT_SHA", "0123456", "$CI_PIPELINE_ID", "7")
 		env := []string{
 			"RUN=" + ids.Replace(project["RUN"]), "CI_PROJECT_DIR=/nowhere", "DOCKER_CONFIG=" + project["DOCKER_CONFIG"],

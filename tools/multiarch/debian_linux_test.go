@@ -24,7 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// debianArchive is a mirror of Debian with a security archive and a snapshot archive, signed with a key of its own.
+// debianArchive is a Debian mirror with a security archive and a snapshot archive, signed with its own key.
 type debianArchive struct {
 	*httptest.Server
 	key   *openpgp.Entity
@@ -37,7 +37,7 @@ func newDebianArchive(t *testing.T) *debianArchive {
 	require.NoError(t, err)
 	a := &debianArchive{key: key, files: map[string][]byte{}}
 	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// The snapshot archive has one time, and redirects every other to it.
+		// The snapshot archive has a single time, to which it redirects all others.
 		if parts := strings.SplitN(r.URL.Path, "/", 5); len(parts) == 5 && parts[1] == "archive" &&
 			parts[3] != "20260101T000000Z" {
 			http.Redirect(w, r, "/archive/"+parts[2]+"/20260101T000000Z/"+parts[4], http.StatusFound)
@@ -54,8 +54,8 @@ func newDebianArchive(t *testing.T) *debianArchive {
 	return a
 }
 
-// suite puts a suite into an archive, which is debian or debian-security, with a package for all architectures. The
-// package is in the snapshot archive as well.
+// suite adds a suite with one package for all architectures to an archive (debian or debian-security). The package is
+// also in the snapshot archive.
 func (a *debianArchive) suite(t *testing.T, archive, suite, codename, version string, valid time.Duration) {
 	t.Helper()
 	content := testPackage(t, version)
@@ -83,7 +83,7 @@ func (a *debianArchive) suite(t *testing.T, archive, suite, codename, version st
 	a.files["/"+archive+"/dists/"+codename+"/InRelease"] = signed.Bytes()
 }
 
-// testPackage makes a package with a file that holds its version.
+// testPackage returns a package with a file that contains its version.
 func testPackage(t *testing.T, version string) []byte {
 	t.Helper()
 	pack := func(name, body string) string {
@@ -106,7 +106,7 @@ func testPackage(t *testing.T, version string) []byte {
 	return []byte(out)
 }
 
-// lose removes every package from the mirrors, and from the snapshot archive if it is told so.
+// lose removes all packages from the mirrors, and optionally from the snapshot archive.
 func (a *debianArchive) lose(snapshots bool) {
 	for name := range maps.Keys(maps.Clone(a.files)) {
 		if strings.HasSuffix(name, ".deb") && (snapshots || !strings.HasPrefix(name, "/archive/")) {
@@ -115,7 +115,7 @@ func (a *debianArchive) lose(snapshots bool) {
 	}
 }
 
-// debianProject is a project with a base of packages from an archive.
+// debianProject is a project with a Debian base.
 type debianProject struct {
 	services
 	archive *debianArchive
@@ -139,7 +139,7 @@ func newDebianProject(t *testing.T) *debianProject {
 	return p
 }
 
-// yaml writes the configuration, with further fields of the base.
+// yaml writes the configuration, with additional fields of the base.
 func (p *debianProject) yaml(t *testing.T, fields string) {
 	p.write(t, "multiarch.yaml", `version: 1
 platforms: [linux/amd64, linux/arm64]
@@ -148,7 +148,7 @@ images: {app: {base: app, files: [{from: multiarch.yaml, to: /etc/}], entrypoint
 `)
 }
 
-// run runs a command, and returns what it prints and its exit code.
+// run runs a command and returns its output and exit code.
 func (p *debianProject) run(args ...string) (stdout, stderr string, code int) {
 	cmd := exec.Command("multiarch", args...)
 	cmd.Dir = p.dir
@@ -159,7 +159,7 @@ func (p *debianProject) run(args ...string) (stdout, stderr string, code int) {
 	return out.String(), err.String(), cmd.ProcessState.ExitCode()
 }
 
-// want runs a command that has to end with an exit code.
+// want runs a command and requires an exit code.
 func (p *debianProject) want(t *testing.T, code int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	stdout, stderr, got := p.run(args...)
@@ -280,7 +280,7 @@ func TestLostPackages(t *testing.T) {
 	assert.Contains(t, stderr, "run: multiarch lock --update")
 }
 
-// TestLockOfAnEarlierVersion: what was locked without security updates is built, and reported.
+// TestLockOfAnEarlierVersion builds a base that was locked without security updates, which is reported.
 func TestLockOfAnEarlierVersion(t *testing.T) {
 	p := newDebianProject(t)
 	p.yaml(t, ", security: false")

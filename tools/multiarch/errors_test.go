@@ -11,7 +11,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 )
 
-// TestExitCodeOfAPush: what ended a push may have a code of its own elsewhere.
+// TestExitCodeOfAPush checks that a failed push has exit code 7, even if its cause has another one.
 func TestExitCodeOfAPush(t *testing.T) {
 	gone := &pull.UnavailableError{Base: "debian", Err: context.DeadlineExceeded}
 	assert.Equal(t, exitBase, exitCode(fmt.Errorf("building: %w", gone)))

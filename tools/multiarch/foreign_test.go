@@ -98,9 +98,9 @@ func (f foreignLayout) index(entries ...descriptor) descriptor {
 	})
 }
 
-// foreign DIR writes a layout as other tools do, with the index rich, which has everything that others put into
-// indexes; sparse, which lists what is not there; and the images a, b and c. It also writes saved.tar, which is sparse
-// as docker save would write it.
+// foreign DIR writes a layout as other tools do. It contains the index rich, with all kinds of entries; the index
+// sparse, which lists images that do not exist; and the images a, b and c. saved.tar is sparse as docker save would
+// write it.
 func foreign(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: foreign DIR")
@@ -144,7 +144,7 @@ func foreign(ts *testscript.TestScript, neg bool, args []string) {
 	write(f.dir, entries)
 }
 
-// sameRaw A B wants two references to have the same index, byte for byte.
+// sameRaw A B requires that two references have the same index, byte for byte.
 func sameRaw(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: sameraw A B")

@@ -17,8 +17,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/reference/referencetest"
 )
 
-// TestHostilePipelines gives hostile values to everything that could reach a pipeline. Each is refused, or the pipeline
-// has the jobs and steps that it has otherwise, and running the steps runs nothing but the programs that it names.
+// TestHostilePipelines uses hostile values for every setting that could reach a pipeline. Each is an error, or the
+// pipeline has the usual jobs and steps, and these run only the programs that the pipeline names.
 func TestHostilePipelines(t *testing.T) {
 	const yaml = `version: 1
 registry: REGISTRY
@@ -100,8 +100,8 @@ images:
 				cmd.Dir = dir
 				cmd.Env = append([]string{"PATH=" + bin + ":/usr/bin:/bin", "HOME=" + dir, "RUNNER_TEMP=" + dir,
 					"GITHUB_ENV=/dev/null", "WORKSPACE_TMP=" + dir, "RUN=1"}, append(building(system, "v1"), step.env...)...)
-				said, err := cmd.CombinedOutput()
-				assert.NoError(t, err, "%s %s %q: %s\n%s", system, what, value, step.script, said)
+				output, err := cmd.CombinedOutput()
+				assert.NoError(t, err, "%s %s %q: %s\n%s", system, what, value, step.script, output)
 			}
 		}
 		if shape[system] == "" {

@@ -44,7 +44,7 @@ func pushRaced(t *testing.T, host string) {
 	}
 }
 
-// together runs commands at the same time and wants all of them to succeed.
+// together runs commands concurrently and requires that all succeed.
 func together(t *testing.T, dir string, commands ...[]string) {
 	t.Helper()
 	var group sync.WaitGroup
@@ -60,7 +60,7 @@ func together(t *testing.T, dir string, commands ...[]string) {
 	group.Wait()
 }
 
-// platformsOf are those of an index.
+// platformsOf returns the platforms of an index.
 func platformsOf(t *testing.T, ref string) []string {
 	t.Helper()
 	s, err := source.Open(t.Context(), registry.Client{}, ref)
@@ -125,7 +125,7 @@ func TestParallelChangesOfAnIndexAreMerged(t *testing.T) {
 	require.Positive(t, cases)
 }
 
-// Others may replace what this process has put in place, but it may not vanish.
+// Other processes may replace the entry, but must not lose it.
 func TestParallelReplacements(t *testing.T) {
 	skipShort(t)
 	host := registrytest.Start(t, "go-containerregistry").Host

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWaitingForInputEndsWithASignal interrupts commands that may read from pipes, to which nobody writes.
+// TestWaitingForInputEndsWithASignal interrupts commands that read from pipes without a writer.
 func TestWaitingForInputEndsWithASignal(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	require.NoError(t, syscall.Mkfifo(pipe, 0o644))

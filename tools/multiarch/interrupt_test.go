@@ -16,9 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestInterruptedReleaseSaysWhatItLeaves interrupts a release when its first tag has moved, at a registry that deletes
-// nothing: what could not be put back is said, and not just that there was an interrupt.
-func TestInterruptedReleaseSaysWhatItLeaves(t *testing.T) {
+// TestInterruptedReleaseReportsRollbackFailures interrupts a release after its first tag has moved, with a registry
+// that does not delete tags. The error lists the tags that could not be rolled back.
+func TestInterruptedReleaseReportsRollbackFailures(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	next := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -164,7 +164,7 @@ func indexOf(s *source.Source) (v1.ImageIndex, error) {
 	}), nil
 }
 
-// loadInto loads images and says what they are called.
+// loadInto loads images and prints their names.
 func (a *app) loadInto(cmd *cobra.Command, loader load.Loader, images []content.Image) error {
 	loaded, err := loader.Load(cmd.Context(), images)
 	for _, ref := range loaded.References {

@@ -17,7 +17,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
-// TestLoginHint lets registries refuse a login, each in its way.
+// TestLoginHint uses registries that refuse a login in different ways.
 func TestLoginHint(t *testing.T) {
 	answer := func(status int) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -42,10 +42,10 @@ func TestLoginHint(t *testing.T) {
 			assert.Contains(t, loginHint(host, err), hint)
 		})
 	}
-	// What a registry says that is not on loopback, where everything is allowed.
+	// Errors of registries that are not on loopback, where plain HTTP is allowed.
 	for _, err := range []error{
 		&registry.PlainHTTPError{Host: "registry.example.com"},
-		&tls.CertificateVerificationError{Err: errors.New("signed by nobody")},
+		&tls.CertificateVerificationError{Err: errors.New("unknown authority")},
 	} {
 		err = &url.Error{Op: "Get", URL: "https://registry.example.com/v2/", Err: err}
 		assert.Contains(t, loginHint(must(name.NewRegistry("registry.example.com")), err), "--insecure")

@@ -50,7 +50,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, params)
 }
 
-// scriptParams says how scripts run, with the registry that start returns as $REGISTRY.
+// scriptParams returns the parameters of scripts. $REGISTRY is the result of start.
 func scriptParams(t *testing.T, start func(*testscript.Env) string) testscript.Params {
 	t.Helper()
 	goEnv := goEnvironment(t)
@@ -74,7 +74,7 @@ func scriptParams(t *testing.T, start func(*testscript.Env) string) testscript.P
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
-			// [tool:NAME] is true where a program is there. Where every program has to be, a missing one is an error.
+			// [tool:NAME] is true if the program is installed. With MULTIARCH_TEST_TOOLS=all, a missing one is an error.
 			tool, ok := strings.CutPrefix(name, "tool:")
 			if !ok {
 				return false, errors.New("unknown condition")
@@ -95,7 +95,8 @@ func scriptParams(t *testing.T, start func(*testscript.Env) string) testscript.P
 	}
 }
 
-// goEnvironment is what the go command needs to find its caches: scripts otherwise run with an empty environment.
+// goEnvironment returns the variables with which the go command finds its caches. Scripts start with an empty
+// environment.
 func goEnvironment(t *testing.T) []string {
 	t.Helper()
 	var env []string
@@ -107,7 +108,7 @@ func goEnvironment(t *testing.T) []string {
 	return append(env, "DOCKER_CONFIG=/nonexistent")
 }
 
-// exits CODE PROGRAM ARGS... runs a program and wants this exit code.
+// exits CODE PROGRAM ARGS... runs a program and requires an exit code.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE PROGRAM ARGS...")
@@ -127,7 +128,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// damage FILE... flips a bit in the middle of each file. A pattern has to match at least one.
+// damage FILE... flips a bit in the middle of each file. Each pattern must match a file.
 func damage(ts *testscript.TestScript, neg bool, args []string) {
 	for _, pattern := range args {
 		files, err := filepath.Glob(ts.MkAbs(pattern))
@@ -146,8 +147,8 @@ func damage(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// sameEntries A B compares two outputs of inspect --verbose entry by entry: the order of an index's entries is the
-// choice of who makes it.
+// sameEntries A B compares two outputs of inspect --verbose, ignoring the order of entries, which differs between
+// tools.
 func sameEntries(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: sameentries A B")

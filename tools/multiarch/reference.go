@@ -81,7 +81,7 @@ func (a *app) fromProject(ref string) (string, error) {
 	return built, nil
 }
 
-// missingHint says what to do about a reference that no registry has.
+// missingHint returns the hint for a reference that does not exist in its registry.
 func (a *app) missingHint(ref string) string {
 	const check = "check the name, the tag and the login"
 	file, err := a.find()

@@ -57,13 +57,13 @@ need not be uploaded again.`,
 }
 
 // reachedAt returns the address for clients: the listener's, with the name localhost if the user chose it.
-func reachedAt(asked string, l net.Addr) string {
+func reachedAt(requested string, l net.Addr) string {
 	host, port, err := net.SplitHostPort(l.String())
 	if err != nil {
 		return l.String()
 	}
-	if asked == "localhost" && host == "127.0.0.1" {
-		host = asked
+	if requested == "localhost" && host == "127.0.0.1" {
+		host = requested
 	}
 	return net.JoinHostPort(host, port)
 }

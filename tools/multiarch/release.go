@@ -41,7 +41,7 @@ and --runners select the platforms that one runner of a pipeline builds.`,
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, images []string) error {
 			if dir := os.Getenv("BUILD_WORKING_DIRECTORY"); p.prebuilt != "" && dir != "" {
-				// bazel run starts programs in a folder of its own and says here where it was itself started.
+				// bazel run starts programs in another directory and passes its own one in this variable.
 				for _, file := range []*string{&o.metadata, &a.file} {
 					if *file != "" && !filepath.IsAbs(*file) {
 						*file = filepath.Join(dir, *file)

@@ -23,7 +23,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/registry/registrytest"
 )
 
-// releases is a tree of three images of files, which builds quickly, and a registry that they are released to.
+// releases is a project with three images of files, which build quickly, and a registry.
 type releases struct {
 	services
 	server *registrytest.Server
@@ -43,7 +43,7 @@ images:
 	return r
 }
 
-// release runs a release of a version and returns what it has printed.
+// release releases a version and returns the output.
 func (r releases) release(t *testing.T, version string) map[string]string {
 	t.Helper()
 	r.write(t, "version", version)
@@ -61,7 +61,7 @@ func (r releases) release(t *testing.T, version string) map[string]string {
 	return tags
 }
 
-// standing reads all tags. Each has to be complete.
+// standing reads all tags and requires that their indexes are complete.
 func (r releases) standing(t *testing.T, tags map[string]string) map[string]string {
 	t.Helper()
 	now := map[string]string{}
@@ -84,8 +84,8 @@ func (r releases) standing(t *testing.T, tags map[string]string) map[string]stri
 	return now
 }
 
-// TestReleaseKilledAtAnyMoment kills releases at random moments. Every tag stands for the old image or the new one and
-// is complete, no intermediate state survives the next release, and one that was not killed is reported as it is.
+// TestReleaseKilledAtAnyMoment kills releases at random moments. Every tag is complete and has the old or the new
+// image. The next release repairs everything. The output of a release that was not killed is correct.
 func TestReleaseKilledAtAnyMoment(t *testing.T) {
 	skipShort(t)
 	for _, kind := range registrytest.Kinds() {
@@ -138,8 +138,8 @@ func TestReleaseKilledAtAnyMoment(t *testing.T) {
 	}
 }
 
-// TestReleaseWhileTheRegistryRestarts stops the registry at random moments of a release, as a crash does, and starts it
-// again. The release gets over that, or fails and leaves each tag complete.
+// TestReleaseWhileTheRegistryRestarts kills the registry at random moments of a release, and starts it again. The
+// release succeeds, or fails and leaves each tag complete.
 func TestReleaseWhileTheRegistryRestarts(t *testing.T) {
 	skipShort(t)
 	restarts := 2
@@ -167,7 +167,7 @@ func TestReleaseWhileTheRegistryRestarts(t *testing.T) {
 				switch {
 				case err == nil:
 					succeeded++
-					require.Equal(t, r.release(t, version), now, "what a release says is so")
+					require.Equal(t, r.release(t, version), now, "the printed digests are correct")
 				default:
 					failed++
 					require.Equal(t, exitPush, cmd.ProcessState.ExitCode(), stderr.String())
@@ -183,8 +183,8 @@ func TestReleaseWhileTheRegistryRestarts(t *testing.T) {
 	}
 }
 
-// TestConcurrentReleaseCommands runs eight release commands of different versions at once. If the tags are those of
-// several in the end, one of them has failed with exit code 7 and has said so.
+// TestConcurrentReleaseCommands releases eight versions at once. If the final tags are of several versions, one of the
+// commands has failed with exit code 7 and a message.
 func TestConcurrentReleaseCommands(t *testing.T) {
 	skipShort(t)
 	const processes = 8
@@ -246,7 +246,7 @@ func TestConcurrentReleaseCommands(t *testing.T) {
 	}
 }
 
-// dryRun is what each tag would stand for.
+// dryRun returns the digest that each tag would have.
 func (r releases) dryRun(t *testing.T) map[string]string {
 	t.Helper()
 	out, err := r.command("release", "-q", "--dry-run").Output()

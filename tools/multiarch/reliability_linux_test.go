@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// services is a tree with two services, and the variable that tells where its cache is.
+// services is a project with two services, and the environment variable of its cache.
 type services struct {
 	dir, cache string
 }
@@ -59,7 +59,7 @@ func (s services) build(t *testing.T) string {
 	return string(out)
 }
 
-// validLayout reads every blob of a layout, where there is one.
+// validLayout reads every blob of a layout if it exists.
 func validLayout(t *testing.T, dir string) {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(dir, "index.json")); os.IsNotExist(err) {
@@ -77,8 +77,8 @@ func validLayout(t *testing.T, dir string) {
 	}
 }
 
-// TestKilledAtAnyMoment kills builds at random moments. The layout always stays whole, old or new, and the next build
-// gives what a build with an empty cache gives.
+// TestKilledAtAnyMoment kills builds at random moments. The layout is always complete, old or new, and the next build
+// has the same result as one with an empty cache.
 func TestKilledAtAnyMoment(t *testing.T) {
 	skipShort(t)
 	s := newServices(t)
@@ -93,7 +93,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		cmd := s.command("build", "-q")
 		require.NoError(t, cmd.Start())
 		time.Sleep(rand.N(whole))
-		// Every other time its children survive it, as they would when only one process is killed.
+		// Every other time, its children survive, as if only one process is killed.
 		target := cmd.Process.Pid
 		if round%2 == 0 {
 			target = -target
@@ -116,7 +116,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 }
 
-// TestInterruptStopsChildren replaces the go command by one that never ends.
+// TestInterruptStopsChildren replaces the go command with one that never ends.
 func TestInterruptStopsChildren(t *testing.T) {
 	s := newServices(t)
 	real, err := exec.LookPath("go")
@@ -152,7 +152,7 @@ func TestInterruptStopsChildren(t *testing.T) {
 	}
 }
 
-// alive tells whether a process is there and has not ended: an orphan nobody waits for stays as a zombie.
+// alive reports whether a process is running. Orphans that ended may remain as zombies.
 func alive(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -162,7 +162,7 @@ func alive(pid int) bool {
 	return !strings.HasPrefix(rest, "Z")
 }
 
-// TestConcurrentBuilds runs whole processes against one cache and one layout.
+// TestConcurrentBuilds runs several processes with one cache and one layout.
 func TestConcurrentBuilds(t *testing.T) {
 	skipShort(t)
 	s := newServices(t)

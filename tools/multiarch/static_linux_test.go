@@ -21,7 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// probe is a service's view of its base: what it can do from inside an image.
+// probe is a program that reports what it can use in its image.
 const probe = `package main
 
 import (
@@ -52,8 +52,8 @@ func main() {
 }
 `
 
-// TestStaticBase runs a program on the static base: natively and under emulation it finds time zones, users, writable
-// folders, and the CA roots together with one that was put beside them.
+// TestStaticBase runs a program on the static base, natively and under emulation. It finds time zones, users, writable
+// directories, and the CA certificates, including an additional one.
 func TestStaticBase(t *testing.T) {
 	skipShort(t)
 	t.Parallel()
@@ -97,7 +97,7 @@ tls <nil> secret
 	}
 }
 
-// newTLSServer serves on loopback with a certificate of a CA that nobody knows yet, and returns the CA's certificate.
+// newTLSServer serves on loopback with a certificate of a new CA, and returns the certificate of the CA.
 func newTLSServer(t *testing.T) (*httptest.Server, []byte) {
 	t.Helper()
 	key := func() *ecdsa.PrivateKey {

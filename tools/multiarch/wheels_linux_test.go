@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWheels builds an image with a wheel and a binary for each platform, found by placeholders: every child has its
-// own and no other. Without the wheel of one platform nothing is built.
+// TestWheels builds an image with a wheel and a binary per platform, selected by placeholders. Every image has only its
+// own. If the wheel of one platform is missing, nothing is built.
 func TestWheels(t *testing.T) {
 	t.Parallel()
 	s := services{t.TempDir(), t.TempDir()}
@@ -82,7 +82,7 @@ images:
 	assert.NoDirExists(t, filepath.Join(s.dir, "dist"))
 }
 
-// filesOf are the regular files below /usr of an image.
+// filesOf returns the regular files below /usr in an image.
 func filesOf(t *testing.T, img v1.Image) map[string]string {
 	t.Helper()
 	content := mutate.Extract(img)

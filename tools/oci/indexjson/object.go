@@ -114,7 +114,7 @@ func (o *Object) Set(key string, value any) error {
 	return nil
 }
 
-// orColon is what stands between key and value. A key that is written with escapes is not found in its own lead.
+// orColon returns the separator between a key and its value: after, or ":" if the key was escaped in the original.
 func orColon(after []byte) []byte {
 	if len(after) == 0 {
 		return []byte(":")

@@ -28,7 +28,7 @@ func (e *SourceError) Error() string {
 	return fmt.Sprintf("%s contains %s, %s", e.From, e.Dir, is)
 }
 
-// Hint says how to separate the source from the layout.
+// Hint returns how to separate the source from the layout.
 func (e *SourceError) Hint() string {
 	from := path.Clean(e.From)
 	if from == e.Dir {
