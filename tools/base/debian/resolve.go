@@ -49,7 +49,7 @@ type resolver struct {
 }
 
 type dependency struct {
-	of *candidate
+	dependent *candidate
 	alternatives
 }
 
@@ -128,7 +128,7 @@ func (r *resolver) resolve(d dependency) {
 		case r.excluded[c.Name]:
 			return
 		case r.selected[c.Name] == nil:
-			r.selectPackage(c, d.of.Name)
+			r.selectPackage(c, d.dependent.Name)
 			return
 		}
 	}
@@ -139,7 +139,7 @@ func (r *resolver) resolve(d dependency) {
 		}
 	}
 	problem := &UnsatisfiableError{Relation: d.alternatives.String(), Available: r.available(d.alternatives)}
-	for name := d.of.Name; name != ""; name = r.requiredBy[name] {
+	for name := d.dependent.Name; name != ""; name = r.requiredBy[name] {
 		problem.Chain = append(problem.Chain, name)
 	}
 	r.problems = append(r.problems, problem)

@@ -66,7 +66,7 @@ type updateSuite struct {
 	base     Archive  // without a suite
 	names    []string // possible names, in order of preference
 	codename string   // required in its Release file
-	of       string   // the suite that it updates
+	parent   string   // the suite that it updates
 	security bool
 
 	mu       sync.Mutex
@@ -96,7 +96,7 @@ func (s *suite) updateSuites(securityMirrors []string, off bool) []*updateSuite 
 	}
 	newSuite := func(suffix string) *updateSuite {
 		return &updateSuite{
-			base: s.Archive, names: names(suffix), codename: r.Codename + suffix, of: s.Suite,
+			base: s.Archive, names: names(suffix), codename: r.Codename + suffix, parent: s.Suite,
 			releases: map[string]*Release{}, errs: map[string]error{},
 			used: map[string]*Release{}, notified: map[string]bool{},
 		}
@@ -171,10 +171,10 @@ func (c *updateSuite) open(ctx context.Context) error {
 		}
 	}
 	if !c.security && (len(errs) == 0 || isNotFound(err)) {
-		c.base.notify("suite %s: no updates between point releases on its mirrors; locking without them", c.of)
+		c.base.notify("suite %s: no updates between point releases on its mirrors; locking without them", c.parent)
 		return nil
 	}
-	return &UpdatesError{c.of, c.security, err}
+	return &UpdatesError{c.parent, c.security, err}
 }
 
 // isNotFound reports whether all mirrors lack a file.
@@ -237,7 +237,7 @@ func (c *updateSuite) add(ctx context.Context, x *Index, received func(int64)) e
 		available = true
 		components := c.components(r, x.arch)
 		if len(components) == 0 {
-			c.notifyOnce("suite %s has no packages for %s; using suite %s only", name, x.arch, c.of)
+			c.notifyOnce("suite %s has no packages for %s; using suite %s only", name, x.arch, c.parent)
 			return nil
 		}
 		if err = c.archive(name).readIndex(ctx, x, r, name, components, received); err == nil {
@@ -253,7 +253,7 @@ func (c *updateSuite) add(ctx context.Context, x *Index, received func(int64)) e
 	if !available {
 		return nil // reported by open
 	}
-	return &UpdatesError{c.of, c.security, first}
+	return &UpdatesError{c.parent, c.security, first}
 }
 
 // notifyOnce reports each message once, although several architectures may cause it.
