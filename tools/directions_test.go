@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"tools/internal/memo":       {},
 	"tools/internal/progress":   {"tools/internal/format"},
 	"tools/internal/testmatrix": {},
+	"tools/internal/runfiles":   {},
 
 	"tools/oci/blob":                {},
 	"tools/oci/content":             {"tools/arch", "tools/oci/indexjson", "tools/oci/manifest"},
@@ -111,7 +112,7 @@ var mayImport = map[string][]string{
 		"tools/arch", "tools/internal/fault", "tools/internal/format", "tools/internal/inputfile", "tools/oci/join",
 		"tools/oci/manifest",
 		"tools/oci/reference", "tools/oci/registry", "tools/oci/source", "tools/publish/push", "tools/spec/config",
-		"tools/spec/plan",
+		"tools/spec/plan", "tools/oci/content",
 	},
 	"tools/publish/push": {"tools/internal/fault",
 		"tools/arch", "tools/oci/content", "tools/oci/registry", "tools/oci/manifest", "tools/internal/format",
@@ -144,7 +145,7 @@ var mayImport = map[string][]string{
 		"tools/build/cache", "tools/build/gobuild", "tools/bazel", "tools/oci/content", "tools/oci/layout",
 		"tools/publish/load", "tools/publish/push", "tools/examine/diff", "tools/examine/inspect",
 		"tools/examine/verify", "tools/oci/source", "tools/run", "tools/run/smoke", "tools/ci",
-		"tools/oci/manifest", "tools/internal/format",
+		"tools/oci/manifest", "tools/internal/format", "tools/internal/runfiles",
 	},
 
 	"tools/bench": {},

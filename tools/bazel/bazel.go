@@ -65,7 +65,9 @@ type Workspace struct {
 	pulls    []baseImagePull         // base images from registries
 	previous map[string]bool         // labels of generated rules that the current images/BUILD.bazel refers to
 	loads    []rule.LoadInfo
-	included bool // whether MODULE.bazel includes the fragment
+	// ownLanguage is whether the package of the images must not be changed by Gazelle's Go extension.
+	ownLanguage bool
+	included    bool // whether MODULE.bazel includes the fragment
 }
 
 // resolver derives the rules of a project.
@@ -131,7 +133,13 @@ func Resolve(p Project) (*Workspace, error) {
 			return nil, err
 		}
 	}
-	ws.planned[t.pkg], ws.planned[t.pushPackage()] = true, true
+	ws.planned[t.pkg] = true
+	switch push := t.pushPackage(); {
+	case ws.hasOCI():
+		ws.planned[push] = true
+	case ws.build(push) != "":
+		t.rules[push] = []*rule.Rule{} // remove what was generated before the module lost rules_oci
+	}
 	if ws.module == module {
 		ws.planned[platformsPackage] = true
 	}
@@ -167,9 +175,9 @@ func (t *resolver) built() []string {
 			continue
 		}
 		t.note(
-			"image %s has no build target because it joins existing images: bazel run //%s and multiarch release push it",
+			"image %s has no build target because it joins existing images: bazel run %s and multiarch release push it",
 			name,
-			t.pushPackage(),
+			t.imageLabel(pushAll),
 		)
 	}
 	return names
@@ -198,6 +206,9 @@ func (t *resolver) workspace(planned *plan.Plan) (*Workspace, error) {
 		if pkg := labelPackage(l); t.rules[pkg] == nil && t.ws.build(pkg) != "" {
 			t.rules[pkg] = []*rule.Rule{}
 		}
+	}
+	if w.ownLanguage, err = t.resolveLanguage(); err != nil {
+		return nil, err
 	}
 	t.checkModule(w)
 	t.checkBases()

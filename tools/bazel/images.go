@@ -126,7 +126,9 @@ func (t *resolver) settings(i plan.Image, c plan.Child, vars config.Vars) attrib
 		links[l.Path] = l.To
 	}
 	putDict("links", links)
+	put("binary_path", c.BazelPath)
 	if c.Go != nil {
+		put("binary_path", c.Go.Path)
 		put("binary_capabilities", c.Go.Capabilities)
 	}
 	putList("cmd", c.Config.Cmd)

@@ -12,6 +12,8 @@ const (
 	baseImageKind     = "multiarch_base_image"
 	tagsKind          = "multiarch_tags"
 	pushKind          = "multiarch_push"
+	loadKind          = "multiarch_load"
+	aliasKind         = "alias"
 	ociPushKind       = "oci_push"
 	ociLoadKind       = "oci_load"
 	binaryKind        = "go_binary"
@@ -25,14 +27,16 @@ func Kinds() map[string]rule.KindInfo {
 	return map[string]rule.KindInfo{
 		imageKind: kind(
 			"binary files directories links platforms",
-			"binary_capabilities base entrypoint cmd env user workdir ports volumes "+
+			"binary_path binary_capabilities base entrypoint cmd env user workdir ports volumes "+
 				"labels annotations stop_signal healthcheck created compression cgo allow overrides tag_prefix",
 		),
 		filesKind:         kind("srcs directories", "to strip_prefix mode executable owner owned_below capabilities"),
 		debianKind:        kind("packages", "base slim"),
 		baseImageKind:     kind("layouts", "base lock"),
 		tagsKind:          kind("image", "repository templates platform tag_prefix"),
-		pushKind:          kind("images", "config"),
+		pushKind:          kind("images", "config joined"),
+		loadKind:          kind("images", ""),
+		aliasKind:         kind("actual", ""),
 		ociPushKind:       kind("image", "remote_tags repository"),
 		ociLoadKind:       kind("image", "format loader repo_tags"),
 		platformKind:      kind("constraint_values", "parents"),
@@ -56,7 +60,7 @@ func Loads(repo func(module string) string) []rule.LoadInfo {
 	return []rule.LoadInfo{
 		{
 			Name:    repo("multiarch") + "//tools/rules:defs.bzl",
-			Symbols: []string{imageKind, debianKind, baseImageKind, filesKind, generatedTestKind, tagsKind, pushKind},
+			Symbols: []string{imageKind, debianKind, baseImageKind, filesKind, generatedTestKind, tagsKind, pushKind, loadKind},
 		},
 		{Name: repo("rules_oci") + "//oci:defs.bzl", Symbols: []string{ociPushKind, ociLoadKind}},
 		{Name: repo("rules_go") + "//go:def.bzl", Symbols: []string{binaryKind}},

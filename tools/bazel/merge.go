@@ -58,9 +58,16 @@ func prepare(f *rule.File, gen, empty []*rule.Rule, loads []rule.LoadInfo) (merg
 	existing := byName(f)
 	kinds := Kinds()
 	for _, g := range gen {
-		if old := existing[g.Name()]; old != nil && old.Kind() != g.Kind() {
+		if old := existing[g.Name()]; old != nil && old.Kind() != g.Kind() && !isReplaced(old, g) {
 			start, _ := f.File.Stmt[old.Index()].Span()
 			return nil, nil, &NameConflictError{f.Path, start.Line, old.Name(), old.Kind(), g.Kind()}
+		}
+	}
+	for _, g := range gen {
+		if old := existing[g.Name()]; old != nil && old.Kind() != g.Kind() {
+			old.Delete()
+			f.Sync()
+			delete(existing, g.Name())
 		}
 	}
 	addLoads(f, gen, loads)
@@ -78,11 +85,12 @@ func prepare(f *rule.File, gen, empty []*rule.Rule, loads []rule.LoadInfo) (merg
 				removeUnkept(r, old, key)
 			}
 		}
-		// Gazelle's Go extension would treat any go_binary as its own, and preserve linker flags as manual changes.
+		// Gazelle's Go extension would treat any go_binary as its own, and preserve linker flags as manual changes. It also
+		// has information about alias.
 		switch isNew := i < len(gen); {
-		case r.Kind() == binaryKind && isNew:
-			rule.MergeRules(r, old, kinds[binaryKind].MergeableAttrs, f.Path)
-		case r.Kind() == binaryKind:
+		case (r.Kind() == binaryKind || r.Kind() == aliasKind) && isNew:
+			rule.MergeRules(r, old, kinds[r.Kind()].MergeableAttrs, f.Path)
+		case r.Kind() == binaryKind || r.Kind() == aliasKind:
 			old.Delete()
 		case isNew:
 			merging = append(merging, r)
@@ -91,6 +99,12 @@ func prepare(f *rule.File, gen, empty []*rule.Rule, loads []rule.LoadInfo) (merg
 		}
 	}
 	return merging, removing, nil
+}
+
+// isReplaced reports whether a generated rule replaces one of another kind: earlier versions generated the rule that pushes
+// all images in the package that now has an alias of it.
+func isReplaced(old, g *rule.Rule) bool {
+	return old.Kind() == pushKind && g.Kind() == aliasKind && !old.ShouldKeep() && mergeExpr(nil, old.Attr("images")) == nil
 }
 
 // removeUnkept removes an attribute that is no longer generated, except for values marked `# keep`. Gazelle does so only for

@@ -30,7 +30,8 @@ func (w *Workspace) Rules(pkg string, f *rule.File) (gen, empty []*rule.Rule, er
 	}
 	if f.HasDefaultVisibility() {
 		for _, r := range gen {
-			if r.Kind() == imageKind || r.Kind() == platformKind {
+			switch r.Kind() {
+			case imageKind, platformKind, tagsKind, pushKind:
 				r.DelAttr("visibility")
 			}
 		}
@@ -51,6 +52,9 @@ func (w *Workspace) NewBuildFile(pkg string) []byte {
 			"# Written by `multiarch generate` from multiarch.yaml. Rules, attributes and comments added by hand are preserved,\n" +
 				"# as is anything marked with the comment \"keep\".\n",
 		)
+	}
+	if w.needsDirective(pkg) {
+		content.WriteString(languageDirective + "\n")
 	}
 	if pkg == platformsPackage || pkg == w.pkg {
 		content.WriteString("\npackage(default_visibility = [\"//visibility:public\"])\n")
@@ -99,9 +103,12 @@ func (w *Workspace) file(pkg string) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
-	if f == nil {
-		file := path.Join(pkg, "BUILD.bazel")
-		if f, err = rule.LoadData(file, pkg, w.NewBuildFile(pkg)); err != nil {
+	file, content := path.Join(pkg, "BUILD.bazel"), w.NewBuildFile(pkg)
+	if f != nil {
+		file, content = f.Path, insertDirective(old)
+	}
+	if f == nil || w.lacksDirective(pkg, f) {
+		if f, err = rule.LoadData(file, pkg, content); err != nil {
 			return File{}, &ParseError{file, err}
 		}
 	}
@@ -110,9 +117,9 @@ func (w *Workspace) file(pkg string) (File, error) {
 		return File{}, err
 	}
 	merge(f, gen, empty, w.loads)
-	content, err := guarded(func() ([]byte, error) { return bzl.Format(f.File), nil })
+	formatted, err := guarded(func() ([]byte, error) { return bzl.Format(f.File), nil })
 	if err != nil {
 		return File{}, &ParseError{f.Path, err}
 	}
-	return File{f.Path, old, append([]byte{}, content...)}, nil // an empty file is one
+	return File{f.Path, old, append([]byte{}, formatted...)}, nil // an empty file is one
 }

@@ -2,6 +2,7 @@ package bazel
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/bazelbuild/bazel-gazelle/label"
@@ -29,9 +30,12 @@ func (w *Workspace) staleRules(pkg string, f *rule.File) []*rule.Rule {
 		case debianKind, baseImageKind:
 			removed = pkg == w.pkg && strings.HasSuffix(r.Name(), baseEnding)
 		case tagsKind, ociPushKind, ociLoadKind:
-			removed = pkg == path.Join(w.pkg, "push") && w.removedFromPush(r)
-		case pushKind:
-			removed = pkg == path.Join(w.pkg, "push") && r.Name() == "push"
+			removed = (pkg == w.pkg || pkg == path.Join(w.pkg, "push")) && w.removedDestination(pkg, r)
+		case pushKind, aliasKind:
+			removed = r.Name() == pushAll && (pkg == path.Join(w.pkg, "push") || pkg == w.pkg && r.Kind() == pushKind) ||
+				pkg == w.pkg && w.removedRunner(r, pushEnding)
+		case loadKind:
+			removed = pkg == w.pkg && w.removedRunner(r, loadEnding)
 		case filesKind, binaryKind:
 			removed = w.previous[label.New("", pkg, r.Name()).String()]
 		case platformKind:
@@ -44,19 +48,33 @@ func (w *Workspace) staleRules(pkg string, f *rule.File) []*rule.Rule {
 	return empty
 }
 
-// removedFromPush reports whether a rule of the push package belongs to a removed image, or was generated for a platform of
-// an image. Other rules for existing images were added by hand.
-func (w *Workspace) removedFromPush(r *rule.Rule) bool {
+// removedDestination reports whether a rule belongs to a removed image, or has the name of a rule that was generated for an
+// image. Other rules for existing images were added by hand.
+func (w *Workspace) removedDestination(pkg string, r *rule.Rule) bool {
 	l, err := label.Parse(r.AttrString("image"))
-	if err != nil || l.Repo != "" || l.Relative || l.Pkg != w.pkg {
+	if err != nil || l.Repo != "" {
+		return false
+	}
+	if l = l.Abs("", pkg); l.Pkg != w.pkg {
 		return false
 	}
 	target := strings.TrimSuffix(l.Name, ".layout")
-	image := withoutSlug(target)
-	if !w.names[target] && !w.names[image] {
+	if image := withoutSlug(target); !w.names[target] && !w.names[image] {
 		return !w.preserved(l.Name) && !w.preserved(target)
 	}
-	return image != target && (r.Name() == target || r.Name() == target+"_tags")
+	switch r.Kind() {
+	case tagsKind:
+		return r.Name() == target+tagsEnding || r.Name() == target+"_tags" // the name that earlier versions generated
+	case ociLoadKind:
+		return r.Name() == target+ociLoadEnding
+	}
+	return r.Name() == target
+}
+
+// removedRunner reports whether a rule was generated to push or load a removed image.
+func (w *Workspace) removedRunner(r *rule.Rule, ending string) bool {
+	image, ok := strings.CutSuffix(r.Name(), ending)
+	return ok && !w.names[image] && !w.preserved(image) && slices.Contains(r.AttrStrings("images"), ":"+image+tagsEnding)
 }
 
 // preserved reports whether the generated package has a rule of this name that will be preserved.

@@ -170,6 +170,12 @@ func (w *workspace) repo(module string) string {
 	return "@" + name
 }
 
+// hasOCI reports whether the module depends on rules_oci.
+func (w *workspace) hasOCI() bool {
+	_, known := w.apparent["rules_oci"]
+	return known
+}
+
 // build returns the name of a package's build file, or "" if there is none. Bazel prefers BUILD.bazel.
 func (w *workspace) build(pkg string) string {
 	name, known := w.builds[pkg]

@@ -61,7 +61,7 @@ type Options struct {
 	Lock bool
 	// Multiarch and Bazelisk are the commands to run, including their first arguments.
 	Multiarch, Bazelisk string
-	// Package is the Bazel package of the images, such as images. Its subpackage push has the push targets.
+	// Package is the Bazel package of the images, such as images. Its target push pushes all of them.
 	Package string
 	// GoVersion is a Go version such as 1.26. On GitHub, "" uses the version in go.mod.
 	GoVersion string

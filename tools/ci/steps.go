@@ -79,7 +79,10 @@ func (o Options) release() step {
 // runRelease returns the release command with flags.
 func (o Options) runRelease(flags string) string {
 	if o.Engine == Bazel {
-		return o.bazel("run", Quote("//"+path.Join(o.Package, "push"))+" -- "+flags)
+		if o.Registry != "" {
+			flags = "--registry " + Quote(o.Registry) + " " + flags
+		}
+		return o.bazel("run", Quote("//"+o.Package+":push")+" -- "+flags)
 	}
 	return o.releaseCommand() + " " + flags
 }

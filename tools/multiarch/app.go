@@ -33,6 +33,8 @@ type app struct {
 	stdin    io.Reader
 	file     string           // -f
 	limits   *registry.Limits // limits of concurrent requests, shared by all clients
+	// locate returns the absolute path of a file that a Bazel rule passed. It is nil if no rule started the command.
+	locate func(runfile string) (string, error)
 }
 
 func (a *app) command() *cobra.Command {
@@ -48,7 +50,14 @@ platform. It needs no daemon, no emulator and no Dockerfile.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       versionLine(),
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			// Bazel names executables after their rules. A copy without the launch file must not appear to succeed.
+			if program := filepath.Base(os.Args[0]); filepath.Ext(program) == ".exe" && !strings.Contains(program, "multiarch") {
+				return usagef("run it with bazel run, or where Bazel built it",
+					"%s has no arguments, because its launch file is missing", program)
+			}
+			return cmd.Help()
+		},
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.PersistentFlags().StringVarP(&a.file, "file", "f", "",

@@ -101,10 +101,6 @@ func (a *app) pipeline(cmd *cobra.Command, f ciFlags, system ci.System) error {
 	if err != nil {
 		return err
 	}
-	if f.registry != "" && o.Engine == ci.Bazel {
-		return usagef("set registry: in multiarch.yaml and run: multiarch generate",
-			"--registry and MULTIARCH_REGISTRY have no effect on Bazel targets")
-	}
 	command := f.command(system, root)
 	if f.output != "-" {
 		o.Check = command

@@ -103,26 +103,24 @@ func (a *app) showDiff(stale []bazel.File) error {
 			return err
 		}
 	}
-	return differs(stale)
+	return a.differs(stale)
 }
 
 func (a *app) showStale(stale []bazel.File) error {
 	for _, f := range stale {
 		a.terminal.result("%s", f.Path)
 	}
-	if len(stale) > 0 {
-		fmt.Fprintln(a.terminal.err,
-			"the generated Bazel files are stale\n"+
-				"hint: run: multiarch generate (or bazel run @multiarch//tools/multiarch -- generate)")
-	}
-	return differs(stale)
+	return a.differs(stale)
 }
 
-func differs(stale []bazel.File) error {
-	if len(stale) > 0 {
-		return errDiffers
+// differs returns an error if files are stale, after a hint about how to update them.
+func (a *app) differs(stale []bazel.File) error {
+	if len(stale) == 0 {
+		return nil
 	}
-	return nil
+	fmt.Fprintln(a.terminal.err, "the generated Bazel files are stale\n"+
+		"hint: run: multiarch generate (or bazel run @multiarch//tools/multiarch -- generate)")
+	return errDiffers
 }
 
 // write replaces files. It writes all new contents to disk before it replaces the first file, so that a full disk or a

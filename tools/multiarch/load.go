@@ -16,6 +16,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/content"
 	"github.com/multiarch-build/multiarch/tools/oci/source"
 	"github.com/multiarch-build/multiarch/tools/publish/load"
+	"github.com/multiarch-build/multiarch/tools/publish/release"
 	"github.com/multiarch-build/multiarch/tools/spec/suggest"
 )
 
@@ -26,6 +27,7 @@ func (a *app) loadCommand() *cobra.Command {
 		p      pushFlags
 		engine string
 		input  string
+		built  string
 	)
 	cmd := &cobra.Command{
 		Use:   "load [IMAGE...]",
@@ -42,6 +44,13 @@ indexes receive the image for their platform. rules_oci's oci_load can use this 
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, images []string) error {
 			loader := load.Loader{Engine: engine, Output: a.terminal.err}
+			if built != "" {
+				if len(images) > 0 || input != "" || s.registry != "" || len(s.platforms) > 1 {
+					return usagef("give no images, and no flags but --engine, --tag and one --platform",
+						"--prebuilt loads the images that Bazel built")
+				}
+				return a.loadPrebuilt(cmd, s, p, loader, built)
+			}
 			if input == "" {
 				return a.loadBuilt(cmd, s, o, p, loader, images)
 			}
@@ -49,11 +58,8 @@ indexes receive the image for their platform. rules_oci's oci_load can use this 
 				return usagef("give no images, and no flags but --engine and one --platform",
 					"--input loads an archive as a whole, under the names in it")
 			}
-			if len(s.platforms) == 1 {
-				var err error
-				if loader.Platform, err = suggest.ParsePlatform(s.platforms[0]); err != nil {
-					return usageOf(err)
-				}
+			if err := setPlatform(&loader, s); err != nil {
+				return err
 			}
 			return a.loadArchive(cmd, loader, input)
 		},
@@ -64,7 +70,37 @@ indexes receive the image for their platform. rules_oci's oci_load can use this 
 	o.jobsAndInsecure(cmd)
 	cmd.Flags().StringVar(&engine, "engine", "", "docker, podman, nerdctl or ctr (default: the first one found)")
 	cmd.Flags().StringVar(&input, "input", "", "load this OCI archive instead of building; - for stdin")
+	cmd.Flags().StringVar(&built, "prebuilt", "", "load the images that this file lists; written by //tools/rules")
+	_ = cmd.Flags().MarkHidden("prebuilt")
 	return cmd
+}
+
+// setPlatform sets the platform to load if there is one.
+func setPlatform(loader *load.Loader, s selection) (err error) {
+	if len(s.platforms) == 1 {
+		loader.Platform, err = suggest.ParsePlatform(s.platforms[0])
+	}
+	if err != nil {
+		return usageOf(err)
+	}
+	return nil
+}
+
+// loadPrebuilt loads images built by Bazel.
+func (a *app) loadPrebuilt(cmd *cobra.Command, s selection, p pushFlags, loader load.Loader, file string) error {
+	built, err := release.ReadPrebuilt(file, a.locate)
+	if err != nil {
+		return err
+	}
+	if err := setPlatform(&loader, s); err != nil {
+		return err
+	}
+	images, references, err := built.Images(p.tags)
+	if err != nil {
+		return err
+	}
+	loader.References = references
+	return a.loadInto(cmd, loader, images)
 }
 
 // loadBuilt builds images and loads them.

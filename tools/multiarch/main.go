@@ -8,8 +8,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
+	"github.com/multiarch-build/multiarch/tools/internal/runfiles"
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 	"github.com/multiarch-build/multiarch/tools/run"
 )
@@ -26,12 +28,26 @@ func start() int {
 	// The first signal cancels the context. A second Ctrl-C ends the program immediately, but a SIGTERM does not:
 	// pipelines send it a few seconds after SIGINT, while tags may still be rolled back.
 	context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) })
-	return execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	a := &app{}
+	args := os.Args[1:]
+	launch, err := runfiles.Find(os.Args[0])
+	if err != nil {
+		return newTerminal(os.Stdout, os.Stderr).exit(err)
+	}
+	if launch != nil {
+		args = slices.Concat(launch.Args, args)
+		a.locate = launch.Path
+	}
+	return a.execute(ctx, args, os.Stdin, os.Stdout, os.Stderr)
 }
 
 // execute runs the command line and returns the exit code.
 func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{terminal: newTerminal(stdout, stderr), stdin: stdin, limits: &registry.Limits{}}
+	return new(app).execute(ctx, args, stdin, stdout, stderr)
+}
+
+func (a *app) execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a.terminal, a.stdin, a.limits = newTerminal(stdout, stderr), stdin, &registry.Limits{}
 	root := a.command()
 	root.SetArgs(args)
 	root.SetIn(stdin)

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	if code, ok := run.Init(); ok {
 		os.Exit(code)
 	}
-	testscript.Main(m, map[string]func(){"multiarch": main})
+	testscript.Main(m, map[string]func(){"multiarch": main, "push.exe": main})
 }
 
 // skipShort skips tests that build for many platforms, start registries, or repeat a race many times.

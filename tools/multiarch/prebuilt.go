@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +17,7 @@ import (
 // the workspace of bazel run: further repositories and mirrors, immutable tags, connection settings, smoke
 // tests, and images that join existing ones.
 func (a *app) prebuiltRelease(cmd *cobra.Command, s selection, o buildFlags, p pushFlags) (*release.Release, error) {
-	built, err := release.ReadPrebuilt(p.prebuilt)
+	built, err := release.ReadPrebuilt(p.prebuilt, a.locate)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +34,9 @@ func (a *app) prebuiltRelease(cmd *cobra.Command, s selection, o buildFlags, p p
 	}
 	there := *a
 	if there.file == "" && built.Config != "" {
-		there.file = filepath.Join(os.Getenv("BUILD_WORKSPACE_DIRECTORY"), filepath.FromSlash(built.Config))
+		if there.file, err = a.workspaceFile(built.Config); err != nil {
+			return nil, err
+		}
 	}
 	if there.file == "" {
 		if err := a.checkPrebuilt(cmd.Context(), o, nil, targets); err != nil {
@@ -64,10 +65,34 @@ func (a *app) prebuiltRelease(cmd *cobra.Command, s selection, o buildFlags, p p
 			r.Redirected = append(r.Redirected, c.Redirect(t.Name, registry)...)
 		}
 	}
-	if err := there.joinedBeside(cmd, s, o, p, r); err != nil {
+	if !built.Joined {
+		return r, nil
+	}
+	if err := there.addJoined(cmd, s, o, p, r); err != nil {
 		return nil, err
 	}
 	return r, nil
+}
+
+// workspaceFile returns the path of a file of the workspace. Only bazel run passes the workspace's directory. Otherwise
+// it is the closest parent of the working directory that is a workspace.
+func (a *app) workspaceFile(file string) (string, error) {
+	if dir := os.Getenv("BUILD_WORKSPACE_DIRECTORY"); dir != "" || a.locate == nil {
+		return filepath.Join(dir, filepath.FromSlash(file)), nil
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for dir := here; ; dir = filepath.Dir(dir) {
+		if info, err := os.Stat(filepath.Join(dir, "MODULE.bazel")); err == nil && info.Mode().IsRegular() {
+			return filepath.Join(dir, filepath.FromSlash(file)), nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", usagef("run it in the workspace, or with -f "+file,
+				"reading %s: %s is not in a Bazel workspace", file, here)
+		}
+	}
 }
 
 // checkPrebuilt verifies images built by Bazel, whose layers are all local. Without a cache it verifies every layer.
@@ -82,14 +107,12 @@ func (a *app) checkPrebuilt(ctx context.Context, o buildFlags, c *config.Config,
 	return a.newChecks(c, cache, true).verify(ctx, resultsOf(targets))
 }
 
-// joinedBeside adds the images that join existing ones, if Bazel has built all others.
-func (a *app) joinedBeside(cmd *cobra.Command, s selection, o buildFlags, p pushFlags, r *release.Release) error {
+// addJoined adds the images that join existing ones.
+func (a *app) addJoined(cmd *cobra.Command, s selection, o buildFlags, p pushFlags, r *release.Release) error {
 	var names []string
 	for name, image := range r.Config.Images {
 		if !image.From.IsZero() {
 			names = append(names, name)
-		} else if !slices.ContainsFunc(r.Targets, func(t push.Target) bool { return t.Name == name }) {
-			return nil // only some of the images are released
 		}
 	}
 	if len(names) == 0 {

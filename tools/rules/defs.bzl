@@ -18,6 +18,7 @@ load(
 )
 load("//tools/rules/private:files.bzl", _multiarch_files = "multiarch_files")
 load("//tools/rules/private:generated.bzl", _multiarch_generated_test = "multiarch_generated_test")
+load("//tools/rules/private:load.bzl", _multiarch_load = "multiarch_load")
 load("//tools/rules/private:macro.bzl", _multiarch_image = "multiarch_image")
 load(
     "//tools/rules/private:providers.bzl",
@@ -36,6 +37,7 @@ multiarch_debian = _multiarch_debian
 multiarch_base_image = _multiarch_base_image
 multiarch_tags = _multiarch_tags
 multiarch_push = _multiarch_push
+multiarch_load = _multiarch_load
 multiarch_generated_test = _multiarch_generated_test
 
 FilesInfo = _FilesInfo

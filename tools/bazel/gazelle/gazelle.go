@@ -75,6 +75,13 @@ func (e *extension) CheckFlags(flags *flag.FlagSet, c *gazelleconfig.Config) err
 		return err
 	}
 	for _, pkg := range e.workspace.Packages() {
+		file, content, err := e.workspace.WithDirective(pkg)
+		if err == nil && content != nil {
+			err = os.WriteFile(filepath.Join(e.workspace.Root, filepath.FromSlash(file)), content, 0o644)
+		}
+		if err != nil {
+			return withHint(err)
+		}
 		dir := filepath.Join(e.workspace.Root, filepath.FromSlash(pkg))
 		if content := e.workspace.NewBuildFile(pkg); len(content) > 0 && !hasBuild(dir, c.ValidBuildFileNames) {
 			if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -154,10 +161,11 @@ func hasBuild(dir string, names []string) bool {
 	})
 }
 
-// Kinds leaves go_binary to Gazelle's Go extension.
+// Kinds leaves go_binary and alias to Gazelle's Go extension.
 func (e *extension) Kinds() map[string]rule.KindInfo {
 	kinds := bazel.Kinds()
 	delete(kinds, "go_binary")
+	delete(kinds, "alias")
 	return kinds
 }
 

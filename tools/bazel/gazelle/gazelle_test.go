@@ -123,7 +123,11 @@ func TestGazelleMatchesGenerate(t *testing.T) {
 						continue
 					}
 					want[f.Name] = string(f.Data)
-					require.NoError(t, os.WriteFile(path, f.Data, 0o644))
+					mode := os.FileMode(0o644)
+					if strings.HasPrefix(string(f.Data), "#!") {
+						mode = 0o755
+					}
+					require.NoError(t, os.WriteFile(path, f.Data, mode))
 				}
 			}
 			before := snapshot(t, dir)
@@ -183,7 +187,7 @@ func TestDirectiveSelectsConfiguration(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "MODULE.bazel"), []byte(before["MODULE.bazel"]), 0o644))
 	require.NoError(t, run(t, dir, "fix"))
 	assert.Contains(t, snapshot(t, dir)["deploy/BUILD.bazel"], "multiarch_image(")
-	assert.Contains(t, snapshot(t, dir)["deploy/push/BUILD.bazel"], "multiarch_push(")
+	assert.Contains(t, snapshot(t, dir)["deploy/BUILD.bazel"], "multiarch_push(")
 }
 
 func TestNoConfigurationChangesNothing(t *testing.T) {

@@ -8,11 +8,13 @@ import (
 	"slices"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 
 	"github.com/multiarch-build/multiarch/tools/arch"
 	"github.com/multiarch-build/multiarch/tools/internal/fault"
 	"github.com/multiarch-build/multiarch/tools/internal/inputfile"
+	"github.com/multiarch-build/multiarch/tools/oci/content"
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 	"github.com/multiarch-build/multiarch/tools/spec/config"
 )
@@ -21,19 +23,77 @@ import (
 type Prebuilt struct {
 	// Config is the path of the multiarch.yaml that the targets come from, from the top of the workspace; "" for targets
 	// that were written by hand.
-	Config  string `json:"config"`
-	Targets []struct {
-		Name       string `json:"name"`
-		Repository string `json:"repository"`
-		// Platform is set for one image of the index of the same name.
-		Platform string `json:"platform"`
-		Layout   string `json:"layout"` // an OCI layout of the index; "" for one image
-		Tags     string `json:"tags"`   // a file with one tag per line
-	} `json:"targets"`
+	Config string `json:"config"`
+	// Joined is whether to also release the images of the multiarch.yaml that join existing images.
+	Joined  bool             `json:"joined"`
+	Targets []PrebuiltTarget `json:"targets"`
 }
 
-// ReadPrebuilt reads the file.
-func ReadPrebuilt(name string) (*Prebuilt, error) {
+// PrebuiltTarget is an index, or one image of it, and its destination.
+type PrebuiltTarget struct {
+	Name       string `json:"name"`
+	Repository string `json:"repository"`
+	// Platform is set for one image of the index of the same name.
+	Platform string `json:"platform"`
+	Layout   string `json:"layout"` // an OCI layout of the index; "" for one image
+	Tags     string `json:"tags"`   // a file with one tag per line
+}
+
+// tags returns the tags of the file, unless others replace them.
+func (t PrebuiltTarget) tags(others []string) ([]string, error) {
+	if others != nil {
+		return others, nil
+	}
+	lines, err := inputfile.ReadFile(t.Tags)
+	if err != nil {
+		return nil, fmt.Errorf("image %s: reading its tags: %w", t.Name, err)
+	}
+	return strings.Fields(string(lines)), nil
+}
+
+func (t PrebuiltTarget) index() (v1.ImageIndex, error) {
+	index, err := layout.ImageIndexFromPath(t.Layout)
+	if err != nil {
+		return nil, fmt.Errorf("image %s: reading its layout: %w", t.Name, err)
+	}
+	top, err := index.IndexManifest()
+	if err != nil || len(top.Manifests) != 1 {
+		return nil, fmt.Errorf("image %s: its layout must contain exactly one index", t.Name)
+	}
+	one, err := index.ImageIndex(top.Manifests[0].Digest)
+	if err != nil {
+		return nil, fmt.Errorf("image %s: reading its layout: %w", t.Name, err)
+	}
+	return one, nil
+}
+
+// Images returns the indexes, and their references by name. The references are those that a push would use; without a
+// repository they start with the name. Other tags replace those of the files.
+func (file *Prebuilt) Images(tags []string) ([]content.Image, map[string][]string, error) {
+	var images []content.Image
+	references := map[string][]string{}
+	for _, t := range file.Targets {
+		if t.Platform != "" {
+			continue
+		}
+		index, err := t.index()
+		if err != nil {
+			return nil, nil, err
+		}
+		own, err := t.tags(tags)
+		if err != nil {
+			return nil, nil, err
+		}
+		images = append(images, content.Image{Name: t.Name, Index: index})
+		for _, tag := range own {
+			references[t.Name] = append(references[t.Name], cmp.Or(t.Repository, t.Name)+":"+tag)
+		}
+	}
+	return images, references, nil
+}
+
+// ReadPrebuilt reads the file. If locate is not nil, it returns the paths of the files that the file names.
+func ReadPrebuilt(name string, locate func(string) (string, error)) (*Prebuilt, error) {
 	content, err := inputfile.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("reading the prebuilt images: %w", err)
@@ -44,6 +104,19 @@ func ReadPrebuilt(name string) (*Prebuilt, error) {
 	if err := decoder.Decode(&file); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
+	if locate == nil {
+		return &file, nil
+	}
+	for i := range file.Targets {
+		for _, path := range []*string{&file.Targets[i].Layout, &file.Targets[i].Tags} {
+			if *path == "" {
+				continue
+			}
+			if *path, err = locate(*path); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return &file, nil
 }
 
@@ -52,30 +125,18 @@ func ReadPrebuilt(name string) (*Prebuilt, error) {
 func (file *Prebuilt) PushTargets(o TagOptions, registry string) ([]push.Target, error) {
 	var targets []push.Target
 	for _, t := range file.Targets {
-		tags := o.Tags
-		if tags == nil {
-			lines, err := inputfile.ReadFile(t.Tags)
-			if err != nil {
-				return nil, fmt.Errorf("image %s: reading its tags: %w", t.Name, err)
-			}
-			tags = strings.Fields(string(lines))
+		tags, err := t.tags(o.Tags)
+		if err != nil {
+			return nil, err
 		}
 		if t.Repository == "" && registry == "" {
 			return nil, fault.Usagef("set registry: in multiarch.yaml and run multiarch generate",
 				"image %s: no registry configured", t.Name)
 		}
 		if t.Platform == "" {
-			index, err := layout.ImageIndexFromPath(t.Layout)
+			one, err := t.index()
 			if err != nil {
-				return nil, fmt.Errorf("image %s: reading its layout: %w", t.Name, err)
-			}
-			top, err := index.IndexManifest()
-			if err != nil || len(top.Manifests) != 1 {
-				return nil, fmt.Errorf("image %s: its layout must contain exactly one index", t.Name)
-			}
-			one, err := index.ImageIndex(top.Manifests[0].Digest)
-			if err != nil {
-				return nil, fmt.Errorf("image %s: reading its layout: %w", t.Name, err)
+				return nil, err
 			}
 			targets = append(targets, push.Target{
 				Name:          t.Name,

@@ -219,7 +219,7 @@ func TestPrebuiltWithoutConfiguration(t *testing.T) {
 	require.NoError(t, err)
 	file := filepath.Join(dir, "prebuilt.json")
 	require.NoError(t, os.WriteFile(file, raw, 0o644))
-	built, err := release.ReadPrebuilt(file)
+	built, err := release.ReadPrebuilt(file, nil)
 	require.NoError(t, err)
 	targets, err := built.PushTargets(release.TagOptions{}, "trial.example.com")
 	require.NoError(t, err)

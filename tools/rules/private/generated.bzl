@@ -3,20 +3,20 @@
 load(":launch.bzl", "MULTIARCH", "launch")
 
 def _generated_test_impl(ctx):
-    return [launch(ctx, [ctx.file.config])]
+    args = ["generate", "--diff", "--resolve", struct(text = "--file=%s", file = ctx.file.config)]
+    return [launch(ctx, args, [ctx.file.config])]
 
 _generated_test = rule(
     implementation = _generated_test_impl,
     doc = "Fails if `multiarch generate` would change a file.",
     attrs = {
         "config": attr.label(mandatory = True, allow_single_file = True, doc = "The multiarch.yaml."),
-        "data": attr.label_list(allow_files = True, doc = "Files that args refer to."),
     } | MULTIARCH,
     test = True,
 )
 
 def multiarch_generated_test(name, config, **kwargs):
-    """Fails if the generated targets do not match multiarch.yaml, and prints the command that updates them.
+    """Fails if the generated targets do not match multiarch.yaml, and prints the diff and the command that updates them.
 
     The test reads BUILD files in the workspace itself, so it runs locally, outside the sandbox, and is never cached.
 
@@ -29,8 +29,6 @@ def multiarch_generated_test(name, config, **kwargs):
         name = name,
         size = "small",
         config = config,
-        data = [config],
-        args = ["generate", "--check", "--resolve", "-f", "$(rootpath %s)" % config],
         tags = kwargs.pop("tags", []) + ["external", "local", "no-remote", "no-sandbox"],
         **kwargs
     )

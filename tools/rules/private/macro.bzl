@@ -220,8 +220,7 @@ def multiarch_image(
         name = name + "_test",
         size = "small",
         image = name,
-        args = ["verify", "oci-linked:$(rootpath :%s.layout):%s" % (name, name)] + ["--allow=" + kind for kind in permitted],
-        data = [name + ".layout"],
+        allow = permitted.keys(),
         **{k: v for k, v in kwargs.items() if k != "testonly"}
     )
 

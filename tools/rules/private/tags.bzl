@@ -81,7 +81,7 @@ def multiarch_tags(name, image, templates, repository = "", platform = "", tag_p
         repository = repository,
         platform = platform,
         tag_prefix = tag_prefix,
-        out = name + ".tags.txt",
+        out = name + ".txt",
         references = name + ".references.txt",
         **kwargs
     )

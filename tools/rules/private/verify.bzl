@@ -4,7 +4,9 @@ load(":launch.bzl", "MULTIARCH", "launch")
 load(":providers.bzl", "LayoutInfo")
 
 def _verify_test_impl(ctx):
-    return [launch(ctx, [ctx.attr.image[LayoutInfo].directory])]
+    image = ctx.attr.image[LayoutInfo]
+    args = ["verify", struct(text = "oci-linked:%s:" + image.name, file = image.directory)]
+    return [launch(ctx, args + ["--allow=" + kind for kind in ctx.attr.allow], [image.directory])]
 
 verify_test = rule(
     implementation = _verify_test_impl,
@@ -12,7 +14,7 @@ verify_test = rule(
           "see `multiarch verify --help`.",
     attrs = {
         "image": attr.label(mandatory = True, providers = [LayoutInfo], doc = "The image index."),
-        "data": attr.label_list(allow_files = True, doc = "Files that args refer to."),
+        "allow": attr.string_list(doc = "Kinds of findings to accept."),
     } | MULTIARCH,
     test = True,
 )

@@ -367,7 +367,7 @@ func TestDirectoriesBuiltByRules(t *testing.T) {
 func TestTags(t *testing.T) {
 	needBazel(t)
 	for file, want := range map[string]string{
-		"tags.tags.txt":       "latest\nplain-arm64\n",
+		"tags.txt":            "latest\nplain-arm64\n",
 		"tags.references.txt": "localhost:5000/plain:latest\nlocalhost:5000/plain:plain-arm64\n",
 	} {
 		got, err := os.ReadFile(file)

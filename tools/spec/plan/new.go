@@ -202,6 +202,9 @@ func (b *builder) child(at config.Path, n string, row arch.Row, s config.Setting
 	}
 	if b.opts.Bazel {
 		c.Bazel = b.c.Images[n].Bazel
+		if c.Bazel != "" {
+			c.BazelPath = binaryPath(row.OS, n)
+		}
 	}
 	if s.Entrypoint == nil && (c.Go != nil || c.Bazel != "") {
 		c.Config.Entrypoint = []string{inside(row.OS, binaryPath(row.OS, n))}

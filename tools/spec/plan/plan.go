@@ -73,8 +73,10 @@ type Child struct {
 	RequiredDirs []string `json:"needed,omitempty"`
 	Go           *Go      `json:"go,omitempty"`
 	// Bazel is the label of the binary. It is only set in plans for the Bazel engine.
-	Bazel  string         `json:"bazel,omitempty"`
-	Config image.Settings `json:"config"`
+	Bazel string `json:"bazel,omitempty"`
+	// BazelPath is the path of that binary in the image.
+	BazelPath string         `json:"bazelPath,omitempty"`
+	Config    image.Settings `json:"config"`
 	// Annotations apply to the manifest.
 	Annotations map[string]string  `json:"annotations,omitempty"`
 	Compression config.Compression `json:"compression"`
