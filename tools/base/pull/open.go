@@ -62,15 +62,8 @@ func (p *Puller) Open(ctx context.Context, base, reference string, c lock.Child)
 		return nil, fail(err)
 	}
 	repo := ref.Context()
-	if c.Config.Size > maxConfig {
-		return nil, fail(fmt.Errorf("config %s has %d bytes, more than %d", c.Config.Digest, c.Config.Size, maxConfig))
-	}
-	raw, err := p.blob(ctx, repo, c.Config)
+	content, err := p.readConfig(ctx, repo, c.Config)
 	if err != nil {
-		return nil, fail(err)
-	}
-	content, err := io.ReadAll(raw)
-	if err = errors.Join(err, raw.Close()); err != nil {
 		return nil, fail(err)
 	}
 	layers := make([]v1.Descriptor, len(c.Layers))
@@ -101,6 +94,18 @@ func (p *Puller) Open(ctx context.Context, base, reference string, c lock.Child)
 		}
 	}
 	return out, nil
+}
+
+func (p *Puller) readConfig(ctx context.Context, repo name.Repository, b lock.Blob) ([]byte, error) {
+	if b.Size > maxConfig {
+		return nil, fmt.Errorf("config %s has %d bytes, more than %d", b.Digest, b.Size, maxConfig)
+	}
+	r, err := p.blob(ctx, repo, b)
+	if err != nil {
+		return nil, err
+	}
+	content, err := io.ReadAll(r)
+	return content, errors.Join(err, r.Close())
 }
 
 // Fetch downloads those layers of images that are missing from the store, in parallel.
