@@ -43,10 +43,10 @@ type Options struct {
 	// Observe, if not nil, is called for every layer that is written, so that verifying the results
 	// does not read it again.
 	Observe func() LayerObserver
-	// Progress, if it is set, is called for every platform of an image that is finished. Calls do not overlap.
+	// Progress, if not nil, is called for every finished platform of an image. Calls do not overlap.
 	Progress func(Event)
-	// Started, if it is set, is called for every step that starts. What comes from the cache has no steps. Calls may
-	// overlap.
+	// Started, if not nil, is called for every step that starts. Cached results have no steps. Calls
+	// may overlap.
 	Started func(Step) Running
 }
 
@@ -81,7 +81,7 @@ type LayerObserver interface {
 func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
 	for _, i := range p.Images {
 		if len(i.From) > 0 {
-			return nil, fmt.Errorf("image %s joins existing images, which the engine does not build", i.Name)
+			return nil, fmt.Errorf("image %s: the engine cannot join existing images", i.Name)
 		}
 	}
 	tree, err := inputfile.OpenRoot(o.Dir)
@@ -95,8 +95,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) ([]Result, error) {
 		tree: tree, pull: o.Pull, debian: o.Debian, start: start, layers: newLayers(ctx, o, jobs, start),
 	}
 	e.newCompiler = func(ctx context.Context) (*gobuild.Builder, error) {
-		return gobuild.New(ctx, o.Dir, o.Store,
-			jobs)
+		return gobuild.New(ctx, o.Dir, o.Store, jobs)
 	}
 	return e.run(ctx, p, o.Progress)
 }
@@ -138,7 +137,7 @@ func (e *engine) run(ctx context.Context, p *plan.Plan, report func(Event)) ([]R
 				return failures.keep(err)
 			}
 			for _, m := range u.members {
-				done.half(p, m)
+				done.partDone(p, m)
 			}
 			return nil
 		})
@@ -149,7 +148,7 @@ func (e *engine) run(ctx context.Context, p *plan.Plan, report func(Event)) ([]R
 				if err := e.layersOf(ctx, p, member{i, j}, &children[i][j]); err != nil {
 					return err
 				}
-				done.half(p, member{i, j})
+				done.partDone(p, member{i, j})
 				return nil
 			})
 		}
@@ -227,17 +226,17 @@ func assemble(p *plan.Plan, children [][]childLayers) ([]Result, error) {
 		var members []image.Child
 		for j, c := range img.Children {
 			settings := c.Config
-			under := children[i][j].base
-			layers := slices.Clone(under.Layers)
+			base := children[i][j].base
+			layers := slices.Clone(base.Layers)
 			if len(layers) > 0 {
-				layers[0].Env = under.Env
+				layers[0].Env = base.Env
 			}
 			for _, l := range []*image.Layer{children[i][j].files, children[i][j].binary} {
 				if l != nil {
 					layers = append(layers, *l)
 				}
 			}
-			one, err := image.New(c.Platform, settings, under.Config, layers, c.Annotations)
+			one, err := image.New(c.Platform, settings, base.Config, layers, c.Annotations)
 			if err != nil {
 				return nil, &SettingsError{img.Name, c.Platform, err}
 			}

@@ -96,14 +96,14 @@ func digests(t testing.TB, results []build.Result) map[string]string {
 	return all
 }
 
-func TestTwoFoldersAndTwoCachesGiveTheSameDigests(t *testing.T) {
+func TestDigestsDependOnlyOnInputs(t *testing.T) {
 	first := digests(t, run(t, tree(t), t.TempDir(), services))
 	second := digests(t, run(t, tree(t), t.TempDir(), services))
 	assert.Equal(t, first, second)
 	assert.Len(t, first, 3)
 }
 
-func TestProgressCountsEveryImageOnce(t *testing.T) {
+func TestProgressReportsEveryPlatformOnce(t *testing.T) {
 	var events []build.Event
 	_, err := build.Run(t.Context(), planOf(t, services), build.Options{
 		Dir: tree(t), Store: store(t, t.TempDir()), Progress: func(e build.Event) { events = append(events, e) },
@@ -118,7 +118,7 @@ func TestProgressCountsEveryImageOnce(t *testing.T) {
 	}
 }
 
-// steps records what is started.
+// steps records the started steps.
 type steps struct {
 	mu      sync.Mutex
 	started []build.Step
@@ -143,7 +143,7 @@ func (s *steps) Done() {
 
 func TestStepsNameImagesAndPlatforms(t *testing.T) {
 	dir, cacheDir := tree(t), t.TempDir()
-	build1 := func() *steps {
+	buildOnce := func() *steps {
 		var s steps
 		_, err := build.Run(t.Context(), planOf(t, services), build.Options{Dir: dir, Store: store(t, cacheDir),
 			Started: s.start})
@@ -152,14 +152,14 @@ func TestStepsNameImagesAndPlatforms(t *testing.T) {
 		return &s
 	}
 	compiled := map[string]int{}
-	for _, step := range build1().started {
+	for _, step := range buildOnce().started {
 		if step.Stage == build.Compile {
 			compiled[step.Platform.String()]++
 			assert.Len(t, step.Of, 3, "one go command compiles all images")
 		}
 	}
 	assert.Equal(t, map[string]int{"linux/amd64": 1, "linux/arm64": 1}, compiled)
-	for _, step := range build1().started {
+	for _, step := range buildOnce().started {
 		assert.NotContains(t, []build.Stage{build.Compile, build.Compress}, step.Stage, "cached")
 	}
 }
@@ -186,7 +186,7 @@ func flip(file string) error {
 	return os.WriteFile(file, content, 0o644)
 }
 
-func TestCompileErrorsAreSaidOnce(t *testing.T) {
+func TestCompileErrorsAreReportedOnce(t *testing.T) {
 	dir := tree(t)
 	write(t, filepath.Join(dir, "two/main.go"), "package main\n\nfunc main() { undefined() }\n")
 	write(t, filepath.Join(dir, "lib/lib_arm64.go"), "package lib\n\nvar x int = \"text\"\n")
@@ -201,11 +201,10 @@ func TestCompileErrorsAreSaidOnce(t *testing.T) {
 	assert.NotContains(t, text, "same-name")
 }
 
-// TestEveryKindOfCompileErrorIsSaid mixes what the go command refuses before it compiles anything with what the compiler
-// refuses.
-func TestEveryKindOfCompileErrorIsSaid(t *testing.T) {
+// TestAllKindsOfCompileErrorsAreReported combines errors of listing packages with compiler errors.
+func TestAllKindsOfCompileErrorsAreReported(t *testing.T) {
 	dir, cacheDir := tree(t), t.TempDir()
-	// The second time it is known what the programs were made of.
+	// The second build knows the inputs of the programs.
 	for _, edit := range []string{"", "// edited\n"} {
 		write(t, filepath.Join(dir, "one/main.go"),
 			edit+"package main\n\nimport \"example.com/nowhere\"\n\nfunc main() { nowhere.X() }\n")
@@ -224,7 +223,7 @@ func TestEveryKindOfCompileErrorIsSaid(t *testing.T) {
 	}
 }
 
-func TestPackagesThatAreNotThere(t *testing.T) {
+func TestMissingPackagesFail(t *testing.T) {
 	for text, want := range map[string]string{
 		"{package: ./nowhere}":       "nowhere",
 		"{package: ./lib}":           "./lib is not a main package: it is package lib",
@@ -240,14 +239,14 @@ func TestPackagesThatAreNotThere(t *testing.T) {
 	}
 }
 
-func TestMissingFilesAreNamed(t *testing.T) {
+func TestErrorsNameMissingFiles(t *testing.T) {
 	_, err := build.Run(t.Context(), planOf(t, "version: 1\nplatforms: [linux/amd64]\nimages: {a: {files: "+
 		"[{from: nowhere, to: /x}]}}"), build.Options{Dir: tree(t), Store: store(t, t.TempDir())})
 	assert.ErrorContains(t, err, "nowhere does not exist")
 	assert.ErrorContains(t, err, "image a, linux/amd64")
 }
 
-func TestCheckFindsAllThatIsMissing(t *testing.T) {
+func TestCheckReportsAllMissingFiles(t *testing.T) {
 	dir := tree(t)
 	require.NoError(t, os.Symlink("gone", filepath.Join(dir, "link")))
 	c, err := config.Parse("multiarch.yaml", []byte(`version: 1
@@ -288,7 +287,7 @@ images:
 	assert.NoError(t, build.Check(c, p, dir, t.TempDir()))
 }
 
-func TestNoFileHidesTheProgram(t *testing.T) {
+func TestFileAtThePathOfTheProgramFails(t *testing.T) {
 	for _, files := range []string{"{from: README, to: /app/a}",
 		"{from: shared, to: /app, glob: [\"**/conf\"]}, {from: README, to: /app/a}"} {
 		_, err := build.Run(t.Context(), planOf(t, "version: 1\nplatforms: [linux/amd64]\nimages: {a: {go: "+
@@ -299,15 +298,15 @@ func TestNoFileHidesTheProgram(t *testing.T) {
 	}
 }
 
-func TestCancelledBuildEnds(t *testing.T) {
+func TestCanceledBuildEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := build.Run(ctx, planOf(t, services), build.Options{Dir: tree(t), Store: store(t, t.TempDir())})
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
-func TestRunRefusesImagesThatJoinExistingOnes(t *testing.T) {
+func TestRunRejectsJoinedImages(t *testing.T) {
 	p := planOf(t, "version: 1\nimages: {b: {from: [x, y]}}")
 	_, err := build.Run(t.Context(), p, build.Options{Dir: tree(t), Store: store(t, t.TempDir())})
-	require.ErrorContains(t, err, "image b joins existing images")
+	require.ErrorContains(t, err, "image b: the engine cannot join existing images")
 }

@@ -39,16 +39,15 @@ func units(p *plan.Plan) []unit {
 			if !ok {
 				row, _ := arch.Find(c.Platform) // plans only contain platforms of the table
 				n, index[key] = len(list), len(list)
-				list = append(list, unit{request: gobuild.Request{Row: row, Tags: c.Go.Tags, Env: c.Go.Env,
-					Cgo: c.Go.Cgo}})
+				request := gobuild.Request{Row: row, Tags: c.Go.Tags, Env: c.Go.Env, Cgo: c.Go.Cgo}
+				list = append(list, unit{request: request})
 			}
-			list[n].request.Targets = append(list[n].request.Targets, gobuild.Target{Name: img.Name,
-				Package: c.Go.Package, Ldflags: c.Go.Ldflags})
+			target := gobuild.Target{Name: img.Name, Package: c.Go.Package, Ldflags: c.Go.Ldflags}
+			list[n].request.Targets = append(list[n].request.Targets, target)
 			list[n].members = append(list[n].members, member{i, j})
 		}
 	}
-	slices.SortStableFunc(list, func(a,
-		b unit) int {
+	slices.SortStableFunc(list, func(a, b unit) int {
 		return arch.Order(a.request.Row.Platform) - arch.Order(b.request.Row.Platform)
 	})
 	return list
@@ -61,8 +60,8 @@ func (e *engine) compileUnit(ctx context.Context, p *plan.Plan, u unit, children
 		return err
 	}
 	request := u.request
-	request.Report = e.compiling(u.request.Row.Platform)
-	return e.undamaged(func() error {
+	request.Report = e.compileProgress(u.request.Row.Platform)
+	return e.retryDamaged(func() error {
 		return builder.Build(ctx, request, func(binaries []gobuild.Binary) error {
 			group, ctx := errgroup.WithContext(ctx)
 			for t, binary := range binaries {
@@ -76,8 +75,8 @@ func (e *engine) compileUnit(ctx context.Context, p *plan.Plan, u unit, children
 					l, err := e.layers.binary(ctx, img.Name, img.Children[m.child], under, binary,
 						e.recompile(builder, u.request, t))
 					if err != nil {
-						return fmt.Errorf("image %s, %s: %w", img.Name, u.request.Row, blame(builder, u.request, t,
-							binary, err))
+						err = damageCause(builder, u.request, t, binary, err)
+						return fmt.Errorf("image %s, %s: %w", img.Name, u.request.Row, err)
 					}
 					children[m.image][m.child].binary = l
 					return nil
@@ -88,8 +87,8 @@ func (e *engine) compileUnit(ctx context.Context, p *plan.Plan, u unit, children
 	})
 }
 
-// compiling returns a function that shows what the go command does as one step.
-func (e *engine) compiling(platform arch.Platform) func(gobuild.Status) {
+// compileProgress returns a function that reports the progress of the go command as one step.
+func (e *engine) compileProgress(platform arch.Platform) func(gobuild.Status) {
 	var running Running
 	return func(s gobuild.Status) {
 		switch {
@@ -110,10 +109,10 @@ func (e *engine) compiling(platform arch.Platform) func(gobuild.Status) {
 func (e *engine) recompile(builder *gobuild.Builder, r gobuild.Request, t int) recompile {
 	r.Targets = r.Targets[t : t+1]
 	return func(ctx context.Context, use func(gobuild.Binary) error) error {
-		return e.undamaged(func() error {
+		return e.retryDamaged(func() error {
 			return builder.Build(ctx, r, func(binaries []gobuild.Binary) error {
 				if err := use(binaries[0]); err != nil {
-					return blame(builder, r, 0, binaries[0], err)
+					return damageCause(builder, r, 0, binaries[0], err)
 				}
 				return nil
 			})

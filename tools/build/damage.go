@@ -15,18 +15,19 @@ const attempts = 3
 // removed.
 var errDamaged = errors.New("a compiled program is damaged")
 
-// blame returns errDamaged if err, an error of reading a program, is caused by a damaged program.
-// Intact programs are not checked separately, since writing their layer checks them.
-func blame(builder *gobuild.Builder, r gobuild.Request, t int, binary gobuild.Binary, err error) error {
+// damageCause returns errDamaged if err, an error of reading a program, is caused by a damaged
+// program, and err otherwise. Programs are only checked after an error, because writing a layer
+// verifies them.
+func damageCause(builder *gobuild.Builder, r gobuild.Request, t int, binary gobuild.Binary, err error) error {
 	if builder.Check(r, r.Targets[t], binary) {
 		return err
 	}
 	return errDamaged
 }
 
-// undamaged repeats a build that found a damaged program. Its record has been removed, so the next
-// attempt compiles it again.
-func (e *engine) undamaged(build func() error) error {
+// retryDamaged repeats a build that found a damaged program. Its record has been removed, so the
+// next attempt compiles it again.
+func (e *engine) retryDamaged(build func() error) error {
 	for range attempts {
 		if err := build(); !errors.Is(err, errDamaged) {
 			return err

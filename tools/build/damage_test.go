@@ -29,7 +29,7 @@ images:
     base: scratch
 `
 
-// smallTree is a module whose programs link in no time.
+// smallTree returns a module whose programs link quickly.
 func smallTree(t testing.TB) string {
 	dir := t.TempDir()
 	for name, content := range map[string]string{
@@ -43,7 +43,7 @@ func smallTree(t testing.TB) string {
 	return dir
 }
 
-// entriesOf lists the files below a folder of a cache whose path matches.
+// entriesOf returns the files in a cache whose paths match.
 func entriesOf(t *testing.T, dir string, wanted func(path string) bool) []string {
 	t.Helper()
 	var found []string
@@ -58,7 +58,7 @@ func entriesOf(t *testing.T, dir string, wanted func(path string) bool) []string
 	return found
 }
 
-// damages are the ways in which files are damaged. other is another file of the same kind.
+// damages returns functions that damage a file. other is another file of the same kind.
 func damages() map[string]func(file, other string) error {
 	instead := func(place func(file string) error) func(file, other string) error {
 		return func(file, _ string) error {
@@ -116,9 +116,9 @@ func copyOver(file, other string) error {
 	return os.WriteFile(file, content, 0o755)
 }
 
-// TestDamageMatrix damages every kind of entry in every way, with everything else in place, without records, and
-// without blobs. The next build must give the same images, from a cache that it has repaired.
-func TestDamageMatrix(t *testing.T) {
+// TestDamagedCacheIsRepaired damages every kind of entry in every way: alone, without records, and without blobs. The
+// next build must repair the cache and give the same images.
+func TestDamagedCacheIsRepaired(t *testing.T) {
 	dir, cacheDir := smallTree(t), t.TempDir()
 	build := func() map[string]string { return digests(t, run(t, dir, cacheDir, small)) }
 	want := build()
@@ -126,12 +126,12 @@ func TestDamageMatrix(t *testing.T) {
 		return func(p string) bool { return strings.Contains(p, part) }
 	}
 	kinds := map[string]func(path string) bool{
-		"blobs":          under("/blobs/sha256/"),
-		"layer records":  under("/records/layer-"),
-		"go records":     under("/records/go-"),
-		"programs":       func(p string) bool { return slices.Contains([]string{"one", "two"}, filepath.Base(p)) },
-		"locks":          func(p string) bool { return filepath.Base(p) == "lock" },
-		"mark of a trim": func(p string) bool { return filepath.Base(p) == "trimmed" },
+		"blobs":         under("/blobs/sha256/"),
+		"layer records": under("/records/layer-"),
+		"go records":    under("/records/go-"),
+		"programs":      func(p string) bool { return slices.Contains([]string{"one", "two"}, filepath.Base(p)) },
+		"locks":         func(p string) bool { return filepath.Base(p) == "lock" },
+		"trim time":     func(p string) bool { return filepath.Base(p) == "trimmed" },
 	}
 	without := map[string][]string{"": nil, " without records": {"records"}, " without blobs": {"blobs"},
 		" without both": {"records", "blobs"}}
@@ -148,7 +148,7 @@ func TestDamageMatrix(t *testing.T) {
 						other := files[(i+1)%len(files)]
 						if len(files) == 1 && (damage == "swap" || damage == "copy over" ||
 							damage == "link to another") {
-							t.Skip("there is only one")
+							t.Skip("there is only one file")
 						}
 						require.NoError(t, inflict(file, other))
 						if damage == "swap" || damage == "copy over" || damage == "link to another" {
@@ -169,14 +169,14 @@ func TestDamageMatrix(t *testing.T) {
 			}
 		}
 	}
-	for _, folder := range []string{"blobs", "blobs/sha256", "records", "go", "tmp"} {
+	for _, dir := range []string{"blobs", "blobs/sha256", "records", "go", "tmp"} {
 		for damage, inflict := range map[string]func(string) error{
 			"removed":     func(string) error { return nil },
 			"a file":      func(d string) error { return os.WriteFile(d, []byte("x"), 0o644) },
 			"a dead link": func(d string) error { return os.Symlink("nowhere", d) },
 		} {
-			t.Run("folder "+folder+": "+damage, func(t *testing.T) {
-				path := filepath.Join(cacheDir, folder)
+			t.Run("directory "+dir+": "+damage, func(t *testing.T) {
+				path := filepath.Join(cacheDir, dir)
 				require.NoError(t, os.RemoveAll(path))
 				require.NoError(t, inflict(path))
 				assert.Equal(t, want, build())
@@ -188,10 +188,10 @@ func TestDamageMatrix(t *testing.T) {
 	assert.GreaterOrEqual(t, cases, 50)
 }
 
-// quick selects the cases that always run.
+// quick reports whether a case is not slow.
 func quick(kind, damage, without string) bool {
 	switch kind {
-	case "locks", "mark of a trim":
+	case "locks", "trim time":
 		return without == "" && (damage == "FIFO" || damage == "directory")
 	case "programs":
 		return without == " without blobs"
@@ -199,8 +199,8 @@ func quick(kind, damage, without string) bool {
 	return without == ""
 }
 
-// TestCacheDisappearsDuringABuild removes the whole cache at every point at which something happens.
-func TestCacheDisappearsDuringABuild(t *testing.T) {
+// TestRemovedCacheIsRecreated removes the cache at different times during a build.
+func TestRemovedCacheIsRecreated(t *testing.T) {
 	dir := smallTree(t)
 	want := digests(t, run(t, dir, t.TempDir(), small))
 	cacheDir := filepath.Join(t.TempDir(), "cache")
@@ -241,8 +241,7 @@ func TestCacheDisappearsDuringABuild(t *testing.T) {
 	}
 }
 
-// TestDamageFoundWhileReadingIsRepaired damages programs and their layers after the build has decided that nothing has
-// changed.
+// TestDamageFoundWhileReadingIsRepaired damages programs and layers after the build, before the layers are read.
 func TestDamageFoundWhileReadingIsRepaired(t *testing.T) {
 	dir, cacheDir := smallTree(t), t.TempDir()
 	want := digests(t, run(t, dir, cacheDir, small))

@@ -25,7 +25,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// tarLayer is an uncompressed layer of some headers; opened counts how often it is opened.
+// tarLayer returns an uncompressed layer with the given headers. opened counts how often it is opened.
 func tarLayer(t *testing.T, opened *int, headers ...tar.Header) image.Layer {
 	t.Helper()
 	var out bytes.Buffer
@@ -53,7 +53,7 @@ func tarLayer(t *testing.T, opened *int, headers ...tar.Header) image.Layer {
 	}
 }
 
-// onBase plans images of one platform each on a base from a registry.
+// onBase plans images on a base image in a registry.
 func onBase(t *testing.T, platforms, images string) *plan.Plan {
 	t.Helper()
 	p := planOf(t, "version: 1\nplatforms: ["+platforms+"]\nimages:\n"+images)
@@ -66,7 +66,7 @@ func onBase(t *testing.T, platforms, images string) *plan.Plan {
 	return p
 }
 
-// contents lists the headers of the layers that a child has above its base.
+// contents returns descriptions of the tar headers in the layers of a child above its base.
 func contents(t *testing.T, r build.Result, child, base int) (layers [][]string) {
 	t.Helper()
 	m, err := r.Index.IndexManifest()
@@ -103,8 +103,8 @@ func contents(t *testing.T, r build.Result, child, base int) (layers [][]string)
 	return layers
 }
 
-// TestOverABase lays files and programs over a base whose directories are not as others.
-func TestOverABase(t *testing.T) {
+// TestLayersKeepDirectoriesOfTheBase adds files and programs to a base with unusual owners, modes and links.
+func TestLayersKeepDirectoriesOfTheBase(t *testing.T) {
 	dir := func(name string, mode int64, uid int) tar.Header {
 		return tar.Header{Name: name, Typeflag: tar.TypeDir, Mode: mode, Uid: uid, Gid: uid}
 	}
@@ -116,7 +116,7 @@ func TestOverABase(t *testing.T) {
 		tarLayer(t, &opened, dir("srv/pg/", 0o700, 999), dir("opt/app/", 0o750, 7), link("app", "/opt/app"),
 			link("var/run", "../run"),
 			dir("gone/", 0o700, 5), link("work", "elsewhere"), dir("state", 0o711, 3),
-			tar.Header{Name: "etc/passwd", Typeflag: tar.TypeReg, Linkname: "me:x:12:13::/:\n"}), // the content
+			tar.Header{Name: "etc/passwd", Typeflag: tar.TypeReg, Linkname: "me:x:12:13::/:\n"}), // with Linkname as content
 		tarLayer(t, &opened, tar.Header{Name: ".wh.gone", Typeflag: tar.TypeReg}, tar.Header{Name: ".wh.work",
 			Typeflag: tar.TypeReg}),
 	}
@@ -142,7 +142,7 @@ func TestOverABase(t *testing.T) {
 				"opt/ 755 0:0", "opt/app/ 750 7:7 old", "opt/app/x 755 0:0", "run/ 755 0:0", "run/me/ 755 12:13",
 				"state/ 711 3:3 old", "work/ 755 0:0", "work/here/ 755 12:13",
 			}}},
-		"and by another user": {"{volumes: [/new], user: \"5:6\", links: [{path: /usr/bin/sh, to: busybox}]}",
+		"owned by a configured user": {"{volumes: [/new], user: \"5:6\", links: [{path: /usr/bin/sh, to: busybox}]}",
 			[][]string{{"new/ 755 5:6", "usr/ 755 0:0", "usr/bin/ 755 0:0", "usr/bin/sh 777 0:0 -> busybox"}}},
 		"directories": {"directories: [{path: /state, owner: 1:2}, {path: /srv/pg, mode: 0711}, {path: /new/d, " +
 			"owner: 8, mode: 0700}]",
@@ -176,9 +176,9 @@ func TestOverABase(t *testing.T) {
 	t.Logf("%d cases", cases)
 }
 
-// TestBasesAreListedOnce counts how often the layers of a base are read, and shares a layer between platforms whose bases
-// agree.
-func TestBasesAreListedOnce(t *testing.T) {
+// TestLayersOfABaseAreReadOnce counts how often the layers of a base are read. Platforms whose bases have the same
+// directories share a layer.
+func TestLayersOfABaseAreReadOnce(t *testing.T) {
 	opened := map[string]*int{"amd64": new(int), "arm64": new(int), "s390x": new(int)}
 	bases := map[string][]image.Layer{}
 	for name, mode := range map[string]int64{"amd64": 0o700, "arm64": 0o700, "s390x": 0o711} {
@@ -211,7 +211,7 @@ func TestBasesAreListedOnce(t *testing.T) {
 			require.NoError(t, err)
 			files = append(files, manifest.Layers[1].Digest)
 		}
-		assert.Equal(t, files[0], files[1], "the same directory, the same layer")
+		assert.Equal(t, files[0], files[1], "the same directories give the same layer")
 		assert.NotEqual(t, files[0], files[2])
 		first = append(first, files...)
 	}
@@ -221,8 +221,8 @@ func TestBasesAreListedOnce(t *testing.T) {
 	}
 }
 
-// TestWhatABaseDoesNotAllow names the image and what is wrong.
-func TestWhatABaseDoesNotAllow(t *testing.T) {
+// TestConflictsWithTheBaseFail checks that errors name the image and the conflict.
+func TestConflictsWithTheBaseFail(t *testing.T) {
 	opened := 0
 	base := []image.Layer{tarLayer(t, &opened,
 		tar.Header{Name: "file", Typeflag: tar.TypeReg}, tar.Header{Name: "dir/sub", Typeflag: tar.TypeDir},
@@ -252,8 +252,8 @@ func TestWhatABaseDoesNotAllow(t *testing.T) {
 	}
 }
 
-// TestBuiltInBases creates directories on bases that need no registry, also for another system.
-func TestBuiltInBases(t *testing.T) {
+// TestBuiltinBases creates directories on the built-in bases, and in a Windows image.
+func TestBuiltinBases(t *testing.T) {
 	for base, want := range map[string][]string{
 		"scratch": {"home/ 755 0:0", "home/nonroot/ 700 65532:65532", "home/nonroot/x/ 755 7:7", "tmp/ 1777 0:0",
 			"tmp/f 644 0:0"},

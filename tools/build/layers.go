@@ -23,8 +23,8 @@ type layers struct {
 	// readContext is used for reading layers after the calls that built them have returned.
 	readContext context.Context
 	store       *cache.Store
-	slots       chan struct{} // limits concurrent reads and writes of layers
-	childLayers memo.Map[string, layer.Descriptor]
+	slots       chan struct{}                      // limits concurrent reads and writes of layers
+	descriptors memo.Map[string, layer.Descriptor] // by key
 	collected   memo.Map[string, []layer.Entry]
 	entries     memo.Value[[]layer.Entry] // of the static base
 	trees       memo.Map[string, *rootfs.Tree]
@@ -79,8 +79,8 @@ func (l *layers) binary(
 	}
 	key := layer.Key(entries, o)
 	step := Step{Compress, c.Platform, []string{name}}
-	now := func() (layer.Descriptor, error) { return l.write(ctx, step, key, entries, o) }
-	later := func() (d layer.Descriptor, err error) {
+	write := func() (layer.Descriptor, error) { return l.write(ctx, step, key, entries, o) }
+	rewrite := func() (d layer.Descriptor, err error) {
 		err = again(l.readContext, func(b gobuild.Binary) error {
 			entries, err := under.program(c, b)
 			if err != nil {
@@ -91,7 +91,7 @@ func (l *layers) binary(
 		})
 		return d, err
 	}
-	return l.kept(key, image.CreatedByProgram, now, later)
+	return l.cached(key, image.CreatedByProgram, write, rewrite)
 }
 
 // make returns the layer of entries whose contents can be read at any time.
@@ -99,19 +99,22 @@ func (l *layers) make(
 	ctx context.Context, step Step, createdBy string, entries []layer.Entry, o layer.Options,
 ) (*image.Layer, error) {
 	key := layer.Key(entries, o)
-	return l.kept(key, createdBy,
+	return l.cached(key, createdBy,
 		func() (layer.Descriptor, error) { return l.write(ctx, step, key, entries, o) },
 		func() (layer.Descriptor, error) { return l.write(l.readContext, step, key, entries, o) })
 }
 
-// kept returns the layer with a key from the store, or else the one that now writes to it. The blob
-// is checked whenever it is opened; if it is damaged or missing, later writes it again.
-func (l *layers) kept(key, createdBy string, now, later func() (layer.Descriptor, error)) (*image.Layer, error) {
-	d, err := l.childLayers.Get(key, func() (d layer.Descriptor, err error) {
+// cached returns the layer with a key from the store. If the store does not have it, write writes
+// it. The blob is verified whenever it is opened; if it is damaged or missing, rewrite writes it
+// again.
+func (l *layers) cached(
+	key, createdBy string, write, rewrite func() (layer.Descriptor, error),
+) (*image.Layer, error) {
+	d, err := l.descriptors.Get(key, func() (d layer.Descriptor, err error) {
 		if l.store.Get(recordKind, key, &d) && l.store.Has(d.Digest, d.Size) {
 			return d, nil
 		}
-		return now()
+		return write()
 	})
 	if err != nil {
 		return nil, err
@@ -121,7 +124,7 @@ func (l *layers) kept(key, createdBy string, now, later func() (layer.Descriptor
 			if blob, ok := l.store.OpenChecked(d.Digest); ok {
 				return blob, nil
 			}
-			again, err := later()
+			again, err := rewrite()
 			if err == nil && again != d {
 				err = fmt.Errorf("layer %s became %s when it was rebuilt", d.Digest, again.Digest)
 			}

@@ -23,13 +23,13 @@ func (l *layers) packages(ctx context.Context, c plan.Child, fetcher debian.Fetc
 		return Base{}, err
 	}
 	key := string(recipe)
-	childLayers, err := l.kept(key, image.CreatedByBase+c.Base.Name,
+	debianLayer, err := l.cached(key, image.CreatedByBase+c.Base.Name,
 		func() (layer.Descriptor, error) { return l.merge(ctx, fetcher, key, c, options) },
 		func() (layer.Descriptor, error) { return l.merge(l.readContext, fetcher, key, c, options) })
 	if err != nil {
 		return Base{}, err
 	}
-	return Base{Env: static.PackagesEnv(b.Packages), Layers: []image.Layer{*childLayers}}, nil
+	return Base{Env: static.PackagesEnv(b.Packages), Layers: []image.Layer{*debianLayer}}, nil
 }
 
 // merge downloads packages and writes their layer. It starts again if the cache is removed in the

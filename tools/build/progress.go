@@ -25,7 +25,7 @@ const (
 type Step struct {
 	Stage    Stage
 	Platform arch.Platform
-	// Of are the names of the images, or of the base, that the work is for. One go command compiles several images.
+	// Of are the names of the images, or of the base image. One go command compiles several images.
 	Of []string
 }
 
@@ -33,7 +33,7 @@ type Step struct {
 type Running interface {
 	// Detail describes the newest progress.
 	Detail(text string)
-	// Bytes tells how much of a download is done. The total is 0 if it is unknown.
+	// Bytes reports the number of downloaded bytes. The total is 0 if it is unknown.
 	Bytes(done, total int64)
 	// Done ends the step.
 	Done()
@@ -63,31 +63,33 @@ func (silent) Detail(string)      {}
 func (silent) Bytes(int64, int64) {}
 func (silent) Done()              {}
 
-// progress counts. A platform of an image is finished when both its halves are: the compiled program, and everything else.
+// progress counts finished platforms. A platform of an image has up to two parts: the compiled program and the other
+// layers.
 type progress struct {
 	mu     sync.Mutex
 	report func(Event)
-	halves map[member]int // that are not finished
+	parts  map[member]int // number of unfinished parts
 	done   map[int]int    // by image
 }
 
 func newProgress(p *plan.Plan, report func(Event)) *progress {
-	g := &progress{report: report, halves: map[member]int{}, done: map[int]int{}}
+	g := &progress{report: report, parts: map[member]int{}, done: map[int]int{}}
 	for i, img := range p.Images {
 		for j, c := range img.Children {
-			g.halves[member{i, j}] = 1
+			g.parts[member{i, j}] = 1
 			if c.Go != nil {
-				g.halves[member{i, j}] = 2
+				g.parts[member{i, j}] = 2
 			}
 		}
 	}
 	return g
 }
 
-func (g *progress) half(p *plan.Plan, m member) {
+// partDone reports that a part of a platform is finished.
+func (g *progress) partDone(p *plan.Plan, m member) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.halves[m]--; g.halves[m] > 0 {
+	if g.parts[m]--; g.parts[m] > 0 {
 		return
 	}
 	g.done[m.image]++

@@ -54,7 +54,8 @@ func treeKey(layers []image.Layer) string {
 	return strings.Join(key, " ")
 }
 
-// apply reads a layer. It calls read with the bytes of it that were read; a layer that is read again counts from 0.
+// apply reads a layer and calls read with the number of bytes read so far. If a layer is read again, the number
+// restarts at 0.
 func apply(tree *rootfs.Tree, l image.Layer, read func(n int64)) error {
 	if l.Stream != nil {
 		// Errors of Stream name the base.
@@ -70,7 +71,7 @@ func apply(tree *rootfs.Tree, l image.Layer, read func(n int64)) error {
 	return nil
 }
 
-// countingReader reports how much was read.
+// countingReader reports the number of bytes read.
 type countingReader struct {
 	r    io.Reader
 	n    int64

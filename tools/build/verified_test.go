@@ -28,9 +28,9 @@ images:
     entrypoint: [/one]
 `
 
-// TestVerifyNeedsNoLayersThatWereJustWritten removes all blobs before the images are verified. The verdicts must be the
-// same as those on the bytes.
-func TestVerifyNeedsNoLayersThatWereJustWritten(t *testing.T) {
+// TestVerifyDoesNotReadObservedLayers removes all blobs before the images are verified. The verdicts must be the same
+// as those of reading the layers.
+func TestVerifyDoesNotReadObservedLayers(t *testing.T) {
 	dir, cacheDir := smallTree(t), t.TempDir()
 	s := store(t, cacheDir)
 	results, err := build.Run(t.Context(), planOf(t, verified), build.Options{Dir: dir, Store: s,
@@ -56,7 +56,7 @@ func TestVerifyNeedsNoLayersThatWereJustWritten(t *testing.T) {
 	}
 	left, err := os.ReadDir(blobs)
 	require.NoError(t, err)
-	assert.Empty(t, left, "no layer was made again to be read")
+	assert.Empty(t, left, "no layer was written again")
 }
 
 func sourceOf(t *testing.T, r build.Result) *source.Source {

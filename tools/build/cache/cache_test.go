@@ -25,7 +25,7 @@ func open(t *testing.T, dir string) *cache.Store {
 	return s
 }
 
-// content returns a writer of a blob.
+// content returns a function that writes a blob.
 func content(text string) func(io.Writer) (v1.Hash, error) {
 	return func(w io.Writer) (v1.Hash, error) {
 		if _, err := io.WriteString(w, text); err != nil {
@@ -45,7 +45,7 @@ func put(t *testing.T, s *cache.Store, text string) v1.Hash {
 
 func blobFile(dir string, h v1.Hash) string { return filepath.Join(dir, "blobs", h.Algorithm, h.Hex) }
 
-func TestBlobs(t *testing.T) {
+func TestBlobsAreStoredByDigest(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	want, size, err := v1.SHA256(strings.NewReader("content"))
@@ -67,11 +67,11 @@ func TestBlobs(t *testing.T) {
 	assert.Equal(t, "content", string(got))
 
 	require.NoError(t, os.WriteFile(blobFile(dir, want), []byte("CONTENT"), 0o644))
-	assert.False(t, s.Check(want), "damage is noticed")
-	assert.NoFileExists(t, blobFile(dir, want), "and removed")
+	assert.False(t, s.Check(want), "damage is detected")
+	assert.NoFileExists(t, blobFile(dir, want), "the damaged blob is removed")
 }
 
-func TestWhatFailsLeavesNothing(t *testing.T) {
+func TestFailedWriteLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	cause := errors.New("cause")
@@ -87,7 +87,7 @@ func TestWhatFailsLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestRecords(t *testing.T) {
+func TestRecordsAreStoredByKey(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	var got map[string]int
@@ -116,7 +116,7 @@ func TestDamagedRecordsAreMissing(t *testing.T) {
 	}
 }
 
-func TestManyWriters(t *testing.T) {
+func TestConcurrentWriters(t *testing.T) {
 	dir := t.TempDir()
 	var wg sync.WaitGroup
 	for i := range 20 {
@@ -136,7 +136,7 @@ func TestManyWriters(t *testing.T) {
 	wg.Wait()
 }
 
-func TestOldThingsAreTrimmed(t *testing.T) {
+func TestOldEntriesAreTrimmed(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	old, recent := put(t, s, "old"), put(t, s, "recent")
@@ -149,7 +149,7 @@ func TestOldThingsAreTrimmed(t *testing.T) {
 	assert.FileExists(t, blobFile(dir, recent))
 }
 
-func TestUnusableFolder(t *testing.T) {
+func TestUnusableDirectoryHasAHint(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o644))
 	_, err := cache.Open(file)

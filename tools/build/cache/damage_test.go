@@ -35,12 +35,12 @@ func TestRecordsAreBoundToTheirKeys(t *testing.T) {
 	assert.True(t, s.Get("kind", "first", &got))
 	assert.Equal(t, 1, got)
 	for _, key := range []string{"second", "third"} {
-		assert.False(t, s.Get("kind", key, &got), "a copy of another record does not count")
+		assert.False(t, s.Get("kind", key, &got), "a copy of another record is rejected")
 	}
 }
 
-// TestKeysAreBytes stores under keys that JSON would make the same.
-func TestKeysAreBytes(t *testing.T) {
+// TestKeysMayContainAnyBytes uses keys that are equal after JSON encoding.
+func TestKeysMayContainAnyBytes(t *testing.T) {
 	s := open(t, t.TempDir())
 	keys := []string{"\xff", "\xfe", "\ufffd"}
 	for i, key := range keys {
@@ -71,15 +71,15 @@ func TestWriteSurvivesTheRemovalOfTheCache(t *testing.T) {
 	require.NoError(t, os.RemoveAll(dir))
 	got, err := io.ReadAll(r)
 	require.NoError(t, err)
-	assert.Equal(t, "content", string(got), "what is open stays readable")
+	assert.Equal(t, "content", string(got), "open blobs stay readable")
 	require.NoError(t, s.Put("kind", "key", 1))
 
 	_, err = s.Write(func(io.Writer) (v1.Hash, error) { return v1.Hash{}, os.RemoveAll(dir) })
-	assert.ErrorContains(t, err, "removed 3 times", "it is not tried for ever")
+	assert.ErrorContains(t, err, "removed 3 times", "the number of attempts is limited")
 }
 
-// TestForeignFilesStay keeps the cache in a folder with other things, such as a home directory.
-func TestForeignFilesStay(t *testing.T) {
+// TestOtherFilesAreKept uses a cache directory that contains other files, such as a home directory.
+func TestOtherFilesAreKept(t *testing.T) {
 	dir := t.TempDir()
 	own := []string{"go/bin/tool", "go/pkg/mod/file", "blobs/sha256/other", "records/letter", "tmp/mine", "notes"}
 	long := time.Now().Add(-100 * 24 * time.Hour)

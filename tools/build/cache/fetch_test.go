@@ -17,11 +17,11 @@ import (
 	"github.com/multiarch-build/multiarch/tools/build/cache"
 )
 
-// server has content, and breaks off after some bytes.
+// server serves content and fails after a number of bytes.
 type server struct {
 	content  string
-	breakAt  int  // 0: never
-	whole    bool // it knows no offsets
+	breakAt  int  // 0 means never
+	whole    bool // it ignores offsets
 	requests []int64
 }
 
@@ -50,14 +50,14 @@ func digestOf(t *testing.T, content string) v1.Hash {
 	return h
 }
 
-func TestFetchContinues(t *testing.T) {
+func TestFetchResumes(t *testing.T) {
 	const content = "0123456789"
 	for name, c := range map[string]struct {
 		whole    bool
 		requests []int64
 	}{
-		"from where it broke off":                   {false, []int64{0, 4, 8}},
-		"from the start, where it cannot be helped": {true, []int64{0, 4, 4}},
+		"at the offset":          {false, []int64{0, 4, 8}},
+		"at the start otherwise": {true, []int64{0, 4, 4}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			store, err := cache.Open(t.TempDir())
@@ -72,20 +72,20 @@ func TestFetchContinues(t *testing.T) {
 			require.NoError(t, store.Fetch(t.Context(), h, 10, s.open))
 			assert.True(t, store.Check(h))
 			require.NoError(t, store.Fetch(t.Context(), h, 10, s.open))
-			assert.Equal(t, c.requests, s.requests, "what is there is not asked for again")
+			assert.Equal(t, c.requests, s.requests, "a complete blob is not requested again")
 		})
 	}
 }
 
-func TestFetchRefuses(t *testing.T) {
+func TestFetchRejectsUnexpectedContent(t *testing.T) {
 	for name, c := range map[string]struct {
 		content string
 		size    int64
 		message string
 	}{
-		"more than was promised": {"0123456789", 4, "there is more content"},
-		"something else":         {"xxxx", 4, "its digest is sha256:"},
-		"less":                   {"01", 4, "after 2 of 4 bytes: unexpected EOF"},
+		"too long":      {"0123456789", 4, "there is more content"},
+		"other content": {"xxxx", 4, "its digest is sha256:"},
+		"too short":     {"01", 4, "after 2 of 4 bytes: unexpected EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			store, err := cache.Open(t.TempDir())
@@ -95,14 +95,14 @@ func TestFetchRefuses(t *testing.T) {
 			require.ErrorContains(t, err, c.message)
 			assert.False(t, store.Has(h, c.size))
 
-			// Nothing wrong is in the way of the next one.
+			// The next download succeeds.
 			require.NoError(t, store.Fetch(t.Context(), h, 4, (&server{content: "0123"}).open))
 			assert.True(t, store.Check(h))
 		})
 	}
 }
 
-func TestFetchStopsReadingWhatIsTooMuch(t *testing.T) {
+func TestFetchStopsReadingAfterTheExpectedSize(t *testing.T) {
 	store, err := cache.Open(t.TempDir())
 	require.NoError(t, err)
 	var read atomic.Int64
@@ -122,7 +122,7 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-func TestFetchOnce(t *testing.T) {
+func TestConcurrentFetchesDownloadOnce(t *testing.T) {
 	store, err := cache.Open(t.TempDir())
 	require.NoError(t, err)
 	content := strings.Repeat("abc", 100_000)
