@@ -24,7 +24,8 @@ func (t *resolver) image(i plan.Image) {
 		vars := t.varsOf(i)
 		vars.Platform = config.PlatformVarsOf(row)
 		children[n] = t.settings(i, c, vars)
-		i.Children[n].Annotations = t.values(append(slices.Clone(at), "annotations"), c.Annotations, vars)
+		own := t.values(append(slices.Clone(at), "annotations"), c.Annotations, vars)
+		i.Children[n].Annotations = withoutVariables(own, false)
 		if _, err := Constraints(row, t.ws.repo); err != nil {
 			t.fail(append(at, "platforms"), "", "%w", err)
 		}
@@ -35,7 +36,7 @@ func (t *resolver) image(i plan.Image) {
 	}
 	t.files(i, children)
 
-	i.Annotations = t.values(append(slices.Clone(at), "annotations"), i.Annotations, t.varsOf(i))
+	i.Annotations = withoutVariables(t.values(append(slices.Clone(at), "annotations"), i.Annotations, t.varsOf(i)), false)
 	common, overrides := splitOverrides(children)
 	t.annotations(i, common, overrides)
 	r := rule.NewRule(imageKind, i.Name)
@@ -115,8 +116,8 @@ func (t *resolver) settings(i plan.Image, c plan.Child, vars config.Vars) attrib
 		env[name] = v
 	}
 	at := config.Path{"images", i.Name}
-	putDict("env", t.values(append(slices.Clone(at), "env"), env, vars))
-	putDict("labels", t.values(append(slices.Clone(at), "labels"), c.Config.Labels, vars))
+	putDict("env", withoutVariables(t.values(append(slices.Clone(at), "env"), env, vars), true))
+	putDict("labels", withoutVariables(t.values(append(slices.Clone(at), "labels"), c.Config.Labels, vars), false))
 	if h := c.Config.Healthcheck; h != nil {
 		a["healthcheck"] = healthcheck(*h)
 	}

@@ -53,6 +53,20 @@ func (t *resolver) values(at config.Path, of map[string]string, vars config.Vars
 	return all
 }
 
+// withoutVariables escapes what the rules would expand as Make variables. In env, a dollar sign before it already does.
+func withoutVariables(values map[string]string, dollarsEscape bool) map[string]string {
+	for key, value := range values {
+		parts := strings.SplitAfter(value, "$(")
+		for n, part := range parts[:len(parts)-1] {
+			if open := strings.TrimSuffix(part, "$("); !dollarsEscape || !strings.HasSuffix(open, "$") {
+				parts[n] = open + "$$("
+			}
+		}
+		values[key] = strings.Join(parts, "")
+	}
+	return values
+}
+
 // envField matches .Env in templates.
 var envField = regexp.MustCompile(`\{\{[^}]*\.Env\b`)
 

@@ -13,6 +13,7 @@ _COMMON = [
     "tags",
     "target_compatible_with",
     "testonly",
+    "toolchains",
     "visibility",
 ]
 
@@ -48,7 +49,8 @@ def checked_arguments(name, platforms, spellings, settings, overrides, kwargs):
         kwargs: dict of all other arguments.
 
     Returns:
-        a struct of problems (list of error messages), platforms, settings, overrides and kwargs.
+        a struct of problems (list of error messages), platforms, targets (dict from platforms to Bazel platforms),
+        settings, overrides and kwargs.
     """
     problems = []
     where = "image {}: ".format(name)
@@ -56,6 +58,14 @@ def checked_arguments(name, platforms, spellings, settings, overrides, kwargs):
         if key not in _COMMON:
             known = sorted(["name", "overrides", "platforms", "tag_prefix"] + settings.keys() + _COMMON)
             problems.append(where + "unknown argument \"{}\"; known: {}".format(key, ", ".join(known)))
+    targets = {}
+    if type(platforms) == "dict":
+        targets = {
+            spellings.get(p, p): native.package_relative_label(target)
+            for p, target in platforms.items()
+            if target
+        }
+        platforms = platforms.keys()
     if _is_select(platforms):
         problems.append(where + "platforms cannot be a select(); write a list, such as [\"linux/amd64\"]")
         platforms = None
@@ -68,7 +78,7 @@ def checked_arguments(name, platforms, spellings, settings, overrides, kwargs):
         if type(p) == "string" and p in PLATFORMS:
             found.append(p)
         elif type(p) == "Label" or ":" in p or p.startswith("//") or p.startswith("@"):
-            problems.append(where + "platforms: \"{}\" is a label; write the OCI platform, such as \"linux/amd64\"".format(p))
+            problems.append(where + "platforms: \"{}\" is a label; write {{\"linux/amd64\": \"{}\"}}, for example".format(p, p))
         else:
             problems.append(where + "unknown platform \"{}\"; known: {}".format(p, ", ".join(PLATFORMS)))
     if platforms == [] or platforms == {}:
@@ -90,6 +100,7 @@ def checked_arguments(name, platforms, spellings, settings, overrides, kwargs):
     return struct(
         problems = problems,
         platforms = found,
+        targets = targets,
         settings = clean,
         overrides = {} if problems else overrides,
         kwargs = {k: v for k, v in kwargs.items() if k in _COMMON},

@@ -8,6 +8,7 @@ load(":providers.bzl", "BaseInfo", "ImageInfo", "LayerInfo", "LayoutInfo", "Plat
 load(":status.bzl", "GIT_STATUS")
 load(":transition.bzl", "TRANSITION", "to_platform")
 load(":validate.bzl", "VALIDATE", "validate")
+load(":variables.bzl", "expand")
 
 _BINARY_HINT = "use a binary target that respects --platforms, such as a go_binary or a cc_binary, or a single prebuilt file"
 
@@ -114,16 +115,18 @@ def _runfiles(ctx, program, args):
     return inputs
 
 def _settings(ctx):
+    env = expand(ctx, "env", ctx.attr.env, literal_dollars = False)
+
     # None inherits the value from the base; an empty list clears it.
     return {
         "entrypoint": None if "entrypoint" in ctx.attr.inherits else ctx.attr.entrypoint,
         "cmd": None if "cmd" in ctx.attr.inherits else ctx.attr.cmd,
-        "env": ["{}={}".format(k, v) for k, v in sorted(ctx.attr.env.items())],
+        "env": ["{}={}".format(k, v) for k, v in sorted(env.items())],
         "user": ctx.attr.user,
         "workdir": ctx.attr.workdir,
         "ports": sorted(ctx.attr.ports),
         "volumes": sorted({v: None for v in ctx.attr.volumes}.keys()),
-        "labels": ctx.attr.labels,
+        "labels": expand(ctx, "labels", ctx.attr.labels),
         "stopSignal": ctx.attr.stop_signal,
         "created": "1970-01-01T00:00:00Z" if ctx.attr.created in ["", "commit", "epoch"] else ctx.attr.created,
     }
@@ -141,7 +144,7 @@ def _image_impl(ctx):
         layers.append(_program_layer(ctx, program, layers[-1].tree if layers else base_tree(base, ctx.attr.compression)))
 
     settings = ctx.actions.declare_file(ctx.label.name + ".settings.json")
-    of = {"settings": _settings(ctx), "annotations": ctx.attr.annotations}
+    of = {"settings": _settings(ctx), "annotations": expand(ctx, "annotations", ctx.attr.annotations)}
     if ctx.attr.healthcheck:
         of["healthcheck"] = json.decode(ctx.attr.healthcheck)
     ctx.actions.write(settings, json.encode(of))

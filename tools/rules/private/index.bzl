@@ -5,6 +5,7 @@ load(":layout.bzl", "write_layout")
 load(":manifest.bzl", "declare_manifest")
 load(":providers.bzl", "ImageInfo", "IndexInfo", "LayoutInfo", "RecipeInfo")
 load(":status.bzl", "GIT_STATUS")
+load(":variables.bzl", "expand")
 
 def _index_impl(ctx):
     if ctx.attr.problems:
@@ -17,7 +18,7 @@ def _index_impl(ctx):
     inputs, outputs, images = [], [index, descriptor, ctx.outputs.digest], []
     if ctx.attr.annotations:
         annotations = ctx.actions.declare_file(ctx.label.name + ".annotations.json")
-        ctx.actions.write(annotations, json.encode(ctx.attr.annotations))
+        ctx.actions.write(annotations, json.encode(expand(ctx, "annotations", ctx.attr.annotations)))
         args.add("-annotations", annotations)
         inputs.append(annotations)
         if ctx.attr.uses_git:

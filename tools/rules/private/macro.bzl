@@ -120,7 +120,9 @@ def multiarch_image(
 
     Args:
         name: Name of the image.
-        platforms: OCI platforms, such as `linux/amd64` and `linux/arm/v7`.
+        platforms: OCI platforms, such as `linux/amd64` and `linux/arm/v7`. A dict builds programs and files for Bazel
+            platforms of your own, for example with another libc: `{"linux/amd64": "//my:musl_amd64"}`. `None` is the platform
+            of multiarch.
         binary: Label of the program, in any language. A transition on `--platforms` builds it for each platform. Its
             runfiles are added in the directory `binary_path` + `.runfiles`.
         binary_path: Path of the program in the image. Default: `/app/` and the image's name, with `.exe` on Windows.
@@ -136,7 +138,8 @@ def multiarch_image(
         cmd: Arguments of the entrypoint. Default: those of the base, unless the entrypoint differs from the base's.
         env: Environment variables, a dict. `$NAME` and `${NAME}` expand to variables of the base, `$$` is a dollar sign.
             Values of `env`, `labels` and `annotations` may contain templates such as `{{.Git.Describe}}`, which are expanded
-            from the workspace status. Any other `{{` is literal.
+            from the workspace status. Any other `{{` is literal. Make variables are expanded in them, such as `$(NAME)` of
+            `--define=NAME=...` and of `toolchains`; write `$$(` for a literal `$(`.
         user: User that runs the program, such as `65532`.
         workdir: Working directory.
         ports: Exposed ports, such as `8080/tcp`.
@@ -196,7 +199,7 @@ def multiarch_image(
         child = _merged(settings, {k: v for k, v in overrides.get(platform, {}).items() if k in settings})
         permitted = permitted | {kind: None for kind in child["allow"]}
         wrong = common + ([] if args.problems else _platform_problems(name, platform, child))
-        children.append(_child(platform, child, wrong))
+        children.append(_child(platform, child, wrong, args.targets.get(platform)))
         problems = problems + [w for w in wrong if w not in problems]
     files_layers = _files_layers(name, children, kwargs)
     for child in children:
@@ -233,7 +236,7 @@ def _needed(child):
             paths[path] = None
     return sorted(paths)
 
-def _child(platform, settings, problems):
+def _child(platform, settings, problems, target):
     """Returns the image for one platform: its settings, bases and Bazel platform, and the entries of its layer of files."""
     row = PLATFORMS.get(platform)
     if problems:
@@ -250,7 +253,7 @@ def _child(platform, settings, problems):
         settings = settings,
         problems = problems,
         os = row.os if row else "linux",
-        target = (row.cgo if settings["cgo"] and not problems else row.label) if row else None,
+        target = target or ((row.cgo if settings["cgo"] and not problems else row.label) if row else None),
         static = Label("//tools/rules/base:static_" + settings["compression"]) if settings["base"] == "static" else None,
         base = base_for(settings["base"], platform) if settings["base"] not in _BASES else None,
         entries = entries,

@@ -30,6 +30,12 @@ def refusals():
         "image unknown_platform: unknown platform \"linux/vax\"; known: linux/amd64",
         platforms = ["linux/vax"],
     )
+    _refused_image(
+        "unknown_variable",
+        "labels: unknown variable in \"$(MISSING) $$(B)\"; set it with --define=MISSING=... or toolchains",
+        platforms = amd64,
+        labels = {"a": "$(MISSING) $$(B)"},
+    )
     _refused_image("twice", "image twice: duplicate platform linux/amd64", platforms = amd64 + amd64)
     _refused_image(
         "unknown_base",
@@ -78,7 +84,7 @@ def refusals():
     )
     _refused_image(
         "platform_label",
-        "image platform_label: platforms: \":mine\" is a label; write the OCI platform, such as",
+        "image platform_label: platforms: \":mine\" is a label; write {\"linux/amd64\": \":mine\"}",
         platforms = [":mine"],
     )
     _refused_image("platform_string", "platforms must be a list; write [\"linux/amd64\"]", platforms = "linux/amd64")

@@ -216,6 +216,25 @@ func TestCompiledPrograms(t *testing.T) {
 	}
 }
 
+// TestPlatformOfOnesOwn builds files for a platform with one more constraint.
+func TestPlatformOfOnesOwn(t *testing.T) {
+	needBazel(t)
+	_, _, layers := child(t, index(t, "custom"), 0)
+	_, contents := list(t, layers[0])
+	assert.Equal(t, "musl", strings.TrimSpace(string(contents["flavor.txt"])))
+}
+
+func TestMakeVariables(t *testing.T) {
+	needBazel(t)
+	i := index(t, "custom")
+	_, file, _ := child(t, i, 0)
+	assert.Equal(t, map[string]string{"flavor": "a price$, $(FLAVOR), $FLAVOR"}, file.Config.Labels)
+	assert.Subset(t, file.Config.Env, []string{"FLAVOR=price$", "LITERAL=$(FLAVOR)"})
+	manifest, err := i.IndexManifest()
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{"flavor": "price$"}, manifest.Annotations)
+}
+
 // TestModesOfBuiltFiles adds files whose executable bits differ from those in the image.
 func TestModesOfBuiltFiles(t *testing.T) {
 	needBazel(t)
