@@ -96,7 +96,7 @@ func imagePath(name string) (string, error) {
 	case strings.HasPrefix(name, "/"):
 		return "", errors.New("absolute path")
 	case slices.Contains(strings.Split(name, "/"), ".."):
-		return "", errors.New("path contains ..")
+		return "", errors.New(`path contains a ".." element`)
 	}
 	if err := validateName(name); err != nil {
 		return "", err

@@ -24,8 +24,8 @@ func TestMergeRejectsInvalidFiles(t *testing.T) {
 		want string
 	}{
 		"absolute path":            {file{name: "/etc/passwd"}, `"/etc/passwd": absolute path`},
-		"path above":               {file{name: "./../etc/passwd"}, `"./../etc/passwd": path contains ..`},
-		"path above in the middle": {file{name: "./usr/../../x"}, "path contains .."},
+		"path above":               {file{name: "./../etc/passwd"}, `"./../etc/passwd": path contains a ".." element`},
+		"path above in the middle": {file{name: "./usr/../../x"}, `path contains a ".." element`},
 		"character device":         {file{name: "./dev/null", kind: '3'}, "unsupported file type '3'"},
 		"block device":             {file{name: "./dev/sda", kind: '4'}, "unsupported file type '4'"},
 		"fifo":                     {file{name: "./run/fifo", kind: '6'}, "unsupported file type '6'"},
@@ -34,7 +34,8 @@ func TestMergeRejectsInvalidFiles(t *testing.T) {
 		"link above in the middle": {file{name: "./usr/x", kind: '2', link: "a/../../../etc"}, aboveRoot},
 		"link above in /lib":       {file{name: "./lib/x", kind: '2', link: "../../etc"}, aboveRoot},
 		"hard link above": {
-			file{name: "./usr/x", kind: '1', link: "../../etc/passwd"}, `hard link to "../../etc/passwd": path contains ..`,
+			file{name: "./usr/x", kind: '1', link: "../../etc/passwd"},
+			`hard link to "../../etc/passwd": path contains a ".." element`,
 		},
 		"absolute hard link":     {file{name: "./usr/x", kind: '1', link: "/etc/passwd"}, "absolute path"},
 		"hard link to nothing":   {file{name: "./usr/x", kind: '1', link: "./usr/y"}, notPreceding},
