@@ -24,14 +24,14 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// workshop is a working directory with input files, in which commands run like actions.
-type workshop struct {
+// actionDir is a working directory with input files, in which commands run like actions.
+type actionDir struct {
 	*testing.T
 	dir string
 }
 
-func newWorkshop(t *testing.T) workshop {
-	w := workshop{t, t.TempDir()}
+func newActionDir(t *testing.T) actionDir {
+	w := actionDir{t, t.TempDir()}
 	t.Chdir(w.dir)
 	for name, content := range map[string]string{
 		"etc/a":     "a\n",
@@ -45,20 +45,20 @@ func newWorkshop(t *testing.T) workshop {
 	return w
 }
 
-func (w workshop) write(name, content string) {
+func (w actionDir) write(name, content string) {
 	w.Helper()
 	require.NoError(w, os.MkdirAll(filepath.Dir(name), 0o755))
 	require.NoError(w, os.WriteFile(name, []byte(content), 0o644))
 }
 
-func (w workshop) read(name string) string {
+func (w actionDir) read(name string) string {
 	w.Helper()
 	content, err := os.ReadFile(name)
 	require.NoError(w, err)
 	return string(content)
 }
 
-func (w workshop) json(name string, v any) {
+func (w actionDir) json(name string, v any) {
 	w.Helper()
 	content, err := json.Marshal(v)
 	require.NoError(w, err)
@@ -66,13 +66,13 @@ func (w workshop) json(name string, v any) {
 }
 
 // run runs a command and returns its exit code and stderr.
-func (w workshop) run(args ...string) (int, string) {
+func (w actionDir) run(args ...string) (int, string) {
 	var stderr bytes.Buffer
 	code := run(w.Context(), args, &stderr)
 	return code, stderr.String()
 }
 
-func (w workshop) must(args ...string) {
+func (w actionDir) must(args ...string) {
 	w.Helper()
 	code, stderr := w.run(args...)
 	require.Zero(w, code, stderr)
@@ -88,7 +88,7 @@ func executableEntry(from, to string) string {
 }
 
 // embedded returns the index that the embedded engine builds from a configuration with one image.
-func (w workshop) embedded(text string) v1.ImageIndex {
+func (w actionDir) embedded(text string) v1.ImageIndex {
 	w.Helper()
 	c, err := config.Parse("multiarch.yaml", []byte(text))
 	require.NoError(w, err)
@@ -108,7 +108,7 @@ func TestImageMatchesEmbeddedEngine(t *testing.T) {
 	for _, compression := range []string{"gzip", "zstd"} {
 		for _, base := range []string{"static", "scratch"} {
 			t.Run(compression+" "+base, func(t *testing.T) {
-				w := newWorkshop(t)
+				w := newActionDir(t)
 				platforms := []string{"linux/amd64", "linux/arm/v7"}
 				if base == "scratch" {
 					platforms = append(platforms, "windows/amd64")
@@ -332,7 +332,7 @@ func TestErrors(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorkshop(t)
+			w := newActionDir(t)
 			w.write("arm64", elf(183))
 			w.write("mac", "\xcf\xfa\xed\xfe"+strings.Repeat("\x00", 60))
 			w.write("status", "BUILD_USER alice\n")
@@ -355,7 +355,7 @@ func TestErrors(t *testing.T) {
 }
 
 func TestLayerAcceptsScriptsAndEqualEntries(t *testing.T) {
-	w := newWorkshop(t)
+	w := newActionDir(t)
 	w.write("arm", "\x7fELF\x01\x01\x01"+strings.Repeat("\x00", 9)+"\x02\x00\x28\x00"+strings.Repeat("\x00", 100))
 	for _, file := range []string{"arm", "etc/run"} {
 		w.must("layer", "-image", "hello", "-platform", "linux/arm/v7", "-content", "program", "-blob", "blob",
@@ -367,7 +367,7 @@ func TestLayerAcceptsScriptsAndEqualEntries(t *testing.T) {
 }
 
 func TestTags(t *testing.T) {
-	w := newWorkshop(t)
+	w := newActionDir(t)
 	w.write("status",
 		"STABLE_GIT_COMMIT 0123456789abcdef0123456789abcdef01234567\nSTABLE_GIT_TAG v1.2.3\nSTABLE_GIT_BRANCH a branch\n")
 	w.must("tags", "-image", "hello", "-repository", "localhost:5000/hello", "-platform", "linux/arm64",
@@ -384,7 +384,7 @@ func TestTags(t *testing.T) {
 
 // TestWorker sends several requests to one process, one of which fails.
 func TestWorker(t *testing.T) {
-	w := newWorkshop(t)
+	w := newActionDir(t)
 	w.write("params", strings.Join([]string{"layer", "-content", "files", "-blob", "blob", "-descriptor", "blob.json",
 		entry("etc/a", "/x")}, "\n")+"\n")
 	w.must("@params")
@@ -410,7 +410,7 @@ func TestWorker(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
-	w := newWorkshop(t)
+	w := newActionDir(t)
 	w.write("status",
 		"BUILD_USER alice\nSTABLE_GIT_COMMIT 01234\nSTABLE_GIT_BRANCH \nSTABLE_HOST here\nSTABLE_GIT_TAG v1 of it\n")
 	w.must("status", "-from", "status", "-out", "git")
@@ -421,7 +421,7 @@ func TestStatus(t *testing.T) {
 }
 
 func TestCreatedIsCommitTime(t *testing.T) {
-	w := newWorkshop(t)
+	w := newActionDir(t)
 	w.write("settings", `{"settings":{"created":"1970-01-01T00:00:00Z"}}`)
 	image := []string{
 		"image", "-platform", "linux/amd64", "-settings", "settings", "-manifest", "manifest", "-config", "config",

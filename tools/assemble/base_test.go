@@ -87,7 +87,7 @@ func TestBaseImageMatchesEmbeddedEngine(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorkshop(t)
+			w := newActionDir(t)
 			img := baseImage(t, c.os, c.architecture)
 			server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 			t.Cleanup(server.Close)
@@ -164,7 +164,7 @@ func lockOf(t *testing.T, reference, platform, version string, img v1.Image) *lo
 }
 
 // embeddedOn returns the index that the embedded engine builds from a configuration with locked bases.
-func (w workshop) embeddedOn(l *lock.File, yaml string) v1.ImageIndex {
+func (w actionDir) embeddedOn(l *lock.File, yaml string) v1.ImageIndex {
 	w.Helper()
 	c, err := config.Parse("multiarch.yaml", []byte(yaml))
 	require.NoError(w, err)
@@ -187,7 +187,7 @@ func (w workshop) embeddedOn(l *lock.File, yaml string) v1.ImageIndex {
 }
 
 func TestBaseErrors(t *testing.T) {
-	w := newWorkshop(t)
+	w := newActionDir(t)
 	img := baseImage(t, "linux", "amd64")
 	oneImage(t, "under", img)
 	oneImage(t, "two", img)
@@ -266,7 +266,7 @@ func layerOf(t *testing.T, img v1.Image) v1.Layer {
 // TestPackagesErrors covers invalid arguments. Package debian tests invalid packages.
 func TestPackagesErrors(t *testing.T) {
 	const sum = "015be740d6236ad114582dea500c1d907f29e16d6db00566ca32fb68d71ac90d"
-	w := newWorkshop(t)
+	w := newActionDir(t)
 	w.write("packages.json", `[{"name":"ab","version":"1","architecture":"all","path":"pool/a.deb","size":5,"sha256":"`+
 		sum+`"}]`)
 	w.write(sum+".deb", "other")

@@ -18,7 +18,7 @@ import (
 // TestModesDoNotDependOnPermissionBits changes the permission bits of all inputs, which are not part of an action key:
 // remote workers make every input executable.
 func TestModesDoNotDependOnPermissionBits(t *testing.T) {
-	w := newWorkshop(t)
+	w := newActionDir(t)
 	w.write("built", elf(183))
 	var first string
 	for _, mode := range []fs.FileMode{0, 0o644, 0o755} {
@@ -72,7 +72,7 @@ func TestBuiltProgramsMustMatchThePlatform(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorkshop(t)
+			w := newActionDir(t)
 			w.write("file", c.content)
 			w.write("settings", `{"settings":{}}`)
 			if c.flags == "" {
@@ -95,7 +95,7 @@ func TestBuiltProgramsMustMatchThePlatform(t *testing.T) {
 }
 
 // modes lists the files in a layer with their modes.
-func (w workshop) modes(blob string) (all []string) {
+func (w actionDir) modes(blob string) (all []string) {
 	w.Helper()
 	f, err := os.Open(blob)
 	require.NoError(w, err)

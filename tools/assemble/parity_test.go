@@ -36,7 +36,7 @@ func TestSettingsMatchEmbeddedEngine(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorkshop(t)
+			w := newActionDir(t)
 			want := w.embedded("version: 1\nplatforms: [linux/amd64]\nimages:\n  hello:\n    base: scratch\n" +
 				"    files: [{from: etc/a, to: /x/a}]\n    " + c.yaml + "\n")
 			assert.Equal(t, onlyImage(t, want).String(), w.image(c.settings, c.entries...).String())
@@ -45,7 +45,7 @@ func TestSettingsMatchEmbeddedEngine(t *testing.T) {
 }
 
 // image assembles an image with one layer of files and returns the digest of its manifest.
-func (w workshop) image(settings string, entries ...string) v1.Hash {
+func (w actionDir) image(settings string, entries ...string) v1.Hash {
 	w.Helper()
 	w.write("settings", settings)
 	w.must(append([]string{"layer", "-content", "files", "-blob", "blob", "-descriptor", "blob.json"}, entries...)...)
@@ -83,7 +83,7 @@ func TestTreesMatchEmbeddedEngine(t *testing.T) {
 		"bin": {"tree/bin/f", "{from: tree, to: /}", []string{entry("tree/bin/f", "/bin/f")}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorkshop(t)
+			w := newActionDir(t)
 			w.write(filepath.FromSlash(c.file), "x")
 			want := w.embedded("version: 1\nplatforms: [linux/amd64]\nimages:\n  hello:\n    base: scratch\n    files: [" +
 				c.yaml + "]\n")
@@ -107,7 +107,7 @@ func TestFailureKeepsPreviousOutputs(t *testing.T) {
 		"changed": {t.Context(), "/proc/self/status", "changed while it was read"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorkshop(t)
+			w := newActionDir(t)
 			if runtime.GOOS != "linux" && strings.HasPrefix(c.from, "/") {
 				t.Skip(c.from + " exists only on Linux")
 			}
@@ -132,7 +132,7 @@ func TestFailureKeepsPreviousOutputs(t *testing.T) {
 }
 
 func TestIncompleteLayoutFails(t *testing.T) {
-	w := newWorkshop(t)
+	w := newActionDir(t)
 	w.image(`{"settings":{}}`, entry("etc/a", "/x"))
 	w.must("index", "-image", "hello", "-index", "index", "-descriptor", "top", "-digest", "digest",
 		"--", "-platform", "linux/amd64", "-settings", "settings", "-layer", "blob.json", "-manifest", "manifest",
@@ -161,7 +161,7 @@ func TestTagErrors(t *testing.T) {
 		"x-{{.Registry}}":       {"uses .Registry"},
 	} {
 		t.Run(template, func(t *testing.T) {
-			w := newWorkshop(t)
+			w := newActionDir(t)
 			w.write("status", "STABLE_GIT_COMMIT 0123456789abcdef0123456789abcdef01234567\nSTABLE_GIT_BRANCH feature/x\n")
 			code, stderr := w.run("tags", "-image", "hello", "-status", "status", "-out-tags", "tags",
 				"-out-references", "references", "-template", template)
@@ -176,7 +176,7 @@ func TestTagErrors(t *testing.T) {
 }
 
 func TestConflictingEntriesNameBothFiles(t *testing.T) {
-	w := newWorkshop(t)
+	w := newActionDir(t)
 	code, stderr := w.run("layer", "-image", "hello", "-content", "files", "-blob", "blob", "-descriptor", "descriptor",
 		entry("etc/a", "/x"), executableEntry("etc/run", "/x"))
 	assert.Equal(t, 1, code)

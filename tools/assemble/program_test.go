@@ -19,7 +19,7 @@ func TestProgramsMatchEmbeddedEngine(t *testing.T) {
 	if os.Getenv("TEST_SRCDIR") != "" {
 		t.Skip("Bazel gives tests no go command, which the embedded engine compiles with; go test runs this")
 	}
-	w := newWorkshop(t)
+	w := newActionDir(t)
 	w.write("go.mod", "module example.com/hello\n\ngo 1.24\n")
 	w.write("main.go", "package main\n\nfunc main() { println(\"hello\") }\n")
 	index := w.embedded(`
@@ -47,7 +47,7 @@ images:
 		{"windows", "/app/hello.exe", `C:\app\hello.exe`, "7", "zstd", nil},
 	} {
 		t.Run(c.os, func(t *testing.T) {
-			w := workshop{t, w.dir}
+			w := actionDir{t, w.dir}
 			var want v1.Descriptor
 			for _, d := range top.Manifests {
 				if d.Platform.OS == c.os {

@@ -24,7 +24,7 @@ func TestRandomTreesMatchEmbeddedEngine(t *testing.T) {
 	}
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			w := newWorkshop(t)
+			w := newActionDir(t)
 			r := rand.New(rand.NewPCG(seed, 1))
 			word := func() string { return names[r.IntN(len(names))] }
 			for range 1 + r.IntN(12) {

@@ -31,7 +31,7 @@ func TestEmptyTagsAreLeftOut(t *testing.T) {
 		"nothing left": {commit + "STABLE_GIT_TAG \n", []string{"{{.Git.Tag}}"}, "", "hello:latest\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorkshop(t)
+			w := newActionDir(t)
 			w.write("status", c.status)
 			args := []string{
 				"tags", "-image", "hello", "-repository", "host/hello", "-status", "status", "-out-tags", "tags",
@@ -48,7 +48,7 @@ func TestEmptyTagsAreLeftOut(t *testing.T) {
 			}
 		})
 	}
-	w := newWorkshop(t)
+	w := newActionDir(t)
 	w.write("status", commit+"STABLE_GIT_TAG \n")
 	code, stderr := w.run("tags", "-image", "hello", "-status", "status", "-out-tags", "tags",
 		"-out-references", "references", "-template", "{{.Git.Tag}}-alpine")

@@ -16,7 +16,7 @@ import (
 
 // bazelRun runs Bazel in a workspace of the benchmark.
 type bazelRun struct {
-	w    *workshop
+	w    *workDir
 	dir  string
 	rcs  []string
 	outs string
@@ -98,7 +98,7 @@ var bazelPhases = []string{"every program changed", "one service changed", "noth
 
 // compareBazel measures the rules of multiarch and others in turn, in the same workspace, and prints a table. Programs
 // and tools are built already, so that it measures only the images.
-func compareBazel(ctx context.Context, w *workshop, s settings, stdout io.Writer) (err error) {
+func compareBazel(ctx context.Context, w *workDir, s settings, stdout io.Writer) (err error) {
 	if _, err := exec.LookPath("bazel"); err != nil {
 		return usagef("-bazel: bazel is not on PATH; see https://github.com/bazelbuild/bazelisk")
 	}
@@ -129,7 +129,7 @@ func compareBazel(ctx context.Context, w *workshop, s settings, stdout io.Writer
 	measured := map[string][]bazelCost{}
 	for round := range s.rounds {
 		for n, phase := range bazelPhases {
-			w.say("%s: round %d of %d", phase, round+1, s.rounds)
+			w.logf("%s: round %d of %d", phase, round+1, s.rounds)
 			switch n {
 			case 0:
 				err = data.change(fmt.Sprintf("round %d", round), data.services...)
@@ -182,7 +182,7 @@ func compareBazel(ctx context.Context, w *workshop, s settings, stdout io.Writer
 // prints a message for each subject that is not available.
 func (b bazelRun) contestants(ctx context.Context, data *bazelTree) ([]subject, error) {
 	all := subjects()
-	b.w.say("building with %s for the first time", all[0].name)
+	b.w.logf("building with %s for the first time", all[0].name)
 	err := b.prepare(ctx, all[0])
 	for _, rival := range subjects()[1:] {
 		// A module that does not resolve fails all builds.
@@ -195,18 +195,18 @@ func (b bazelRun) contestants(ctx context.Context, data *bazelTree) ([]subject, 
 		}
 		reason := err
 		if err = b.prepare(ctx, all[0]); err == nil {
-			b.w.say("skipping %s: %s", rival.name, bazelReason(reason))
+			b.w.logf("skipping %s: %s", rival.name, bazelReason(reason))
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w\nhint: make a module registry reachable, or override modules in a file for -bazelrc", err)
 	}
 	for _, rival := range slices.Clone(all[1:]) {
-		b.w.say("building with %s for the first time", rival.name)
+		b.w.logf("building with %s for the first time", rival.name)
 		if err := b.prepare(ctx, rival); ctx.Err() != nil {
 			return nil, err
 		} else if err != nil {
-			b.w.say("skipping %s: %s", rival.name, bazelReason(err))
+			b.w.logf("skipping %s: %s", rival.name, bazelReason(err))
 			all = without(all, rival.name)
 		}
 	}

@@ -121,7 +121,7 @@ case "$*" in *//rules_oci:*) [ ! -e no-oci ] || { echo "ERROR: no such rule" >&2
 		{[]string{"ours-broken"}, nil, ""},
 	} {
 		var stderr strings.Builder
-		w, err := openWorkshop(&stderr)
+		w, err := openWorkDir(&stderr)
 		require.NoError(t, err)
 		data := &bazelTree{dir: t.TempDir(), checkout: "/src"}
 		require.NoError(t, data.module(subjects()))

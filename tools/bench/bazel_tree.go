@@ -24,7 +24,7 @@ type bazelTree struct {
 }
 
 // newBazelTree writes a workspace that uses the rules in a checkout.
-func newBazelTree(ctx context.Context, w *workshop, s settings, checkout string) (*bazelTree, error) {
+func newBazelTree(ctx context.Context, w *workDir, s settings, checkout string) (*bazelTree, error) {
 	t := &bazelTree{dir: w.path("workspace"), checkout: checkout, programs: map[string][]byte{}}
 	for n := range s.services {
 		t.services = append(t.services, fmt.Sprintf("svc%02d", n))
@@ -42,7 +42,7 @@ func newBazelTree(ctx context.Context, w *workshop, s settings, checkout string)
 		return nil, err
 	}
 	for _, p := range platforms {
-		w.say("compiling a program for %s", p.Name)
+		w.logf("compiling a program for %s", p.Name)
 		out := w.path("tmp", "program")
 		if _, err := w.output(ctx, command{
 			args: []string{"go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, source},

@@ -140,7 +140,7 @@ func TestBaseIsServed(t *testing.T) {
 }
 
 func TestMeasure(t *testing.T) {
-	w, err := openWorkshop(io.Discard)
+	w, err := openWorkDir(io.Discard)
 	require.NoError(t, err)
 	// The go command is the one program that is there on every machine.
 	c, err := w.measure(t.Context(), []command{

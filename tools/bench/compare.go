@@ -23,7 +23,7 @@ func scenarios() []scenario {
 }
 
 // compare measures multiarch and its peers in turn and prints a table.
-func compare(ctx context.Context, w *workshop, s settings, stdout io.Writer) error {
+func compare(ctx context.Context, w *workDir, s settings, stdout io.Writer) error {
 	program, err := w.multiarch(ctx)
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func compare(ctx context.Context, w *workshop, s settings, stdout io.Writer) err
 	defer stop()
 	referees := make([]referee, len(peers))
 	for i, p := range peers {
-		w.say("building with %s for the first time", p.name)
+		w.logf("building with %s for the first time", p.name)
 		if _, err := p.run(ctx, w); err != nil {
 			return err
 		}
@@ -62,7 +62,7 @@ func compare(ctx context.Context, w *workshop, s settings, stdout io.Writer) err
 	for _, sc := range scenarios() {
 		costs := make([][]cost, len(peers))
 		for round := range s.rounds {
-			w.say("%s: round %d of %d", sc.name, round+1, s.rounds)
+			w.logf("%s: round %d of %d", sc.name, round+1, s.rounds)
 			if sc.edited {
 				if err := t.edit(1, fmt.Sprintf("round %d", round+1)); err != nil {
 					return fmt.Errorf("editing a service: %w", err)
@@ -85,7 +85,7 @@ func compare(ctx context.Context, w *workshop, s settings, stdout io.Writer) err
 			}
 		}
 		results.scenario(sc.name, costs)
-		w.say("%s", strings.Join(results.rows[len(results.rows)-3], " | ")) // the table is printed minutes later
+		w.logf("%s", strings.Join(results.rows[len(results.rows)-3], " | ")) // the table is printed minutes later
 	}
 	about, err := circumstances(ctx, w, s)
 	if err != nil {
@@ -109,7 +109,7 @@ func compare(ctx context.Context, w *workshop, s settings, stdout io.Writer) err
 // contestants prepares multiarch and its peers, each with a warm Go build cache. stop ends the servers that they need.
 func contestants(
 	ctx context.Context,
-	w *workshop,
+	w *workDir,
 	s settings,
 	program string,
 	t *tree,

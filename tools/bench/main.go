@@ -184,7 +184,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) (err 
 	if err != nil {
 		return err
 	}
-	w, err := openWorkshop(stderr)
+	w, err := openWorkDir(stderr)
 	if err != nil {
 		return err
 	}
@@ -205,7 +205,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) (err 
 }
 
 // circumstances describes the conditions of the measurements.
-func circumstances(ctx context.Context, w *workshop, s settings) (string, error) {
+func circumstances(ctx context.Context, w *workDir, s settings) (string, error) {
 	version, err := w.output(ctx, command{args: []string{"go", "env", "GOVERSION"}})
 	if err != nil {
 		return "", err

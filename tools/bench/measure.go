@@ -15,7 +15,7 @@ type cost struct {
 }
 
 // measure runs commands one after another.
-func (w *workshop) measure(ctx context.Context, commands []command) (cost, error) {
+func (w *workDir) measure(ctx context.Context, commands []command) (cost, error) {
 	var total cost
 	settle()
 	for _, c := range commands {

@@ -25,7 +25,7 @@ type service struct {
 // unpacks the same packages without running maintainer scripts, and buildah. mmdebstrap resolves dependencies in every
 // run and has no cache, so it is comparable only with `multiarch lock` and `multiarch build` together, with an empty
 // cache. Ratios are relative to that row.
-func comparePackages(ctx context.Context, w *workshop, s settings, stdout io.Writer) error {
+func comparePackages(ctx context.Context, w *workDir, s settings, stdout io.Writer) error {
 	program, err := w.multiarch(ctx)
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func comparePackages(ctx context.Context, w *workshop, s settings, stdout io.Wri
 	costs := make([][]cost, len(steps))
 	for round := range s.rounds {
 		for i, step := range steps {
-			w.say("round %d of %d: %s", round+1, s.rounds, step.title)
+			w.logf("round %d of %d: %s", round+1, s.rounds, step.title)
 			for _, dir := range step.forget {
 				if err := os.RemoveAll(dir); err != nil {
 					return fmt.Errorf("deleting caches and outputs: %w", err)
@@ -108,7 +108,7 @@ func comparePackages(ctx context.Context, w *workshop, s settings, stdout io.Wri
 }
 
 // service returns the first planned image with a base of Debian packages.
-func (w *workshop) service(ctx context.Context, program string) (*service, error) {
+func (w *workDir) service(ctx context.Context, program string) (*service, error) {
 	out, err := w.output(ctx, command{args: []string{program, "plan", "--json"}})
 	if err != nil {
 		return nil, err
@@ -154,7 +154,7 @@ func (w *workshop) service(ctx context.Context, program string) (*service, error
 
 // debootstrapped returns the commands that build the same index with mmdebstrap and buildah: for each architecture, a
 // tar archive of unpacked packages and an image of it and the service's files, and finally an index.
-func (w *workshop) debootstrapped(app *service, mirror string) ([]command, error) {
+func (w *workDir) debootstrapped(app *service, mirror string) ([]command, error) {
 	keys, err := filepath.Abs("tools/base/debian/keyring.gpg")
 	if err != nil {
 		return nil, err
@@ -207,7 +207,7 @@ func (w *workshop) debootstrapped(app *service, mirror string) ([]command, error
 }
 
 // holds returns an error if a layout does not have the expected number of platforms.
-func (w *workshop) holds(ctx context.Context, program, layout string, platforms int) error {
+func (w *workDir) holds(ctx context.Context, program, layout string, platforms int) error {
 	out, err := w.output(ctx, command{args: []string{program, "inspect", "oci:" + layout}})
 	if err == nil && strings.Count(out, "\nlinux/") != platforms {
 		err = fmt.Errorf("%s: expected %d platforms, got:\n%s", layout, platforms, out)
@@ -215,7 +215,7 @@ func (w *workshop) holds(ctx context.Context, program, layout string, platforms 
 	return err
 }
 
-func (w *workshop) copy(from, to string) error {
+func (w *workDir) copy(from, to string) error {
 	content, err := os.ReadFile(from)
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ func (p *peer) forget() error {
 }
 
 // run measures one run.
-func (p *peer) run(ctx context.Context, w *workshop) (cost, error) {
+func (p *peer) run(ctx context.Context, w *workDir) (cost, error) {
 	if err := p.before(); err != nil {
 		return cost{}, fmt.Errorf("preparing %s: %w", p.name, err)
 	}
@@ -41,8 +41,8 @@ func (p *peer) run(ctx context.Context, w *workshop) (cost, error) {
 }
 
 // goCache gives a tool its own copy of the warm Go build cache, so that no tool benefits from another one's work.
-func (w *workshop) goCache(warm, owner string) (string, error) {
-	w.say("copying the Go build cache for %s", owner)
+func (w *workDir) goCache(warm, owner string) (string, error) {
+	w.logf("copying the Go build cache for %s", owner)
 	own := w.path("gocache", owner)
 	if err := os.CopyFS(own, os.DirFS(warm)); err != nil {
 		return "", fmt.Errorf("copying the Go build cache: %w", err)
@@ -55,7 +55,7 @@ func (w *workshop) goCache(warm, owner string) (string, error) {
 func linkerFlags() []string { return []string{"-s", "-w"} }
 
 // us builds into an OCI layout with multiarch.
-func (w *workshop) us(program string, t *tree, goCache string) *peer {
+func (w *workDir) us(program string, t *tree, goCache string) *peer {
 	cache, dist := w.path("us", "cache"), w.path("us", "dist")
 	return &peer{
 		name: "multiarch",
@@ -71,7 +71,7 @@ func (w *workshop) us(program string, t *tree, goCache string) *peer {
 }
 
 // bare runs go build once per platform. It builds programs, but no images.
-func (w *workshop) bare(t *tree, goCache string) *peer {
+func (w *workDir) bare(t *tree, goCache string) *peer {
 	out := w.path("bare", "out")
 	p := &peer{
 		name:    "bare go build",
@@ -106,7 +106,7 @@ func bareBuild(t *tree, p platform, out string) command {
 
 // koPeer builds into an OCI layout with ko, without the steps that the other tools do not perform: no SBOMs, no push.
 // cached sets KOCACHE.
-func (w *workshop) koPeer(program string, t *tree, goCache, base string, cached bool) (*peer, error) {
+func (w *workDir) koPeer(program string, t *tree, goCache, base string, cached bool) (*peer, error) {
 	name, dir := "ko", w.path("ko") // ko does not support capital letters in the path of a layout
 	if cached {
 		name, dir = "ko with KOCACHE", w.path("ko-cached")

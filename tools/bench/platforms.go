@@ -15,7 +15,7 @@ type platform struct {
 }
 
 // known returns the Linux platforms that multiarch supports.
-func (w *workshop) known(ctx context.Context, program string) ([]platform, error) {
+func (w *workDir) known(ctx context.Context, program string) ([]platform, error) {
 	out, err := w.output(ctx, command{args: []string{program, "platforms", "--json"}})
 	if err != nil {
 		return nil, err
@@ -28,7 +28,7 @@ func (w *workshop) known(ctx context.Context, program string) ([]platform, error
 }
 
 // platforms returns the platforms with the given names.
-func (w *workshop) platforms(ctx context.Context, program string, names []string) ([]platform, error) {
+func (w *workDir) platforms(ctx context.Context, program string, names []string) ([]platform, error) {
 	all, err := w.known(ctx, program)
 	if err != nil {
 		return nil, err

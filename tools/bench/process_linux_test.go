@@ -29,7 +29,7 @@ func TestHighWater(t *testing.T) {
 
 // TestEndOfContextEndsGrandchildren checks that no descendant keeps writing to a directory that is being removed.
 func TestEndOfContextEndsGrandchildren(t *testing.T) {
-	w, err := openWorkshop(io.Discard)
+	w, err := openWorkDir(io.Discard)
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, w.close()) }()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -61,7 +61,7 @@ func TestGentleEnd(t *testing.T) {
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt)
 	defer signal.Stop(interrupts)
-	w, err := openWorkshop(io.Discard)
+	w, err := openWorkDir(io.Discard)
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, w.close()) }()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -101,7 +101,7 @@ func TestReadStat(t *testing.T) {
 // TestFamilyTime checks that the time of grandchildren counts while they run and afterwards.
 func TestFamilyTime(t *testing.T) {
 	assert.Zero(t, familyTime(-1))
-	w, err := openWorkshop(io.Discard)
+	w, err := openWorkDir(io.Discard)
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, w.close()) }()
 	cmd, _ := w.prepare(t.Context(),

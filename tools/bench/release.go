@@ -51,12 +51,12 @@ func serveFar() *far {
 func (f *far) host() string { return strings.TrimPrefix(f.URL, "http://") }
 
 // compareRelease compares `multiarch release` of many images with `crane push` of the same layouts one after another.
-func compareRelease(ctx context.Context, w *workshop, s settings, stdout io.Writer) error {
+func compareRelease(ctx context.Context, w *workDir, s settings, stdout io.Writer) error {
 	program, err := w.multiarch(ctx)
 	if err != nil {
 		return err
 	}
-	w.say("compiling crane")
+	w.logf("compiling crane")
 	crane := w.path("bin", "crane")
 	if _, err := w.output(ctx, command{
 		args: []string{"go", "build", "-o", crane, "github.com/google/go-containerregistry/cmd/crane"},
@@ -72,7 +72,7 @@ func compareRelease(ctx context.Context, w *workshop, s settings, stdout io.Writ
 		var costs [3][]cost
 		var requests [3]int64
 		for round := range s.rounds {
-			w.say("releasing %s: round %d of %d", n, round+1, s.rounds)
+			w.logf("releasing %s: round %d of %d", n, round+1, s.rounds)
 			if err := w.releaseRound(ctx, program, crane, layouts, &costs, &requests); err != nil {
 				return err
 			}
@@ -113,7 +113,7 @@ func compareRelease(ctx context.Context, w *workshop, s settings, stdout io.Writ
 }
 
 // releaseRound measures a release, an unchanged second release, and crane. Each tool has its own empty registry.
-func (w *workshop) releaseRound(
+func (w *workDir) releaseRound(
 	ctx context.Context,
 	program, crane string,
 	layouts []string,
@@ -172,7 +172,7 @@ func (w *workshop) releaseRound(
 }
 
 // layouts writes one layout with an index per image, and returns the directories and the total number of digests.
-func (w *workshop) layouts(n size, platforms []string) (dirs []string, digests int, err error) {
+func (w *workDir) layouts(n size, platforms []string) (dirs []string, digests int, err error) {
 	noise := rand.NewChaCha8([32]byte{byte(n.services)})
 	bytes := func(size int) v1.Layer {
 		content := make([]byte, size)

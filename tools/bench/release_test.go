@@ -11,7 +11,7 @@ import (
 // TestReleaseRound runs a round with a few images. Every tool pushes something, and an unchanged release requests each
 // digest at most once.
 func TestReleaseRound(t *testing.T) {
-	w, err := openWorkshop(io.Discard)
+	w, err := openWorkDir(io.Discard)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, w.close()) }()
 	program, err := w.multiarch(t.Context())

@@ -9,7 +9,7 @@ import (
 )
 
 // scale measures how time and memory of multiarch grow, for plans up to the given size and for builds.
-func scale(ctx context.Context, w *workshop, s settings, stdout io.Writer) error {
+func scale(ctx context.Context, w *workDir, s settings, stdout io.Writer) error {
 	program, err := w.multiarch(ctx)
 	if err != nil {
 		return err
@@ -31,7 +31,7 @@ func scale(ctx context.Context, w *workshop, s settings, stdout io.Writer) error
 }
 
 // scalePlans measures plans of a tenth of the services and of all services.
-func scalePlans(ctx context.Context, w *workshop, s settings, program string) (table, error) {
+func scalePlans(ctx context.Context, w *workDir, s settings, program string) (table, error) {
 	results := table{header: []string{"services x platforms", "plan --json", "per image and platform", "peak memory"}}
 	all, err := w.known(ctx, program)
 	if err != nil {
@@ -46,7 +46,7 @@ func scalePlans(ctx context.Context, w *workshop, s settings, program string) (t
 	}
 	for _, services := range []int{max(1, s.scale.services/10), s.scale.services} {
 		n := size{services, s.scale.platforms}
-		w.say("planning %s", n)
+		w.logf("planning %s", n)
 		file := w.path("tmp", "multiarch.yaml")
 		if err := os.WriteFile(file, []byte(manifest(n.services, all[:n.platforms])), 0o644); err != nil {
 			return results, fmt.Errorf("writing a configuration: %w", err)
@@ -68,7 +68,7 @@ func scalePlans(ctx context.Context, w *workshop, s settings, program string) (t
 }
 
 // scaleBuilds measures builds of an increasing number of services, with an empty and with a warm cache of multiarch.
-func scaleBuilds(ctx context.Context, w *workshop, s settings, program string) (table, error) {
+func scaleBuilds(ctx context.Context, w *workDir, s settings, program string) (table, error) {
 	results := table{
 		header: []string{
 			"services x platforms",
@@ -95,7 +95,7 @@ func scaleBuilds(ctx context.Context, w *workshop, s settings, program string) (
 		us := w.us(program, t, goCache)
 		var empty, again []cost
 		for round := range s.rounds {
-			w.say("building %s: round %d of %d", n, round+1, s.rounds)
+			w.logf("building %s: round %d of %d", n, round+1, s.rounds)
 			if err := us.forget(); err != nil {
 				return results, err
 			}

@@ -13,18 +13,18 @@ import (
 	"time"
 )
 
-// workshop is the temporary directory of a comparison, and the destination of progress messages.
-type workshop struct {
+// workDir is the temporary directory of a comparison. It also prints progress messages.
+type workDir struct {
 	dir    string
 	stderr io.Writer
 }
 
-func openWorkshop(stderr io.Writer) (*workshop, error) {
+func openWorkDir(stderr io.Writer) (*workDir, error) {
 	dir, err := os.MkdirTemp("", "multiarch-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("creating a temporary directory: %w", err)
 	}
-	w := &workshop{dir, stderr}
+	w := &workDir{dir, stderr}
 	// Temporary files of programs go there too, so that killed programs leave nothing behind.
 	for _, d := range []string{"bin", "tmp", "docker"} {
 		if err := os.Mkdir(w.path(d), 0o755); err != nil {
@@ -35,7 +35,7 @@ func openWorkshop(stderr io.Writer) (*workshop, error) {
 }
 
 // close removes the directory. It retries because children of a killed program may still be writing.
-func (w *workshop) close() (err error) {
+func (w *workDir) close() (err error) {
 	for range 20 {
 		if err = os.RemoveAll(w.dir); err == nil {
 			return nil
@@ -45,11 +45,11 @@ func (w *workshop) close() (err error) {
 	return fmt.Errorf("cleaning up: %w", err)
 }
 
-func (w *workshop) path(elem ...string) string {
+func (w *workDir) path(elem ...string) string {
 	return filepath.Join(append([]string{w.dir}, elem...)...)
 }
 
-func (w *workshop) say(format string, args ...any) { fmt.Fprintf(w.stderr, format+"\n", args...) }
+func (w *workDir) logf(format string, args ...any) { fmt.Fprintf(w.stderr, format+"\n", args...) }
 
 // command is a program to run.
 type command struct {
@@ -62,7 +62,7 @@ type command struct {
 
 // prepare prepares a command to start. When ctx ends, the command is killed with all its children. A gentle command is
 // interrupted first and has some seconds to exit.
-func (w *workshop) prepare(ctx context.Context, c command) (*exec.Cmd, *bytes.Buffer) {
+func (w *workDir) prepare(ctx context.Context, c command) (*exec.Cmd, *bytes.Buffer) {
 	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
 	cmd.Dir = c.dir
 	cmd.Env = append(append(inherited(), "TMPDIR="+w.path("tmp")), c.env...)
@@ -90,7 +90,7 @@ func (c command) explain(err error, stderr *bytes.Buffer) error {
 }
 
 // output runs a command and returns its stdout.
-func (w *workshop) output(ctx context.Context, c command) (string, error) {
+func (w *workDir) output(ctx context.Context, c command) (string, error) {
 	cmd, stderr := w.prepare(ctx, c)
 	out, err := cmd.Output()
 	if err != nil {
@@ -100,8 +100,8 @@ func (w *workshop) output(ctx context.Context, c command) (string, error) {
 }
 
 // multiarch compiles the tool in the current checkout.
-func (w *workshop) multiarch(ctx context.Context) (program string, err error) {
-	w.say("compiling multiarch")
+func (w *workDir) multiarch(ctx context.Context) (program string, err error) {
+	w.logf("compiling multiarch")
 	program = w.path("bin", "multiarch")
 	_, err = w.output(
 		ctx,
@@ -111,8 +111,8 @@ func (w *workshop) multiarch(ctx context.Context) (program string, err error) {
 }
 
 // ko compiles ko from the module proxy.
-func (w *workshop) ko(ctx context.Context, version string) (program string, err error) {
-	w.say("compiling ko %s", version)
+func (w *workDir) ko(ctx context.Context, version string) (program string, err error) {
+	w.logf("compiling ko %s", version)
 	proxies, err := w.output(ctx, command{args: []string{"go", "env", "GOPROXY"}})
 	if err != nil {
 		return "", err
@@ -128,7 +128,7 @@ func (w *workshop) ko(ctx context.Context, version string) (program string, err 
 
 // equal returns the common environment of all tools, with a Go build cache of their own, without personal settings, and
 // without network except loopback.
-func (w *workshop) equal(goCache string) []string {
+func (w *workDir) equal(goCache string) []string {
 	return []string{
 		"GOCACHE=" + goCache, "GOENV=off", "GOFLAGS=-buildvcs=false", "GOPROXY=off", "GOTOOLCHAIN=local", "GOWORK=off",
 		"CGO_ENABLED=0",
@@ -137,10 +137,10 @@ func (w *workshop) equal(goCache string) []string {
 }
 
 // warm compiles the services for all platforms into a Go build cache and returns its directory.
-func (w *workshop) warm(ctx context.Context, t *tree) (string, error) {
+func (w *workDir) warm(ctx context.Context, t *tree) (string, error) {
 	cache := w.path("gocache", "warm")
 	for _, p := range t.platforms {
-		w.say("filling a Go build cache for %s", p.Name)
+		w.logf("filling a Go build cache for %s", p.Name)
 		c := bareBuild(t, p, w.path("tmp", "warm"))
 		c.env = slices.Concat(w.equal(cache), c.env)
 		if _, err := w.output(ctx, c); err != nil {
