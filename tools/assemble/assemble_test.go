@@ -208,6 +208,7 @@ images:
 				require.Len(t, top.Manifests, 1)
 				assert.Equal(t, wanted, top.Manifests[0].Digest)
 				assert.Equal(t, "hello", top.Manifests[0].Annotations["org.opencontainers.image.ref.name"])
+				w.requireLinks("out")
 
 				// A layout of one image.
 				w.must(append([]string{"layout", "-name", "hello", "-out", "one", "-root", "linux_amd64.descriptor"},
@@ -218,6 +219,28 @@ images:
 			})
 		}
 	}
+}
+
+// requireLinks requires that a layout contains the layers as hard links.
+func (w workshop) requireLinks(dir string) {
+	w.Helper()
+	blobs, err := filepath.Glob("*.blob")
+	require.NoError(w, err)
+	require.NotEmpty(w, blobs)
+	linked := 0
+	written, err := filepath.Glob(filepath.Join(dir, "blobs", "sha256", "*"))
+	require.NoError(w, err)
+	for _, name := range written {
+		in, err := os.Stat(name)
+		require.NoError(w, err)
+		if slices.ContainsFunc(blobs, func(blob string) bool {
+			of, err := os.Stat(blob)
+			return err == nil && os.SameFile(in, of)
+		}) {
+			linked++
+		}
+	}
+	assert.Positive(w, linked)
 }
 
 // with returns args with more arguments, without modifying args.

@@ -16,7 +16,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layout"
 )
 
-// writeLayout copies an image or index into an OCI image layout. It uses the digests in descriptors without computing
+// writeLayout links or copies an image or index into an OCI image layout. It uses the digests in descriptors without computing
 // them again.
 func writeLayout(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	var children, manifests, configs, layers, blobs, bases, layouts list
@@ -49,7 +49,7 @@ func writeLayout(ctx context.Context, flags *flag.FlagSet, args []string) error 
 		if err := readJSON(layers[i], &d); err != nil {
 			return err
 		}
-		if err := errors.Join(ctx.Err(), l.copy(d.Digest, blobs[i])); err != nil {
+		if err := errors.Join(ctx.Err(), l.link(d.Digest, blobs[i])); err != nil {
 			return fmt.Errorf("image %s: %w", *name, err)
 		}
 	}
@@ -141,6 +141,23 @@ func (l layoutWriter) index(h v1.Hash, file string) error {
 	return l.copy(h, file)
 }
 
+// link adds a layer as a hard link, so that a layout takes neither time nor space. If that is not possible, such as
+// between file systems and in some sandboxes, it copies the layer.
+func (l layoutWriter) link(h v1.Hash, file string) error {
+	if l.written[h] {
+		return nil
+	}
+	source, err := filepath.EvalSymlinks(file) // sandboxes contain symbolic links to inputs
+	if err != nil {
+		return err
+	}
+	if os.Link(source, filepath.Join(l.dir, layout.BlobPath(h))) != nil {
+		return l.copy(h, file)
+	}
+	l.written[h] = true
+	return nil
+}
+
 func (l layoutWriter) copy(h v1.Hash, file string) error {
 	if l.written[h] {
 		return nil
@@ -151,7 +168,8 @@ func (l layoutWriter) copy(h v1.Hash, file string) error {
 		return err
 	}
 	defer from.Close()
-	to, err := os.OpenFile(filepath.Join(l.dir, layout.BlobPath(h)), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	// The file must not exist: it could be a hard link to an input.
+	to, err := os.OpenFile(filepath.Join(l.dir, layout.BlobPath(h)), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}

@@ -28,8 +28,8 @@ def _multiarch_files_impl(ctx):
     if ctx.attr.owned_below and not ctx.attr.owned_below.startswith("/"):
         fail("{}: owned_below = \"{}\" must be an absolute path; use \"/{}\"".format(ctx.label, ctx.attr.owned_below, ctx.attr.owned_below))
     parts = []
-    if ctx.label.workspace_name:
-        parts += ["..", ctx.label.workspace_name]
+    if ctx.label.repo_name:
+        parts += ["..", ctx.label.repo_name]
     for part in [ctx.label.package, ctx.attr.strip_prefix.strip("/")]:
         if part:
             parts.append(part)

@@ -190,6 +190,9 @@ def multiarch_image(
     args = checked_arguments(name, platforms, _SPELLINGS, settings, overrides, kwargs)
     platforms, settings, kwargs = args.platforms, args.settings, args.kwargs
     overrides = {_SPELLINGS.get(p, p): override for p, override in args.overrides.items()}
+
+    # Most builds need no layouts. Rules that do build them anyway.
+    layout_args = kwargs | {"tags": (kwargs.get("tags") or []) + ["manual"]}
     common = args.problems + _problems(name, platforms, settings, overrides)
     problems = list(common)
     images = []
@@ -206,7 +209,7 @@ def multiarch_image(
         child_name = "{}_{}".format(name, _slug(child.platform))
         images.append(child_name)
         _platform_image(name, child_name, child, files_layers, tag_prefix, kwargs)
-        _layout(name = child_name + ".layout", image = child_name, **kwargs)
+        _layout(name = child_name + ".layout", image = child_name, **layout_args)
 
     _index(
         name = name,
@@ -218,7 +221,7 @@ def multiarch_image(
         problems = problems,
         **kwargs
     )
-    _layout(name = name + ".layout", image = name, **kwargs)
+    _layout(name = name + ".layout", image = name, **layout_args)
     verify_test(
         name = name + "_test",
         size = "small",
