@@ -19,7 +19,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/join"
 )
 
-// imageOf is an image whose config says a platform, as os/architecture/variant:os.version, and that no other seed has.
+// imageOf returns an image with a platform (os/architecture/variant:os.version) in its config. Seeds give other
+// digests.
 func imageOf(t testing.TB, platform, seed string) v1.Image {
 	t.Helper()
 	p, err := v1.ParsePlatform(platform)
@@ -37,7 +38,7 @@ func imageOf(t testing.TB, platform, seed string) v1.Image {
 	return img
 }
 
-// docker is img as docker itself would have pushed it.
+// docker returns img with the media types that docker uses.
 func docker(t testing.TB, img v1.Image) v1.Image {
 	t.Helper()
 	config, err := img.ConfigFile()
@@ -69,7 +70,7 @@ func indexOf(t testing.TB, entries ...entry) v1.ImageIndex {
 	return i
 }
 
-// attestation is what buildx adds to every index.
+// attestation returns the entry that buildx adds for an image.
 func attestation(t testing.TB, i v1.ImageIndex) v1.ImageIndex {
 	t.Helper()
 	list, err := i.IndexManifest()
@@ -301,10 +302,10 @@ func TestOntoAddsReplacesAndRemoves(t *testing.T) {
 		join.Options{Onto: &single}, source("arm", arm)))
 }
 
-// anyIndex has another name than one of its methods, so that it can be embedded.
+// anyIndex is an alias, because v1.ImageIndex has a method of its name and could not be embedded.
 type anyIndex = v1.ImageIndex
 
-// broken is an index whose images are others than those that it lists.
+// broken is an index that returns other images than it lists.
 type broken struct{ anyIndex }
 
 func (b broken) Image(h v1.Hash) (v1.Image, error) {
@@ -319,7 +320,7 @@ func (d damaged) RawManifest() ([]byte, error) {
 	return append(raw, ' '), err
 }
 
-// gone is an image that cannot be read.
+// gone is an image whose manifest cannot be read.
 type gone struct{ v1.Image }
 
 func (gone) RawManifest() ([]byte, error) { return nil, errors.New("connection refused") }

@@ -18,7 +18,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/join"
 )
 
-// written is an index with the text of its manifest, and images, as far as they are there.
+// written is an index with a given manifest and some of the images in it.
 type written struct {
 	anyIndex
 	text   string
@@ -44,7 +44,7 @@ func (w written) Image(h v1.Hash) (v1.Image, error) {
 	return w.images[h], nil
 }
 
-// any is the digest of an image of Windows, whatever its entry says.
+// any is the digest of a Windows image, which entries for any platform use.
 func (w written) any() (h v1.Hash) {
 	for h, img := range w.images {
 		if config, err := img.ConfigFile(); err == nil && config.OS == "windows" {
@@ -91,7 +91,7 @@ func attested(img v1.Image, t *testing.T) string {
 		digest(t, img).String() + `"}`
 }
 
-// rich is an index with everything that others put into indexes, and its entries.
+// rich returns an index with all kinds of entries of other tools, and the entries.
 func rich(t *testing.T) (w written, entries []string, images map[string]v1.Image) {
 	t.Helper()
 	images = map[string]v1.Image{}
@@ -150,19 +150,19 @@ func TestAppendAndRemoveKeepOtherEntries(t *testing.T) {
 	assert.Contains(t, got, digest(t, riscv).String())
 	assert.Len(t, j.Present, len(entries)-1, "what is there need not be opened")
 
-	// Once more changes nothing, to the byte.
+	// Adding the image again changes nothing.
 	again, err := join.Join([]join.Source{source("riscv", riscv)}, join.Options{Onto: &join.Source{Name: "target",
 		Index: written{w.anyIndex, got, w.images, nil}}, Missing: missing})
 	require.NoError(t, err)
 	assert.Equal(t, got, text(t, again))
 
-	// It is removed again, and the text is what it was.
+	// Removing it restores the original bytes.
 	back, err := join.Join(nil, join.Options{Onto: &join.Source{Name: "target", Index: written{w.anyIndex, got,
 		w.images, nil}}, Remove: []v1.Platform{{OS: "linux", Architecture: "riscv64"}}})
 	require.NoError(t, err)
 	assert.Equal(t, w.text, text(t, back))
 
-	// What is removed takes its attestation along, in all compressions.
+	// Removing a platform removes its images in all compressions, with their attestations.
 	less, err := join.Join(nil, join.Options{Onto: &onto, Remove: []v1.Platform{{OS: "linux", Architecture: "amd64"}}})
 	require.NoError(t, err)
 	got = text(t, less)
@@ -174,7 +174,7 @@ func TestAppendAndRemoveKeepOtherEntries(t *testing.T) {
 		}
 	}
 
-	// What is replaced as well.
+	// So does replacing it.
 	next := imageOf(t, "linux/amd64", "next")
 	j, err = join.Join([]join.Source{source("next", next)}, join.Options{Onto: &onto, Replace: true})
 	require.NoError(t, err)
@@ -188,7 +188,7 @@ func TestAppendAndRemoveKeepOtherEntries(t *testing.T) {
 	var twice *join.DuplicateError
 	require.ErrorAs(t, err, &twice)
 
-	// A platform may also be that of an entry that is nowhere.
+	// Images that do not exist can be annotated in the index.
 	_, err = join.Join([]join.Source{source("z", imageOf(t, "linux/s390x", "z"))}, join.Options{Onto: &onto})
 	require.ErrorAs(t, err, &twice)
 	j, err = join.Join(nil, join.Options{Onto: &onto, Annotations: map[string]string{"k": "v"}})
@@ -201,7 +201,7 @@ func TestAppendAndRemoveKeepOtherEntries(t *testing.T) {
 
 func TestCopyKeepsSingleIndexUnchanged(t *testing.T) {
 	w, entries, _ := rich(t)
-	// Without the entries that nobody has.
+	// An index without the entries that do not exist.
 	w.text = richHead + strings.Join(entries[:8], ",\n    ") + richTail
 	j, err := join.Join([]join.Source{source("one", w)}, join.Options{Copy: true})
 	require.NoError(t, err)
@@ -211,7 +211,7 @@ func TestCopyKeepsSingleIndexUnchanged(t *testing.T) {
 	assert.Len(t, j.Children, 8)
 	assert.Empty(t, j.Present)
 
-	// What it has need not make sense, or be images at all.
+	// Existing entries may be invalid, or not images.
 	odd := w
 	odd.text = `{"manifests":[` + item(t, w.images[w.any()], intel+`}`) + "," + entries[7] + `]}`
 	j, err = join.Join([]join.Source{source("one", odd)}, join.Options{Copy: true})
@@ -374,7 +374,7 @@ func TestAnnotations(t *testing.T) {
 	require.ErrorAs(t, err, &absent)
 }
 
-// Entries of one index may be for one platform if something tells them apart.
+// Entries of one index may have the same platform if they differ otherwise.
 func TestJoinKeepsDistinguishableImagesOfOnePlatform(t *testing.T) {
 	w, entries, images := rich(t)
 	w.text = `{"schemaVersion":2,"manifests":[` + strings.Join(entries[1:5], ",") + "]}"

@@ -49,7 +49,7 @@ manifests:
 }
 
 func TestSpecErrors(t *testing.T) {
-	// What YAML itself refuses is said in the library's words.
+	// Syntax errors are those of the YAML library.
 	for text, want := range map[string]string{
 		"":                                      "spec.yaml:1:1: yaml: no documents in stream",
 		"a: [":                                  "spec.yaml:2:1: did not find expected node content",

@@ -29,19 +29,19 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layout"
 )
 
-// asChild names the directory that a process of this test binary writes layouts to, instead of running tests.
+// asChild is the environment variable with the directory to which a child process of the test writes layouts.
 const asChild = "LAYOUT_TEST_DIR"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asChild) == "" {
 		os.Exit(m.Run())
 	}
-	// What the parent kills or starves runs as a test, for the sake of the fixture.
+	// The child runs as a test, so that it can use the fixtures.
 	os.Args = append(os.Args[:1], "-test.run=^TestChild$", "-test.count=1")
 	os.Exit(m.Run())
 }
 
-// TestChild writes one layout after another, as often as it is told, and says when it begins.
+// TestChild writes layouts in the child process, and prints when it starts.
 func TestChild(t *testing.T) {
 	dir := os.Getenv(asChild)
 	if dir == "" {
@@ -151,8 +151,8 @@ func TestWriteToAReadOnlyDirectory(t *testing.T) {
 	assert.Contains(t, err.Error(), file)
 }
 
-// startWithoutOverride starts cmd so that permissions hold for it even where the test runs as root: the capability to
-// override them is taken from the thread that the process is forked from, which ends afterwards.
+// startWithoutOverride starts cmd without the capability to override file permissions, even if the test runs as root.
+// It drops the capability in the thread that forks the process, and ends that thread.
 func startWithoutOverride(cmd *exec.Cmd) error {
 	started := make(chan error)
 	go func() {

@@ -20,12 +20,12 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layout"
 )
 
-// foreignLayout is a layout as other tools write it, with everything that multiarch has no use for.
+// foreignLayout is a layout of other tools, with entries and files that multiarch never writes.
 type foreignLayout struct {
 	dir string
-	// kept is text of index.json that has to stay as it is.
+	// kept is the part of index.json that must not change.
 	kept []string
-	// files are all files but index.json.
+	// files are all files except index.json.
 	files map[string]string
 }
 
@@ -76,7 +76,7 @@ func newForeignLayout(t *testing.T, newline string) *foreignLayout {
 			`","size":2,"annotations":{"org.opencontainers.image.ref.name":"long"}}`,
 		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"blake3:ff","size":2,` +
 			`"annotations":{"org.opencontainers.image.ref.name":"unknown"}}`,
-		// Two entries may have one name, for different platforms.
+		// Two entries for different platforms may have the same name.
 		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + artifact +
 			`","size":1,"platform":{"os":"a","architecture":"b"},"annotations":{"org.opencontainers.image.ref.name":"twice"}}`,
 		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + artifact +
@@ -90,7 +90,7 @@ func newForeignLayout(t *testing.T, newline string) *foreignLayout {
 	return f
 }
 
-// check makes sure that everything of the other tools is as it was.
+// check requires that the files and entries of other tools are unchanged.
 func (f *foreignLayout) check(t *testing.T) []byte {
 	t.Helper()
 	for name, content := range f.files {
@@ -132,14 +132,14 @@ func TestLayoutsOfOtherToolsKeepTheirContent(t *testing.T) {
 				require.NoError(t, write(f.dir, hello))
 				assert.Equal(t, state, stateOf(t, f.dir), "nothing changed, and nothing is written")
 
-				// An image that changes leaves no blobs behind but those of other tools.
+				// If an image changes, only its unused blobs are removed.
 				next := contenttest.Service(t, "hello", []v1.Layer{contenttest.NewLayer(t, "next", 1000)}, contenttest.AMD64)
 				require.NoError(t, write(f.dir, next, other))
 				f.check(t)
 				assert.NoFileExists(t, blobPath(t, f.dir, contenttest.ChildOf(t, hello, contenttest.ARM64)))
 				assert.FileExists(t, blobPath(t, f.dir, next.Index))
 
-				// Only the entry whose name is taken goes.
+				// Only the entry with the same name is replaced.
 				sparse := contenttest.Service(t, "sparse", nil, contenttest.AMD64)
 				require.NoError(t, write(f.dir, sparse))
 				assert.NotContains(t, readIndex(t, f.dir), f.kept[1])
@@ -160,7 +160,7 @@ func readIndex(t *testing.T, dir string) string {
 	return string(raw)
 }
 
-// A build removes images of earlier builds only, and blobs only if no entry leads to them.
+// A build removes only images of earlier builds, and only blobs that no entry refers to.
 func TestBuildsRemoveTheirOwn(t *testing.T) {
 	f := newForeignLayout(t, "\n")
 	base := contenttest.NewLayer(t, "base", 5000)
@@ -168,7 +168,7 @@ func TestBuildsRemoveTheirOwn(t *testing.T) {
 		nil, contenttest.AMD64), contenttest.Service(t, "joined", nil, contenttest.ARM64)
 	require.NoError(t, layout.Write(t.Context(), f.dir, []content.Image{one, two}, []string{"one", "two"}))
 	require.NoError(t, layout.Add(t.Context(), f.dir, []content.Image{joined}))
-	// Another tool adds a name for one of the images, and an artifact that belongs to it.
+	// Another tool adds a second name for one of the images, and an artifact that refers to it.
 	child := contenttest.ChildOf(t, one, contenttest.AMD64)
 	index := readIndex(t, f.dir)
 	entry := `{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":7,"digest":"` + contenttest.DigestOf(t,
@@ -187,7 +187,7 @@ func TestBuildsRemoveTheirOwn(t *testing.T) {
 	assert.FileExists(t, blobPath(t, f.dir, child))
 	assert.NoFileExists(t, blobPath(t, f.dir, one.Index))
 
-	// Without the record, nothing is known to be ours.
+	// Without the record, all entries count as those of other tools.
 	require.NoError(t, os.Remove(filepath.Join(f.dir, ".multiarch.json")))
 	require.NoError(t, layout.Write(t.Context(), f.dir, nil, nil))
 	now = f.check(t)
@@ -195,7 +195,7 @@ func TestBuildsRemoveTheirOwn(t *testing.T) {
 	assert.FileExists(t, blobPath(t, f.dir, two.Index))
 }
 
-// An entry that another tool wrote, of the very image that is built, stays its own.
+// An entry that another tool wrote for the same image is not recorded as ours.
 func TestAnEntryThatIsThereAlreadyIsNotOurs(t *testing.T) {
 	dir, hello := t.TempDir(), contenttest.Service(t, "hello", nil, contenttest.AMD64)
 	require.NoError(t, layout.Write(t.Context(), dir, []content.Image{hello}, nil))
@@ -233,7 +233,7 @@ func TestABrokenIndexOfOtherToolsIsNotReplaced(t *testing.T) {
 			assert.Equal(t, before, after)
 		})
 	}
-	// Where all was ours, it is written again.
+	// If all entries were ours, the file is replaced.
 	dir := t.TempDir()
 	require.NoError(t, layout.Write(t.Context(), dir, []content.Image{hello}, nil))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "index.json"), nil, 0o644))
@@ -257,7 +257,7 @@ func TestReplaceExpectsADigest(t *testing.T) {
 	assert.NotContains(t, string(f.check(t)), contenttest.DigestOf(t, first.Index).String())
 }
 
-// What skopeo, regctl and umoci have put into a layout is there after a build, for them as well.
+// Images that skopeo, regctl and umoci wrote into a layout stay readable for these tools after a build.
 func TestLayoutsOfRealTools(t *testing.T) {
 	source := t.TempDir()
 	theirs := contenttest.Service(t, "theirs", []v1.Layer{contenttest.NewLayer(t, "theirs", 5000)}, contenttest.AMD64,

@@ -27,7 +27,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layout"
 )
 
-// stateOf is everything about the files below dir that a rewrite would change.
+// stateOf describes the files below dir, so that any rewrite changes the result.
 func stateOf(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	state := map[string]string{}
@@ -89,7 +89,7 @@ func TestWrite(t *testing.T) {
 	})
 }
 
-// What others have put into a layout stays, whatever it is called, and if it has no name at all.
+// Entries of other tools stay, with any name or none.
 func TestAddKeepsOtherImages(t *testing.T) {
 	dir := t.TempDir()
 	l, err := ggcrlayout.Write(dir, empty.Index)

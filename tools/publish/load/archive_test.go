@@ -25,7 +25,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/publish/load"
 )
 
-// unpack checks what makes a tar reproducible, and extracts it.
+// unpack extracts a tar, and requires that it is reproducible.
 func unpack(t testing.TB, archive []byte) string {
 	t.Helper()
 	dir := t.TempDir()

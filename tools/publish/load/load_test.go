@@ -25,7 +25,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/publish/load"
 )
 
-// host is the platform of this machine; the fixture's images are made for it.
+// host is the platform of this machine, for which the fixture builds images.
 var host = func() arch.Platform {
 	if runtime.GOARCH == "arm" {
 		return contenttest.ARMv7
@@ -40,17 +40,7 @@ func foreign() arch.Platform {
 	return contenttest.ARM64
 }
 
-// program puts an executable shell script on a PATH that otherwise has only the shell's own commands, and returns the
-// directory in which it may leave things.
-func program(t testing.TB, name, script string) string {
-	t.Helper()
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\ncd "+dir+"\n"+script), 0o755))
-	t.Setenv("PATH", dir+":/bin:/usr/bin")
-	return dir
-}
-
-// record is a program that notes its arguments and keeps its input.
+// record is a program that writes its arguments and its input to files.
 const record = `echo "$@" >> args; cat > "input.$(wc -l < args)"; echo loaded`
 
 func lines(t testing.TB, dir string) []string {
@@ -61,11 +51,11 @@ func lines(t testing.TB, dir string) []string {
 }
 
 func TestLoadIntoDocker(t *testing.T) {
-	dir := program(t, "docker", record)
+	dir := contenttest.FakeProgram(t, "docker", record)
 	hello, py := contenttest.Service(t, "hello", nil, foreign(), host), contenttest.Service(t, "py-app", nil, host)
-	var said bytes.Buffer
+	var output bytes.Buffer
 	done, err := load.Loader{
-		Output:     &said,
+		Output:     &output,
 		References: map[string][]string{"py-app": {"onap/py-app:v1"}},
 	}.Load(t.Context(), []content.Image{py, hello})
 	require.NoError(t, err)
@@ -73,7 +63,7 @@ func TestLoadIntoDocker(t *testing.T) {
 		Program:    filepath.Join(dir, "docker"),
 		References: []string{"onap/py-app:v1", "hello:latest"},
 	}, done)
-	assert.Equal(t, "loaded\n", said.String())
+	assert.Equal(t, "loaded\n", output.String())
 	assert.Equal(t, []string{"load"}, lines(t, dir), "all images at once")
 
 	path := filepath.Join(dir, "input.1")
@@ -104,7 +94,7 @@ func TestLoadIntoContainerd(t *testing.T) {
 		{"ctr", contenttest.ARM64, "images import --platform=linux/arm64 -", 1},
 	} {
 		t.Run(c.args, func(t *testing.T) {
-			dir := program(t, c.program, record)
+			dir := contenttest.FakeProgram(t, c.program, record)
 			_, err := load.Loader{Engine: c.program, Platform: c.platform}.Load(t.Context(), []content.Image{hello})
 			require.NoError(t, err)
 			assert.Equal(t, []string{c.args}, lines(t, dir))
@@ -140,7 +130,7 @@ func TestLoadErrors(t *testing.T) {
 		assert.Contains(t, missing.Hint(), "multiarch archive")
 	})
 	t.Run("fails without reading", func(t *testing.T) {
-		dir := program(t, "docker", "echo cannot connect to the daemon >&2; exit 3")
+		dir := contenttest.FakeProgram(t, "docker", "echo cannot connect to the daemon >&2; exit 3")
 		var failed *load.Error
 		require.ErrorAs(t, try(load.Loader{}), &failed)
 		assert.EqualError(t, failed, filepath.Join(dir, "docker")+": exit status 3: cannot connect to the daemon")
@@ -150,24 +140,24 @@ func TestLoadErrors(t *testing.T) {
 		assert.Contains(t, failed.Hint(), "ctr")
 	})
 	t.Run("reads a part and is content", func(t *testing.T) {
-		program(t, "docker", "head -c 1000 > /dev/null")
+		contenttest.FakeProgram(t, "docker", "head -c 1000 > /dev/null")
 		require.NoError(t, try(load.Loader{}))
 	})
 	t.Run("no such platform", func(t *testing.T) {
-		dir := program(t, "docker", record)
+		dir := contenttest.FakeProgram(t, "docker", record)
 		var platform *content.PlatformError
 		require.ErrorAs(t, try(load.Loader{Platform: arch.Platform{OS: "linux", Architecture: "s390x"}}), &platform)
 		assert.NoFileExists(t, filepath.Join(dir, "args"), "the program is not started")
 	})
 	t.Run("a broken layer", func(t *testing.T) {
-		program(t, "docker", "cat > /dev/null")
+		contenttest.FakeProgram(t, "docker", "cat > /dev/null")
 		broken := contenttest.NewLayer(t, "broken", 5000)
 		broken.Read = func() io.ReadCloser { return io.NopCloser(strings.NewReader("short")) }
 		_, err := load.Loader{}.Load(t.Context(), []content.Image{contenttest.Service(t, "bad", []v1.Layer{broken}, host)})
 		require.ErrorContains(t, err, "bad, "+host.String()+": layer 1: the content ends after 5 of")
 	})
 	t.Run("stopped", func(t *testing.T) {
-		program(t, "docker", "trap 'exit 1' INT; cat > /dev/null; while :; do sleep 0.05; done")
+		contenttest.FakeProgram(t, "docker", "trap 'exit 1' INT; cat > /dev/null; while :; do sleep 0.05; done")
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		_, err := load.Loader{}.Load(ctx, []content.Image{hello})

@@ -22,7 +22,7 @@ import (
 
 const user, secret = "builder", "open sesame"
 
-// basic demands a user name and password for everything.
+// basic requires a user name and password for all requests.
 func basic(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if u, p, _ := r.BasicAuth(); u != user || p != secret {
@@ -34,12 +34,12 @@ func basic(next http.Handler) http.Handler {
 	})
 }
 
-// tokens demands a bearer token with the right scopes, which /token gives for a user name and password, and takes
-// each for so many requests only.
+// tokens requires a bearer token with the right scopes, which /token issues for a user name and password. A token is
+// valid for a limited number of requests.
 type tokens struct {
 	next http.Handler
 	uses int
-	// private is a repository that nobody may read.
+	// private is a repository that no token grants access to.
 	private string
 
 	mu     sync.Mutex
@@ -113,7 +113,7 @@ func (s *tokens) allow(r *http.Request, repo, action string) bool {
 	return false
 }
 
-// dockerConfig makes config the content of docker's config.json.
+// dockerConfig writes docker's config.json.
 func dockerConfig(t testing.TB, config string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -133,8 +133,8 @@ func TestPushAuthenticates(t *testing.T) {
 	for name, wrap := range registries {
 		client := quick
 		if name == "short-lived bearer" {
-			// A request is sent once more with a new token. Others under way could use that up before it, which they cannot
-			// do to a token that ends with time.
+			// A request is repeated once, with a new token. Concurrent requests could use up that token first, which
+			// cannot happen with tokens that expire by time.
 			client.Jobs = 1
 		}
 		both := func(t *testing.T, l *loopback) {
@@ -152,7 +152,7 @@ func TestPushAuthenticates(t *testing.T) {
 		})
 		t.Run(name+", credential helper", func(t *testing.T) {
 			l := newLoopback(t, wrap)
-			dir := program(t, "docker-credential-xyz",
+			dir := contenttest.FakeProgram(t, "docker-credential-xyz",
 				fmt.Sprintf(`echo "$1 $(cat)" >> args; echo '{"ServerURL": "", "Username": %q, "Secret": %q}'`, user, secret))
 			dockerConfig(t, fmt.Sprintf(`{"credHelpers": {%q: "xyz"}}`, l.host))
 			both(t, l)
@@ -175,8 +175,8 @@ func TestPushAuthenticates(t *testing.T) {
 	}
 }
 
-// TestPushWithoutPermissionToMount also pushes blobs of a repository of which a registry's tokens say that this login
-// may not read it. Its bytes are at hand.
+// TestPushWithoutPermissionToMount pushes blobs that exist in a repository which this login may not read. It uploads
+// them instead.
 func TestPushWithoutPermissionToMount(t *testing.T) {
 	base := contenttest.NewLayer(t, "base", 100_000)
 	hello := contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64)
@@ -193,14 +193,4 @@ func TestPushWithoutPermissionToMount(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, contenttest.DigestOf(t, hello.Index), l.digest(t, "hello:latest"))
 	assert.Empty(t, l.mounts)
-}
-
-// program puts an executable shell script on a PATH that otherwise has only the shell's own commands, and returns the
-// directory in which it may leave things.
-func program(t testing.TB, name, script string) string {
-	t.Helper()
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\ncd "+dir+"\n"+script), 0o755))
-	t.Setenv("PATH", dir+":/bin:/usr/bin")
-	return dir
 }

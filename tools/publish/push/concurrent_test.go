@@ -25,12 +25,12 @@ import (
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 )
 
-// TestPushDetectsAnotherRelease moves tags of a release while it moves the others.
+// TestPushDetectsAnotherRelease moves some tags of a release while the release moves the others.
 func TestPushDetectsAnotherRelease(t *testing.T) {
 	r := newRelease(t)
 	other := others(t, "another release")
 	a, b, targets := r.start(t)
-	// The tags of indexes move side by side: the other one has to come after ours.
+	// Tags of indexes move in parallel, so the other release must move the tag after ours.
 	moved := make(chan struct{})
 	a.Choose(func(r faulty.Request) faulty.Fault {
 		if r.Name == "PUT /v2/hello/manifests/latest" {
@@ -62,7 +62,7 @@ func TestPushDetectsAnotherRelease(t *testing.T) {
 	assert.Equal(t, contenttest.DigestOf(t, other.Index), a.digest(t, "hello:latest"), "what others have published stays")
 }
 
-// TestPushDetectsADeletedTag finds out that a tag is gone.
+// TestPushDetectsADeletedTag deletes a tag after it has moved.
 func TestPushDetectsADeletedTag(t *testing.T) {
 	l := newLoopback(t, nil)
 	hello := contenttest.Service(t, "hello", nil, contenttest.AMD64)
@@ -82,7 +82,7 @@ func TestPushDetectsADeletedTag(t *testing.T) {
 	assert.False(t, overtaken.Mixed)
 }
 
-// TestPushReadsTagsAgain are those of a registry that needs a moment until it reads what was written.
+// TestPushReadsTagsAgain uses a registry that returns new tags only after a delay.
 func TestPushReadsTagsAgain(t *testing.T) {
 	hello, older := twoPlatforms(t)
 	l := withOlder(t, older)
@@ -105,8 +105,8 @@ func TestPushReadsTagsAgain(t *testing.T) {
 	assert.Equal(t, 4, reads)
 }
 
-// TestConcurrentReleases runs eight releases of the same tags at the same time. Whatever becomes of them: if the tags
-// are those of several releases in the end, one of them has said so, and each tag is complete.
+// TestConcurrentReleases runs eight releases of the same tags at the same time. Each tag is complete in the end. If the
+// tags are those of several releases, one of them has returned an error.
 func TestConcurrentReleases(t *testing.T) {
 	const releases = 8
 	rounds := 3

@@ -126,7 +126,7 @@ func TestHintNamesTheRegistry(t *testing.T) {
 	assert.ErrorContains(t, err, "GET "+elsewhere+"/token", "that is who refuses")
 	assert.Equal(t, login(closed.host)+" as a user with permission to push", hint(err))
 
-	// What is copied from there is not a matter of the registry that it is sent to.
+	// Errors of a source are not attributed to the registry that blobs are copied to.
 	dockerConfig(t, fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, closed.host,
 		base64.StdEncoding.EncodeToString([]byte(user+":"+secret))))
 	_, err = publish(t, quick, target(closed, hello, "latest"))

@@ -22,15 +22,15 @@ import (
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 )
 
-// oneRequest is a request of a release. Numbers in the order of arrival would name another one in every run, since what
-// is under way at a time overtakes; that it is the second of its name to come to its registry is the same in all.
+// oneRequest identifies a request of a release by its registry, its name, and its number among requests of that name.
+// The order of all requests would differ between runs, because many are concurrent.
 type oneRequest struct {
 	registry int
 	name     string
 	nth      int
 }
 
-// requestsOf lists what has come in.
+// requestsOf returns the requests that the registries received.
 func requestsOf(registries ...*loopback) (all []oneRequest) {
 	for i, l := range registries {
 		seen := map[string]int{}
@@ -43,7 +43,7 @@ func requestsOf(registries ...*loopback) (all []oneRequest) {
 	return all
 }
 
-// extent is what goes wrong with a request.
+// extent is the kind of a failure.
 type extent int
 
 const (
@@ -52,7 +52,7 @@ const (
 	outage               // and all to its registry from then on
 )
 
-// fails makes the request fail, and what else belongs to it.
+// fails returns the fault that makes the request fail, with the requests that depend on it.
 func (o oneRequest) fails(e extent, fault faulty.Fault) func(faulty.Request) faulty.Fault {
 	n := 0
 	return func(r faulty.Request) faulty.Fault {
@@ -67,10 +67,10 @@ func (o oneRequest) fails(e extent, fault faulty.Fault) func(faulty.Request) fau
 	}
 }
 
-// TestReleaseIsAllOrNothing lets every single request of a release to either registry go wrong, for once and for good,
-// has the connection break before and after the registry has carried it out, and the login die from each of them on.
+// TestReleaseIsAllOrNothing makes every single request of a release fail: once and permanently, with a connection that
+// breaks before and after the registry has processed the request, and with a login that expires at the request.
 func TestReleaseIsAllOrNothing(t *testing.T) {
-	// Small images: what is tried out is every kind of request, in every repository of both registries.
+	// Small images are enough for every kind of request in every repository of both registries.
 	base := contenttest.NewLayer(t, "base", 1000)
 	r := newRelease(t)
 	r.images = []content.Image{
@@ -94,7 +94,7 @@ func TestReleaseIsAllOrNothing(t *testing.T) {
 	require.Equal(t, requests, requestsOf(again, other), "they are the same in every run")
 
 	if raced() {
-		// A race is one of all requests of a kind, and everything takes several times as long.
+		// With the race detector, which is slow, one request of each kind is enough.
 		requests = slices.DeleteFunc(requests, func(o oneRequest) bool { return o.nth%3 != 1 || o.registry == 1 })
 	} else if !testmatrix.Full() {
 		n := 0
@@ -132,8 +132,8 @@ func TestReleaseIsAllOrNothing(t *testing.T) {
 	}
 }
 
-// survives lets requests to the registry of one fail, and looks at what has become of the release. It tells whether it
-// was carried out all the same.
+// survives runs a release while requests to the registry of one fail, and checks the result. It reports whether the
+// release succeeded.
 func (r release) survives(t *testing.T, one oneRequest, client registry.Client, pick func(faulty.Request) faulty.Fault,
 	gone bool) bool {
 	a, b, targets := r.start(t)
@@ -167,7 +167,7 @@ func (r release) survives(t *testing.T, one oneRequest, client registry.Client, 
 	if !gone {
 		require.Equal(t, tagsEach, before, "no tag moved: %v", err)
 	}
-	// Nobody puts back what he may not touch any more. It is named.
+	// Without a login, tags cannot be rolled back; the error lists them.
 	require.Len(t, partial.RollbackFailures, after, "%v", err)
 	for _, s := range partial.RollbackFailures {
 		require.Equal(t, s.Digest, wrong.digest(t, strings.TrimPrefix(s.Reference, wrong.host+"/")))
@@ -184,7 +184,7 @@ func (r release) survives(t *testing.T, one oneRequest, client registry.Client, 
 	return false
 }
 
-// raced tells whether the race detector is built in.
+// raced reports whether the race detector is enabled.
 func raced() bool {
 	info, ok := debug.ReadBuildInfo()
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})

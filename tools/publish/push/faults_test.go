@@ -22,7 +22,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 )
 
-// faults are the ways in which a request goes wrong.
+// faults are the ways in which a request can fail.
 var faults = map[string]faulty.Fault{
 	"429":           faulty.Status(http.StatusTooManyRequests),
 	"429 after 0s":  faulty.Status(http.StatusTooManyRequests, "Retry-After", "0"),
@@ -34,7 +34,7 @@ var faults = map[string]faulty.Fault{
 	"answer cut up": faulty.Truncated,
 }
 
-// twoPlatforms is what all these tests push, over an older index of the same tag.
+// twoPlatforms returns the image that these tests push, and the older index that its tag has before.
 func twoPlatforms(t testing.TB) (hello, older content.Image) {
 	base := contenttest.NewLayer(t, "base", 40_000)
 	return contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64, contenttest.ARM64), content.Image{
@@ -43,7 +43,7 @@ func twoPlatforms(t testing.TB) (hello, older content.Image) {
 	}
 }
 
-// withOlder is a registry that has the older index as hello:latest.
+// withOlder returns a registry with the older index as hello:latest.
 func withOlder(t testing.TB, older content.Image) *loopback {
 	t.Helper()
 	l := newLoopback(t, nil)
@@ -51,7 +51,7 @@ func withOlder(t testing.TB, older content.Image) *loopback {
 	return l
 }
 
-// requireWhole checks that the registry has an image with all that it consists of. It has checked the digests itself.
+// requireWhole checks that the registry has all manifests and blobs of an image. The registry checked the digests.
 func requireWhole(t testing.TB, l *loopback, image content.Image) {
 	t.Helper()
 	require.Equal(t, contenttest.DigestOf(t, image.Index), l.digest(t, "hello:latest"))
@@ -73,8 +73,8 @@ func TestPushSurvivesTransientFaults(t *testing.T) {
 	_, err := publish(t, quick, target(l, hello, "latest"))
 	require.NoError(t, err)
 	requests := len(l.Requests())
-	// A ping; five blobs; two manifests and the index, each asked for, put and read
-	// back; the tag, asked for twice, put and read back.
+	// A ping; five blobs; two manifests and the index, each checked, put and read back; the tag, checked twice, put and
+	// read back.
 	require.Equal(t, 1+5*4+3*3+4, requests)
 
 	for name, fault := range faults {
@@ -106,8 +106,7 @@ func TestErrorListsWhatTheRegistryHas(t *testing.T) {
 	amd, arm := contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.AMD64)),
 		contenttest.DigestOf(t, contenttest.ChildOf(t, hello, contenttest.ARM64))
 
-	// One after another: what is stored when something else fails, and whose answer nobody waits for any more, is not
-	// said.
+	// One request at a time: a push that fails does not wait for concurrent requests, and does not report their results.
 	client := quick
 	client.Jobs = 1
 	for fault, f := range faults {
@@ -119,7 +118,7 @@ func TestErrorListsWhatTheRegistryHas(t *testing.T) {
 				_, err := publish(t, client, target(l, hello, "latest"))
 				now := l.digest(t, "hello:latest")
 				if err == nil {
-					// Either the fault does no harm, or what was asked for happened all the same.
+					// The push recovered from the fault, or the registry processed the request anyway.
 					requireWhole(t, l, hello)
 					return
 				}
@@ -146,7 +145,7 @@ func TestErrorListsWhatTheRegistryHas(t *testing.T) {
 						assert.True(t, there, "%s is said to be stored", h)
 						assert.Contains(t, err.Error(), h.String())
 					}
-					// What the registry stored without an answer that says so cannot be known.
+					// The push cannot know what the registry stored without responding.
 					if there && !listed {
 						assert.Contains(t, name, h.Hex)
 					}

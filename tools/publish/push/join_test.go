@@ -20,7 +20,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/registry"
 )
 
-// write pushes an image as another tool would have, docker typed where docker is set, and reads it back.
+// write pushes an image as another tool would, with docker media types if docker is true, and reads it back.
 func (l *loopback) write(t testing.TB, reference string, img v1.Image, docker bool) join.Source {
 	t.Helper()
 	if docker {
@@ -38,7 +38,7 @@ func (l *loopback) write(t testing.TB, reference string, img v1.Image, docker bo
 	return join.Source{Name: reference, Image: pulled}
 }
 
-// sourcesOf says where the blobs of joined images stand.
+// sourcesOf returns the repositories of the blobs of joined images.
 func sourcesOf(t testing.TB, l *loopback, j *join.Joined, sources []join.Source) map[v1.Hash]name.Repository {
 	t.Helper()
 	all := map[v1.Hash]name.Repository{}
@@ -54,8 +54,8 @@ func sourcesOf(t testing.TB, l *loopback, j *join.Joined, sources []join.Source)
 	return all
 }
 
-// An index of images in other repositories of the registry needs none of their bytes, and from another registry each
-// blob is read once.
+// Joining images of other repositories in the same registry transfers no blobs. From another registry, each blob is
+// read once.
 func TestPushJoinedImages(t *testing.T) {
 	l, elsewhere := newLoopback(t, nil), newLoopback(t, nil)
 	shared := contenttest.NewLayer(t, "base", 100_000)
@@ -144,8 +144,8 @@ func TestPushJoinedImages(t *testing.T) {
 	})
 }
 
-// What docker manifest create, annotate and push make of images, and what we make of them, is the same entry by entry:
-// of docker and of OCI types, for Windows, with a variant that is not in the config.
+// The entries are equal to those of docker manifest create, annotate and push: with docker and OCI media types, for
+// Windows, and with a variant that is not in the config.
 func TestJoinedAsDockerDoes(t *testing.T) {
 	contenttest.RequireTool(t, "docker")
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
@@ -201,7 +201,7 @@ func TestJoinedAsDockerDoes(t *testing.T) {
 	require.Len(t, entries["ours"], 4)
 	assert.ElementsMatch(t, entries["theirs"], entries["ours"])
 
-	// A version of Windows that is given counts, even for an image that is there under another one.
+	// A given version of Windows takes precedence over the one in the config.
 	j, err = join.Join([]join.Source{nano}, join.Options{Onto: &join.Source{Name: "ours", Index: j.Index}})
 	require.NoError(t, err)
 	require.Len(t, j.Children, 5)

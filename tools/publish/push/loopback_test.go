@@ -25,13 +25,13 @@ import (
 	"github.com/multiarch-build/multiarch/tools/publish/internal/faulty"
 )
 
-// loopback is a registry on loopback. Unlike go-containerregistry's own, each of its repositories has its own blobs,
-// and it can mount them from one to another.
+// loopback is a registry on loopback. Unlike the registry of go-containerregistry, it stores blobs per repository and
+// supports mounts.
 type loopback struct {
 	*faulty.Handler
-	// host is its name in references.
+	// host is the host in references.
 	host string
-	// inside is the registry without what stands in front of it.
+	// inside is the registry without wrap and faults.
 	inside http.Handler
 
 	mu     sync.Mutex
@@ -39,7 +39,7 @@ type loopback struct {
 	mounts []string                      // repository from repository
 }
 
-// newLoopback starts a registry; wrap, if not nil, stands in front of it.
+// newLoopback starts a registry. wrap, if not nil, wraps its handler.
 func newLoopback(t testing.TB, wrap func(http.Handler) http.Handler) *loopback {
 	t.Helper()
 	l := &loopback{blobs: map[string]map[v1.Hash][]byte{}}
@@ -116,12 +116,12 @@ func (l *loopback) Put(_ context.Context, repo string, h v1.Hash, rc io.ReadClos
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// The library cuts the path of an upload one word too late.
+	// The library passes the repository with a part of the upload path.
 	l.add(strings.TrimSuffix(repo, "/blobs"), h, content)
 	return nil
 }
 
-// count is how many requests had a name that begins so.
+// count returns the number of requests whose name has the prefix.
 func (l *loopback) count(prefix string) int {
 	n := 0
 	for _, r := range l.Requests() {
@@ -132,7 +132,7 @@ func (l *loopback) count(prefix string) int {
 	return n
 }
 
-// index reads an index with all that it consists of.
+// index reads an index with its manifests and blobs.
 func (l *loopback) index(t testing.TB, reference string) v1.ImageIndex {
 	t.Helper()
 	l.Choose(nil)
@@ -143,7 +143,7 @@ func (l *loopback) index(t testing.TB, reference string) v1.ImageIndex {
 	return index
 }
 
-// put gives a repository an index of no images, by its digest and under a tag. Nothing stands in the way.
+// put stores an index by digest and tag, bypassing faults.
 func (l *loopback) put(t testing.TB, repo, tag string, image content.Image) {
 	t.Helper()
 	raw, err := image.Index.RawManifest()
@@ -154,7 +154,7 @@ func (l *loopback) put(t testing.TB, repo, tag string, image content.Image) {
 	require.Equal(t, contenttest.DigestOf(t, image.Index), l.digest(t, repo+":"+tag))
 }
 
-// digest is what a reference stands for, the zero hash where it does not exist. Nothing stands in the way.
+// digest returns the digest of a reference, or the zero hash if it does not exist, bypassing faults.
 func (l *loopback) digest(t testing.TB, reference string) v1.Hash {
 	t.Helper()
 	answer := httptest.NewRecorder()
@@ -169,7 +169,7 @@ func (l *loopback) digest(t testing.TB, reference string) v1.Hash {
 	return h
 }
 
-// quick is a client that does not wait long.
+// quick is a client with short pauses between retries.
 var quick = registry.Client{Backoff: registry.Backoff{First: time.Millisecond, Most: 20 * time.Millisecond}}
 
 // oneAttempt is a client that sends one request at a time and never retries, so that the order of requests is known.

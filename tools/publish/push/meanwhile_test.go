@@ -19,7 +19,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 )
 
-// meanwhile does something when the first request of a name comes, before it is answered.
+// meanwhile calls do before the response to the first request whose name has the prefix.
 func meanwhile(name string, do func()) func(faulty.Request) faulty.Fault {
 	var first sync.Once
 	return func(r faulty.Request) faulty.Fault {
@@ -30,15 +30,15 @@ func meanwhile(name string, do func()) func(faulty.Request) faulty.Fault {
 	}
 }
 
-// others is an index of no images that others have made.
+// others returns an empty index of another process.
 func others(t testing.TB, by string) content.Image {
 	t.Helper()
 	index := mutate.Annotations(contenttest.NewIndex(t), map[string]string{"by": by}).(v1.ImageIndex)
 	return content.Image{Name: by, Index: index}
 }
 
-// TestRollbackRestoresTagsMovedMeanwhile has another release come between, while ours uploads: what is put back is what
-// that made of a tag, and not what it was when ours began.
+// TestRollbackRestoresTagsMovedMeanwhile moves tags in another release while ours uploads. The rollback restores the
+// digests of the other release, not those from before.
 func TestRollbackRestoresTagsMovedMeanwhile(t *testing.T) {
 	r := newRelease(t)
 	other := others(t, "another release")
@@ -70,7 +70,7 @@ func TestRollbackAfterATagWasDeleted(t *testing.T) {
 	assert.Equal(t, tagsEach, after, "hello:latest was right when ours began, and is so again")
 }
 
-// TestPushDetectsARemovedManifest has a registry delete untagged manifests, such as those of an earlier attempt.
+// TestPushDetectsARemovedManifest uses a registry that deletes untagged manifests, such as those of a failed push.
 func TestPushDetectsARemovedManifest(t *testing.T) {
 	r := newRelease(t)
 	l := newLoopback(t, nil)
@@ -131,7 +131,7 @@ func TestErrorListsTagsUpToDate(t *testing.T) {
 	assert.ErrorContains(t, err, "tags already up to date: "+l.host+"/hello:latest, ")
 }
 
-// What was made for a tag that did not exist is not pushed over one that does by now.
+// An index that was made for a missing tag does not replace a tag that exists by now.
 func TestPushExpectsNoTag(t *testing.T) {
 	first, joined := others(t, "first"), contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64)
 	l := newLoopback(t, nil)
@@ -148,7 +148,7 @@ func TestPushExpectsNoTag(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// Entries that the repository has already are neither opened nor sent.
+// Entries that the repository has are neither opened nor uploaded.
 func TestPresentEntriesAreNotOpened(t *testing.T) {
 	hello := contenttest.Service(t, "hello", []v1.Layer{contenttest.NewLayer(t, "base", 1000)}, contenttest.AMD64,
 		contenttest.ARM64)

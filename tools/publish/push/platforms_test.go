@@ -25,7 +25,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 )
 
-// TestTagsKeepPlatforms moves tags of each former content to indexes of each platform.
+// TestTagsKeepPlatforms moves tags with different contents to indexes with different platforms.
 func TestTagsKeepPlatforms(t *testing.T) {
 	s390x := arch.Platform{OS: "linux", Architecture: "s390x"}
 	for name, c := range map[string]struct {
@@ -114,7 +114,7 @@ func TestTagsKeepPlatforms(t *testing.T) {
 	}
 }
 
-// TestTagsOfSingleImagesKeepPlatforms have tags that other tools have pushed without an index.
+// TestTagsOfSingleImagesKeepPlatforms moves tags of images that other tools pushed without an index.
 func TestTagsOfSingleImagesKeepPlatforms(t *testing.T) {
 	for name, c := range map[string]struct {
 		had arch.Platform
@@ -137,7 +137,7 @@ func TestTagsOfSingleImagesKeepPlatforms(t *testing.T) {
 	}
 }
 
-// TestTagsKeepPlatformsAddedMeanwhile is a tag that gets platforms while ours uploads.
+// TestTagsKeepPlatformsAddedMeanwhile adds platforms to a tag during the upload.
 func TestTagsKeepPlatformsAddedMeanwhile(t *testing.T) {
 	l := newLoopback(t, nil)
 	few := contenttest.Service(t, "hello", nil, contenttest.AMD64)
@@ -158,8 +158,8 @@ func TestTagsKeepPlatformsAddedMeanwhile(t *testing.T) {
 	assert.Equal(t, contenttest.DigestOf(t, many.Index), l.digest(t, "hello:latest"))
 }
 
-// TestUnreadableTags are those that a registry fails to read after a crash. They do not stop a release, unless they are
-// immutable; nor do manifests and blobs.
+// TestUnreadableTags checks that tags, manifests and blobs that a registry cannot read after a crash do not stop a
+// release. Immutable tags do.
 func TestUnreadableTags(t *testing.T) {
 	hello, older := twoPlatforms(t)
 	for name, c := range map[string]struct {
@@ -209,7 +209,7 @@ func TestUnreadableTags(t *testing.T) {
 	}
 }
 
-// TestTagWithABrokenLink is what a crash of distribution leaves: a link without a digest in it.
+// TestTagWithABrokenLink has a link file without a digest, as after a crash of distribution.
 func TestTagWithABrokenLink(t *testing.T) {
 	hello, older := contenttest.Service(t, "hello", nil, contenttest.AMD64, contenttest.ARM64),
 		contenttest.Service(t, "older", nil, contenttest.AMD64, contenttest.ARM64)
@@ -249,7 +249,7 @@ func TestTagWithABrokenLink(t *testing.T) {
 	}
 }
 
-// TestForeignLayersAreNamedInTheHint if a registry refuses a manifest that has one, for whatever reason it gives.
+// TestForeignLayersAreNamedInTheHint has registries that refuse a manifest with a foreign layer for different reasons.
 func TestForeignLayersAreNamedInTheHint(t *testing.T) {
 	foreign, err := mutate.Append(contenttest.NewImage(t, contenttest.AMD64, contenttest.NewLayer(t, "x", 100)),
 		mutate.Addendum{
@@ -272,7 +272,7 @@ func TestForeignLayersAreNamedInTheHint(t *testing.T) {
 	assert.NotContains(t, partial.Hint(), "again")
 }
 
-// TestUnreadableTagIsNotDeleted when another tag cannot be moved: what it stood for is not known.
+// TestUnreadableTagIsNotDeleted rolls back a tag whose former digest is unknown.
 func TestUnreadableTagIsNotDeleted(t *testing.T) {
 	hello, older := twoPlatforms(t)
 	l := withOlder(t, older)

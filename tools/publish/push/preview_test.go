@@ -52,7 +52,7 @@ func TestImmutableTags(t *testing.T) {
 	assert.Len(t, refused.Tags, 1)
 }
 
-// A registry that does not say whether an immutable tag exists may hide one, and the tag stays where it is.
+// If a registry hides whether an immutable tag exists, the tag is not moved.
 func TestHiddenImmutableTag(t *testing.T) {
 	hello, older := twoPlatforms(t)
 	for name, hiddenFrom := range map[string]int{"right before it moves": 2, "from the beginning": 1} {
@@ -65,7 +65,7 @@ func TestHiddenImmutableTag(t *testing.T) {
 						return nil
 					}
 					if heads++; heads == 2 {
-						l.put(t, "hello", "v1", older) // somebody else, meanwhile
+						l.put(t, "hello", "v1", older) // another process
 					}
 					if heads >= hiddenFrom {
 						return faulty.Status(status)
@@ -83,7 +83,7 @@ func TestHiddenImmutableTag(t *testing.T) {
 			})
 		}
 	}
-	// Some registries answer so where a repository does not exist; it does when the tag is to move.
+	// Some registries return this for a missing repository, which exists once the tag is to be moved.
 	l := newLoopback(t, nil)
 	heads := 0
 	l.Choose(func(r faulty.Request) faulty.Fault {
@@ -123,7 +123,7 @@ func TestPreview(t *testing.T) {
 	assert.Equal(t, r.latest(t, a), preview.Tags[0])
 	assert.Zero(t, preview.Tags[1].Before, "v1 is new")
 
-	// What it says is what happens.
+	// The push does what the preview shows.
 	_, err = publish(t, quick, targets...)
 	require.NoError(t, err)
 	uploads, mounts, manifests := a.count("PATCH ")+b.count("PATCH "), len(a.mounts)+len(b.mounts), 0
@@ -161,8 +161,8 @@ func TestPreview(t *testing.T) {
 	}
 }
 
-// TestPreviewAgreesWithPush has a base that only some of the repositories of a registry hold, and no manifest that says
-// so: what was released there is older.
+// TestPreviewAgreesWithPush has a base in some of the repositories of a registry, in which no manifest refers to it,
+// because the released images are older.
 func TestPreviewAgreesWithPush(t *testing.T) {
 	base := contenttest.NewLayer(t, "base", 300_000)
 	hello := contenttest.Service(t, "hello", []v1.Layer{base}, contenttest.AMD64)
@@ -212,7 +212,7 @@ func TestPreviewAgreesWithPush(t *testing.T) {
 			if c.holders != nil {
 				assert.Equal(t, opened, base.Opened.Load(), "it is not sent again")
 			}
-			// Each blob is asked for once a repository, and once more where it has come to another one meanwhile.
+			// Each blob is checked once per repository, and once more if another repository got it in the meantime.
 			assert.Equal(t, 9+2*c.uploads, l.count("HEAD /v2/a/blobs/")+l.count("HEAD /v2/b/blobs/")+
 				l.count("HEAD /v2/c/blobs/"))
 		})

@@ -61,7 +61,7 @@ func TestPush(t *testing.T) {
 	}
 	assert.Equal(t, arm, l.digest(t, "hello-arm64v8:v1"))
 	assert.EqualValues(t, 1, base.Opened.Load(), "mounted, not sent again")
-	// The base, and with it the arm64 child's own layer and config, in the repository of that child.
+	// The repository of the arm64 image has the base, and the layer and config of that image.
 	assert.ElementsMatch(t, []string{
 		"py-app from hello", "hello-arm64v8 from hello", "hello-arm64v8 from hello", "hello-arm64v8 from hello",
 	}, l.mounts)
@@ -96,7 +96,7 @@ func TestPush(t *testing.T) {
 			}
 		}
 		n := len(puts)
-		// 5 blobs (the mounted ones are not PUT), 2 images and one of them once more, the index, the tags.
+		// 5 blobs (without the mounted ones), 2 images, one of them in a second repository, the index, the tags.
 		require.Len(t, puts, 5+3+1+1+2)
 		for _, put := range puts[:5] {
 			assert.Equal(t, "hello/blobs/uploads/", put)
@@ -110,7 +110,7 @@ func TestPush(t *testing.T) {
 	})
 }
 
-// sizes adds up the blobs of an image, each once.
+// sizes returns the total size of the different blobs of an image.
 func sizes(t testing.TB, image content.Image) int64 {
 	t.Helper()
 	seen := map[v1.Hash]int64{}
@@ -174,7 +174,7 @@ func TestPushMountsFromTheBase(t *testing.T) {
 	})
 }
 
-// The layers of a base that was never read say nothing of where they stand; the target does.
+// TestPushMountsFromSources mounts layers of a base that was not pulled, from the repositories in Target.Sources.
 func TestPushMountsFromSources(t *testing.T) {
 	l, elsewhere := newLoopback(t, nil), newLoopback(t, nil)
 	ref, base := l.putBase(t)
@@ -198,7 +198,7 @@ func TestPushMountsFromSources(t *testing.T) {
 	assert.Equal(t, written+1, base.Opened.Load())
 	require.NoError(t, validate.Index(elsewhere.index(t, "hello:latest")))
 
-	// Where the source has lost it meanwhile, it is sent.
+	// A blob that the source no longer has is uploaded.
 	lost := contenttest.NewLayer(t, "lost", 5000)
 	gone := target(l, contenttest.Service(t, "py-app", []v1.Layer{lost}, contenttest.AMD64), "latest")
 	gone.Sources = map[v1.Hash]name.Repository{contenttest.DigestOf(t, lost): ref.Context()}
@@ -269,7 +269,7 @@ func TestPushStopsPromptly(t *testing.T) {
 		})
 	})
 	defer close(release)
-	// A run that waited for the request would never end.
+	// A push that waits for the request would never end.
 	_, err := push.Run(ctx, registry.Client{},
 		[]push.Target{target(l, contenttest.Service(t, "hello", nil, contenttest.AMD64), "latest")}, nil)
 	require.ErrorIs(t, err, context.Canceled)
@@ -291,7 +291,7 @@ func TestPushWithoutDigestHeader(t *testing.T) {
 		"read back in full")
 }
 
-// noDigest is an answer that lacks the header.
+// noDigest removes the digest header from responses.
 type noDigest struct{ http.ResponseWriter }
 
 func (w noDigest) WriteHeader(code int) {

@@ -29,7 +29,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 )
 
-// TestJobsOfARegistry counts the requests that are under way at once. Uploads wait for others until there are enough.
+// TestJobsOfARegistry counts concurrent requests. Uploads block until the limit is reached.
 func TestJobsOfARegistry(t *testing.T) {
 	var most [3]atomic.Int32
 	counting := func(n int, enough int32) func(http.Handler) http.Handler {
@@ -57,7 +57,7 @@ func TestJobsOfARegistry(t *testing.T) {
 		}
 	}
 	r := newRelease(t)
-	// Two large blobs beside the small ones.
+	// Two large blobs in addition to the small ones.
 	r.images = append(r.images, contenttest.Service(t, "large",
 		[]v1.Layer{contenttest.NewLayer(t, "large", 5<<20), contenttest.NewLayer(t, "larger", 6<<20)}, contenttest.AMD64))
 	one, few, many := newLoopback(t, counting(0, 1)), newLoopback(t, counting(1, 2)), newLoopback(t, counting(2, 3))
@@ -71,8 +71,8 @@ func TestJobsOfARegistry(t *testing.T) {
 	assert.GreaterOrEqual(t, most[2].Load(), int32(3))
 }
 
-// TestJobsOfASource copies images between registries that take one request at a time: from one to another, within one
-// that mounts nothing, and both ways at once. Nobody waits for what somebody else holds who waits for him.
+// TestJobsOfASource copies images between registries with one request at a time: from one to the other, within one that
+// does not mount, and in both directions at once. There must be no deadlock.
 func TestJobsOfASource(t *testing.T) {
 	reading := func(now, most *atomic.Int32) func(http.Handler) http.Handler {
 		return func(next http.Handler) http.Handler {
@@ -95,8 +95,7 @@ func TestJobsOfASource(t *testing.T) {
 	a, b := newLoopback(t, reading(&now[0], &most[0])), newLoopback(t, reading(&now[1], &most[1]))
 	client := quick
 	client.Hosts, client.Limits = map[string]registry.Host{a.host: {Jobs: 1}, b.host: {Jobs: 1}}, &registry.Limits{}
-	// existing is an image that another tool has pushed. What is far larger than what is kept on the way is copied as
-	// well.
+	// existing is an image that another tool has pushed. It is much larger than the buffers.
 	existing := func(l *loopback, seed string) content.Image {
 		large := contenttest.NewLayer(t, seed, 5<<20)
 		l.write(t, seed+":latest",
@@ -141,7 +140,7 @@ func TestJobsOfASource(t *testing.T) {
 
 func TestRegistryWithoutMounts(t *testing.T) {
 	for name, refusal := range map[string]faulty.Fault{
-		// It begins an upload instead, as the distribution spec has it.
+		// The registry starts an upload instead, as the distribution spec requires.
 		"202": nil,
 		"404": faulty.Status(http.StatusNotFound),
 		"405": faulty.Status(http.StatusMethodNotAllowed),
@@ -169,8 +168,8 @@ func TestRegistryWithoutMounts(t *testing.T) {
 	}
 }
 
-// TestLargeBlobsWithoutMounts sends a blob to many repositories, which a registry could have mounted: as few at a time
-// as other large blobs.
+// TestLargeBlobsWithoutMounts uploads a blob to many repositories of a registry that does not mount. The limit for
+// concurrent large blobs applies.
 func TestLargeBlobsWithoutMounts(t *testing.T) {
 	const size, services = 4 << 20, 16
 	var sent, now, most atomic.Int32

@@ -18,7 +18,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/publish/push"
 )
 
-// release is three images that go to two registries each, with tags that exist, are new, and stand for single images.
+// release has three images for two registries, with existing tags, new tags, and tags of single platforms.
 type release struct {
 	images []content.Image
 	older  content.Image
@@ -36,7 +36,7 @@ func newRelease(t testing.TB) release {
 	}
 }
 
-// start gives the registries what they had before the release: each image's latest is an older one.
+// start starts the registries. Each has an older index as the tag latest of every image.
 func (r release) start(t testing.TB) (a, b *loopback, targets []push.Target) {
 	t.Helper()
 	a, b = newLoopback(t, nil), newLoopback(t, nil)
@@ -81,7 +81,7 @@ func (r release) targets(l *loopback) []push.Target {
 	return targets
 }
 
-// state tells how many of the tags of a registry stand for the new images, and how many for what they did before.
+// state counts the tags of a registry that have the new digests, and those that have the old ones.
 func (r release) state(t testing.TB, l *loopback) (after, before int) {
 	t.Helper()
 	count := func(reference string, now, then v1.Hash) {
@@ -91,7 +91,7 @@ func (r release) state(t testing.TB, l *loopback) (after, before int) {
 		case then:
 			before++
 		default:
-			assert.Fail(t, "a tag stands for neither", reference)
+			assert.Fail(t, "a tag has neither digest", reference)
 		}
 	}
 	for _, image := range r.images {
@@ -132,8 +132,7 @@ func TestReleaseInterrupted(t *testing.T) {
 	}
 }
 
-// TestErrorListsRollbackFailures takes a registry away in the middle of moving tags, so that nothing can be put back
-// there.
+// TestErrorListsRollbackFailures makes a registry fail while tags move, so that they cannot be rolled back.
 func TestErrorListsRollbackFailures(t *testing.T) {
 	r := newRelease(t)
 	for _, c := range []struct {
@@ -171,18 +170,18 @@ func TestErrorListsRollbackFailures(t *testing.T) {
 			require.ErrorAs(t, err, &partial)
 			require.NotEmpty(t, partial.RollbackFailures)
 			after, _ := r.state(t, a)
-			standing := 0
+			remaining := 0
 			for _, s := range partial.RollbackFailures {
 				require.ErrorContains(t, err, s.Reference+" "+c.want[:len("could not be rolled back (it")])
 				if a.digest(t, strings.TrimPrefix(s.Reference, a.host+"/")) == s.Digest {
-					standing++
+					remaining++
 				}
 			}
-			assert.Equal(t, after, standing, "whatever still stands for what was pushed is named")
+			assert.Equal(t, after, remaining, "the error lists every tag that still has the new digest")
 			assert.Contains(t, err.Error(), c.want)
 			after, before := r.state(t, b)
 			if strings.HasPrefix(c.name, "tags") {
-				assert.Len(t, partial.Moved, after+standing)
+				assert.Len(t, partial.Moved, after+remaining)
 			} else {
 				assert.Zero(t, after, "the other registry is as it was")
 				assert.Equal(t, tagsEach, before)
@@ -193,7 +192,7 @@ func TestErrorListsRollbackFailures(t *testing.T) {
 	}
 }
 
-// TestRollbackKeepsHiddenTags has a registry that hides what a tag refers to: it may exist.
+// TestRollbackKeepsHiddenTags uses a registry that hides the digest of a tag, which may therefore exist.
 func TestRollbackKeepsHiddenTags(t *testing.T) {
 	r := newRelease(t)
 	a, _, targets := r.start(t)
@@ -220,7 +219,7 @@ func TestRollbackKeepsHiddenTags(t *testing.T) {
 
 var isTag = regexp.MustCompile(`/manifests/[^s][^:]*$`)
 
-// TestReleaseAgain counts requests: there is none about a blob, and at most one for each digest and tag.
+// TestReleaseAgain counts the requests of a repeated release: none for blobs, and at most one per digest and tag.
 func TestReleaseAgain(t *testing.T) {
 	r := newRelease(t)
 	a, b, targets := r.start(t)
@@ -247,7 +246,7 @@ func TestReleaseAgain(t *testing.T) {
 		for name, n := range asked {
 			assert.Equal(t, 1, n, name)
 		}
-		assert.Equal(t, 5, digests, "each child; an index is what its tag stands for")
+		assert.Equal(t, 5, digests, "one per child; that of an index is read by its tag")
 		assert.Len(t, asked, 5+tagsEach)
 	}
 }

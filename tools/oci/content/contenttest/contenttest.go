@@ -7,8 +7,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"io"
-	"os"
-	"os/exec"
 	"sync/atomic"
 	"testing"
 
@@ -132,26 +130,4 @@ func ChildOf(t testing.TB, image content.Image, p arch.Platform) v1.Image {
 	}
 	require.FailNow(t, "no such child", "%s %s", image.Name, p)
 	return nil
-}
-
-// RequireTool skips the test where the program is missing, unless all tools have to be there.
-func RequireTool(t testing.TB, name string) {
-	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		if os.Getenv("MULTIARCH_TEST_TOOLS") == "all" {
-			t.Fatalf("%s is missing, and MULTIARCH_TEST_TOOLS=all", name)
-		}
-		t.Skipf("%s is missing", name)
-	}
-}
-
-// Output runs a program and returns its standard Output.
-func Output(t testing.TB, name string, args ...string) []byte {
-	t.Helper()
-	cmd := exec.Command(name, args...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	require.NoError(t, err, "%s %v: %s", name, args, stderr.String())
-	return out
 }

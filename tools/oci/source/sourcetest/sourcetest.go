@@ -282,32 +282,6 @@ var digestPattern = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
 // HideDigests replaces all digests in s, so that tests can compare texts.
 func HideDigests(s string) string { return digestPattern.ReplaceAllString(s, "sha256:...") }
 
-// FindProgram returns the path of an external program. It skips the test if it is not installed.
-func FindProgram(t testing.TB, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
-	}
-	if os.Getenv("MULTIARCH_TEST_TOOLS") == "all" {
-		t.Fatalf("%s is not installed", name)
-	}
-	t.Skipf("%s is not installed", name)
-	return ""
-}
-
-// RunTool runs an external program and returns its output.
-func RunTool(t testing.TB, name string, args ...string) []byte {
-	t.Helper()
-	cmd := exec.Command(FindProgram(t, name), args...)
-	cmd.Env = append(os.Environ(), "DOCKER_CONFIG="+t.TempDir())
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	require.NoError(t, err, stderr.String())
-	return out
-}
-
 // TarDir writes a tar archive of a directory and returns its path.
 func TarDir(t testing.TB, dir string) string {
 	t.Helper()
