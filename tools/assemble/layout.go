@@ -16,8 +16,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layout"
 )
 
-// writeLayout links or copies an image or index into an OCI image layout. It uses the digests in descriptors without computing
-// them again.
+// writeLayout links or copies an image or index into an OCI image layout. It uses the digests in descriptors without
+// computing them again.
 func writeLayout(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	var children, manifests, configs, layers, blobs, bases, layouts list
 	name := flags.String("name", "", "name of the image")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,7 +36,7 @@ func (b bazelRun) command(verb string, args ...string) command {
 type bazelCost struct {
 	wall, cpu         time.Duration // cpu includes Bazel's children; 0 if unknown
 	layers, manifests time.Duration // summed over actions; indexes count as manifests
-	output            int64         // bytes of manifests, indexes and the files in their directories
+	output            int64         // bytes of manifests, indexes and layouts on disk, without links to layers
 }
 
 // prepare builds for the first time, including tools, with the caches in rc files.
@@ -44,13 +45,13 @@ func (b bazelRun) prepare(ctx context.Context, s subject) error {
 	return err
 }
 
-// build builds all indexes of a subject. It returns the actions only if logged is set.
-func (b bazelRun) build(ctx context.Context, s subject, logged bool) (bazelCost, actions, error) {
+// build builds a target of a subject. It returns the actions only if logged is set.
+func (b bazelRun) build(ctx context.Context, s subject, target string, logged bool) (bazelCost, actions, error) {
 	log := b.w.path("actions.json")
 	if err := os.RemoveAll(log); err != nil {
 		return bazelCost{}, nil, err
 	}
-	args := []string{"--disk_cache=", "--color=no", "--curses=no", "--noshow_progress", s.target()}
+	args := []string{"--disk_cache=", "--color=no", "--curses=no", "--noshow_progress", target}
 	if logged {
 		args = append(args, "--execution_log_json_file="+log) // writing it takes time
 	}
@@ -80,8 +81,23 @@ func (b bazelRun) build(ctx context.Context, s subject, logged bool) (bazelCost,
 		return took, nil, err
 	}
 	took.layers, took.manifests = did.time(s.layers), did.time(s.manifests)+did.time(s.indexes)
-	took.output = did.bytes(s.manifests) + did.bytes(s.indexes)
 	return took, did, nil
+}
+
+// stored returns the bytes of the outputs of actions beside the layers.
+func (b bazelRun) stored(ctx context.Context, s subject, did actions) (sum int64, err error) {
+	root, err := b.w.output(ctx, b.command("info", "execution_root"))
+	if err != nil {
+		return 0, err
+	}
+	for _, mnemonic := range []string{s.manifests, s.indexes, s.layouts} {
+		n, err := did.bytes(strings.TrimSpace(root), mnemonic, s.layers)
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
 }
 
 // server returns the process ID of Bazel's server.
@@ -94,7 +110,7 @@ func (b bazelRun) server(ctx context.Context) (pid int, err error) {
 }
 
 // bazelPhases are the changes between two builds.
-var bazelPhases = []string{"every program changed", "one service changed", "nothing changed"}
+var bazelPhases = []string{"every program changed", "then ready to push", "one service changed", "nothing changed"}
 
 // compareBazel measures the rules of multiarch and others in turn, in the same workspace, and prints a table. Programs
 // and tools are built already, so that it measures only the images.
@@ -128,12 +144,13 @@ func compareBazel(ctx context.Context, w *workDir, s settings, stdout io.Writer)
 	}
 	measured := map[string][]bazelCost{}
 	for round := range s.rounds {
+		first := map[string]actions{} // of each subject, when every program has changed
 		for n, phase := range bazelPhases {
 			w.logf("%s: round %d of %d", phase, round+1, s.rounds)
 			switch n {
 			case 0:
 				err = data.change(fmt.Sprintf("round %d", round), data.services...)
-			case 1:
+			case 2:
 				err = data.change(fmt.Sprintf("round %d, one", round), data.services[len(data.services)/2])
 			}
 			if err != nil {
@@ -141,12 +158,23 @@ func compareBazel(ctx context.Context, w *workDir, s settings, stdout io.Writer)
 			}
 			for turn := range all {
 				sub := all[(round+turn)%len(all)] // rotate the order, because the first one pays for shared work
-				took, did, err := b.build(ctx, sub, n == 0)
+				target := sub.target()
+				if n == 1 {
+					target = sub.ready()
+				}
+				took, did, err := b.build(ctx, sub, target, n <= 1)
 				if err != nil {
 					return err
 				}
-				if n == 0 {
+				switch n {
+				case 0:
+					first[sub.name] = did
 					err = did.check(sub, len(data.services), len(s.platforms))
+				case 1:
+					maps.Copy(did, first[sub.name]) // adds the actions that did not run again
+				}
+				if err == nil && n <= 1 {
+					took.output, err = b.stored(ctx, sub, did)
 				}
 				if err != nil {
 					return err
@@ -265,11 +293,13 @@ func bazelTable(all []subject, measured map[string][]bazelCost) table {
 		if ofBazel(measured[phase+us.name], func(c bazelCost) time.Duration { return c.cpu }).median() > 0 {
 			row("- CPU time", phase, func(c bazelCost) time.Duration { return c.cpu })
 		}
-		if n > 0 {
+		if n > 1 {
 			continue
 		}
-		row("- actions of manifests and indexes, summed", phase, func(c bazelCost) time.Duration { return c.manifests })
-		row("- actions of layers, summed", phase, func(c bazelCost) time.Duration { return c.layers })
+		if n == 0 {
+			row("- actions of manifests and indexes, summed", phase, func(c bazelCost) time.Duration { return c.manifests })
+			row("- actions of layers, summed", phase, func(c bazelCost) time.Duration { return c.layers })
+		}
 		cells := []string{"- output beside the layers"}
 		for _, sub := range all {
 			cells = append(cells, ofBazel(measured[phase+sub.name], func(c bazelCost) int64 { return c.output }).megabytes())

@@ -1,13 +1,14 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -18,9 +19,7 @@ type action struct {
 		TotalTime string `json:"totalTime"` // such as 0.012s
 	} `json:"metrics"`
 	ActualOutputs []struct {
-		Digest struct {
-			SizeBytes string `json:"sizeBytes"`
-		} `json:"digest"`
+		Path string `json:"path"` // relative to the execution root
 	} `json:"actualOutputs"`
 }
 
@@ -28,8 +27,8 @@ type action struct {
 type actions map[string][]ran
 
 type ran struct {
-	took   time.Duration
-	output int64 // bytes
+	took    time.Duration
+	outputs []string // relative to the execution root
 }
 
 // readActions reads an execution log, a sequence of JSON objects.
@@ -50,11 +49,7 @@ func readActions(r io.Reader) (actions, error) {
 			}
 		}
 		for _, o := range a.ActualOutputs {
-			size, err := strconv.ParseInt(cmp.Or(o.Digest.SizeBytes, "0"), 10, 64)
-			if err != nil {
-				return nil, fmt.Errorf("reading the execution log: %w", err)
-			}
-			one.output += size
+			one.outputs = append(one.outputs, o.Path)
 		}
 		all[a.Mnemonic] = append(all[a.Mnemonic], one)
 	}
@@ -80,11 +75,30 @@ func (a actions) time(mnemonic string) (sum time.Duration) {
 	return sum
 }
 
-func (a actions) bytes(mnemonic string) (sum int64) {
-	for _, one := range a[mnemonic] {
-		sum += one.output
+// bytes returns the size of the outputs of an action on disk. The log has the size of the file that a symbolic link points
+// to, so it is of no use. Neither symbolic links nor hard links to outputs of the action linked take space.
+func (a actions) bytes(root, mnemonic, linked string) (sum int64, err error) {
+	sources := map[int64][]fs.FileInfo{} // by size
+	for _, one := range a[linked] {
+		for _, name := range one.outputs {
+			if info, err := os.Lstat(filepath.Join(root, name)); err == nil {
+				sources[info.Size()] = append(sources[info.Size()], info)
+			}
+		}
 	}
-	return sum
+	for _, one := range a[mnemonic] {
+		for _, name := range one.outputs {
+			info, err := os.Lstat(filepath.Join(root, name))
+			if err != nil {
+				return 0, fmt.Errorf("measuring the outputs of %s: %w", mnemonic, err)
+			}
+			isLink := func(source fs.FileInfo) bool { return os.SameFile(source, info) }
+			if info.Mode().IsRegular() && !slices.ContainsFunc(sources[info.Size()], isLink) {
+				sum += info.Size()
+			}
+		}
+	}
+	return sum, nil
 }
 
 // ofBazel returns the sorted series of a quantity.

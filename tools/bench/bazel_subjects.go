@@ -12,6 +12,7 @@ type subject struct {
 	// Mnemonics of the actions that write or describe layers, and of those that write manifests and indexes. manifests is
 	// empty if the actions of indexes write manifests too.
 	layers, manifests, indexes string
+	layouts                    string                                        // mnemonic of the actions that write layouts for a push, if there are such actions
 	build                      func(t *bazelTree, platforms []string) string // its BUILD file, with a target "indexes"
 	dep                        string                                        // additional line in MODULE.bazel
 }
@@ -20,13 +21,14 @@ type subject struct {
 // rules_oci needs no dep, because the module multiarch depends on it.
 func subjects() []subject {
 	return []subject{
-		{"multiarch", "MultiarchLayer", "", "MultiarchIndex", (*bazelTree).ours, ""},
-		{"rules_oci", "OCIDescriptor", "OCIImage", "OCIIndex", (*bazelTree).rulesOCI, ""},
+		{"multiarch", "MultiarchLayer", "", "MultiarchIndex", "MultiarchLayout", (*bazelTree).ours, ""},
+		{"rules_oci", "OCIDescriptor", "OCIImage", "OCIIndex", "", (*bazelTree).rulesOCI, ""},
 		{
 			"rules_img",
 			"LayerMetadata",
 			"ImageManifest",
 			"ImageIndex",
+			"",
 			(*bazelTree).rulesImg,
 			"bazel_dep(name = \"rules_img\", version = \"0.3.19\")\n",
 		},
@@ -35,6 +37,15 @@ func subjects() []subject {
 
 // target returns the label that builds all indexes.
 func (s subject) target() string { return "//" + s.name + ":indexes" }
+
+// ready returns the label that builds what the push rules of a subject read. rules_oci's indexes are layouts already, and
+// rules_img pushes from the metadata and the layers.
+func (s subject) ready() string {
+	if s.layouts != "" {
+		return "//" + s.name + ":layouts"
+	}
+	return s.target()
+}
 
 // layerFile returns the path of a competitor's layer below data. Each one has its own file, because Bazel caches
 // digests, and the second one would benefit.
@@ -80,6 +91,7 @@ func (t *bazelTree) ours(platforms []string) string {
 		b.WriteString("})\n")
 	}
 	fmt.Fprintf(&b, "filegroup(name = \"indexes\", srcs = %s)\n", starlarkList(t.services))
+	fmt.Fprintf(&b, "filegroup(name = \"layouts\", srcs = [s + \".layout\" for s in %s])\n", starlarkList(t.services))
 	return b.String()
 }
 

@@ -31,16 +31,41 @@ func TestReadActions(t *testing.T) {
 	all, err := readActions(strings.NewReader(log))
 	require.NoError(t, err)
 	assert.Equal(t, 1512*time.Millisecond, all.time("MultiarchImage"))
-	assert.Equal(t, int64(600), all.bytes("MultiarchImage"))
+	assert.Equal(t, []string{"a", "b"}, all["MultiarchImage"][0].outputs)
 	assert.Zero(t, all.time("Genrule"))
-	assert.Zero(t, all.bytes("MultiarchIndex"))
 
 	for _, broken := range []string{
-		`{`, `[]`, `{"metrics": {"totalTime": "soon"}}`, `{"actualOutputs": [{"digest": {"sizeBytes": "x"}}]}`,
+		`{`, `[]`, `{"metrics": {"totalTime": "soon"}}`, `{"actualOutputs": [{"path": 1}]}`,
 	} {
 		_, err := readActions(strings.NewReader(broken))
 		assert.ErrorContains(t, err, "reading the execution log", broken)
 	}
+}
+
+// TestBytesLeavesOutLinks counts what a layout takes on disk: neither rules_oci's symbolic links nor our hard links.
+func TestBytesLeavesOutLinks(t *testing.T) {
+	root := t.TempDir()
+	write := func(name string, size int) {
+		require.NoError(t, os.WriteFile(filepath.Join(root, name), make([]byte, size), 0o644))
+	}
+	write("layer", 1000)
+	write("same-size", 1000)
+	write("index", 30)
+	require.NoError(t, os.Symlink("layer", filepath.Join(root, "symbolic")))
+	require.NoError(t, os.Link(filepath.Join(root, "layer"), filepath.Join(root, "hard")))
+	all := actions{
+		"Layer":  {{outputs: []string{"layer"}}},
+		"Layout": {{outputs: []string{"symbolic", "hard"}}, {outputs: []string{"index", "same-size"}}},
+		"Gone":   {{outputs: []string{"gone"}}},
+	}
+	got, err := all.bytes(root, "Layout", "Layer")
+	require.NoError(t, err)
+	assert.Equal(t, int64(1030), got)
+	got, err = all.bytes(root, "", "Layer")
+	require.NoError(t, err)
+	assert.Zero(t, got)
+	_, err = all.bytes(root, "Gone", "Layer")
+	require.ErrorContains(t, err, "measuring the outputs of Gone")
 }
 
 func TestActionsCheck(t *testing.T) {
