@@ -93,8 +93,10 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		cmd := s.command("build", "-q")
 		require.NoError(t, cmd.Start())
 		time.Sleep(rand.N(whole))
-		// Every other time, its children survive, as if only one process is killed.
+		// Every other time, its children survive, as if only one process is killed. They must not write to directories
+		// that are removed when the test ends.
 		target := cmd.Process.Pid
+		t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 		if round%2 == 0 {
 			target = -target
 		}

@@ -263,5 +263,6 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	all.Wait()
 	d.Close()
-	require.Equal(t, 400, strings.Count(out.String(), "\n"))
+	// On a slow machine there are frames in between.
+	require.Len(t, regexp.MustCompile(`\d+ of \d+\n`).FindAllString(out.String(), -1), 400)
 }
