@@ -50,5 +50,6 @@ func TestLockRecordsEmbeddedVersions(t *testing.T) {
 	}
 	script, err := os.ReadFile(filepath.Join(lib, "update.bash"))
 	require.NoError(t, err)
-	assert.Contains(t, string(script), "\nDATA="+locked.TimeZones+"\n", "set zonesVersion to the version in lib/time/update.bash")
+	assert.Contains(t, string(script), "\nDATA="+locked.TimeZones+"\n",
+		"set zonesVersion to the version in lib/time/update.bash")
 }

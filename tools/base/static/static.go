@@ -66,8 +66,8 @@ func Env() []string {
 	return []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "SSL_CERT_FILE=" + Roots}
 }
 
-// caRoots returns Mozilla's roots as one PEM file. It omits roots with constraints: PEM cannot express them, and without
-// its constraint a root would be trusted for more than Mozilla trusts it.
+// caRoots returns Mozilla's roots as one PEM file. It omits roots with constraints: PEM cannot express them, and
+// without its constraint a root would be trusted for more than Mozilla trusts it.
 func caRoots() ([]byte, error) {
 	var out bytes.Buffer
 	for root := range bundle.Roots() {
