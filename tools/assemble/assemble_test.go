@@ -334,7 +334,7 @@ func TestErrors(t *testing.T) {
 		"unknown command": {
 			[]string{"bake"},
 			2,
-			[]string{`unknown command "bake"; known: base, layer, image, index, layout, status, tags`},
+			[]string{`unknown command "bake"; known: base, layer, image, index, layout, stack, status, tags`},
 		},
 		"no command":   {nil, 2, []string{"a command is required"}},
 		"unknown flag": {with(files, "-what"), 2, []string{"-what"}},

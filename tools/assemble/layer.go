@@ -13,6 +13,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/base/static"
 	"github.com/multiarch-build/multiarch/tools/oci/image"
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
+	"github.com/multiarch-build/multiarch/tools/oci/rootfs"
 )
 
 // subject is the image in error messages.
@@ -52,12 +53,17 @@ func writeLayer(ctx context.Context, flags *flag.FlagSet, args []string) (failed
 	list := flags.String("packages", "", "JSON with the packages' entries in multiarch.lock")
 	flags.Var(&debs, "deb", "package file, named after its SHA-256")
 	trees.flags(flags)
+	archived := flags.String("tar", "", "tar archive whose entries are added")
+	exact := flags.Bool("exact", false, "keep the bytes of the tar archive")
 	slim := flags.Bool("slim", false, "leave out files that programs do not read")
 	if err := parse(flags, args, "blob", "descriptor", "content"); err != nil {
 		return err
 	}
 	if err := checkContent(*kind, *name, *list); err != nil {
 		return err
+	}
+	if *exact && *archived == "" {
+		return usagef("layer: -exact requires -tar")
 	}
 	if *compression != "gzip" && *compression != "zstd" {
 		return usagef("layer: unknown compression %q; known: gzip, zstd", *compression)
@@ -91,7 +97,24 @@ func writeLayer(ctx context.Context, flags *flag.FlagSet, args []string) (failed
 		content = append(content, e)
 		file.addProgram(p)
 	}
-	content, tree, err := trees.stack(content)
+	var all *archive
+	if *archived != "" {
+		var err error
+		if all, err = openArchive(*archived, filepath.Dir(*blob)); err != nil {
+			return err
+		}
+		defer func() { failed = errors.Join(failed, all.Close()) }()
+		content = append(content, all.entries...)
+		for _, p := range all.programs {
+			file.addProgram(p)
+		}
+	}
+	tree, err := (*rootfs.Tree)(nil), error(nil)
+	if *exact {
+		tree, err = all.tree()
+	} else {
+		content, tree, err = trees.stack(content)
+	}
 	if err != nil {
 		return s.wrap(err)
 	}
@@ -104,7 +127,11 @@ func writeLayer(ctx context.Context, flags *flag.FlagSet, args []string) (failed
 	file.Files = slices.Compact(file.Files)
 	o := layer.Options{OS: *system, Zstd: *compression == "zstd", Epoch: time.Unix(0, 0)}
 	err = writeFile(*blob, func(w io.Writer) (err error) {
-		file.Descriptor, err = layer.Write(ctx, w, content, o)
+		if *exact {
+			file.Descriptor, err = all.copyTo(ctx, w, o.Zstd)
+		} else {
+			file.Descriptor, err = layer.Write(ctx, w, content, o)
+		}
 		return err
 	})
 	if err != nil {

@@ -42,6 +42,7 @@ func commands() map[string]command {
 		"image":  writeImage,
 		"index":  writeIndex,
 		"layout": writeLayout,
+		"stack":  writeStack,
 		"status": writeStatus,
 		"tags":   writeTags,
 	}
@@ -71,11 +72,11 @@ func try(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(args) == 0 {
-		return usagef("a command is required: base, layer, image, index, layout, status or tags")
+		return usagef("a command is required: base, layer, image, index, layout, stack, status or tags")
 	}
 	do, ok := commands()[args[0]]
 	if !ok {
-		return usagef("unknown command %q; known: base, layer, image, index, layout, status, tags", args[0])
+		return usagef("unknown command %q; known: base, layer, image, index, layout, stack, status, tags", args[0])
 	}
 	return do(ctx, newFlags(args[0]), args[1:])
 }

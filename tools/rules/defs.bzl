@@ -29,10 +29,14 @@ load(
     _LayerInfo = "LayerInfo",
 )
 load("//tools/rules/private:push.bzl", _multiarch_push = "multiarch_push")
+load("//tools/rules/private:shared_layer.bzl", _multiarch_layer = "multiarch_layer")
 load("//tools/rules/private:tags.bzl", _multiarch_tags = "multiarch_tags")
+load("//tools/rules/private:tar_layer.bzl", _multiarch_tar_layer = "multiarch_tar_layer")
 
 multiarch_image = _multiarch_image
 multiarch_files = _multiarch_files
+multiarch_layer = _multiarch_layer
+multiarch_tar_layer = _multiarch_tar_layer
 multiarch_debian = _multiarch_debian
 multiarch_base_image = _multiarch_base_image
 multiarch_tags = _multiarch_tags

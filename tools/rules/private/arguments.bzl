@@ -18,7 +18,7 @@ _COMMON = [
 ]
 
 # Arguments that the macro passes on without reading them.
-_CONFIGURABLE = ["binary", "cmd", "created", "entrypoint", "files", "ports", "stop_signal"]
+_CONFIGURABLE = ["binary", "cmd", "created", "entrypoint", "files", "layers", "ports", "stop_signal"]
 
 # Values in place of those that are refused, for arguments that the macro reads.
 _EMPTY = {

@@ -1,35 +1,18 @@
 """Image for one platform: a manifest and a config, built from layer descriptors without reading layers."""
 
 load("//platforms:platforms.bzl", "PLATFORMS")
-load(":layer.bzl", "ASSEMBLE", "BUILT", "LAYER_ENTRIES", "add_layer_entries", "arguments", "assemble", "base_tree", "write_layer")
+load(":layer.bzl", "ASSEMBLE", "LAYER_ENTRIES", "add_layer_entries", "arguments", "assemble", "base_tree", "write_layer")
 load(":layout.bzl", "write_layout")
 load(":manifest.bzl", "declare_manifest")
+load(":program.bzl", "add_runfiles", "program_of")
 load(":providers.bzl", "BaseInfo", "ImageInfo", "LayerInfo", "LayoutInfo", "PlatformLayersInfo", "RecipeInfo")
 load(":status.bzl", "GIT_STATUS")
 load(":transition.bzl", "TRANSITION", "to_platform")
 load(":validate.bzl", "VALIDATE", "validate")
 load(":variables.bzl", "expand")
 
-_BINARY_HINT = "use a binary target that respects --platforms, such as a go_binary or a cc_binary, or a single prebuilt file"
-
-def _program(ctx):
-    """Returns the image's program as a File, or None."""
-    if not ctx.attr.binary:
-        return None
-    target = ctx.attr.binary[0] if type(ctx.attr.binary) == "list" else ctx.attr.binary
-    program = target[DefaultInfo].files_to_run.executable
-    if program:
-        return program
-    files = target[DefaultInfo].files.to_list()
-    if len(files) != 1:
-        fail("image {}, {}: binary {} has no executable and provides {} files; {}".format(
-            ctx.attr.image,
-            ctx.attr.platform,
-            target.label,
-            len(files),
-            _BINARY_HINT,
-        ))
-    return files[0]
+def _binary(ctx):
+    return ctx.attr.binary[0] if type(ctx.attr.binary) == "list" else ctx.attr.binary
 
 def _program_layer(ctx, program, on):
     args = arguments(ctx, "layer")
@@ -43,7 +26,7 @@ def _program_layer(ctx, program, on):
 
     # Bazel formats the path because path mapping may change it.
     args.add(program, format = "-entry=" + entry.replace("%", "%%").replace("\"@\"", "\"%s\""))
-    beside = _runfiles(ctx, program, args)
+    beside = add_runfiles(ctx, args, _binary(ctx), program, ctx.attr.binary_path)
     more = add_layer_entries(ctx, args)
     return write_layer(
         ctx,
@@ -55,64 +38,38 @@ def _program_layer(ctx, program, on):
         on,
     )
 
-def _runfiles(ctx, program, args):
-    """Adds the program's runfiles next to the program, in the directory where runfiles libraries look for them.
+def _stack(ctx, below):
+    """Declares the action that checks shared layers against the layers below them.
 
     Args:
         ctx: the rule's context.
-        program: File.
-        args: Args of the layer.
+        below: File, the file system tree below the shared layers, or None.
 
     Returns:
-        list of depsets of File.
+        File, the file system tree including the shared layers.
     """
-    target = ctx.attr.binary[0] if type(ctx.attr.binary) == "list" else ctx.attr.binary
-    runfiles = target[DefaultInfo].default_runfiles
-    if not runfiles:
-        return []
-    to = ctx.attr.binary_path + ".runfiles/"
-    main = ctx.workspace_name
-
-    def entry(path, file):
-        about = {"path": to + path, "from": file.path, "detectMode": True}
-        if not file.is_source:
-            about |= BUILT
-        return "-entry=" + json.encode(about)
-
-    def below(short_path):
-        return short_path[len("../"):] if short_path.startswith("../") else main + "/" + short_path
-
-    def of_file(file):
-        if file == program:
-            return []
-        return [entry(below(file.short_path), file)]
-
-    def of_link(link):
-        return [entry(main + "/" + link.path, link.target_file)]
-
-    def of_root_link(link):
-        return [entry(link.path, link.target_file)]
-
-    for links, each in [(runfiles.symlinks, of_link), (runfiles.root_symlinks, of_root_link)]:
-        args.add_all(links, map_each = each, allow_closure = True)
-    args.add_all(runfiles.files, map_each = of_file, allow_closure = True)
-
-    # The __init__.py files that py_binary adds exist only as names.
-    args.add_all(
-        runfiles.empty_filenames,
-        map_each = lambda name: "-entry=" + json.encode({"path": to + below(name)}),
-        allow_closure = True,
+    out = ctx.actions.declare_file(ctx.label.name + ".layers.tree.json")
+    args = arguments(ctx, "stack")
+    args.add("-image", ctx.attr.image)
+    args.add("-platform", ctx.attr.platform)
+    inputs = []
+    if below:
+        args.add("-below", below)
+        inputs.append(below)
+    for target in ctx.attr.shared_layers:
+        args.add("-name=" + str(target.label).replace("@@//", "//"))
+        args.add("-layer", target[LayerInfo].tree)
+        inputs.append(target[LayerInfo].tree)
+    args.add("-tree", out)
+    assemble(
+        ctx,
+        mnemonic = "MultiarchStack",
+        message = "Checking layers of image %{label}",
+        inputs = inputs,
+        outputs = [out],
+        args = args,
     )
-    inputs = [
-        runfiles.files,
-        depset([l.target_file for l in runfiles.symlinks.to_list() + runfiles.root_symlinks.to_list()]),
-    ]
-    others = [f for f in runfiles.files.to_list() if f != program]
-    mapping = getattr(target[DefaultInfo].files_to_run, "repo_mapping_manifest", None)
-    if mapping and others:
-        args.add_all([mapping], map_each = lambda file: [entry("_repo_mapping", file)], allow_closure = True)
-        inputs.append(depset([mapping]))
-    return inputs
+    return out
 
 def _settings(ctx):
     env = expand(ctx, "env", ctx.attr.env, literal_dollars = False)
@@ -139,9 +96,15 @@ def _image_impl(ctx):
     layers = list(base.layers.get(ctx.attr.compression, [])) if base else []
     for target in ctx.attr.layers:
         layers.append(target[LayerInfo] if LayerInfo in target else target[PlatformLayersInfo].layers[ctx.attr.platform])
-    program = _program(ctx)
-    if program:
-        layers.append(_program_layer(ctx, program, layers[-1].tree if layers else base_tree(base, ctx.attr.compression)))
+    tree = layers[-1].tree if layers else base_tree(base, ctx.attr.compression)
+    checks = []
+    if ctx.attr.shared_layers:
+        tree = _stack(ctx, tree)
+        checks.append(tree)
+        layers += [target[LayerInfo] for target in ctx.attr.shared_layers]
+    if ctx.attr.binary:
+        where = "image {}, {}".format(ctx.attr.image, ctx.attr.platform)
+        layers.append(_program_layer(ctx, program_of(_binary(ctx), where), tree))
 
     settings = ctx.actions.declare_file(ctx.label.name + ".settings.json")
     of = {"settings": _settings(ctx), "annotations": expand(ctx, "annotations", ctx.attr.annotations)}
@@ -157,6 +120,7 @@ def _image_impl(ctx):
         status = ctx.file._git_status if ctx.attr.uses_git else None,
         tag_prefix = ctx.attr.tag_prefix,
         allow = ctx.attr.allow,
+        checks = checks,
     )
 
     args = arguments(ctx, "image")
@@ -196,6 +160,7 @@ image = rule(
         "binary_capabilities": attr.string(doc = "File capabilities of the program."),
         "base": attr.label(providers = [BaseInfo], doc = "Base below all layers."),
         "layers": attr.label_list(providers = [[LayerInfo], [PlatformLayersInfo]], doc = "Layers below the program's layer, from the bottom up."),
+        "shared_layers": attr.label_list(providers = [LayerInfo], cfg = to_platform, doc = "Layers above those, which images with different bases share."),
         "compression": attr.string(default = "gzip", doc = "Compression of the program's layer."),
         "entrypoint": attr.string_list(doc = "Value in the config."),
         "cmd": attr.string_list(doc = "Value in the config."),

@@ -72,7 +72,7 @@ def add_layer_entries(ctx, args):
     """Adds the directories and links of a layer to args.
 
     Args:
-        ctx: the rule's context, with the attributes in LAYER_ENTRIES.
+        ctx: the rule's context, with the attributes in LAYER_ENTRIES, or only directories and links.
         args: Args of the layer.
 
     Returns:
@@ -82,6 +82,8 @@ def add_layer_entries(ctx, args):
         args.add("-directory", json.encode({"path": path} | _about(ctx, path, about)))
     for path, to in sorted(ctx.attr.links.items()):
         args.add("-link", json.encode({"path": path, "to": to}))
+    if not hasattr(ctx.attr, "needed"):
+        return []
     args.add_all(ctx.attr.needed, before_each = "-needed")
     if ctx.attr.needed and ctx.attr.user:
         args.add("-user", ctx.attr.user)

@@ -76,8 +76,8 @@ def _platform_problems(name, platform, settings):
     for key in settings["healthcheck"]:
         if key not in _HEALTHCHECK:
             found.append(where + "unknown healthcheck key \"{}\"; known: {}".format(key, ", ".join(_HEALTHCHECK)))
-    if not settings["binary"] and not settings["files"] and not settings["directories"] and not settings["links"] and base == "scratch":
-        found.append(where + "the image is empty; set binary, files, directories, links or a base")
+    if not settings["binary"] and not settings["files"] and not settings["layers"] and not settings["directories"] and not settings["links"] and base == "scratch":
+        found.append(where + "the image is empty; set binary, files, layers, directories, links or a base")
     return found
 
 def multiarch_image(
@@ -87,6 +87,7 @@ def multiarch_image(
         binary_path = None,
         binary_capabilities = "",
         files = [],
+        layers = [],
         directories = {},
         links = {},
         base = "static",
@@ -129,6 +130,8 @@ def multiarch_image(
         binary_capabilities: File capabilities of the program in the syntax of setcap, such as `cap_net_bind_service=+ep`.
         files: Labels of `multiarch_files`. All images of the package with the same files share one layer, and so do
             platforms, unless other rules build files in it: these are built for each platform.
+        layers: Labels of `multiarch_layer` and `multiarch_tar_layer`, in order. They are above `files` and below `binary`.
+            Images share them. They must not change directories and links of the layers below.
         directories: Directories to create, with owner and mode: `{"/var/lib/data": "65532:65532 0700"}`. Owner and mode are
             optional. Default: those of the base if the directory exists there, otherwise root and 0755.
         links: Symbolic links to create: `{"/usr/bin/sh": "busybox"}`.
@@ -168,6 +171,7 @@ def multiarch_image(
         binary_path = binary_path,
         binary_capabilities = binary_capabilities,
         files = files,
+        layers = layers,
         directories = directories,
         links = links,
         base = base,
@@ -243,7 +247,7 @@ def _child(platform, settings, problems, target):
     """Returns the image for one platform: its settings, bases and Bazel platform, and the entries of its layer of files."""
     row = PLATFORMS.get(platform)
     if problems:
-        settings = settings | {"files": [], "directories": {}, "links": {}, "base": "scratch", "binary": None, "compression": "gzip"}
+        settings = settings | {"files": [], "layers": [], "directories": {}, "links": {}, "base": "scratch", "binary": None, "compression": "gzip"}
     needed = [] if problems else _needed(settings)
     entries = {
         "directories": settings["directories"],
@@ -260,7 +264,7 @@ def _child(platform, settings, problems, target):
         static = Label("//tools/rules/base:static_" + settings["compression"]) if settings["base"] == "static" else None,
         base = base_for(settings["base"], platform) if settings["base"] not in _BASES else None,
         entries = entries,
-        has_files_layer = bool(settings["files"] or settings["directories"] or settings["links"] or (needed and not settings["binary"])),
+        has_files_layer = bool(settings["files"] or settings["directories"] or settings["links"] or (needed and not settings["binary"] and not settings["layers"])),
     )
 
 def _files_layers(image, children, kwargs):
@@ -322,6 +326,7 @@ def _platform_image(image, name, of, files_layers, tag_prefix, kwargs):
         needed = [] if of.has_files_layer else of.entries["needed"],
         base = of.base,
         layers = layers,
+        shared_layers = child["layers"],
         compression = child["compression"],
         entrypoint = entrypoint or [],
         cmd = child["cmd"] or [],

@@ -24,7 +24,7 @@ def declare_manifest(ctx, name, recipe, args):
     args.add("-manifest", manifest)
     args.add("-config", config)
     args.add("-descriptor", descriptor)
-    inputs = [recipe.settings] + [l.descriptor for l in recipe.layers]
+    inputs = recipe.checks + [recipe.settings] + [l.descriptor for l in recipe.layers]
     if recipe.base:
         args.add("-base", recipe.base.config)
         inputs.append(recipe.base.config)

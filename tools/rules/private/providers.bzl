@@ -12,7 +12,7 @@ LayerInfo = provider(
     fields = {
         "blob": "File: the compressed tar archive",
         "descriptor": "File: JSON with mediaType, digest, size, diffID and createdBy",
-        "tree": "File: JSON with the directories and links of the image up to this layer",
+        "tree": "File: JSON with the directories and links of the image up to this layer, or of a shared layer alone",
     },
 )
 
@@ -50,6 +50,7 @@ RecipeInfo = provider(
         "status": "File: the workspace status for git templates; None if there are none",
         "tag_prefix": "string: the prefix of the git tags that templates use, or empty",
         "allow": "list of string: the kinds of verify findings to accept",
+        "checks": "list of File: outputs of checks that must succeed before the image is assembled",
     },
 )
 

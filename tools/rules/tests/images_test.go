@@ -252,6 +252,56 @@ func TestModesOfBuiltFiles(t *testing.T) {
 	}
 }
 
+// TestLayers builds two images with different bases that share layers.
+func TestLayers(t *testing.T) {
+	needBazel(t)
+	i, too := index(t, "layered"), index(t, "layered_too")
+	digest := func(l v1.Layer) v1.Hash {
+		h, err := l.Digest()
+		require.NoError(t, err)
+		return h
+	}
+	for n := range platforms(t, i) {
+		_, _, layers := child(t, i, n)
+		require.Len(t, layers, 4, "static, programs, common, package")
+		_, _, others := child(t, too, n)
+		require.Len(t, others, 4, "files, common, exact, program")
+		assert.Equal(t, digest(layers[2]), digest(others[1]))
+
+		lines, contents := list(t, layers[1])
+		for _, want := range []string{
+			"0755 0:0 usr/bin/one", "0755 0:0 usr/bin/two", "0777 0:0 usr/bin/three", "0700 5:6 var/lib/programs/",
+			"0644 0:0 scripts/script",
+		} {
+			assert.Contains(t, lines, want)
+		}
+		words := "usr/bin/two.runfiles/" + os.Getenv("TEST_WORKSPACE") + "/tools/rules/tests/program/words.txt"
+		assert.Contains(t, contents, words)
+		header, ok := arch.ReadHeader(contents["usr/bin/one"])
+		require.True(t, ok)
+		p, err := arch.Parse(platforms(t, i)[n])
+		require.NoError(t, err)
+		row, _ := arch.Find(p)
+		assert.Equal(t, row.Header, header)
+
+		lines, _ = list(t, layers[3])
+		assert.Contains(t, lines, "0640 7:8 srv/a")
+		blob, err := others[2].Uncompressed()
+		require.NoError(t, err)
+		defer blob.Close()
+		exact, err := io.ReadAll(blob)
+		require.NoError(t, err)
+		archive, err := os.ReadFile("package.tar")
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(archive, exact), "the archive must be unchanged")
+	}
+	_, _, first := child(t, i, 0)
+	_, _, second := child(t, i, 1)
+	assert.NotEqual(t, digest(first[1]), digest(second[1]), "each platform has its own programs")
+	assert.Equal(t, digest(first[2]), digest(second[2]))
+	assert.Equal(t, digest(first[3]), digest(second[3]))
+}
+
 func TestRunfiles(t *testing.T) {
 	needBazel(t)
 	_, _, layers := child(t, index(t, "reader"), 0)
