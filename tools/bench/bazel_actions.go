@@ -75,8 +75,8 @@ func (a actions) time(mnemonic string) (sum time.Duration) {
 	return sum
 }
 
-// bytes returns the size of the outputs of an action on disk. The log has the size of the file that a symbolic link points
-// to, so it is of no use. Neither symbolic links nor hard links to outputs of the action linked take space.
+// bytes returns the size of the outputs of an action on disk. The log has the size of the file that a symbolic link
+// points to, so it is of no use. Neither symbolic links nor hard links to outputs of the action linked take space.
 func (a actions) bytes(root, mnemonic, linked string) (sum int64, err error) {
 	sources := map[int64][]fs.FileInfo{} // by size
 	for _, one := range a[linked] {

@@ -10,25 +10,25 @@ import (
 type subject struct {
 	name string
 	// Mnemonics of the actions that write or describe layers, and of those that write manifests and indexes. manifests is
-	// empty if the actions of indexes write manifests too.
-	layers, manifests, indexes string
-	layouts                    string                                        // mnemonic of the actions that write layouts for a push, if there are such actions
-	build                      func(t *bazelTree, platforms []string) string // its BUILD file, with a target "indexes"
-	dep                        string                                        // additional line in MODULE.bazel
+	// empty if the actions of indexes write manifests too. layouts is empty if a push needs no layouts of its own.
+	layouts, layers, manifests, indexes string
+
+	build func(t *bazelTree, platforms []string) string // its BUILD file, with a target "indexes"
+	dep   string                                        // additional line in MODULE.bazel
 }
 
 // subjects returns multiarch and its competitors. The competitors get finished layers, as other rules would build them.
 // rules_oci needs no dep, because the module multiarch depends on it.
 func subjects() []subject {
 	return []subject{
-		{"multiarch", "MultiarchLayer", "", "MultiarchIndex", "MultiarchLayout", (*bazelTree).ours, ""},
-		{"rules_oci", "OCIDescriptor", "OCIImage", "OCIIndex", "", (*bazelTree).rulesOCI, ""},
+		{"multiarch", "MultiarchLayout", "MultiarchLayer", "", "MultiarchIndex", (*bazelTree).ours, ""},
+		{"rules_oci", "", "OCIDescriptor", "OCIImage", "OCIIndex", (*bazelTree).rulesOCI, ""},
 		{
 			"rules_img",
+			"",
 			"LayerMetadata",
 			"ImageManifest",
 			"ImageIndex",
-			"",
 			(*bazelTree).rulesImg,
 			"bazel_dep(name = \"rules_img\", version = \"0.3.19\")\n",
 		},
@@ -38,8 +38,8 @@ func subjects() []subject {
 // target returns the label that builds all indexes.
 func (s subject) target() string { return "//" + s.name + ":indexes" }
 
-// ready returns the label that builds what the push rules of a subject read. rules_oci's indexes are layouts already, and
-// rules_img pushes from the metadata and the layers.
+// ready returns the label that builds what the push rules of a subject read. rules_oci's indexes are layouts already,
+// and rules_img pushes from the metadata and the layers.
 func (s subject) ready() string {
 	if s.layouts != "" {
 		return "//" + s.name + ":layouts"
