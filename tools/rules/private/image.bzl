@@ -52,11 +52,19 @@ def _stack(ctx, below):
     args = arguments(ctx, "stack")
     args.add("-image", ctx.attr.image)
     args.add("-platform", ctx.attr.platform)
+    os = PLATFORMS[ctx.attr.platform].os
     inputs = []
     if below:
         args.add("-below", below)
         inputs.append(below)
     for target in ctx.attr.shared_layers:
+        if target[LayerInfo].os != os:
+            fail("image {}, {}: layer {} is for {}; remove portable = True from it, or leave it out with overrides".format(
+                ctx.attr.image,
+                ctx.attr.platform,
+                target.label,
+                target[LayerInfo].os,
+            ))
         args.add("-name=" + str(target.label).replace("@@//", "//"))
         args.add("-layer", target[LayerInfo].tree)
         inputs.append(target[LayerInfo].tree)

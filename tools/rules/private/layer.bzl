@@ -172,7 +172,7 @@ def write_layer(ctx, name, args, inputs, compression, os = "linux", on = None):
         outputs = [blob, descriptor, tree],
         args = args,
     )
-    return LayerInfo(blob = blob, descriptor = descriptor, tree = tree)
+    return LayerInfo(blob = blob, descriptor = descriptor, tree = tree, os = os)
 
 def _static_layer_impl(ctx):
     args = arguments(ctx, "layer")

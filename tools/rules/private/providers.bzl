@@ -13,6 +13,7 @@ LayerInfo = provider(
         "blob": "File: the compressed tar archive",
         "descriptor": "File: JSON with mediaType, digest, size, diffID and createdBy",
         "tree": "File: JSON with the directories and links of the image up to this layer, or of a shared layer alone",
+        "os": "string: linux or windows, which have different formats",
     },
 )
 

@@ -121,6 +121,18 @@ def refusals():
         message = "files: @@//tools/rules/tests:etc/a is not a multiarch_files; set its path in the image: " +
                   "multiarch_files(name = ",
     )
+    multiarch_image(
+        name = "portable_windows",
+        base = "scratch",
+        layers = [":common"],
+        platforms = ["windows/amd64"],
+        tags = ["manual"],
+    )
+    _fails_test(
+        name = "portable_windows_fails_test",
+        target_under_test = "portable_windows_windows_amd64",
+        message = "image portable_windows, windows/amd64: layer @@//tools/rules/tests:common is for linux; remove",
+    )
     _refused_files("relative", "to = \"etc\" must be an absolute path; use \"/etc\"", srcs = ["etc/a"], to = "etc")
     _refused_files(
         "not_octal",
