@@ -222,7 +222,7 @@ images:
 }
 
 // requireLinks requires that a layout contains the layers as hard links.
-func (w workshop) requireLinks(dir string) {
+func (w actionDir) requireLinks(dir string) {
 	w.Helper()
 	blobs, err := filepath.Glob("*.blob")
 	require.NoError(w, err)
