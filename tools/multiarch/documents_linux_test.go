@@ -228,7 +228,7 @@ func TestDocumentedSessions(all *testing.T) {
 				"registry.example.com", strings.TrimPrefix(server.URL, "http://"),
 				// A push waits for a registry that starts, but not for long.
 				"multiarch registry &", "multiarch registry --address HOST >$GOBIN/address &\n"+
-					"until [ -s $GOBIN/address ]; do sleep 0.1; done; cat $GOBIN/address",
+					"until [ -s $GOBIN/address ]; do kill -0 $!; sleep 0.1; done; cat $GOBIN/address",
 				"localhost:5000", "HOST",
 			).Replace(strings.Join(commands, "\n")))
 
