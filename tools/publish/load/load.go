@@ -1,6 +1,3 @@
-// Package load writes built image indexes to archives, and loads them into a container engine of this machine: docker,
-// podman, nerdctl or ctr. An archive holds an OCI layout with all platforms, or one image as docker save writes it.
-// Engines that know single images only receive the image for their platform.
 // Package load writes images to archives, and streams them into the container engines of this machine. Archives are OCI
 // archives with all platforms or archives of docker save with one platform per image. The same images always produce
 // the same bytes. Nothing is stored on the way into an engine.
