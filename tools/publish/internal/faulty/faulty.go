@@ -1,5 +1,5 @@
-// Package faulty makes a registry fail in the ways in which registries fail, for tests: it stands in front of a
-// handler, records the requests, and lets chosen ones go wrong.
+// Package faulty makes a registry fail in tests as real registries do. It wraps a handler, records the requests, and
+// lets chosen ones fail.
 package faulty
 
 import (
@@ -13,16 +13,16 @@ import (
 	"sync"
 )
 
-// Request is a request that came in.
+// Request is a recorded request.
 type Request struct {
 	// Number counts from one.
 	Number int
-	// Name is the method and path. The identifier of an upload, different every time, is left out of it, so that
-	// repeated requests have the same name.
+	// Name is the method and path, without the random identifier of an upload, so that repeated requests have the same
+	// name.
 	Name string
 }
 
-// Fault is what happens to a request. It may pass it on to next.
+// Fault handles a request instead of next, which it may call.
 type Fault func(w http.ResponseWriter, r *http.Request, next http.Handler)
 
 // Handler passes requests on to Next, except those that Choose makes fail.
@@ -36,8 +36,8 @@ type Handler struct {
 
 var uploadID = regexp.MustCompile(`(/blobs/uploads/).+$`)
 
-// Choose says which requests fail from now on: those for which pick, called for one of them at a time, returns a fault.
-// pick may be nil: then none does.
+// Choose sets which requests fail from now on: those for which pick returns a fault. pick is called for one request at
+// a time. If it is nil, no request fails.
 func (h *Handler) Choose(pick func(Request) Fault) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -61,21 +61,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fault(w, r, h.Next)
 }
 
-// Requests returns what has come in so far.
+// Requests returns the requests received so far.
 func (h *Handler) Requests() []Request {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]Request(nil), h.requests...)
 }
 
-// Forget empties the record, so that numbers begin at one again.
+// Forget empties the record. Numbers start at one again.
 func (h *Handler) Forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.requests = nil
 }
 
-// Nth picks the request of that number for the fault: something that passes.
+// Nth picks the request with a number, for faults that go away.
 func Nth(number int, fault Fault) func(Request) Fault {
 	return func(r Request) Fault {
 		if r.Number == number {
@@ -85,7 +85,7 @@ func Nth(number int, fault Fault) func(Request) Fault {
 	}
 }
 
-// Every picks all requests of that name: something that does not pass.
+// Every picks all requests with a name, for faults that remain.
 func Every(name string, fault Fault) func(Request) Fault {
 	return func(r Request) Fault {
 		if r.Name == name {
@@ -116,8 +116,8 @@ func Lost(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	drop(w, nil)
 }
 
-// Truncated passes the request on and sends half of the answer: half of its body, or half of its headers where it has
-// no body.
+// Truncated passes the request on and sends half of the response: half of its body, or half of its headers if it has no
+// body.
 func Truncated(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	recorded := httptest.NewRecorder()
 	next.ServeHTTP(recorded, r)
@@ -136,7 +136,7 @@ func Truncated(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	drop(w, append(head.Bytes(), body[:len(body)/2]...))
 }
 
-// drop sends raw bytes and ends the connection: with a FIN after something was sent, so that it arrives, else with a
+// drop sends raw bytes and closes the connection: with a FIN if there were any, so that they arrive, otherwise with a
 // reset.
 func drop(w http.ResponseWriter, raw []byte) {
 	conn, _, err := http.NewResponseController(w).Hijack()

@@ -1,4 +1,4 @@
-// Command guest is what the tests of package run put into images: its first argument says what it does there.
+// Command guest is the program in the images of package run's tests. Its first argument selects what it does.
 package main
 
 import (
