@@ -316,7 +316,7 @@ func TestKeyringOfABase(t *testing.T) {
 	p := newDebianProject(t)
 	p.env = p.env[:2]
 	_, stderr := p.want(t, 5, "lock")
-	assert.Contains(t, stderr, "signed by key")
+	assert.Contains(t, stderr, "signature made by unknown entity")
 	p.yaml(t, ", keyring: keys.gpg")
 	p.want(t, 0, "lock")
 	p.want(t, 0, "build")
