@@ -18,9 +18,6 @@ import (
 // the reader's editor.
 const maxColumns = 120
 
-// stillLong are the directories whose files may have longer lines.
-var stillLong = []string{"tools/bazel/", "tools/build/", "tools/internal/", "tools/rules/private/"}
-
 func TestSourcesFitTheScreen(t *testing.T) {
 	if os.Getenv("TEST_SRCDIR") != "" {
 		t.Skip("Bazel's sandbox does not contain the checkout; go test checks it")
@@ -28,13 +25,7 @@ func TestSourcesFitTheScreen(t *testing.T) {
 	long, err := longLines(os.DirFS(".."))
 	require.NoError(t, err)
 	for _, line := range long {
-		excepted := false
-		for _, dir := range stillLong {
-			excepted = excepted || strings.HasPrefix(line, dir)
-		}
-		if !excepted {
-			t.Errorf("%s: the line has more than %d columns", line, maxColumns)
-		}
+		t.Errorf("%s: the line has more than %d columns", line, maxColumns)
 	}
 }
 

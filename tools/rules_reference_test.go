@@ -93,19 +93,30 @@ func reference(t *testing.T, file *build.File, name string) (kind, summary strin
 				switch value := item.Value.(type) {
 				case *build.CallExpr:
 					required := map[bool]string{true: "yes", false: "no"}[build.NewRule(value).AttrLiteral("mandatory") == "True"]
-					doc = build.NewRule(value).AttrString("doc")
+					doc = text(build.NewRule(value).Attr("doc"))
 					rows = append(rows, fmt.Sprintf("| `%s` | `%s` | %s | %s |", key, value.X.(*build.DotExpr).Name, required, doc))
-				case *build.StringExpr:
-					doc = value.Value
+				default:
+					doc = text(value)
 					rows = append(rows, fmt.Sprintf("| `%s` | %s |", key, doc))
 				}
-				assert.NotEmpty(t, doc, "%s.%s is not documented by a string literal", name, key)
+				assert.NotEmpty(t, doc, "%s.%s is not documented by string literals", name, key)
 			}
-			return kind, build.NewRule(call).AttrString("doc"), rows
+			return kind, text(build.NewRule(call).Attr("doc")), rows
 		}
 	}
 	require.Fail(t, "no definition", "%s does not define %s", file.Path, name)
 	return "", "", nil
+}
+
+// text returns the value of a string literal or of a sum of them, or "" for other expressions.
+func text(expr build.Expr) string {
+	switch expr := expr.(type) {
+	case *build.StringExpr:
+		return expr.Value
+	case *build.BinaryExpr:
+		return text(expr.X) + text(expr.Y)
+	}
+	return ""
 }
 
 // dictItems returns the public items of a dict, which may be a union of dicts in other files.

@@ -89,7 +89,8 @@ type resolver struct {
 }
 
 // Resolve derives the rules of a project. It reports everything in the configuration that Bazel does not support as
-// config.Errors. It returns a *NoWorkspaceError if there is no MODULE.bazel, and a *ParseError if it cannot parse a file.
+// config.Errors. It returns a *NoWorkspaceError if there is no MODULE.bazel, and a *ParseError if it cannot parse a
+// file.
 func Resolve(p Project) (*Workspace, error) {
 	ws, err := open(filepath.Dir(p.File))
 	if err != nil {
@@ -165,8 +166,8 @@ func Resolve(p Project) (*Workspace, error) {
 	return t.workspace(planned)
 }
 
-// built returns the images to build. Images that join existing images have no targets, because they are joined when they
-// are released.
+// built returns the images to build. Images that join existing images have no targets, because they are joined when
+// they are released.
 func (t *resolver) built() []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(t.project.Config.Images)) {

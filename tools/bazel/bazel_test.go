@@ -32,7 +32,9 @@ func TestThisRepositoryIsCurrent(t *testing.T) {
 		paths = append(paths, f.Path)
 		assert.Equal(t, string(f.Old), string(f.New), "%s is stale; run: go run ./tools/multiarch generate", f.Path)
 	}
-	for _, path := range []string{"images/BUILD.bazel", "images/push/BUILD.bazel", "platforms/BUILD.bazel", "platforms/platforms.bzl"} {
+	for _, path := range []string{
+		"images/BUILD.bazel", "images/push/BUILD.bazel", "platforms/BUILD.bazel", "platforms/platforms.bzl",
+	} {
 		assert.Contains(t, paths, path)
 	}
 }
@@ -71,11 +73,13 @@ func TestPlatformsMatchTable(t *testing.T) {
 		assert.Contains(t, constraints[row.Slug()], "@platforms//os:"+row.OS)
 		assert.Contains(t, constraints[row.Slug()], "@rules_go//go/toolchain:cgo_off")
 		level := "@rules_go//go/constraints/" + row.Go.Arch + ":" + row.Go.Level.Value
-		assert.Equal(t, row.Go.Arch == "arm" || row.Go.Arch == "amd64", slices.Contains(constraints[row.Slug()], level), row.String())
+		hasLevel := row.Go.Arch == "arm" || row.Go.Arch == "amd64"
+		assert.Equal(t, hasLevel, slices.Contains(constraints[row.Slug()], level), row.String())
 		assert.Equal(t, row.String(), dict.List[i].Key.(*bzl.StringExpr).Value, "in table order")
-		assert.Contains(t, bzl.FormatString(dict.List[i].Value), `Label("//platforms:`+row.Slug()+`")`)
+		entry := bzl.FormatString(dict.List[i].Value)
+		assert.Contains(t, entry, `Label("//platforms:`+row.Slug()+`")`)
 		assert.Equal(t, row.Triplet != "", cgo[row.Slug()], "cgo is supported if Debian has a C compiler")
-		assert.Equal(t, row.Triplet != "", strings.Contains(bzl.FormatString(dict.List[i].Value), `Label("//platforms:`+row.Slug()+`_cgo")`))
+		assert.Equal(t, row.Triplet != "", strings.Contains(entry, `Label("//platforms:`+row.Slug()+`_cgo")`))
 	}
 }
 
@@ -88,8 +92,10 @@ func TestConstraints(t *testing.T) {
 		return row
 	}
 	for platform, want := range map[string]string{
-		"linux/arm/v7":   "@platforms//os:linux @platforms//cpu:armv7 @rules_go//go/constraints/arm:7 @rules_go//go/toolchain:cgo_off",
-		"linux/amd64/v3": "@platforms//os:linux @platforms//cpu:x86_64 @rules_go//go/constraints/amd64:v3 @rules_go//go/toolchain:cgo_off",
+		"linux/arm/v7": "@platforms//os:linux @platforms//cpu:armv7 " +
+			"@rules_go//go/constraints/arm:7 @rules_go//go/toolchain:cgo_off",
+		"linux/amd64/v3": "@platforms//os:linux @platforms//cpu:x86_64 " +
+			"@rules_go//go/constraints/amd64:v3 @rules_go//go/toolchain:cgo_off",
 		"linux/mips64le": "@platforms//os:linux @rules_go//go/toolchain:mips64le @rules_go//go/toolchain:cgo_off",
 		"windows/arm64":  "@platforms//os:windows @platforms//cpu:aarch64 @rules_go//go/toolchain:cgo_off",
 	} {
@@ -122,16 +128,18 @@ func many(t testing.TB, n int, perPlatform bool) string {
 		require.NoError(t, os.WriteFile(path, []byte(content), 0o644))
 	}
 	var s strings.Builder
-	s.WriteString("version: 1\nregistry: registry.example.com/team\nplatforms: [linux/amd64, linux/arm64, linux/arm/v7, linux/arm/v6, linux/arm/v5, " +
-		"linux/386, linux/ppc64le, linux/s390x, linux/riscv64, linux/loong64]\nimages:\n")
+	s.WriteString("version: 1\nregistry: registry.example.com/team\n" +
+		"platforms: [linux/amd64, linux/arm64, linux/arm/v7, linux/arm/v6, linux/arm/v5, linux/386, linux/ppc64le, " +
+		"linux/s390x, linux/riscv64, linux/loong64]\nimages:\n")
 	for i := range n {
-		fmt.Fprintf(&s, "  service-%d:\n    go: {package: ./svc%d}\n    files: [{from: svc%d/etc, to: /etc/app}]\n    user: nonroot\n    env: {A: b}\n"+
-			"    ports: [8080/tcp]\n    overrides: {linux/arm/v5: {env: {A: c}}}\n", i, i, i)
+		fmt.Fprintf(&s, "  service-%d:\n    go: {package: ./svc%d}\n    files: [{from: svc%d/etc, to: /etc/app}]\n"+
+			"    user: nonroot\n    env: {A: b}\n    ports: [8080/tcp]\n    overrides: {linux/arm/v5: {env: {A: c}}}\n", i, i, i)
 		if perPlatform {
 			s.WriteString("    push: {per_platform: \"{{.Repository}}-{{.Platform.Official}}\"}\n")
 		}
 		write(fmt.Sprintf("svc%d/main.go", i), "package main\n\nfunc main() {}\n")
-		write(fmt.Sprintf("svc%d/BUILD.bazel", i), fmt.Sprintf("go_binary(\n    name = \"svc%d\",\n    embed = [\":svc%d_lib\"],\n)\n", i, i))
+		write(fmt.Sprintf("svc%d/BUILD.bazel", i),
+			fmt.Sprintf("go_binary(\n    name = \"svc%d\",\n    embed = [\":svc%d_lib\"],\n)\n", i, i))
 		write(fmt.Sprintf("svc%d/etc/conf", i), "x")
 	}
 	write("images/multiarch.yaml", s.String())

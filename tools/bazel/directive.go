@@ -33,7 +33,8 @@ func (t *resolver) resolveLanguage() (bool, error) {
 	})
 	switch {
 	case errors.Is(err, found):
-		t.note("Gazelle's Go extension deletes //%s:%s: move %s to a directory without Go packages, or do not use that extension",
+		t.note("Gazelle's Go extension deletes //%s:%s: "+
+			"move %s to a directory without Go packages, or do not use that extension",
 			t.pkg, t.rules[t.pkg][i].Name(), filepath.Base(t.project.File))
 		return false, nil
 	case err != nil:
@@ -42,8 +43,8 @@ func (t *resolver) resolveLanguage() (bool, error) {
 	return true, nil
 }
 
-// WithDirective returns the path and the new content of a package's build file that lacks the directive, or nil. Gazelle
-// reads directives before it generates rules.
+// WithDirective returns the path and the new content of a package's build file that lacks the directive, or nil.
+// Gazelle reads directives before it generates rules.
 func (w *Workspace) WithDirective(pkg string) (file string, content []byte, err error) {
 	f, old, err := w.ws.load(pkg)
 	if err != nil || f == nil || !w.lacksDirective(pkg, f) {
@@ -53,10 +54,12 @@ func (w *Workspace) WithDirective(pkg string) (file string, content []byte, err 
 }
 
 func (w *Workspace) lacksDirective(pkg string, f *rule.File) bool {
-	return w.needsDirective(pkg) && !slices.ContainsFunc(f.Directives, func(d rule.Directive) bool { return d.Key == "lang" })
+	isLang := func(d rule.Directive) bool { return d.Key == "lang" }
+	return w.needsDirective(pkg) && !slices.ContainsFunc(f.Directives, isLang)
 }
 
-// insertDirective adds the directive to the comment at the top of a build file, if there is one that belongs to no rule.
+// insertDirective adds the directive to the comment at the top of a build file, if there is one that belongs to no
+// rule.
 func insertDirective(content []byte) []byte {
 	lines := strings.SplitAfter(string(content), "\n")
 	n := 0

@@ -15,8 +15,13 @@ import (
 
 // stamps maps the fields of {{.Git}} to keys of the workspace status.
 var stamps = map[string]string{
-	"Commit": "STABLE_GIT_COMMIT", "ShortCommit": "STABLE_GIT_SHORT_COMMIT", "Branch": "STABLE_GIT_BRANCH", "Tag": "STABLE_GIT_TAG",
-	"Describe": "STABLE_GIT_DESCRIBE", "CommitTime": "STABLE_GIT_COMMIT_TIME", "Dirty": "STABLE_GIT_DIRTY",
+	"Commit":      "STABLE_GIT_COMMIT",
+	"ShortCommit": "STABLE_GIT_SHORT_COMMIT",
+	"Branch":      "STABLE_GIT_BRANCH",
+	"Tag":         "STABLE_GIT_TAG",
+	"Describe":    "STABLE_GIT_DESCRIBE",
+	"CommitTime":  "STABLE_GIT_COMMIT_TIME",
+	"Dirty":       "STABLE_GIT_DIRTY",
 }
 
 // stampKey returns the key for a field of {{.Git}}, for an image with the given prefix of git tags.
@@ -28,7 +33,8 @@ func stampKey(word, prefix string) (string, bool) {
 	return key, ok
 }
 
-// stampOpen and stampClose delimit stamp keys until the value has been checked for braces. YAML text cannot contain them.
+// stampOpen and stampClose delimit stamp keys until the value has been checked for braces. YAML text cannot contain
+// them.
 const stampOpen, stampClose = "\x01", "\x02"
 
 // flags are the build flags of a Go binary as attributes of rules_go.

@@ -27,9 +27,9 @@ type goTarget struct {
 // ownTargetHint is the hint for features that generated targets do not support.
 const ownTargetHint = "write the target yourself and set bazel: to its label"
 
-// binaries sets the attribute binary of each child of an image, and returns the required go_binary rules. A package with
-// default flags needs none: rules_go passes -s -w, the default linker flags, in fastbuild (--strip=sometimes) and with
-// --strip=always, which the release configuration sets.
+// binaries sets the attribute binary of each child of an image, and returns the required go_binary rules. A package
+// with default flags needs none: rules_go passes -s -w, the default linker flags, in fastbuild (--strip=sometimes) and
+// with --strip=always, which the release configuration sets.
 func (t *resolver) binaries(at config.Path, i plan.Image, children []attributes) []*rule.Rule {
 	var rules []*rule.Rule
 	binaryNames := map[string]string{} // target names by library and flags
@@ -125,7 +125,8 @@ func (t *resolver) goBinary(name string, target goTarget, f flags) *rule.Rule {
 	return r
 }
 
-// checkVisible adds a note if the generated binary cannot embed a library: Gazelle makes those of main packages private.
+// checkVisible adds a note if the generated binary cannot embed a library: Gazelle makes those of main packages
+// private.
 func (t *resolver) checkVisible(library string) {
 	l, err := label.Parse(library)
 	if err != nil {

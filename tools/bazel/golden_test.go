@@ -45,7 +45,8 @@ func TestGolden(t *testing.T) {
 				place(t, dir, f)
 			}
 			got := generate(t, dir)
-			maps.DeleteFunc(got, func(name, _ string) bool { return strings.HasPrefix(name, "platforms/") }) // the same in all cases
+			// The files in platforms are the same in all cases.
+			maps.DeleteFunc(got, func(name, _ string) bool { return strings.HasPrefix(name, "platforms/") })
 			if *update {
 				archive.Files = inputs
 				for _, name := range []string{"error", "notes"} {

@@ -162,8 +162,8 @@ func directories(list []plan.Directory) map[string]string {
 	return all
 }
 
-// annotations sets the annotations of the image and of its children. Those of the image also apply to the index, so they
-// cannot be derived from the values that children share.
+// annotations sets the annotations of the image and of its children. Those of the image also apply to the index, so
+// they cannot be derived from the values that children share.
 func (t *resolver) annotations(i plan.Image, common attributes, overrides []attributes) {
 	if len(i.Annotations) > 0 {
 		common["annotations"] = i.Annotations

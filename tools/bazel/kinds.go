@@ -54,8 +54,8 @@ func kind(essential, others string) rule.KindInfo {
 	return k
 }
 
-// Loads returns the files that define generated rules. repo returns the prefix of labels in a module: "@name", or "" for
-// the workspace's own module.
+// Loads returns the files that define generated rules. repo returns the prefix of labels in a module: "@name", or ""
+// for the workspace's own module.
 func Loads(repo func(module string) string) []rule.LoadInfo {
 	return []rule.LoadInfo{
 		{

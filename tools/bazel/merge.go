@@ -101,14 +101,15 @@ func prepare(f *rule.File, gen, empty []*rule.Rule, loads []rule.LoadInfo) (merg
 	return merging, removing, nil
 }
 
-// isReplaced reports whether a generated rule replaces one of another kind: earlier versions generated the rule that pushes
-// all images in the package that now has an alias of it.
+// isReplaced reports whether a generated rule replaces one of another kind: earlier versions generated the rule that
+// pushes all images in the package that now has an alias of it.
 func isReplaced(old, g *rule.Rule) bool {
-	return old.Kind() == pushKind && g.Kind() == aliasKind && !old.ShouldKeep() && mergeExpr(nil, old.Attr("images")) == nil
+	return old.Kind() == pushKind && g.Kind() == aliasKind && !old.ShouldKeep() &&
+		mergeExpr(nil, old.Attr("images")) == nil
 }
 
-// removeUnkept removes an attribute that is no longer generated, except for values marked `# keep`. Gazelle does so only for
-// lists of strings.
+// removeUnkept removes an attribute that is no longer generated, except for values marked `# keep`. Gazelle does so
+// only for lists of strings.
 func removeUnkept(r, old *rule.Rule, key string) {
 	if kept := mergeExpr(nil, old.Attr(key)); kept != nil {
 		r.SetAttr(key, value{kept})
@@ -139,8 +140,8 @@ func keepsAttr(r *rule.Rule, key string) bool {
 	return rule.ShouldKeep(&bzl.Ident{Comments: *r.AttrComments(key)})
 }
 
-// addLoads inserts the load statements of generated rules below the comment at the top of the file. Gazelle would insert
-// them above it.
+// addLoads inserts the load statements of generated rules below the comment at the top of the file. Gazelle would
+// insert them above it.
 func addLoads(f *rule.File, gen []*rule.Rule, loads []rule.LoadInfo) {
 	at := 0
 	for at < len(f.File.Stmt) && isPreamble(f.File.Stmt[at]) {

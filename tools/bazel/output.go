@@ -45,11 +45,13 @@ func (w *Workspace) NewBuildFile(pkg string) []byte {
 	switch pkg {
 	case platformsPackage:
 		content.WriteString(
-			"# One platform per row of tools/arch/table.go, written by `multiarch generate`. Changes made by hand are preserved.\n",
+			"# One platform per row of tools/arch/table.go, written by `multiarch generate`. " +
+				"Changes made by hand are preserved.\n",
 		)
 	case w.pkg, path.Join(w.pkg, "push"):
 		content.WriteString(
-			"# Written by `multiarch generate` from multiarch.yaml. Rules, attributes and comments added by hand are preserved,\n" +
+			"# Written by `multiarch generate` from multiarch.yaml. " +
+				"Rules, attributes and comments added by hand are preserved,\n" +
 				"# as is anything marked with the comment \"keep\".\n",
 		)
 	}

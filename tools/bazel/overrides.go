@@ -12,9 +12,9 @@ import (
 // attributes are arguments of multiarch_image: strings, lists and dictionaries of strings, healthchecks, or true.
 type attributes map[string]any
 
-// splitOverrides splits the attributes of all platforms into common values and overrides. The common value is the most frequent
-// one, provided that every platform has a value, because an override cannot unset an attribute. Dictionaries are split
-// key by key, as overrides are merged; for files, the common value is the common prefix.
+// splitOverrides splits the attributes of all platforms into common values and overrides. The common value is the most
+// frequent one, provided that every platform has a value, because an override cannot unset an attribute. Dictionaries
+// are split key by key, as overrides are merged; for files, the common value is the common prefix.
 func splitOverrides(children []attributes) (common attributes, overrides []attributes) {
 	common, overrides = attributes{}, make([]attributes, len(children))
 	keys := map[string]bool{}

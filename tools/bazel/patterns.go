@@ -113,8 +113,8 @@ func rest(pattern, dirs []string) []string {
 	return nil
 }
 
-// withDotFiles adds patterns for names that start with a dot: in Bazel a leading * does not match a dot unless it is the whole
-// name (UnixGlob.java).
+// withDotFiles adds patterns for names that start with a dot: in Bazel a leading * does not match a dot unless it is
+// the whole name (UnixGlob.java).
 func withDotFiles(patterns []string) []string {
 	var all []string
 	for _, g := range patterns {

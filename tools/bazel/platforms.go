@@ -17,8 +17,14 @@ var (
 	osConstraints = map[string]string{"linux": "//os:linux", "windows": "//os:windows"}
 
 	cpuConstraints = map[string]string{
-		"386": "//cpu:x86_32", "amd64": "//cpu:x86_64", "arm": "//cpu:armv7", "arm64": "//cpu:aarch64", "ppc64le": "//cpu:ppc64le",
-		"s390x": "//cpu:s390x", "riscv64": "//cpu:riscv64", "loong64": "//cpu:loongarch64",
+		"386":     "//cpu:x86_32",
+		"amd64":   "//cpu:x86_64",
+		"arm":     "//cpu:armv7",
+		"arm64":   "//cpu:aarch64",
+		"ppc64le": "//cpu:ppc64le",
+		"s390x":   "//cpu:s390x",
+		"riscv64": "//cpu:riscv64",
+		"loong64": "//cpu:loongarch64",
 	}
 	// goConstraints are the architectures that have a constraint only in rules_go.
 	goConstraints = []string{"mips", "mips64", "mips64le", "mipsle"}
@@ -27,7 +33,12 @@ var (
 	levelConstraints = map[string]string{"GOARM": "arm:5 arm:6 arm:7", "GOAMD64": "amd64:v1 amd64:v2 amd64:v3 amd64:v4"}
 	// defaultLevels are the defaults of the go command. See `go help environment`.
 	defaultLevels = map[string]string{
-		"GOARM64": "v8.0", "GO386": "sse2", "GOPPC64": "power8", "GORISCV64": "rva20u64", "GOMIPS": "hardfloat", "GOMIPS64": "hardfloat",
+		"GOARM64":   "v8.0",
+		"GO386":     "sse2",
+		"GOPPC64":   "power8",
+		"GORISCV64": "rva20u64",
+		"GOMIPS":    "hardfloat",
+		"GOMIPS64":  "hardfloat",
 	}
 )
 
@@ -49,8 +60,8 @@ func (e *UnsupportedPlatformError) Hint() string {
 	return "remove the platform from the images that Bazel builds, or use multiarch build instead"
 }
 
-// Constraints returns the constraint values of a platform in Bazel, or an *UnsupportedPlatformError. repo returns the prefix of
-// labels in a module.
+// Constraints returns the constraint values of a platform in Bazel, or an *UnsupportedPlatformError. repo returns the
+// prefix of labels in a module.
 func Constraints(r arch.Row, repo func(module string) string) ([]string, error) {
 	rulesGo, platforms := repo("rules_go"), repo("platforms")
 	os, ok := osConstraints[r.Go.OS]
@@ -105,7 +116,9 @@ func platformsTable(rows []arch.Row) []byte {
 	table := &bzl.DictExpr{ForceMultiLine: true}
 	for _, row := range rows {
 		entry := &bzl.CallExpr{X: &bzl.Ident{Name: "struct"}, ForceMultiLine: true}
-		for _, field := range [][2]string{{"slug", row.Slug()}, {"os", row.OS}, {"architecture", row.Architecture}, {"variant", row.Variant}} {
+		for _, field := range [][2]string{
+			{"slug", row.Slug()}, {"os", row.OS}, {"architecture", row.Architecture}, {"variant", row.Variant},
+		} {
 			entry.List = append(entry.List, &bzl.AssignExpr{LHS: &bzl.Ident{Name: field[0]}, Op: "=", RHS: text(field[1])})
 		}
 		label := func(name string) bzl.Expr {
@@ -121,7 +134,8 @@ func platformsTable(rows []arch.Row) []byte {
 	}
 	content := bzl.Format(&bzl.File{Type: bzl.TypeBzl, Stmt: []bzl.Expr{
 		&bzl.StringExpr{
-			Value:       "The architecture table of tools/arch/table.go in Starlark.\n\nWritten by `multiarch generate`; do not edit.\n",
+			Value: "The architecture table of tools/arch/table.go in Starlark.\n\n" +
+				"Written by `multiarch generate`; do not edit.\n",
 			TripleQuote: true,
 		},
 		&bzl.AssignExpr{LHS: &bzl.Ident{Name: "PLATFORMS"}, Op: "=", RHS: table},

@@ -23,10 +23,13 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/layer"
 )
 
-// TestFilesMatchEmbeddedEngine generates rules for random trees and patterns, evaluates them as Bazel would, and compares
-// the result with layer.Collect.
+// TestFilesMatchEmbeddedEngine generates rules for random trees and patterns, evaluates them as Bazel would, and
+// compares the result with layer.Collect.
 func TestFilesMatchEmbeddedEngine(t *testing.T) {
-	patterns := []string{"**", "*", "*.py", "**/*.py", "a/**", "a/*", "**/a/*", "a*/**", "**/b/**/*.py", "x.py", "**/BUILD", "*/*", "a/.*", "**/*a*/*"}
+	patterns := []string{
+		"**", "*", "*.py", "**/*.py", "a/**", "a/*", "**/a/*", "a*/**", "**/b/**/*.py", "x.py", "**/BUILD", "*/*",
+		"a/.*", "**/*a*/*",
+	}
 	names := []string{"a", "b", "aa", ".a", "x.py", ".x.py", "y.txt", "BUILD"}
 	compared := 0
 	for seed := range uint64(300) {
@@ -58,7 +61,8 @@ func TestFilesMatchEmbeddedEngine(t *testing.T) {
 		if globs != nil {
 			glob = fmt.Sprintf(", glob: [\"%s\"]", strings.Join(globs, `", "`))
 		}
-		write("images/multiarch.yaml", fmt.Sprintf("version: 1\nplatforms: [linux/amd64]\nimages: {i: {files: [{from: top, to: %s%s}]}}\n", to, glob))
+		write("images/multiarch.yaml", fmt.Sprintf("version: 1\nplatforms: [linux/amd64]\n"+
+			"images: {i: {files: [{from: top, to: %s%s}]}}\n", to, glob))
 
 		got := generate(t, dir)
 		// Generation changes the content of build files, but not the set of files.
@@ -118,8 +122,8 @@ func asBazelReads(t *testing.T, dir, images string) []string {
 	return all
 }
 
-// globbed matches like Bazel's UnixGlob: ** matches any number of directories, a leading * matches no dot unless it is the
-// whole name, and subpackages are skipped.
+// globbed matches like Bazel's UnixGlob: ** matches any number of directories, a leading * matches no dot unless it is
+// the whole name, and subpackages are skipped.
 func globbed(t *testing.T, pkg string, call *bzl.CallExpr) []string {
 	t.Helper()
 	include := bzl.Strings(call.List[0])
@@ -184,11 +188,16 @@ func FuzzMerge(f *testing.F) {
 		}
 	}
 	for _, one := range []string{
-		"multiarch_image(\n    name = \"i\",\n    env = DEFAULTS | {\"A\": \"b\"},\n    files = [\"x\"] + select({\"//conditions:default\": []}),\n)\n",
-		"multiarch_image(\n    name = \"i\",\n    overrides = {\n        \"linux/amd64\": {\"env\": {\n            \"K\": \"v\",  # keep\n        }},\n    },\n)\n",
+		"multiarch_image(\n    name = \"i\",\n    env = DEFAULTS | {\"A\": \"b\"},\n" +
+			"    files = [\"x\"] + select({\"//conditions:default\": []}),\n)\n",
+		"multiarch_image(\n    name = \"i\",\n    overrides = {\n" +
+			"        \"linux/amd64\": {\"env\": {\n            \"K\": \"v\",  # keep\n        }},\n    },\n)\n",
 		"multiarch_image(name = \"i\", platforms = [\"a\", \"a\"])\nmultiarch_image(name = \"j\", files = glob([\"x\"]))",
-		"\"\"\"Doc.\"\"\"\n\n# Comment.\n\nx = 1\n", "# keep\nmultiarch_image(name = \"i\")", "multiarch_files(name = \"i_files\", srcs = glob(include = [\"q\"], allow_empty = True))",
-		"x = \"\\\u4e16\"", "load(\":x.bzl\", multiarch_image = \"other\")\nmultiarch_image(name = \"i\", user = \"1\")  # keep",
+		"\"\"\"Doc.\"\"\"\n\n# Comment.\n\nx = 1\n",
+		"# keep\nmultiarch_image(name = \"i\")",
+		"multiarch_files(name = \"i_files\", srcs = glob(include = [\"q\"], allow_empty = True))",
+		"x = \"\\\u4e16\"",
+		"load(\":x.bzl\", multiarch_image = \"other\")\nmultiarch_image(name = \"i\", user = \"1\")  # keep",
 	} {
 		f.Add(one)
 	}
@@ -197,9 +206,13 @@ func FuzzMerge(f *testing.F) {
 		defer time.AfterFunc(time.Minute, func() { panic("timeout: " + strconv.Quote(text)) }).Stop()
 		dir := t.TempDir()
 		for name, content := range map[string]string{
-			"MODULE.bazel": "module(name = \"m\")\n", "images/BUILD.bazel": text, "images/data/x": "", "app/main.go": "package main\n",
-			"images/multiarch.yaml": "version: 1\nplatforms: [linux/amd64, linux/arm64]\nimages: {i: {go: {package: ./app, tags: [x]}, " +
-				"files: [{from: images/data, to: /x}], env: {A: b}, overrides: {linux/arm64: {env: {A: c}, cmd: [a, a]}}}}\n",
+			"MODULE.bazel":       "module(name = \"m\")\n",
+			"images/BUILD.bazel": text,
+			"images/data/x":      "",
+			"app/main.go":        "package main\n",
+			"images/multiarch.yaml": "version: 1\nplatforms: [linux/amd64, linux/arm64]\n" +
+				"images: {i: {go: {package: ./app, tags: [x]}, files: [{from: images/data, to: /x}], env: {A: b}, overrides: " +
+				"{linux/arm64: {env: {A: c}, cmd: [a, a]}}}}\n",
 		} {
 			require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
 			require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644))
@@ -218,7 +231,9 @@ func FuzzMerge(f *testing.F) {
 		require.NoError(t, err)
 		parsed, err := rule.LoadData("BUILD.bazel", "images", now)
 		require.NoError(t, err, string(now))
-		require.True(t, slices.ContainsFunc(parsed.Rules, func(r *rule.Rule) bool { return r.Name() == "i" && r.Kind() == "multiarch_image" }), string(now))
+		require.True(t, slices.ContainsFunc(parsed.Rules, func(r *rule.Rule) bool {
+			return r.Name() == "i" && r.Kind() == "multiarch_image"
+		}), string(now))
 		again := generate(t, dir)
 		delete(again, "notes")
 		require.Empty(t, again, string(now))
@@ -227,7 +242,8 @@ func FuzzMerge(f *testing.F) {
 
 // formatsOnce reports whether formatting a file is idempotent. It is not for some files that Bazel would reject.
 func formatsOnce(text string) (once bool) {
-	defer func() { once = once || recover() != nil }() // tools/bazel must report input that makes buildtools panic as an error
+	// tools/bazel must report input that makes buildtools panic as an error.
+	defer func() { once = once || recover() != nil }()
 	first, err := bzl.ParseBuild("BUILD", []byte(text))
 	if err != nil {
 		return true

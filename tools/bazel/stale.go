@@ -48,8 +48,8 @@ func (w *Workspace) staleRules(pkg string, f *rule.File) []*rule.Rule {
 	return empty
 }
 
-// removedDestination reports whether a rule belongs to a removed image, or has the name of a rule that was generated for an
-// image. Other rules for existing images were added by hand.
+// removedDestination reports whether a rule belongs to a removed image, or has the name of a rule that was generated
+// for an image. Other rules for existing images were added by hand.
 func (w *Workspace) removedDestination(pkg string, r *rule.Rule) bool {
 	l, err := label.Parse(r.AttrString("image"))
 	if err != nil || l.Repo != "" {
@@ -97,8 +97,8 @@ func withoutSlug(target string) string {
 	return strings.TrimSuffix(target, longest)
 }
 
-// previousLabels returns the absolute labels of rules that were generated for the images of a build file: NAME_bin... and
-// NAME_files... of each image NAME.
+// previousLabels returns the absolute labels of rules that were generated for the images of a build file: NAME_bin...
+// and NAME_files... of each image NAME.
 func previousLabels(f *rule.File, pkg string) map[string]bool {
 	all := map[string]bool{}
 	if f == nil {

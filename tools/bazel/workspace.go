@@ -26,7 +26,8 @@ func (e *NoWorkspaceError) Error() string {
 
 // Hint returns how to fix the error.
 func (e *NoWorkspaceError) Hint() string {
-	return "create one at the root of the source tree with: module(name = \"example\") and bazel_dep(name = \"multiarch\", version = \"...\")"
+	return "create one at the root of the source tree with: " +
+		"module(name = \"example\") and bazel_dep(name = \"multiarch\", version = \"...\")"
 }
 
 // ParseError reports a file of the workspace that cannot be read or parsed.

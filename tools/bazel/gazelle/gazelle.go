@@ -1,4 +1,5 @@
-// Package gazelle is a Gazelle extension: with it, `bazel run //:gazelle` writes the same files as `multiarch generate`.
+// Package gazelle is a Gazelle extension: with it, `bazel run //:gazelle` writes the same files as
+// `multiarch generate`.
 //
 // The configuration is multiarch.yaml or images/multiarch.yaml in the workspace root. A directive in the root's build
 // file overrides it: # gazelle:multiarch services/multiarch.yaml
@@ -133,8 +134,8 @@ func resolve(file string) (*bazel.Workspace, error) {
 	return bazel.Resolve(bazel.Project{Config: c, File: file, Top: config.Top(file)})
 }
 
-// resolveChecked resolves a configuration and reports all errors in it and in existing build files. It is needed because
-// GenerateRules cannot return an error.
+// resolveChecked resolves a configuration and reports all errors in it and in existing build files. It is needed
+// because GenerateRules cannot return an error.
 func resolveChecked(file string) (*bazel.Workspace, error) {
 	probe, err := resolve(file) // a separate workspace, because rules can be merged only once
 	if err != nil {

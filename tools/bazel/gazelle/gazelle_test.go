@@ -22,15 +22,17 @@ import (
 	"github.com/multiarch-build/multiarch/tools/bazel/gazelle"
 )
 
-// run does what `gazelle update` does with the extension: walk, generate, merge, resolve, fix loads, save. It generates no
-// Go rules, so that only rules of the extension change, but it uses Gazelle's information about their kinds.
+// run does what `gazelle update` does with the extension: walk, generate, merge, resolve, fix loads, save. It generates
+// no Go rules, so that only rules of the extension change, but it uses Gazelle's information about their kinds.
 func run(t *testing.T, dir, mode string) error {
 	t.Helper()
 	c := gazelleconfig.New()
 	flags := flag.NewFlagSet("gazelle", flag.ContinueOnError)
 	flags.String("mode", "fix", "")
 	lang := gazelle.NewLanguage()
-	configurers := []gazelleconfig.Configurer{&gazelleconfig.CommonConfigurer{}, &walk.Configurer{}, &resolve.Configurer{}, lang}
+	configurers := []gazelleconfig.Configurer{
+		&gazelleconfig.CommonConfigurer{}, &walk.Configurer{}, &resolve.Configurer{}, lang,
+	}
 	for _, one := range configurers {
 		one.RegisterFlags(flags, "update", c)
 	}
@@ -45,14 +47,25 @@ func run(t *testing.T, dir, mode string) error {
 		kinds[k] = info
 	}
 	apparent := func(module string) string { return module }
-	loads := append(golang.NewLanguage().(language.ModuleAwareLanguage).ApparentLoads(apparent), lang.(language.ModuleAwareLanguage).ApparentLoads(apparent)...)
+	loads := append(golang.NewLanguage().(language.ModuleAwareLanguage).ApparentLoads(apparent),
+		lang.(language.ModuleAwareLanguage).ApparentLoads(apparent)...)
 	type visit struct {
 		file *rule.File
 		gen  []*rule.Rule
 	}
 	var visits []visit
-	walk.Walk(c, configurers, []string{c.RepoRoot}, walk.VisitAllUpdateSubdirsMode, func(dir, rel string, c *gazelleconfig.Config, _ bool, f *rule.File, subdirs, files, generated []string) {
-		result := lang.GenerateRules(language.GenerateArgs{Config: c, Dir: dir, Rel: rel, File: f, Subdirs: subdirs, RegularFiles: files, GenFiles: generated})
+	visitDir := func(
+		dir, rel string, c *gazelleconfig.Config, _ bool, f *rule.File, subdirs, files, generated []string,
+	) {
+		result := lang.GenerateRules(language.GenerateArgs{
+			Config:       c,
+			Dir:          dir,
+			Rel:          rel,
+			File:         f,
+			Subdirs:      subdirs,
+			RegularFiles: files,
+			GenFiles:     generated,
+		})
 		require.Len(t, result.Imports, len(result.Gen))
 		if f == nil && len(result.Gen) == 0 {
 			return
@@ -62,7 +75,8 @@ func run(t *testing.T, dir, mode string) error {
 		}
 		merger.MergeFile(f, result.Empty, result.Gen, merger.PreResolve, kinds, nil)
 		visits = append(visits, visit{f, result.Gen})
-	})
+	}
+	walk.Walk(c, configurers, []string{c.RepoRoot}, walk.VisitAllUpdateSubdirsMode, visitDir)
 	for _, v := range visits {
 		merger.MergeFile(v.file, nil, v.gen, merger.PostResolve, kinds, nil)
 		merger.FixLoads(v.file, loads)

@@ -82,7 +82,8 @@ func missingCompiler(r Request, program string, variables []string) error {
 		name += " " + program
 	}
 	names := slices.Compact(slices.Clone(variables[1:]))
-	advice := fmt.Sprintf("set %s to a C compiler for %s, or configure go: {env: {CC: ...}}", strings.Join(names, " or "), r.Row)
+	advice := fmt.Sprintf("set %s to a C compiler for %s, or configure go: {env: {CC: ...}}",
+		strings.Join(names, " or "), r.Row)
 	switch {
 	case program == "gcc":
 		advice = "install it (on Debian: apt-get install gcc libc6-dev), or " + advice

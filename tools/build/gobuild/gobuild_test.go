@@ -29,24 +29,29 @@ type workspace struct {
 func newWorkspace(t *testing.T) *workspace {
 	w := &workspace{t: t, dir: t.TempDir(), cacheDir: t.TempDir(), log: filepath.Join(t.TempDir(), "log")}
 	for name, content := range map[string]string{
-		"go.mod":               "module example.com/app\n\ngo 1.24\n\nrequire example.com/dep v0.0.0\n\nreplace example.com/dep => ./dep\n",
-		"dep/go.mod":           "module example.com/dep\n\ngo 1.24\n",
-		"dep/dep.go":           "package dep\n\nconst Text = \"dep\"\n",
-		"cmd/main.go":          "package main\n\nimport (\n\t\"example.com/app/lib\"\n\t\"example.com/dep\"\n)\n\nvar version = \"none\"\n\nfunc main() { println(lib.Text(), dep.Text, version, extra) }\n",
+		"go.mod": "module example.com/app\n\ngo 1.24\n\nrequire example.com/dep v0.0.0\n\n" +
+			"replace example.com/dep => ./dep\n",
+		"dep/go.mod": "module example.com/dep\n\ngo 1.24\n",
+		"dep/dep.go": "package dep\n\nconst Text = \"dep\"\n",
+		"cmd/main.go": "package main\n\nimport (\n\t\"example.com/app/lib\"\n\t\"example.com/dep\"\n)\n\n" +
+			"var version = \"none\"\n\nfunc main() { println(lib.Text(), dep.Text, version, extra) }\n",
 		"cmd/extra.go":         "//go:build !special\n\npackage main\n\nconst extra = \"plain\"\n",
 		"cmd/extra_special.go": "//go:build special\n\npackage main\n\nconst extra = \"special\"\n",
-		"lib/lib.go":           "package lib\n\nimport \"embed\"\n\n//go:embed all:data\nvar files embed.FS\n\nfunc Text() string {\n\tlist, _ := files.ReadDir(\"data/deep\")\n\ttext := \"\"\n\tfor _, f := range list {\n\t\ttext += f.Name()\n\t}\n\treturn text\n}\n",
-		"lib/data/deep/a":      "a",
-		"lib/data/b":           "b",
-		"unused/unused.go":     "package unused\n",
-		"README.md":            "text\n",
+		"lib/lib.go": "package lib\n\nimport \"embed\"\n\n//go:embed all:data\nvar files embed.FS\n\n" +
+			"func Text() string {\n\tlist, _ := files.ReadDir(\"data/deep\")\n\ttext := \"\"\n\tfor _, f := range list {\n" +
+			"\t\ttext += f.Name()\n\t}\n\treturn text\n}\n",
+		"lib/data/deep/a":  "a",
+		"lib/data/b":       "b",
+		"unused/unused.go": "package unused\n",
+		"README.md":        "text\n",
 	} {
 		w.write(name, content)
 	}
 	real, err := exec.LookPath("go")
 	require.NoError(t, err)
 	bin := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(bin, "go"), []byte(fmt.Sprintf("#!/bin/sh\necho \"$1\" >> %q\nexec %q \"$@\"\n", w.log, real)), 0o755))
+	script := fmt.Sprintf("#!/bin/sh\necho \"$1\" >> %q\nexec %q \"$@\"\n", w.log, real)
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "go"), []byte(script), 0o755))
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	t.Setenv("GOFLAGS", "")
 	t.Setenv("GOWORK", "")
@@ -129,7 +134,9 @@ func TestChangedInputsAreCompiledAgain(t *testing.T) {
 			w.write("dep/dep.go", "package dep\n\nconst Text = \"dEp\"\n")
 			require.NoError(t, os.Chtimes(file, info.ModTime(), info.ModTime()))
 		}, "a dEp none plain"},
-		{"new file", func() { w.write("cmd/init.go", "package main\n\nfunc init() { version = \"new\" }\n") }, "a dEp new plain"},
+		{"new file", func() {
+			w.write("cmd/init.go", "package main\n\nfunc init() { version = \"new\" }\n")
+		}, "a dEp new plain"},
 		{"removed file", func() { require.NoError(t, os.Remove(filepath.Join(w.dir, "cmd/init.go"))) }, "a dEp none plain"},
 		{"new embedded file", func() { w.write("lib/data/deep/c", "c") }, "ac dEp none plain"},
 		{"embedded file in a new directory", func() { w.write("lib/data/new/d", "d") }, "ac dEp none plain"},
@@ -139,7 +146,8 @@ func TestChangedInputsAreCompiledAgain(t *testing.T) {
 		{"go.mod", func() {
 			w.write("dep2/go.mod", "module example.com/dep\n\ngo 1.24\n")
 			w.write("dep2/dep.go", "package dep\n\nconst Text = \"second\"\n")
-			w.write("go.mod", "module example.com/app\n\ngo 1.24\n\nrequire example.com/dep v0.0.0\n\nreplace example.com/dep => ./dep2\n")
+			w.write("go.mod", "module example.com/app\n\ngo 1.24\n\nrequire example.com/dep v0.0.0\n\n"+
+				"replace example.com/dep => ./dep2\n")
 		}, "ac second v9 special"},
 		{"go.work in a parent directory", func() {
 			w.write("dep3/go.mod", "module example.com/dep\n\ngo 1.24\n")
@@ -213,7 +221,8 @@ func TestSourceChangedDuringCompilationFails(t *testing.T) {
 	real, err := exec.LookPath("go")
 	require.NoError(t, err)
 	bin := t.TempDir()
-	script := fmt.Sprintf("#!/bin/sh\n%q \"$@\" || exit\n[ \"$1\" != build ] || echo '// edited' >> %q\n", real, filepath.Join(w.dir, "dep/dep.go"))
+	script := fmt.Sprintf("#!/bin/sh\n%q \"$@\" || exit\n[ \"$1\" != build ] || echo '// edited' >> %q\n",
+		real, filepath.Join(w.dir, "dep/dep.go"))
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "go"), []byte(script), 0o755))
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	w.write("dep/dep.go", "package dep\n\nconst Text = \"changing\"\n")
@@ -247,7 +256,8 @@ func TestCgoRequiresACompilerForThePlatform(t *testing.T) {
 	_, _, err = w.build()
 	require.ErrorAs(t, err, &missing)
 	assert.EqualError(t, err, "compiling app for linux/arm/v6: C compiler not found")
-	assert.Equal(t, "set CC_arm_v6 or CC_arm to a C compiler for linux/arm/v6, or configure go: {env: {CC: ...}}", missing.Hint())
+	assert.Equal(t, "set CC_arm_v6 or CC_arm to a C compiler for linux/arm/v6, or configure go: {env: {CC: ...}}",
+		missing.Hint())
 }
 
 // setPath sets PATH to a directory with the given programs only.
@@ -273,10 +283,16 @@ func TestCgoCrossCompiles(t *testing.T) {
 		}
 	}
 	w := newWorkspace(t)
-	w.write("c/main.go", "package main\n\n// static int answer(void) { return 42; }\nimport \"C\"\n\nfunc main() { println(C.answer()) }\n")
+	w.write("c/main.go", "package main\n\n// static int answer(void) { return 42; }\nimport \"C\"\n\n"+
+		"func main() { println(C.answer()) }\n")
 	row, ok := arch.Find(arch.Platform{OS: "linux", Architecture: "arm64"})
 	require.True(t, ok)
-	w.request = gobuild.Request{Row: row, Cgo: true, Targets: []gobuild.Target{{Name: "c", Package: "./c", Ldflags: []string{"-linkmode external", "-extldflags -static"}}}}
+	static := []string{"-linkmode external", "-extldflags -static"}
+	w.request = gobuild.Request{
+		Row:     row,
+		Cgo:     true,
+		Targets: []gobuild.Target{{Name: "c", Package: "./c", Ldflags: static}},
+	}
 	for _, named := range []string{"", "aarch64-linux-gnu-gcc"} {
 		t.Setenv("CC_arm64", named)
 		binary, commands, err := w.build()
@@ -311,8 +327,15 @@ func TestChangedCLibraryIsDetected(t *testing.T) {
 	answer(1)
 	// A wrapper of gcc with a different C library.
 	compiler := filepath.Join(w.dir, "cc")
-	require.NoError(t, os.WriteFile(compiler, []byte(fmt.Sprintf("#!/bin/sh\ncase $1 in -print-file-name=libc.a) echo %[1]s/sys/libc.a;; *) exec gcc -isystem %[1]s/sys \"$@\";; esac\n", w.dir)), 0o755))
-	w.request = gobuild.Request{Row: row, Cgo: true, Env: []string{"CC=" + compiler}, Targets: []gobuild.Target{{Name: "c", Package: "./c"}}}
+	script := fmt.Sprintf("#!/bin/sh\ncase $1 in -print-file-name=libc.a) echo %[1]s/sys/libc.a;; "+
+		"*) exec gcc -isystem %[1]s/sys \"$@\";; esac\n", w.dir)
+	require.NoError(t, os.WriteFile(compiler, []byte(script), 0o755))
+	w.request = gobuild.Request{
+		Row:     row,
+		Cgo:     true,
+		Env:     []string{"CC=" + compiler},
+		Targets: []gobuild.Target{{Name: "c", Package: "./c"}},
+	}
 	built := func() string {
 		binary, _, err := w.build()
 		require.NoError(t, err)

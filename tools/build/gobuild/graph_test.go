@@ -51,21 +51,35 @@ func TestChangedModuleGraphIsDetected(t *testing.T) {
 		change func(w *workspace)
 	}{
 		"another module of the workspace": {
-			map[string]string{"go.work": "go 1.24\n\nuse (\n\t./a\n\t./b\n)\n", "a/go.mod": "module example.com/a" + needs10, "b/go.mod": "module example.com/b" + needs10},
+			map[string]string{
+				"go.work":  "go 1.24\n\nuse (\n\t./a\n\t./b\n)\n",
+				"a/go.mod": "module example.com/a" + needs10,
+				"b/go.mod": "module example.com/b" + needs10,
+			},
 			"", func(w *workspace) { w.write("b/go.mod", "module example.com/b"+needs11) },
 		},
 		"a use line of a workspace in another directory": {
-			map[string]string{"other/my.work": "go 1.24\n\nuse ../a\n", "a/go.mod": "module example.com/a" + needs10, "b/go.mod": "module example.com/b" + needs11},
+			map[string]string{
+				"other/my.work": "go 1.24\n\nuse ../a\n",
+				"a/go.mod":      "module example.com/a" + needs10,
+				"b/go.mod":      "module example.com/b" + needs11,
+			},
 			"other/my.work", func(w *workspace) { w.write("other/my.work", "go 1.24\n\nuse ../a\n\nuse ../b\n") },
 		},
 		"a module of a workspace in another directory": {
-			map[string]string{"other/my.work": "go 1.24\n\nuse ../a\n\nuse ../b\n", "a/go.mod": "module example.com/a" + needs10, "b/go.mod": "module example.com/b" + needs10},
+			map[string]string{
+				"other/my.work": "go 1.24\n\nuse ../a\n\nuse ../b\n",
+				"a/go.mod":      "module example.com/a" + needs10,
+				"b/go.mod":      "module example.com/b" + needs10,
+			},
 			"other/my.work", func(w *workspace) { w.write("b/go.mod", "module example.com/b"+needs11) },
 		},
 		"a replacement of the workspace": {
 			map[string]string{
 				"go.work":  "go 1.24\n\nuse ./a\n\nreplace example.com/c => ./c\n",
-				"a/go.mod": "module example.com/a" + needs10 + "require example.com/c v0.0.0\n", "c/go.mod": "module example.com/c" + needs10, "c/c.go": "package c\n",
+				"a/go.mod": "module example.com/a" + needs10 + "require example.com/c v0.0.0\n",
+				"c/go.mod": "module example.com/c" + needs10,
+				"c/c.go":   "package c\n",
 			},
 			"", func(w *workspace) { w.write("c/go.mod", "module example.com/c"+needs11) },
 		},

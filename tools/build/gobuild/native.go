@@ -254,7 +254,8 @@ func (s *scanner) addDir(dir string) {
 
 var (
 	// includeLine matches includes of C, C++, Objective-C, assembly and SWIG, including those in // comments of Go files.
-	includeLine = regexp.MustCompile(`(?m)^[ \t]*(?://)?[ \t]*[#%][ \t]*(?:include_next|include|import|embed)\b[ \t]*(.*)$`)
+	includeLine = regexp.MustCompile(`(?m)^[ \t]*(?://)?[ \t]*[#%][ \t]*` +
+		`(?:include_next|include|import|embed)\b[ \t]*(.*)$`)
 	binaryLine  = regexp.MustCompile(`\.inc(?:bin|lude)[ \t]+\\?"([^"\\\n]+)`)
 	fortranLine = regexp.MustCompile(`(?mi)^[ \t]*include[ \t]+['"]([^'"\n]+)['"]`)
 )

@@ -94,7 +94,8 @@ func TestChangedNativeInputsAreDetected(t *testing.T) {
 		want[i] = "1"
 	}
 	pkgConfig := filepath.Join(w.dir, "pkg-config")
-	require.NoError(t, os.WriteFile(pkgConfig, []byte(fmt.Sprintf("#!/bin/sh\n[ $1 = --libs ] || echo -DTHING=$(cat %s/thing.pc)\n", w.dir)), 0o755))
+	script := fmt.Sprintf("#!/bin/sh\n[ $1 = --libs ] || echo -DTHING=$(cat %s/thing.pc)\n", w.dir)
+	require.NoError(t, os.WriteFile(pkgConfig, []byte(script), 0o755))
 	w.request = gobuild.Request{
 		Row: row, Cgo: true, Env: []string{"CGO_CFLAGS=-g -O2 -I" + filepath.Join(w.dir, "env"), "PKG_CONFIG=" + pkgConfig},
 		Targets: []gobuild.Target{{Name: "native", Package: "./a"}},
@@ -140,9 +141,10 @@ func TestChangedAssemblyIncludesAreDetected(t *testing.T) {
 		t.Skip("the assembly is for amd64")
 	}
 	w := newProject(t, map[string]string{
-		"go.mod":      "module example.com/native\n\ngo 1.24\n",
-		"a/main.go":   "package main\n\nfunc answer() int64\n\nfunc main() { println(answer()) }\n",
-		"a/answer.s":  "#include \"textflag.h\"\n#include \"../asm/answer.inc\"\n\nTEXT ·answer(SB), NOSPLIT, $0-8\n\tMOVQ $ANSWER, ret+0(FP)\n\tRET\n",
+		"go.mod":    "module example.com/native\n\ngo 1.24\n",
+		"a/main.go": "package main\n\nfunc answer() int64\n\nfunc main() { println(answer()) }\n",
+		"a/answer.s": "#include \"textflag.h\"\n#include \"../asm/answer.inc\"\n\nTEXT ·answer(SB), NOSPLIT, $0-8\n" +
+			"\tMOVQ $ANSWER, ret+0(FP)\n\tRET\n",
 		"b/main.go":   "package main\n\nfunc main() {}\n",
 		"other/x.txt": "",
 	})

@@ -26,7 +26,8 @@ func TestReportNamesCompiledPackages(t *testing.T) {
 	require.GreaterOrEqual(t, len(reported), 4)
 	assert.Equal(t, gobuild.Status{Targets: []string{"app"}}, reported[0])
 	last := reported[len(reported)-1]
-	assert.Equal(t, gobuild.Status{Targets: []string{"app"}, Packages: last.Packages, Newest: "example.com/app/cmd", Done: true}, last)
+	want := gobuild.Status{Targets: []string{"app"}, Packages: last.Packages, Newest: "example.com/app/cmd", Done: true}
+	assert.Equal(t, want, last)
 	assert.GreaterOrEqual(t, last.Packages, 2)
 
 	reported = nil

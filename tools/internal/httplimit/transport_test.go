@@ -38,7 +38,9 @@ func do(t *testing.T, c *http.Client, method, url string, body io.Reader, header
 }
 
 func TestMoreThanTenRedirectsFail(t *testing.T) {
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+	for _, method := range []string{
+		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	} {
 		for _, code := range []int{301, 302, 303, 307, 308} {
 			t.Run(fmt.Sprint(method, code), func(t *testing.T) {
 				var requests atomic.Int32
@@ -99,8 +101,10 @@ func TestCredentialsAreNotSentToOtherHosts(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 
 	const form = "application/x-www-form-urlencoded"
-	_, err = do(t, client, http.MethodPost, server.URL+"/?to="+other.URL, strings.NewReader("refresh_token=secret"), "Content-Type", form)
-	require.ErrorContains(t, err, "refusing to follow a redirect with credentials to "+strings.TrimPrefix(other.URL, "http://"))
+	body := strings.NewReader("refresh_token=secret")
+	_, err = do(t, client, http.MethodPost, server.URL+"/?to="+other.URL, body, "Content-Type", form)
+	host := strings.TrimPrefix(other.URL, "http://")
+	require.ErrorContains(t, err, "refusing to follow a redirect with credentials to "+host)
 	assert.Len(t, got, 1)
 }
 
@@ -188,7 +192,9 @@ func TestMissingResponseFails(t *testing.T) {
 		"silent":              {silent, http.MethodGet, nil, "answered for 2m0s"},
 		"endless header":      {loris, http.MethodGet, nil, "answered for 2m0s"},
 		"silent after a body": {silent, http.MethodPut, strings.NewReader("content"), "answered for 10m0s"},
-		"reads no large body": {deaf, http.MethodPut, io.LimitReader(zeros{}, 1<<30), "accepted more of the request for 1m0s"},
+		"reads no large body": {
+			deaf, http.MethodPut, io.LimitReader(zeros{}, 1<<30), "accepted more of the request for 1m0s",
+		},
 		"reads the header only": {func(c net.Conn) {
 			_, _ = http.ReadRequest(bufio.NewReader(c))
 		}, http.MethodPut, io.LimitReader(zeros{}, 1<<30), "accepted more of the request for 1m0s"},

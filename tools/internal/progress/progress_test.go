@@ -147,7 +147,8 @@ func TestLiveFitsTheTerminal(t *testing.T) {
 				d := progress.New(&out, progress.Options{Live: true, Color: color, Size: size(of.width, of.height)})
 				d.Summary("1 of 40 images built")
 				for n := range 30 {
-					d.Start(fmt.Sprintf("linux/arm64 a service with a long name %d 世界", n), "compile").Detail("example.com/some/rather/long/path")
+					name := fmt.Sprintf("linux/arm64 a service with a long name %d 世界", n)
+					d.Start(name, "compile").Detail("example.com/some/rather/long/path")
 				}
 				wait(300 * time.Millisecond)
 				d.Close()

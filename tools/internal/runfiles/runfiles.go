@@ -1,8 +1,8 @@
 // Package runfiles starts the multiarch command with arguments that a Bazel rule has written for it.
 //
-// Executables of //tools/rules are the multiarch command under another name, with a launch file beside them. So they work
-// no matter who runs them: bazel run, bazel test, another rule such as rules_multirun, or a shell. Files that the arguments
-// name are found in the runfiles of the executable, which are a directory, or a manifest as on Windows.
+// Executables of //tools/rules are the multiarch command under another name, with a launch file beside them. So they
+// work no matter who runs them: bazel run, bazel test, another rule such as rules_multirun, or a shell. Files that the
+// arguments name are found in the runfiles of the executable, which are a directory, or a manifest as on Windows.
 package runfiles
 
 import (

@@ -12,7 +12,8 @@ import (
 )
 
 const launchFile = `{"self": "_main/images/push.exe.launch.json", "args": [
-  {"text": "release"}, {"text": "--prebuilt"}, {"text": "%s", "file": "_main/images/push.json"}, {"text": "oci:%s:x", "file": "other/a b"}
+  {"text": "release"}, {"text": "--prebuilt"}, {"text": "%s", "file": "_main/images/push.json"},
+  {"text": "oci:%s:x", "file": "other/a b"}
 ]}`
 
 // write writes files below a new directory and returns it.
@@ -59,16 +60,20 @@ func TestFindLocatesRunfiles(t *testing.T) {
 			l, err := runfiles.Find(filepath.Join(dir, c.executable))
 			require.NoError(t, err)
 			at := filepath.Join(dir, c.runfiles)
-			assert.Equal(t, []string{"release", "--prebuilt", at + "/_main/images/push.json", "oci:" + at + "/other/a b:x"}, l.Args)
+			assert.Equal(t, []string{
+				"release", "--prebuilt", at + "/_main/images/push.json", "oci:" + at + "/other/a b:x",
+			}, l.Args)
 		})
 	}
 }
 
 func TestFindUsesTheEnvironment(t *testing.T) {
 	dir := write(t, map[string]string{
-		"bin/images/push.exe.launch.json":            launchFile,
-		"copy/_main/images/push.exe.launch.json":     launchFile,
-		"MANIFEST":                                   "_main/images/push.exe.launch.json C:/x\r\n_main/images/push.json C:/push.json\r\n other/a\\sb C:/a\\sb\\nc\n",
+		"bin/images/push.exe.launch.json":        launchFile,
+		"copy/_main/images/push.exe.launch.json": launchFile,
+		"MANIFEST": "_main/images/push.exe.launch.json C:/x\r\n" +
+			"_main/images/push.json C:/push.json\r\n" +
+			" other/a\\sb C:/a\\sb\\nc\n",
 		"bin/images/push.exe.runfiles/MANIFEST":      "unrelated /x\n",
 		"bin/images/push.exe.runfiles/_repo_mapping": "",
 	})

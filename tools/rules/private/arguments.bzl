@@ -78,11 +78,15 @@ def checked_arguments(name, platforms, spellings, settings, overrides, kwargs):
         if type(p) == "string" and p in PLATFORMS:
             found.append(p)
         elif type(p) == "Label" or ":" in p or p.startswith("//") or p.startswith("@"):
-            problems.append(where + "platforms: \"{}\" is a label; write {{\"linux/amd64\": \"{}\"}}, for example".format(p, p))
+            problems.append(
+                where + "platforms: \"{}\" is a label; write {{\"linux/amd64\": \"{}\"}}, for example".format(p, p),
+            )
         else:
             problems.append(where + "unknown platform \"{}\"; known: {}".format(p, ", ".join(PLATFORMS)))
     if platforms == [] or platforms == {}:
-        problems.append(where + "platforms is required; set platforms = [\"linux/amd64\", \"linux/arm64\"], for example")
+        problems.append(
+            where + "platforms is required; set platforms = [\"linux/amd64\", \"linux/arm64\"], for example",
+        )
     if type(overrides) != "dict":
         problems.append(where + "overrides must be a dict; write {\"linux/arm64\": {...}}")
         overrides = {}

@@ -25,9 +25,14 @@ def _packages_impl(ctx):
 
 debian_packages = rule(
     implementation = _packages_impl,
-    doc = "Debian packages of one architecture, as locked in multiarch.lock. The repositories of the extension `bases` contain these targets.",
+    doc = "Debian packages of one architecture, as locked in multiarch.lock. The repositories of the extension " +
+          "`bases` contain these targets.",
     attrs = {
-        "list": attr.label(mandatory = True, allow_single_file = [".json"], doc = "JSON: the packages' entries in multiarch.lock."),
+        "list": attr.label(
+            mandatory = True,
+            allow_single_file = [".json"],
+            doc = "JSON: the packages' entries in multiarch.lock.",
+        ),
         "debs": attr.label_list(allow_files = [".deb"], doc = "The package files, each named after its SHA-256."),
     },
     provides = [PackagesInfo],
@@ -40,7 +45,11 @@ _BASE = {
 
 def _check(ctx):
     if ctx.attr.platform not in PLATFORMS:
-        fail("base {}: unknown platform \"{}\"; known: {}".format(ctx.attr.base, ctx.attr.platform, ", ".join(PLATFORMS)))
+        fail("base {}: unknown platform \"{}\"; known: {}".format(
+            ctx.attr.base,
+            ctx.attr.platform,
+            ", ".join(PLATFORMS),
+        ))
 
 def _per_platform(rule, name, base, attribute, by_platform, kwargs):
     """Declares one target per platform."""
@@ -64,7 +73,9 @@ def _debian_base_impl(ctx):
         args.add_all(of.debs, before_each = "-deb")
         if ctx.attr.slim:
             args.add("-slim")
-        layers[compression] = [write_layer(ctx, ctx.label.name + "." + compression, args, depset([of.list], transitive = [of.debs]), compression)]
+        name = ctx.label.name + "." + compression
+        inputs = depset([of.list], transitive = [of.debs])
+        layers[compression] = [write_layer(ctx, name, args, inputs, compression)]
     return [
         DefaultInfo(files = depset([layers["gzip"][0].blob])),
         BaseInfo(layers = layers, config = None, layout = None, tree = None),
@@ -87,8 +98,8 @@ def multiarch_debian(name, packages, slim = False, base = None, **kwargs):
 
     Args:
         name: Name of the base.
-        packages: Maps OCI platforms to packages: `{"linux/arm64": "@multiarch_bases//python:arm64"}`. The extension `bases`
-            of `//tools/rules:extensions.bzl` fetches the packages per Debian architecture.
+        packages: Maps OCI platforms to packages: `{"linux/arm64": "@multiarch_bases//python:arm64"}`. The extension
+            `bases` of `//tools/rules:extensions.bzl` fetches the packages per Debian architecture.
         slim: Whether to leave out documentation, translations and rare character sets. Licences are kept.
         base: Name of the base in the history of images. Default: `name`.
         **kwargs: `visibility`, `tags` and `testonly`.
@@ -99,7 +110,8 @@ def _image_base_impl(ctx):
     _check(ctx)
     found = ctx.files.layout
     if len(found) != 1 or not found[0].is_directory:
-        fail("base {}, {}: expected {} to be one OCI image layout directory, got {} file(s); use an image of oci.pull or the .layout of a multiarch_image".format(
+        fail(("base {}, {}: expected {} to be one OCI image layout directory, got {} file(s); " +
+              "use an image of oci.pull or the .layout of a multiarch_image").format(
             ctx.attr.base,
             ctx.attr.platform,
             ctx.attr.layout.label,
@@ -132,7 +144,8 @@ def _image_base_impl(ctx):
 
 _image_base = rule(
     implementation = _image_base_impl,
-    doc = "Base image for one platform. Its layers are reused unchanged; they are read once to list the image's directories.",
+    doc = "Base image for one platform. Its layers are reused unchanged; they are read once to list the image's " +
+          "directories.",
     attrs = {
         "layout": attr.label(mandatory = True, allow_files = True, doc = "OCI image layout of the base image."),
         "lock": attr.label(allow_single_file = True, doc = "multiarch.lock with the expected digest of the image."),
@@ -147,9 +160,9 @@ def multiarch_base_image(name, layouts, lock = None, base = None, **kwargs):
 
     Args:
         name: Name of the base.
-        layouts: Maps OCI platforms to OCI image layouts of single images: `{"linux/arm64": "@distroless_linux_arm64"}`. A
-            layout is either an image of rules_oci's `oci.pull`, pulled by manifest digest, or the `.layout` target of an
-            image for one platform.
+        layouts: Maps OCI platforms to OCI image layouts of single images: `{"linux/arm64": "@distroless_linux_arm64"}`.
+            A layout is either an image of rules_oci's `oci.pull`, pulled by manifest digest, or the `.layout` target of
+            an image for one platform.
         lock: `multiarch.lock` with the expected digests. Without it, digests are not checked.
         base: Name of the base in the lock and in the history of images. Default: `name`.
         **kwargs: `visibility`, `tags` and `testonly`.

@@ -18,10 +18,15 @@ def _packages_impl(rctx):
             allow_fail = True,
             block = False,
         )))
-    missing = ["fetching package {} {} ({}): no mirror has it: {}".format(p["name"], p["version"], p["path"], ", ".join(urls)) for p, urls, download in pending if not download.wait().success]
+    missing = [
+        "fetching package {} {} ({}): no mirror has it: {}".format(p["name"], p["version"], p["path"], ", ".join(urls))
+        for p, urls, download in pending
+        if not download.wait().success
+    ]
     if missing:
         # Bazel has printed each mirror's response as a warning.
-        fail("\n".join(missing) + "\nhint: check that the mirrors are reachable, or lock the current packages; run: multiarch lock --update")
+        fail("\n".join(missing) + "\nhint: check that the mirrors are reachable, or lock the current packages; " +
+             "run: multiarch lock --update")
     rctx.file("packages.json", rctx.attr.packages)
     rctx.file("BUILD.bazel", """load("{rules}", "debian_packages")
 
@@ -38,7 +43,10 @@ _packages = repository_rule(
     doc = "Packages of a base for one Debian architecture.",
     attrs = {
         "packages": attr.string(mandatory = True, doc = "JSON: the packages' entries in multiarch.lock."),
-        "origins": attr.string(mandatory = True, doc = "JSON: the Release files that list the packages, by archive name."),
+        "origins": attr.string(
+            mandatory = True,
+            doc = "JSON: the Release files that list the packages, by archive name.",
+        ),
         "mirror": attr.string(doc = "Mirror of the base in multiarch.yaml."),
         "security": attr.string(doc = "Mirror of security updates in multiarch.yaml."),
         "keyring": attr.string(doc = "File with the archive's keys in multiarch.yaml."),
@@ -76,7 +84,11 @@ def _bases_impl(mctx):
     for module in mctx.modules:
         for tag in module.tags.lock:
             if tag.name in hubs:
-                fail("bases.lock in module {}: module {} already uses the name {}; set a different name".format(module.name, hubs[tag.name], tag.name))
+                fail("bases.lock in module {}: module {} already uses the name {}; set a different name".format(
+                    module.name,
+                    hubs[tag.name],
+                    tag.name,
+                ))
             hubs[tag.name] = module.name
             bases = {}
             for base, locked in json.decode(mctx.read(tag.file))["bases"].items():

@@ -11,11 +11,13 @@ def _entry_of(group):
     def entry(file):
         path = group.to
         if group.into:
-            path = group.to.rstrip("/") + "/" + (file.short_path[len(group.prefix):] if group.prefix else file.short_path)
+            relative = file.short_path[len(group.prefix):] if group.prefix else file.short_path
+            path = group.to.rstrip("/") + "/" + relative
         owner = {"uid": group.uid, "gid": group.gid}
         about = {"path": path, "from": file.path, "mode": group.mode} | owner
-        if not group.mode and (file.short_path in executable or any([file.short_path.startswith(d) for d in directories])):
-            about["mode"] = 493  # 0755
+        if not group.mode:
+            if file.short_path in executable or any([file.short_path.startswith(d) for d in directories]):
+                about["mode"] = 493  # 0755
         if not file.is_source:
             about |= BUILT
         if group.capabilities:
@@ -41,9 +43,16 @@ def add_files(args, groups):
         list of depsets of File, the inputs.
     """
     for group in groups:
-        args.add_all(group.files, map_each = _entry_of(group), before_each = "-entry", allow_closure = True, uniquify = True)
+        args.add_all(
+            group.files,
+            map_each = _entry_of(group),
+            before_each = "-entry",
+            allow_closure = True,
+            uniquify = True,
+        )
+        about = {"dir": True, "mode": group.mode, "uid": group.uid, "gid": group.gid}
         for path in group.directories:
-            args.add("-entry", json.encode({"path": path, "dir": True, "mode": group.mode, "uid": group.uid, "gid": group.gid}))
+            args.add("-entry", json.encode({"path": path} | about))
     return [group.files for group in groups]
 
 def _write(ctx, name, groups, platform):
@@ -86,10 +95,10 @@ def files_groups(where, targets):
 def _not_files(target):
     paths = [f.short_path for f in target.files.to_list()[:1]]
     archive = any([paths[0].endswith(end) for end in [".tar", ".tar.gz", ".tgz", ".tar.zst"]]) if paths else False
-    return "files: {} is not a multiarch_files; {}".format(
-        target.label,
-        "add the archive as a layer: multiarch_tar_layer(name = ..., tar = \"{}\")" if archive else "set its path in the image: multiarch_files(name = ..., srcs = [\"{}\"], to = \"/...\")",
-    ).format(target.label)
+    hint = "set its path in the image: multiarch_files(name = ..., srcs = [\"{}\"], to = \"/...\")"
+    if archive:
+        hint = "add the archive as a layer: multiarch_tar_layer(name = ..., tar = \"{}\")"
+    return "files: {} is not a multiarch_files; {}".format(target.label, hint.format(target.label))
 
 def _files_layer_impl(ctx):
     split = ctx.split_attr.files if ctx.attr.files else {}
@@ -100,7 +109,10 @@ def _files_layer_impl(ctx):
         shared = _write(ctx, ctx.label.name, groups[first], first)
         layers = {p: shared for p in groups}
     else:
-        layers = {p: _write(ctx, "{}.{}".format(ctx.label.name, p.replace("/", "_")), of, p) for p, of in groups.items()}
+        layers = {
+            p: _write(ctx, "{}.{}".format(ctx.label.name, p.replace("/", "_")), of, p)
+            for p, of in groups.items()
+        }
     return [
         DefaultInfo(files = depset([l.blob for l in layers.values()])),
         PlatformLayersInfo(layers = layers),
@@ -111,12 +123,21 @@ files_layer = rule(
     doc = "Layer of files. It is a separate target so that images and platforms share it and it is written once.",
     attrs = {
         "files": attr.label_list(allow_files = True, cfg = to_platforms, doc = "Files in the layer."),
-        "targets": attr.string_dict(mandatory = True, doc = "Maps the OCI platforms that use the layer to labels of Bazel platforms."),
-        "base": attr.label(providers = [[BaseInfo], [LayerInfo]], doc = "Base or layer below. Its directories keep their owner and mode, and its symbolic links are followed."),
+        "targets": attr.string_dict(
+            mandatory = True,
+            doc = "Maps the OCI platforms that use the layer to labels of Bazel platforms.",
+        ),
+        "base": attr.label(
+            providers = [[BaseInfo], [LayerInfo]],
+            doc = "Base or layer below. Its directories keep their owner and mode, and its symbolic links are " +
+                  "followed.",
+        ),
         "compression": attr.string(default = "gzip", values = ["gzip", "zstd"], doc = "Compression of the layer."),
         "os": attr.string(default = "linux", doc = "Operating system of the image."),
         "image": attr.string(doc = "First image that uses the layer, for error messages."),
-        "key": attr.string(doc = "Identifies the content. Other images of the package with the same key use the same target."),
+        "key": attr.string(
+            doc = "Identifies the content. Other images of the package with the same key use the same target.",
+        ),
     } | LAYER_ENTRIES | ASSEMBLE | TRANSITION,
     provides = [PlatformLayersInfo],
 )

@@ -16,7 +16,7 @@ _generated_test = rule(
 )
 
 def multiarch_generated_test(name, config, **kwargs):
-    """Fails if the generated targets do not match multiarch.yaml, and prints the diff and the command that updates them.
+    """Fails if the generated targets do not match multiarch.yaml, and prints the diff and the command to update them.
 
     The test reads BUILD files in the workspace itself, so it runs locally, outside the sandbox, and is never cached.
 

@@ -59,11 +59,12 @@ def _stack(ctx, below):
         inputs.append(below)
     for target in ctx.attr.shared_layers:
         if target[LayerInfo].os != os:
-            fail("image {}, {}: layer {} is for {}; remove portable = True from it, or leave it out with overrides".format(
+            fail("image {}, {}: layer {} is for {}; {}".format(
                 ctx.attr.image,
                 ctx.attr.platform,
                 target.label,
                 target[LayerInfo].os,
+                "remove portable = True from it, or leave it out with overrides",
             ))
         args.add("-name=" + str(target.label).replace("@@//", "//"))
         args.add("-layer", target[LayerInfo].tree)
@@ -103,7 +104,10 @@ def _image_impl(ctx):
     base = ctx.attr.base[BaseInfo] if ctx.attr.base else None
     layers = list(base.layers.get(ctx.attr.compression, [])) if base else []
     for target in ctx.attr.layers:
-        layers.append(target[LayerInfo] if LayerInfo in target else target[PlatformLayersInfo].layers[ctx.attr.platform])
+        if LayerInfo in target:
+            layers.append(target[LayerInfo])
+        else:
+            layers.append(target[PlatformLayersInfo].layers[ctx.attr.platform])
     tree = layers[-1].tree if layers else base_tree(base, ctx.attr.compression)
     checks = []
     if ctx.attr.shared_layers:
@@ -152,7 +156,10 @@ def _image_impl(ctx):
         ),
         recipe,
         image,
-        LayoutInfo(name = ctx.attr.image, directory = write_layout(ctx, ctx.attr.image, image.descriptor, None, [image])),
+        LayoutInfo(
+            name = ctx.attr.image,
+            directory = write_layout(ctx, ctx.attr.image, image.descriptor, None, [image]),
+        ),
     ]
 
 image = rule(
@@ -162,13 +169,23 @@ image = rule(
         "image": attr.string(mandatory = True, doc = "Name of the index."),
         "platform": attr.string(mandatory = True, doc = "OCI platform."),
         "target": attr.label(doc = "Bazel platform to build the binary for."),
-        "problems": attr.string_list(doc = "Errors that the macro found. They are reported when the image is analyzed, not when the package is loaded."),
+        "problems": attr.string_list(
+            doc = "Errors that the macro found. They are reported when the image is analyzed, not when the package " +
+                  "is loaded.",
+        ),
         "binary": attr.label(allow_files = True, cfg = to_platform, doc = "The program."),
         "binary_path": attr.string(doc = "Path of the program in the image."),
         "binary_capabilities": attr.string(doc = "File capabilities of the program."),
         "base": attr.label(providers = [BaseInfo], doc = "Base below all layers."),
-        "layers": attr.label_list(providers = [[LayerInfo], [PlatformLayersInfo]], doc = "Layers below the program's layer, from the bottom up."),
-        "shared_layers": attr.label_list(providers = [LayerInfo], cfg = to_platform, doc = "Layers above those, which images with different bases share."),
+        "layers": attr.label_list(
+            providers = [[LayerInfo], [PlatformLayersInfo]],
+            doc = "Layers below the program's layer, from the bottom up.",
+        ),
+        "shared_layers": attr.label_list(
+            providers = [LayerInfo],
+            cfg = to_platform,
+            doc = "Layers above those, which images with different bases share.",
+        ),
         "compression": attr.string(default = "gzip", doc = "Compression of the program's layer."),
         "entrypoint": attr.string_list(doc = "Value in the config."),
         "cmd": attr.string_list(doc = "Value in the config."),
@@ -179,7 +196,9 @@ image = rule(
         "volumes": attr.string_list(doc = "Value in the config."),
         "labels": attr.string_dict(doc = "Value in the config."),
         "stop_signal": attr.string(doc = "Value in the config."),
-        "created": attr.string(doc = "Creation time in the config: empty for the epoch, commit, or a time in RFC 3339."),
+        "created": attr.string(
+            doc = "Creation time in the config: empty for the epoch, commit, or a time in RFC 3339.",
+        ),
         "annotations": attr.string_dict(doc = "Annotations of the manifest."),
         "healthcheck": attr.string(doc = "Healthcheck in the config as JSON; empty inherits the base's."),
         "tag_prefix": attr.string(doc = "Prefix of the git tags that templates use."),

@@ -35,7 +35,8 @@ def _index_impl(ctx):
     for target in ctx.attr.images:
         recipe = target[RecipeInfo]
         args.add("--")
-        image, reads, writes = declare_manifest(ctx, "{}.{}".format(ctx.label.name, recipe.platform.replace("/", "_")), recipe, args)
+        name = "{}.{}".format(ctx.label.name, recipe.platform.replace("/", "_"))
+        image, reads, writes = declare_manifest(ctx, name, recipe, args)
         images.append(image)
         inputs += reads
         outputs += writes
@@ -62,7 +63,8 @@ def _index_impl(ctx):
 
 index = rule(
     implementation = _index_impl,
-    doc = "Image index. A single platform also gets an index, so that the published media type does not depend on the number of platforms.",
+    doc = "Image index. A single platform also gets an index, so that the published media type does not depend on " +
+          "the number of platforms.",
     attrs = {
         "images": attr.label_list(providers = [ImageInfo, RecipeInfo], doc = "One image per platform."),
         "annotations": attr.string_dict(doc = "Annotations of the index."),

@@ -26,8 +26,8 @@ def runfile(ctx, file):
 def launch(ctx, args, files):
     """Declares an executable that is the multiarch command with arguments.
 
-    The arguments are in a file beside the executable, and not in Bazel's `args`, which only bazel run and bazel test pass.
-    So the executable does the same wherever it is started, for example by rules_multirun.
+    The arguments are in a file beside the executable, and not in Bazel's `args`, which only bazel run and bazel test
+    pass. So the executable does the same wherever it is started, for example by rules_multirun.
 
     Args:
         ctx: the rule's context.

@@ -108,7 +108,11 @@ def _about(ctx, path, text):
 def _numbers(ctx, path, owner):
     parts = owner.split(":")
     if len(parts) != 2 or not all([p.isdigit() for p in parts]):
-        fail("{}: directory {}: invalid owner \"{}\": expected a numeric uid:gid, such as \"65532:65532\"".format(ctx.label, path, owner))
+        fail("{}: directory {}: invalid owner \"{}\": expected a numeric uid:gid, such as \"65532:65532\"".format(
+            ctx.label,
+            path,
+            owner,
+        ))
     return [int(p) for p in parts]
 
 def octal(ctx, mode):
@@ -127,14 +131,18 @@ def octal(ctx, mode):
     return int(mode, 8)
 
 LAYER_ENTRIES = {
-    "directories": attr.string_dict(doc = "Directories to create, with owner and mode: `{\"/var/lib/data\": \"65532:65532 0700\"}`."),
+    "directories": attr.string_dict(
+        doc = "Directories to create, with owner and mode: `{\"/var/lib/data\": \"65532:65532 0700\"}`.",
+    ),
     "links": attr.string_dict(doc = "Symbolic links to create: `{\"/usr/bin/sh\": \"busybox\"}`."),
-    "needed": attr.string_list(doc = "Directories that must exist, such as the working directory. If they are created, they belong to user."),
+    "needed": attr.string_list(
+        doc = "Directories that must exist, such as the working directory. If they are created, they belong to user.",
+    ),
     "user": attr.string(doc = "User of the image; empty inherits the base's."),
 }
 
-# Fields of an entry for an output of another rule. All outputs have an executable bit, so their content decides about the
-# mode. Programs must be for the platform of the image.
+# Fields of an entry for an output of another rule. All outputs have an executable bit, so their content decides about
+# the mode. Programs must be for the platform of the image.
 BUILT = {"built": True, "detectMode": True}
 
 def write_layer(ctx, name, args, inputs, compression, os = "linux", on = None):

@@ -12,7 +12,11 @@ _load = rule(
     implementation = _load_impl,
     doc = "Loads images into a container engine.",
     attrs = {
-        "images": attr.label_list(mandatory = True, providers = [DestinationInfo], doc = "multiarch_tags targets to load."),
+        "images": attr.label_list(
+            mandatory = True,
+            providers = [DestinationInfo],
+            doc = "multiarch_tags targets to load.",
+        ),
     } | MULTIARCH,
     executable = True,
 )
@@ -20,8 +24,8 @@ _load = rule(
 def multiarch_load(name, images, **kwargs):
     """Loads images into podman, docker, nerdctl or containerd with `bazel run`, under the references of their tags.
 
-    The image for this machine's platform is loaded. Pass flags of `multiarch load` after `--`, such as `--engine podman`
-    or `--platform linux/arm64`.
+    The image for this machine's platform is loaded. Pass flags of `multiarch load` after `--`, such as `--engine
+    podman` or `--platform linux/arm64`.
 
     Args:
         name: Name of the target.

@@ -52,10 +52,19 @@ def _problems(name, platforms, settings, overrides):
         seen[p] = None
     for p, override in overrides.items():
         if p not in platforms:
-            found.append("image {}: overrides: {} is not a platform of the image; platforms: {}".format(name, p, ", ".join(platforms)))
+            found.append("image {}: overrides: {} is not a platform of the image; platforms: {}".format(
+                name,
+                p,
+                ", ".join(platforms),
+            ))
         for key in override:
             if key not in settings:
-                found.append("image {}, {}: unknown override \"{}\"; known: {}".format(name, p, key, ", ".join(sorted(settings))))
+                found.append("image {}, {}: unknown override \"{}\"; known: {}".format(
+                    name,
+                    p,
+                    key,
+                    ", ".join(sorted(settings)),
+                ))
     return found
 
 def _is_label(base):
@@ -66,17 +75,26 @@ def _platform_problems(name, platform, settings):
     where = "image {}, {}: ".format(name, platform)
     base, os = settings["base"], getattr(PLATFORMS.get(platform), "os", "linux")
     if base not in _BASES and not _is_label(base):
-        found.append(where + "unknown base \"{}\"; known: {}, and labels of multiarch_debian and multiarch_base_image, such as \":{}\"".format(base, ", ".join(_BASES), base))
+        known = ", ".join(_BASES) + ", and labels of multiarch_debian and multiarch_base_image"
+        found.append(where + "unknown base \"{}\"; known: {}, such as \":{}\"".format(base, known, base))
     elif base == "static" and os != "linux":
-        found.append(where + "base static does not support {}; override base with scratch for this platform".format(platform))
+        found.append(
+            where + "base static does not support {}; override base with scratch for this platform".format(platform),
+        )
     if settings["compression"] not in _COMPRESSIONS:
-        found.append(where + "unknown compression \"{}\"; known: {}".format(settings["compression"], ", ".join(_COMPRESSIONS)))
+        found.append(where + "unknown compression \"{}\"; known: {}".format(
+            settings["compression"],
+            ", ".join(_COMPRESSIONS),
+        ))
     if settings["cgo"] and platform in PLATFORMS and not PLATFORMS[platform].cgo:
         found.append(where + "cgo is not supported; override cgo with False for this platform")
     for key in settings["healthcheck"]:
         if key not in _HEALTHCHECK:
             found.append(where + "unknown healthcheck key \"{}\"; known: {}".format(key, ", ".join(_HEALTHCHECK)))
-    if not settings["binary"] and not settings["files"] and not settings["layers"] and not settings["directories"] and not settings["links"] and base == "scratch":
+    if base == "scratch" and not any([
+        settings[key]
+        for key in ["binary", "files", "layers", "directories", "links"]
+    ]):
         found.append(where + "the image is empty; set binary, files, layers, directories, links or a base")
     return found
 
@@ -122,27 +140,28 @@ def multiarch_image(
     Args:
         name: Name of the image.
         platforms: OCI platforms, such as `linux/amd64` and `linux/arm/v7`. A dict builds programs and files for Bazel
-            platforms of your own, for example with another libc: `{"linux/amd64": "//my:musl_amd64"}`. `None` is the platform
-            of multiarch.
+            platforms of your own, for example with another libc: `{"linux/amd64": "//my:musl_amd64"}`. `None` is the
+            platform of multiarch.
         binary: Label of the program, in any language. A transition on `--platforms` builds it for each platform. Its
             runfiles are added in the directory `binary_path` + `.runfiles`.
         binary_path: Path of the program in the image. Default: `/app/` and the image's name, with `.exe` on Windows.
-        binary_capabilities: File capabilities of the program in the syntax of setcap, such as `cap_net_bind_service=+ep`.
+        binary_capabilities: File capabilities of the program in the syntax of setcap, such as
+            `cap_net_bind_service=+ep`.
         files: Labels of `multiarch_files`. All images of the package with the same files share one layer, and so do
             platforms, unless other rules build files in it: these are built for each platform.
-        layers: Labels of `multiarch_layer` and `multiarch_tar_layer`, in order. They are above `files` and below `binary`.
-            Images share them. They must not change directories and links of the layers below.
-        directories: Directories to create, with owner and mode: `{"/var/lib/data": "65532:65532 0700"}`. Owner and mode are
-            optional. Default: those of the base if the directory exists there, otherwise root and 0755.
+        layers: Labels of `multiarch_layer` and `multiarch_tar_layer`, in order. They are above `files` and below
+            `binary`. Images share them. They must not change directories and links of the layers below.
+        directories: Directories to create, with owner and mode: `{"/var/lib/data": "65532:65532 0700"}`. Owner and mode
+            are optional. Default: those of the base if the directory exists there, otherwise root and 0755.
         links: Symbolic links to create: `{"/usr/bin/sh": "busybox"}`.
         base: `static` (CA certificates, time zones, passwd, /tmp), `scratch`, or the label of a `multiarch_debian` or
             `multiarch_base_image` that supports all platforms of the image.
         entrypoint: Entrypoint. Default: the program, or the base's entrypoint if there is no program.
         cmd: Arguments of the entrypoint. Default: those of the base, unless the entrypoint differs from the base's.
-        env: Environment variables, a dict. `$NAME` and `${NAME}` expand to variables of the base, `$$` is a dollar sign.
-            Values of `env`, `labels` and `annotations` may contain templates such as `{{.Git.Describe}}`, which are expanded
-            from the workspace status. Any other `{{` is literal. Make variables are expanded in them, such as `$(NAME)` of
-            `--define=NAME=...` and of `toolchains`; write `$$(` for a literal `$(`.
+        env: Environment variables, a dict. `$NAME` and `${NAME}` expand to variables of the base, `$$` is a dollar
+            sign. Values of `env`, `labels` and `annotations` may contain templates such as `{{.Git.Describe}}`, which
+            are expanded from the workspace status. Any other `{{` is literal. Make variables are expanded in them, such
+            as `$(NAME)` of `--define=NAME=...` and of `toolchains`; write `$$(` for a literal `$(`.
         user: User that runs the program, such as `65532`.
         workdir: Working directory.
         ports: Exposed ports, such as `8080/tcp`.
@@ -151,17 +170,17 @@ def multiarch_image(
         annotations: Annotations of the manifests and of the index, a dict.
         stop_signal: Signal that stops the container.
         healthcheck: How container runtimes check a container's health, a dict of `test` (a list: `CMD` and arguments,
-            `CMD-SHELL` and a command, or `NONE`), `interval`, `timeout`, `start_period`, `start_interval` (such as `30s`) and
-            `retries`. Default: the base's healthcheck; without `test`, the base's test.
-        created: Creation time of the image: empty for the epoch, `commit` for the commit time in the workspace status, or a
-            time in RFC 3339.
+            `CMD-SHELL` and a command, or `NONE`), `interval`, `timeout`, `start_period`, `start_interval` (such as
+            `30s`) and `retries`. Default: the base's healthcheck; without `test`, the base's test.
+        created: Creation time of the image: empty for the epoch, `commit` for the commit time in the workspace status,
+            or a time in RFC 3339.
         compression: `gzip` or `zstd`.
-        cgo: Whether to build the binary for a platform with cgo enabled, which requires a C toolchain per architecture. Only
-            Go programs need it.
+        cgo: Whether to build the binary for a platform with cgo enabled, which requires a C toolchain per architecture.
+            Only Go programs need it.
         allow: Kinds of `multiarch verify` findings to accept, such as `missing-library`; see `multiarch verify --help`.
-        overrides: Arguments that differ per platform: `{"linux/arm/v7": {"env": {"GOGC": "50"}}}`. The keys are the arguments
-            from `binary` to `allow`. `files` are appended, dicts such as `env` are merged key by key, and anything else is
-            replaced.
+        overrides: Arguments that differ per platform: `{"linux/arm/v7": {"env": {"GOGC": "50"}}}`. The keys are the
+            arguments from `binary` to `allow`. `files` are appended, dicts such as `env` are merged key by key, and
+            anything else is replaced.
         tag_prefix: Prefix of the git tags that `{{.Git.Tag}}` and `{{.Git.Describe}}` use, such as `server/`.
         **kwargs: Common attributes of all targets, such as `visibility`, `tags`, `testonly`, `exec_properties` and
             `target_compatible_with`.
@@ -244,11 +263,21 @@ def _needed(child):
     return sorted(paths)
 
 def _child(platform, settings, problems, target):
-    """Returns the image for one platform: its settings, bases and Bazel platform, and the entries of its layer of files."""
+    """Returns the image for one platform: its settings, base and Bazel platform, and the entries of its files layer."""
     row = PLATFORMS.get(platform)
     if problems:
-        settings = settings | {"files": [], "layers": [], "directories": {}, "links": {}, "base": "scratch", "binary": None, "compression": "gzip"}
+        settings = settings | {
+            "files": [],
+            "layers": [],
+            "directories": {},
+            "links": {},
+            "base": "scratch",
+            "binary": None,
+            "compression": "gzip",
+        }
     needed = [] if problems else _needed(settings)
+    is_static = settings["base"] == "static"
+    creates_needed = needed and not settings["binary"] and not settings["layers"]
     entries = {
         "directories": settings["directories"],
         "links": settings["links"],
@@ -261,10 +290,10 @@ def _child(platform, settings, problems, target):
         problems = problems,
         os = row.os if row else "linux",
         target = target or ((row.cgo if settings["cgo"] and not problems else row.label) if row else None),
-        static = Label("//tools/rules/base:static_" + settings["compression"]) if settings["base"] == "static" else None,
+        static = Label("//tools/rules/base:static_" + settings["compression"]) if is_static else None,
         base = base_for(settings["base"], platform) if settings["base"] not in _BASES else None,
         entries = entries,
-        has_files_layer = bool(settings["files"] or settings["directories"] or settings["links"] or (needed and not settings["binary"] and not settings["layers"])),
+        has_files_layer = bool(settings["files"] or settings["directories"] or settings["links"] or creates_needed),
     )
 
 def _files_layers(image, children, kwargs):

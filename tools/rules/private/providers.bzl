@@ -3,7 +3,12 @@
 FilesInfo = provider(
     doc = "Files and their paths in an image.",
     fields = {
-        "groups": "list of structs: files (depset of File), prefix (removed from their short_path), to (absolute path), into (whether `to` is a directory and not the path of the only file), mode (int; 0 for the default), executable (list of File with mode 0755), uid, gid, owned_below (absolute path or empty; it and the directories below it get the same uid, gid and mode), directories (list of absolute paths to create), capabilities (string), portable (bool: whether all platforms share the files)",
+        "groups": "list of structs: files (depset of File), prefix (removed from their short_path), to (absolute " +
+                  "path), into (whether `to` is a directory and not the path of the only file), mode (int; 0 for the " +
+                  "default), executable (list of File with mode 0755), uid, gid, owned_below (absolute path or " +
+                  "empty; it and the directories below it get the same uid, gid and mode), directories (list of " +
+                  "absolute paths to create), capabilities (string), portable (bool: whether all platforms share the " +
+                  "files)",
     },
 )
 
@@ -33,7 +38,8 @@ PackagesInfo = provider(
 BaseInfo = provider(
     doc = "Base of an image for one platform: either layers built by Bazel, or an image from a registry.",
     fields = {
-        "layers": "dict from compression (gzip, zstd) to a list of LayerInfo, from the bottom up; empty for an image from a registry",
+        "layers": "dict from compression (gzip, zstd) to a list of LayerInfo, from the bottom up; empty for an image " +
+                  "from a registry",
         "config": "File: JSON with the config and the layers of the base image; None for layers built by Bazel",
         "layout": "File: the OCI image layout (a directory) with its layers; None for layers built by Bazel",
         "tree": "File: JSON with its directories and links; None for layers built by Bazel",
@@ -47,7 +53,8 @@ RecipeInfo = provider(
         "settings": "File: JSON with the settings of the config and the annotations of the manifest",
         "base": "BaseInfo of a base image from a registry, whose layers are below the others, or None",
         "layers": "list of LayerInfo, from the bottom up",
-        "commit_time": "File: the workspace status with the commit time; None if the creation time does not depend on it",
+        "commit_time": "File: the workspace status with the commit time; None if the creation time does not depend " +
+                       "on it",
         "status": "File: the workspace status for git templates; None if there are none",
         "tag_prefix": "string: the prefix of the git tags that templates use, or empty",
         "allow": "list of string: the kinds of verify findings to accept",

@@ -36,7 +36,11 @@ _push = rule(
     implementation = _push_impl,
     doc = "Pushes images, all or nothing.",
     attrs = {
-        "images": attr.label_list(mandatory = True, providers = [DestinationInfo], doc = "multiarch_tags targets to push."),
+        "images": attr.label_list(
+            mandatory = True,
+            providers = [DestinationInfo],
+            doc = "multiarch_tags targets to push.",
+        ),
         "config": attr.string(doc = "Path of the multiarch.yaml that declares the images."),
         "joined": attr.bool(doc = "Whether to also push the images of config that join existing images."),
     } | MULTIARCH,
@@ -47,14 +51,14 @@ def multiarch_push(name, images, config = "", joined = False, **kwargs):
     """Pushes many images with `bazel run`: first all blobs, then manifests and indexes by digest, then all tags.
 
     If a step before the tags fails, no tag changes. Pass flags of `multiarch release` after `--`. With `--registry` (or
-    `MULTIARCH_REGISTRY`), nothing is written outside that registry. The built executable, `bazel-bin/images/push.exe` for
-    example, can also be run directly and by other rules.
+    `MULTIARCH_REGISTRY`), nothing is written outside that registry. The built executable, `bazel-bin/images/push.exe`
+    for example, can also be run directly and by other rules.
 
     Args:
         name: Name of the target.
         images: Labels of `multiarch_tags`.
-        config: Path of the `multiarch.yaml` that declares the images, relative to the workspace root. The push reads further
-            repositories and mirrors, immutable tags, registries and smoke tests from it.
+        config: Path of the `multiarch.yaml` that declares the images, relative to the workspace root. The push reads
+            further repositories and mirrors, immutable tags, registries and smoke tests from it.
         joined: Whether to also push the images of `config` that have `from:`, which are joined from existing images.
         **kwargs: `visibility`, `tags` and `testonly`.
     """

@@ -25,7 +25,8 @@ SHARED_LAYER = {
         doc = "Compression of the layer.",
     ),
     "portable": attr.bool(
-        doc = "Whether the layer is the same for all platforms. It is built only once, for the host, and all images share it. By default it is built for each platform.",
+        doc = "Whether the layer is the same for all platforms. It is built only once, for the host, and all images " +
+              "share it. By default it is built for each platform.",
     ),
     "_windows": attr.label(default = "@platforms//os:windows"),
 } | ASSEMBLE | TRANSITION
@@ -70,10 +71,12 @@ multiarch_layer = rule(
         ),
         "binaries": attr.label_keyed_string_dict(
             allow_files = True,
-            doc = "Maps programs, in any language, to their paths in the image: `{\"//cmd/ctl\": \"/usr/bin/ctl\"}`. Their runfiles are added in the directory path + `.runfiles`.",
+            doc = "Maps programs, in any language, to their paths in the image: `{\"//cmd/ctl\": \"/usr/bin/ctl\"}`. " +
+                  "Their runfiles are added in the directory path + `.runfiles`.",
         ),
         "directories": attr.string_dict(
-            doc = "Directories to create, with owner and mode: `{\"/var/lib/data\": \"65532:65532 0700\"}`. Default: root and 0755.",
+            doc = "Directories to create, with owner and mode: `{\"/var/lib/data\": \"65532:65532 0700\"}`. Default: " +
+                  "root and 0755.",
         ),
         "links": attr.string_dict(
             doc = "Symbolic links to create: `{\"/usr/bin/sh\": \"busybox\"}`.",

@@ -19,8 +19,8 @@ def _git_status_impl(ctx):
 
 git_status = rule(
     implementation = _git_status_impl,
-    doc = "Keys of the workspace status that start with STABLE_GIT_. The other keys contain the user and the host, so actions that read " +
-          "them would never hit a shared cache.",
+    doc = "Keys of the workspace status that start with STABLE_GIT_. The other keys contain the user and the host, " +
+          "so actions that read them would never hit a shared cache.",
     attrs = ASSEMBLE,
 )
 

@@ -63,15 +63,15 @@ def multiarch_tags(name, image, templates, repository = "", platform = "", tag_p
     Args:
         name: Name of the target.
         image: Label of an image index, or of one image of it.
-        templates: Tags, which may contain templates such as `{{.Git.Commit}}`, `{{.Git.ShortCommit}}`, `{{.Git.Branch}}`,
-            `{{.Git.Tag}}` and the others that `multiarch.yaml` allows. They are expanded from the workspace status
-            (`--workspace_status_command`): STABLE_GIT_COMMIT, STABLE_GIT_BRANCH, STABLE_GIT_TAG, STABLE_GIT_DESCRIBE,
-            STABLE_GIT_COMMIT_TIME and STABLE_GIT_DIRTY. Empty tags are left out, such as `{{.Git.Tag}}` of a commit without
-            a tag.
+        templates: Tags, which may contain templates such as `{{.Git.Commit}}`, `{{.Git.ShortCommit}}`,
+            `{{.Git.Branch}}`, `{{.Git.Tag}}` and the others that `multiarch.yaml` allows. They are expanded from the
+            workspace status (`--workspace_status_command`): STABLE_GIT_COMMIT, STABLE_GIT_BRANCH, STABLE_GIT_TAG,
+            STABLE_GIT_DESCRIBE, STABLE_GIT_COMMIT_TIME and STABLE_GIT_DIRTY. Empty tags are left out, such as
+            `{{.Git.Tag}}` of a commit without a tag.
         repository: Repository, including the registry. Without it, references start with the image's name.
         platform: OCI platform, if `image` is one image of an index.
-        tag_prefix: Prefix of the git tags that `{{.Git.Tag}}` and `{{.Git.Describe}}` use, such as `server/`. The keys of the
-            workspace status are then STABLE_GIT_TAG_SERVER_2F and STABLE_GIT_DESCRIBE_SERVER_2F.
+        tag_prefix: Prefix of the git tags that `{{.Git.Tag}}` and `{{.Git.Describe}}` use, such as `server/`. The keys
+            of the workspace status are then STABLE_GIT_TAG_SERVER_2F and STABLE_GIT_DESCRIBE_SERVER_2F.
         **kwargs: `visibility`, `tags` and `testonly`.
     """
     _tags(

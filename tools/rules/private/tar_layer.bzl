@@ -34,7 +34,8 @@ multiarch_tar_layer = rule(
             doc = "The archive, which may be compressed with gzip or zstd.",
         ),
         "exact": attr.bool(
-            doc = "Whether to keep the bytes of the archive. By default its entries are sorted, get the modification time 0 and no user names, and hard links become files.",
+            doc = "Whether to keep the bytes of the archive. By default its entries are sorted, get the modification " +
+                  "time 0 and no user names, and hard links become files.",
         ),
     } | SHARED_LAYER,
     provides = [LayerInfo],

@@ -28,7 +28,9 @@ def _expand(ctx, argument, value, literal_dollars):
                 ctx.label,
                 argument,
                 value,
-                "set it with --define={}=... or toolchains, or write $$( for a literal $(".format(name if end else "NAME"),
+                "set it with --define={}=... or toolchains, or write $$( for a literal $(".format(
+                    name if end else "NAME",
+                ),
             ))
         found = ctx.var[name]
         out += (found if literal_dollars else found.replace("$", "$$")) + rest

@@ -10,8 +10,8 @@ def _verify_test_impl(ctx):
 
 verify_test = rule(
     implementation = _verify_test_impl,
-    doc = "Checks, among other things, that descriptor, config and binaries of every image of an index have the same platform; " +
-          "see `multiarch verify --help`.",
+    doc = "Checks, among other things, that descriptor, config and binaries of every image of an index have " +
+          "the same platform; see `multiarch verify --help`.",
     attrs = {
         "image": attr.label(mandatory = True, providers = [LayoutInfo], doc = "The image index."),
         "allow": attr.string_list(doc = "Kinds of findings to accept."),
