@@ -2,7 +2,6 @@ package verify_test
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"encoding/binary"
 	"testing"
@@ -24,36 +23,6 @@ func TestVerifyFindsNothingWrongWithAGoodIndex(t *testing.T) {
 	assert.Empty(t, lines(v.Problems))
 	assert.Empty(t, lines(v.Notes))
 	assert.Equal(t, len(allPlatforms), v.Children)
-}
-
-// elfFile makes the smallest dynamic executable that there is.
-func elfFile(order binary.ByteOrder, bits byte, machine uint16, interpreter string) string {
-	var out bytes.Buffer
-	write := func(values ...any) {
-		for _, v := range values {
-			_ = binary.Write(&out, order, v)
-		}
-	}
-	data := byte(1)
-	if order == binary.BigEndian {
-		data = 2
-	}
-	out.WriteString("\x7fELF")
-	write([]byte{bits / 32, data, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0}, uint16(2), machine, uint32(1))
-	n := uint16(1)
-	if interpreter == "" {
-		n = 0
-	}
-	path := interpreter + "\x00"
-	if bits == 64 {
-		write(uint64(0), uint64(64), uint64(0), uint32(0), uint16(64), uint16(56), n, uint16(64), uint16(0), uint16(0))
-		write(uint32(3), uint32(4), uint64(120), uint64(0), uint64(0), uint64(len(path)), uint64(len(path)), uint64(1))
-	} else {
-		write(uint32(0), uint32(52), uint32(0), uint32(0), uint16(52), uint16(32), n, uint16(40), uint16(0), uint16(0))
-		write(uint32(3), uint32(84), uint32(0), uint32(0), uint32(len(path)), uint32(len(path)), uint32(4), uint32(1))
-	}
-	out.WriteString(path)
-	return out.String()
 }
 
 func TestVerifyNamesWhatIsWrongInAnImage(t *testing.T) {
