@@ -18,7 +18,7 @@ import (
 func TestWaysToRun(t *testing.T) {
 	for _, c := range []struct {
 		host, levels, programs, platform string
-		want                             string // the emulators in their order, "native" for none
+		want                             string // emulators in order of preference, "native" for none
 	}{
 		{"amd64", "", "", "linux/amd64", "native"},
 		{"amd64", "v2", "", "linux/amd64/v2", "native"},
@@ -51,7 +51,7 @@ func TestWaysToRun(t *testing.T) {
 			level: func(v string) bool { return v == "" || strings.Contains(c.levels, v) },
 			find: func(name string) (string, error) {
 				for p := range strings.FieldsSeq(c.programs) {
-					if p == name { // any ELF file will do
+					if p == name { // any ELF file works
 						at := filepath.Join(dir, name)
 						return at, os.Symlink(self, at)
 					}
@@ -71,7 +71,7 @@ func TestWaysToRun(t *testing.T) {
 	}
 }
 
-// FuzzLayer unpacks anything, and looks whether what stands beside the root is still as it was.
+// FuzzLayer unpacks arbitrary layers and checks that files beside the root do not change.
 func FuzzLayer(f *testing.F) {
 	seed := func(headers ...tar.Header) {
 		var b bytes.Buffer

@@ -13,7 +13,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/run"
 )
 
-// changed is an image some of whose bytes are not those that it names.
+// changed is an image whose content does not match some of its digests.
 type changed struct {
 	v1.Image
 	layers func([]v1.Layer) []v1.Layer

@@ -19,7 +19,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/run"
 )
 
-// TestWithoutNamespaces runs images where the kernel allows no namespaces, which leaves qemu's -L.
+// TestWithoutNamespaces runs images as if the kernel did not allow namespaces, so that only qemu's -L remains.
 func TestWithoutNamespaces(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("takes root to take rights away")
@@ -48,7 +48,7 @@ func TestWithoutNamespaces(t *testing.T) {
 		})
 	}
 	t.Run("no emulator either", func(t *testing.T) {
-		p := platform(t, "linux/amd64/v4") // qemu-user has none
+		p := platform(t, "linux/amd64/v4") // qemu-user does not support v4
 		if !nativeV4(t) {
 			p = platform(t, "linux/amd64")
 		}
@@ -64,7 +64,7 @@ func TestWithoutNamespaces(t *testing.T) {
 	})
 }
 
-// nativeV4 says whether this machine runs amd64/v4 by itself: its error is another one then.
+// nativeV4 reports whether this machine can run amd64/v4 itself. The error is different then.
 func nativeV4(t *testing.T) bool {
 	p := platform(t, "linux/amd64/v4")
 	_, err := run.Run(t.Context(), run.Options{
@@ -74,7 +74,7 @@ func nativeV4(t *testing.T) bool {
 	return err == nil
 }
 
-// pathWith is a PATH with some programs and no others.
+// pathWith returns a PATH that contains only the given programs.
 func pathWith(t *testing.T, programs ...string) string {
 	dir := t.TempDir()
 	for _, name := range programs {
@@ -85,7 +85,7 @@ func pathWith(t *testing.T, programs ...string) string {
 	return dir
 }
 
-// TestRootWithoutUserNamespaces is about containers and machines that keep user namespaces from everybody.
+// TestRootWithoutUserNamespaces covers containers and machines on which no user may create user namespaces.
 func TestRootWithoutUserNamespaces(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("takes root")
@@ -98,7 +98,7 @@ func TestRootWithoutUserNamespaces(t *testing.T) {
 		cmd.Path, cmd.Args = "/bin/sh", []string{
 			"sh", "-c", `echo 0 >/proc/sys/user/max_user_namespaces && exec "$0"`, cmd.Path,
 		}
-		// All IDs are there, as outside of every namespace.
+		// All IDs are mapped, as they are outside any namespace.
 		wholeRange := int64(math.MaxUint32)
 		all := []syscall.SysProcIDMap{{Size: int(wholeRange)}}
 		cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -119,7 +119,7 @@ func TestRootWithoutUserNamespaces(t *testing.T) {
 	}
 }
 
-// TestDynamicEmulator has an emulator that would not find its libraries in another root.
+// TestDynamicEmulator uses an emulator that would not find its libraries in another root.
 func TestDynamicEmulator(t *testing.T) {
 	emptyTemp(t)
 	need(t, "qemu-aarch64-static")
@@ -148,7 +148,7 @@ func TestDynamicEmulator(t *testing.T) {
 	assert.Equal(t, real, res.info.Emulator, "a static one is preferred")
 	assert.True(t, res.info.Private)
 
-	// What does not stop is killed here too.
+	// A program that ignores the signal is killed here too.
 	t.Setenv("PATH", dir)
 	ctx, cancel := context.WithCancel(t.Context())
 	r, w, err := os.Pipe()

@@ -14,7 +14,7 @@ func TestRemoveLeftoversRemovesWhatNoProcessUses(t *testing.T) {
 	used, release, err := lockedDirectory()
 	require.NoError(t, err)
 	defer release()
-	// The lock of a process that was killed ends with it.
+	// The kernel releases the lock of a killed process.
 	left, died, err := lockedDirectory()
 	require.NoError(t, err)
 	require.NoError(t, os.MkdirAll(filepath.Join(left, "root", "sealed"), 0o755))

@@ -29,12 +29,12 @@ import (
 	"github.com/multiarch-build/multiarch/tools/run"
 )
 
-// requestVariable holds the request of a test binary that is started to run one image, as another user, and nothing
-// else.
+// requestVariable is the environment variable with the request, if the test binary is started only to run one image as
+// another user.
 const requestVariable = "RUN_TEST_REQUEST"
 
 func TestMain(m *testing.M) {
-	// Not os.Exit, which lets the race detector sleep for a second first.
+	// Not os.Exit, because the race detector sleeps for a second before it exits.
 	if code, ok := run.Init(); ok {
 		syscall.Exit(code)
 	}
@@ -44,9 +44,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// request is a run.Options that can be handed to another process.
+// request is a run.Options that can be passed to another process.
 type request struct {
-	Archive, Info         string // files: the image to read, what Start says to write
+	Archive, Info         string // files: the image to read, and the output of Start
 	Platform              arch.Platform
 	Env, Args, Entrypoint []string
 	Grace                 time.Duration
@@ -100,7 +100,7 @@ func serveRequest(text []byte) int {
 	return code
 }
 
-// file is an entry of a layer; without a type it is a regular one.
+// file is an entry of a layer. The default type is a regular file.
 type file struct {
 	tar.Header
 	body []byte
@@ -144,7 +144,7 @@ func image(t *testing.T, c v1.Config, layers ...v1.Layer) v1.Image {
 	return img
 }
 
-// guestLayer holds /guest for the platform, and what a base would.
+// guestLayer returns a layer with /guest for the platform and the files that a base would have.
 func guestLayer(t *testing.T, p arch.Platform) v1.Layer {
 	t.Helper()
 	return layer(t,
@@ -158,7 +158,7 @@ func guestLayer(t *testing.T, p arch.Platform) v1.Layer {
 
 var guests sync.Map // arch.Platform -> func() ([]byte, error); building takes a second
 
-// guest is testdata/guest for the platform.
+// guest returns testdata/guest, built for the platform.
 func guest(t *testing.T, p arch.Platform) []byte {
 	t.Helper()
 	build, _ := guests.LoadOrStore(p, sync.OnceValues(func() ([]byte, error) {
@@ -195,7 +195,7 @@ func platform(t *testing.T, name string) arch.Platform {
 	return p
 }
 
-// need skips the test where a program is missing, unless all of them are said to be there.
+// need skips the test if a program is missing, or fails it if all programs must be installed.
 func need(t *testing.T, programs ...string) {
 	t.Helper()
 	for _, p := range programs {
@@ -209,23 +209,23 @@ func need(t *testing.T, programs ...string) {
 	}
 }
 
-// emptyTemp makes an empty directory TMPDIR, and sees that it is empty in the end.
+// emptyTemp sets TMPDIR to an empty directory and checks that it is empty after the test.
 func emptyTemp(t *testing.T) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "run-test") // not t.TempDir, which lets no other user in
+	dir, err := os.MkdirTemp("", "run-test") // not t.TempDir, which other users cannot enter
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755))
 	t.Setenv("TMPDIR", dir)
 	t.Cleanup(func() { require.NoError(t, os.Remove(dir), "something was left behind") })
 }
 
-// user is somebody who runs images.
+// user is a user that runs images.
 type user string
 
 const (
 	self    user = "self"    // in the test's own process
 	nobody  user = "nobody"  // as an unprivileged user
-	trapped user = "trapped" // where user namespaces are not allowed
+	trapped user = "trapped" // without permission for user namespaces
 )
 
 func users(t *testing.T) []user {
@@ -236,7 +236,7 @@ func users(t *testing.T) []user {
 	return []user{self, nobody}
 }
 
-// result is what came of running an image.
+// result is the result of running an image.
 type result struct {
 	stdout, stderr string
 	code           int
@@ -269,8 +269,8 @@ func (u user) run(t *testing.T, img v1.Image, r request) result {
 	return res
 }
 
-// command is this test binary, told to run the image as u. It may be killed: its temporary files are in a directory of
-// the test.
+// command returns a command that runs the image as u with this test binary. It may be killed, because its temporary
+// files are in a directory of the test.
 func (u user) command(t *testing.T, img v1.Image, r request) (cmd *exec.Cmd, infoFile string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "run-as")
@@ -285,7 +285,7 @@ func (u user) command(t *testing.T, img v1.Image, r request) (cmd *exec.Cmd, inf
 	own, err := os.Executable()
 	require.NoError(t, err)
 	program := filepath.Join(dir, "run.test")
-	if os.Link(own, program) != nil { // where others may find it
+	if os.Link(own, program) != nil { // in a directory that other users can read
 		binary, err := os.ReadFile(own)
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(program, binary, 0o755))

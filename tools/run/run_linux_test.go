@@ -17,7 +17,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/run"
 )
 
-// report is what the guest says about itself.
+// report is what the guest reports about its process.
 type report struct {
 	Arch, Dir, Host, Caps string
 	Args, Env, Files      []string
@@ -186,7 +186,7 @@ func TestScriptsAndNestedPrograms(t *testing.T) {
 	}
 }
 
-// emulatesNested says whether the kernel lets a user namespace have its own binfmt_misc.
+// emulatesNested reports whether the kernel supports a binfmt_misc per user namespace.
 func emulatesNested() bool {
 	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/run"
 )
 
-// patient is the grace of programs that stop by themselves, however slow the machine is.
+// patient is the grace period for programs that stop by themselves. It is long enough for slow machines.
 const patient = 5 * time.Minute
 
 func TestStopsWhenAsked(t *testing.T) {
@@ -57,7 +57,7 @@ func TestStopsWhenAsked(t *testing.T) {
 	}
 }
 
-// tee writes to a reader that may be gone, and to a buffer.
+// tee writes to a buffer, and to a pipe whose reader may have been closed.
 type tee struct {
 	first *io.PipeWriter
 	all   *bytes.Buffer
@@ -89,7 +89,7 @@ func TestKillsWhatDoesNotStop(t *testing.T) {
 	endsSoon(t, r)
 }
 
-// TestKilledItself sees what is left of the programs, in every isolation, when who runs them is killed.
+// TestKilledItself checks, for every isolation, that no program survives if the process that runs it is killed.
 func TestKilledItself(t *testing.T) {
 	need(t, "qemu-x86_64-static")
 	p := platform(t, "linux/amd64")
@@ -111,7 +111,7 @@ func TestKilledItself(t *testing.T) {
 	}
 }
 
-// endsSoon reads what is left in a pipe that everybody who writes to it must be gone from.
+// endsSoon reads the rest of a pipe and checks that all its writers have exited.
 func endsSoon(t *testing.T, r *os.File) {
 	t.Helper()
 	require.NoError(t, r.SetReadDeadline(time.Now().Add(5*time.Minute)))
@@ -182,8 +182,8 @@ func TestServesOnLoopback(t *testing.T) {
 	assert.Equal(t, 0, code)
 }
 
-// TestTerminal has the program read from a terminal, which it is stopped from by Ctrl-C; then the shell that it was
-// started by goes on reading there.
+// TestTerminal stops a program that reads from a terminal with Ctrl-C. Then the shell that started it must be able to
+// read from the terminal.
 func TestTerminal(t *testing.T) {
 	p := platform(t, "linux/amd64")
 	img := image(t, v1.Config{Entrypoint: []string{"/guest", "read"}}, guestLayer(t, p))
@@ -229,7 +229,7 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// openTerminal makes a pseudo terminal. Both ends give up after some minutes.
+// openTerminal opens a pseudo terminal. Reads and writes at both ends time out after some minutes.
 func openTerminal(t *testing.T) (keyboard, terminal *os.File) {
 	t.Helper()
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)

@@ -22,7 +22,7 @@ func TestLayers(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		layers [][]file
-		want   string // a line a file below /t: its name there and what the guest says about it, without owners
+		want   string // one line per file below /t: its name and what the guest reports about it, without owners
 	}{
 		"modes and links": {[][]file{{
 			directory("./t/", 0o750),
@@ -131,7 +131,7 @@ func TestLayers(t *testing.T) {
 				for line := range strings.Lines(res.stdout) {
 					words := strings.Fields(line)
 					switch implied := "0:0"; {
-					case words[2] == implied: // who unpacks, or a directory that no layer speaks of
+					case words[2] == implied: // the user that unpacks, or a directory without an entry in any layer
 					default:
 						assert.Equal(t, "1:2", words[2], line)
 						assert.Equal(t, self, u, "only root can give files away")
@@ -148,7 +148,7 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// TestHostileLayers tries to get at files outside of the root, which stand where the layers think they are.
+// TestHostileLayers unpacks layers that try to reach existing files outside the root.
 func TestHostileLayers(t *testing.T) {
 	p := platform(t, "linux/amd64")
 	for name, c := range map[string]struct {

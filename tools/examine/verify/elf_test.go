@@ -14,7 +14,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/source/sourcetest"
 )
 
-// elfFile makes the smallest dynamic executable that there is.
+// elfFile returns a minimal dynamically linked executable.
 func elfFile(order binary.ByteOrder, bits byte, machine uint16, interpreter string) string {
 	var out bytes.Buffer
 	write := func(values ...any) {
@@ -44,7 +44,7 @@ func elfFile(order binary.ByteOrder, bits byte, machine uint16, interpreter stri
 	return out.String()
 }
 
-// linked is a binary that a dynamic loader has to do with.
+// linked is a dynamically linked ELF file.
 type linked struct {
 	platform, interpreter string
 	needed                []string
@@ -52,7 +52,7 @@ type linked struct {
 	runpath               string
 }
 
-// elf makes the binary: its segments are one that is loaded, the dynamic section and the interpreter.
+// elf returns the file. Its segments are a loaded one, the dynamic section and the interpreter.
 func (l linked) elf(t testing.TB) string {
 	t.Helper()
 	p, err := arch.Parse(l.platform)
@@ -128,8 +128,8 @@ func (l linked) elf(t testing.TB) string {
 	return out.String()
 }
 
-// ldconfigCache is an /etc/ld.so.cache as glibc 2.32 and later write it; before is what stood in front of it until
-// then.
+// ldconfigCache returns an /etc/ld.so.cache in the format of glibc 2.32 and later. Earlier versions put the old format
+// in front of it, which is the argument before.
 func ldconfigCache(before string, entries ...string) string {
 	var out, words bytes.Buffer
 	out.WriteString("glibc-ld.so.cache1.1")

@@ -11,8 +11,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/source/sourcetest"
 )
 
-// TestVerifyOfHostileLibraries has more to look for than anybody should. Without bounds that would not end before go
-// test ends it.
+// TestVerifyOfHostileLibraries has so many libraries to search for that it would exceed the timeout of go test without
+// limits.
 func TestVerifyOfHostileLibraries(t *testing.T) {
 	var names []string
 	for i := range 1000 {

@@ -20,8 +20,8 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/source/sourcetest"
 )
 
-// TestVerifyFindsLibrariesAsTheLoaderDoes builds programs with the C compiler of the machine, asks its own loader what
-// it does not find, and Verify about an image with the same files in the same places.
+// TestVerifyFindsLibrariesAsTheLoaderDoes builds programs with the machine's C compiler and compares the libraries that
+// its loader does not find with those that Verify does not find in an image with the same files.
 func TestVerifyFindsLibrariesAsTheLoaderDoes(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the loader is that of Linux")
@@ -36,11 +36,11 @@ func TestVerifyFindsLibrariesAsTheLoaderDoes(t *testing.T) {
 		foreign = "linux/amd64"
 	}
 	for name, c := range map[string]struct {
-		// build are calls of the compiler: the output, then its other arguments.
+		// build lists calls of the compiler: the output, then the other arguments.
 		build  [][]string
 		remove string
 		env    string
-		// other is where a library for another machine lies in the way.
+		// other is the path of a library for another machine.
 		other string
 		want  []string
 	}{
@@ -169,9 +169,9 @@ func firsts(pattern *regexp.Regexp, text string) []string {
 	return all
 }
 
-// TestVerifyReadsWhatLdconfigWrites has ldconfig write the cache of a directory that is in no list of directories.
+// TestVerifyReadsWhatLdconfigWrites runs ldconfig for a directory that the loader does not search by default.
 func TestVerifyReadsWhatLdconfigWrites(t *testing.T) {
-	ldconfig := "/sbin/ldconfig" // not in everybody's PATH
+	ldconfig := "/sbin/ldconfig" // not in the PATH of all users
 	if _, err := os.Stat(ldconfig); err != nil {
 		ldconfig = sourcetest.FindProgram(t, "ldconfig")
 	}

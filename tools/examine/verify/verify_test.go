@@ -373,7 +373,7 @@ func canceled(t testing.TB) context.Context {
 	return ctx
 }
 
-// lines are problems as text, with the digests left out.
+// lines returns problems as text, without digests.
 func lines(problems []verify.Problem) []string {
 	all := []string{}
 	for _, p := range problems {

@@ -110,7 +110,7 @@ func TestEnvOverridesTheBase(t *testing.T) {
 	_, err = configOn(t, windows, image.Settings{Env: []string{"PATH=a", "Path=b"}}, `{}`)
 	assert.EqualError(t, err, "env: Path: is set twice")
 
-	// The environment of a base that is not an image comes with its layer.
+	// The environment of a base that is not an image is stored with its layer.
 	static := layerOf(t, "static")
 	static.Env = []string{"PATH=/usr/bin"}
 	raw, err := image.Config(linux, own, nil, []image.Layer{static})

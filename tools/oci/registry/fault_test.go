@@ -124,7 +124,7 @@ func TestClassify(t *testing.T) {
 				case r.URL.Path == "/v2/":
 				case r.Method == http.MethodHead && c.request == http.MethodPut && strings.Contains(r.URL.Path,
 					"/blobs/"):
-					w.Header().Set("Content-Length", "1") // it is there
+					w.Header().Set("Content-Length", "1") // the blob exists
 				case r.Method == http.MethodHead:
 					w.WriteHeader(http.StatusNotFound)
 				case r.Method == c.request:
@@ -208,7 +208,7 @@ func TestUnknownCA(t *testing.T) {
 	defer server.Close()
 	ref, err := impatient.Parse(strings.TrimPrefix(server.URL, "https://") + "/hello")
 	require.NoError(t, err)
-	// Loopback may speak plain HTTP, but only if it does.
+	// On loopback, plain HTTP is used only if the server does not speak TLS.
 	_, err = remote.Get(ref, impatient.Options(t.Context())...)
 	require.Error(t, err)
 	assert.Equal(t, registry.UnknownCA, registry.Classify(err), "%v", err)
@@ -238,7 +238,7 @@ func TestConnectionRefusedIsRetried(t *testing.T) {
 	assert.Equal(t, 2, attempts)
 }
 
-// TestConnectionRefusedIsRetriedBriefly has no registry.
+// TestConnectionRefusedIsRetriedBriefly never starts a registry.
 func TestConnectionRefusedIsRetriedBriefly(t *testing.T) {
 	ref, err := quick.Parse(registrytest.Address(t) + "/hello")
 	require.NoError(t, err)

@@ -120,7 +120,7 @@ func TestLimits(t *testing.T) {
 				})
 			}
 			require.NoError(t, group.Wait())
-			// Logins may fall together with blobs that are being read: their requests do not read any.
+			// Logins may overlap with blob downloads, because they do not read blobs.
 			assert.LessOrEqual(t, counting.most.Load(), 2*most)
 			counting.most.Store(0)
 			counting.gather(t, most)
@@ -136,7 +136,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// While a blob is being read, other requests go on: whoever reads it may need them first. Another blob waits.
+// While a blob is being read, other requests continue, because the reader may depend on them. Another blob waits.
 func TestLimitOfReading(t *testing.T) {
 	host, requests := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "/blobs/") {
@@ -170,7 +170,7 @@ func TestLimitOfReading(t *testing.T) {
 	require.NoError(t, err, "a cancelled request releases its slot")
 	require.NoError(t, second.Close())
 
-	// An answer that is an error ends by itself.
+	// An error response releases its slot without being read.
 	wrong, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/v2/" {
 			w.WriteHeader(http.StatusForbidden)

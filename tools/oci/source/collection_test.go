@@ -24,7 +24,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/oci/source/sourcetest"
 )
 
-// names opens everything that ref names and returns what the sources are called, without the folder.
+// names opens all sources that ref matches and returns their names, without the directory.
 func names(t *testing.T, ref, folder string) []string {
 	t.Helper()
 	all, err := source.OpenAll(t.Context(), registry.Client{}, ref)
@@ -84,7 +84,7 @@ func TestOpenAllImagesOfALayout(t *testing.T) {
 	first, second := sourcetest.Hello(t, "linux/amd64"), sourcetest.Hello(t, "linux/arm64")
 	digest := func(i v1.Image) string { h, err := i.Digest(); require.NoError(t, err); return h.String() }
 
-	// One image under several names is one image, and what is no image is not meant.
+	// An image with several names counts once, and entries that are not images are ignored.
 	require.NoError(t, l.AppendImage(first))
 	require.NoError(t, l.AppendImage(first, called("one", "example.com/one:latest")...))
 	require.NoError(t, l.AppendImage(first, called("one", "example.com/one:v1")...))
@@ -152,7 +152,7 @@ func TestOpenReadsCompressedArchives(t *testing.T) {
 	compress := map[string]func(io.Writer) io.WriteCloser{
 		"a.tar.gz":  func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) },
 		"b.tgz":     func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) },
-		"c.tar":     func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }, // what counts is the content
+		"c.tar":     func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }, // the content decides, not the name
 		"d.tar.zst": func(w io.Writer) io.WriteCloser { z, _ := zstd.NewWriter(w); return z },
 	}
 	for file, by := range compress {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestChildrenDifferByWindowsVersion also covers attestations, which are no children.
+// TestChildrenDifferByWindowsVersion also covers attestations, which are not children.
 func TestChildrenDifferByWindowsVersion(t *testing.T) {
 	of := func(digit string, p *v1.Platform) v1.Descriptor {
 		return v1.Descriptor{

@@ -23,7 +23,7 @@ import (
 	"github.com/multiarch-build/multiarch/tools/spec/plan"
 )
 
-// The forms in which a configuration names the places that it publishes to.
+// Forms of repositories and mirrors in a configuration.
 var (
 	configuredRegistries = []string{
 		"", "prod.example.com", "prod.example.com/team", "prod.example.com:5000/team/sub", "localhost:5000",
@@ -120,13 +120,13 @@ func TestRegistryConfinesEverything(t *testing.T) {
 		require.NoError(t, err, text)
 		check(embedded)
 
-		// What Bazel has built is for the configuration's own registry, or for none.
+		// Bazel builds targets for the configuration's own registry, or without a registry.
 		own, err := plan.New(c, plan.Options{})
 		require.NoError(t, err, text)
 		built, err := release.Targets(c, own, config.Vars{}, release.TagOptions{})
 		if c.Registry == "" && err != nil {
 			cases++
-			continue // a template names a registry that there is only with --registry
+			continue // a template uses the registry, which is only set with --registry
 		}
 		require.NoError(t, err, text)
 		var bazel, firsts []push.Target
@@ -182,7 +182,8 @@ func TestCheckConfined(t *testing.T) {
 	assert.NoError(t, check("", push.Target{Repository: "docker.io/onap/x"}))
 }
 
-// TestImagesThatWouldShareARepository keep their hosts, so that a trial of a sound configuration does not collide.
+// TestImagesThatWouldShareARepository checks that images keep their hosts if their repositories would be the same in
+// another registry, so that a trial of a valid configuration does not fail.
 func TestImagesThatWouldShareARepository(t *testing.T) {
 	c, err := config.Parse("multiarch.yaml", []byte(`version: 1
 platforms: [linux/amd64]

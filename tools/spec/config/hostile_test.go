@@ -95,7 +95,7 @@ func harmless(field, host string) bool {
 		"image of a base, path":
 		return host == "a.com/x" || field == "image of a base, path" && host == "a_b.com"
 	case "debian mirror", "debian security":
-		// As in apt's sources, there may be a user name and a password; the rest is a path.
+		// As in apt's sources, a user name and a password are allowed. The rest is a path.
 		return host == "user:password@a.com" || host == "user@a.com" || host == "a.com/x" || host == "a.com:"
 	case "debian mirror's path":
 		return mirrorPath.MatchString(host)
