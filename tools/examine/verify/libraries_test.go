@@ -120,7 +120,7 @@ func TestVerifyLooksForLibraries(t *testing.T) {
 			},
 			problems: []string{libraryIn + ", which the image does not have"},
 		},
-		"a cache that nobody can read": {
+		"an invalid cache": {
 			files: []sourcetest.File{ld, needs("libx.so.1"), {Name: "etc/ld.so.cache", Text: "glibc-ld.so.cache1.1"}},
 			notes: []string{
 				"linux/amd64: layer 1 (sha256:...): /app/hello: its libraries are not checked: /etc/ld.so.cache cannot be read",

@@ -349,7 +349,7 @@ func TestVerifyNamesWhatIsWrongInAnImage(t *testing.T) {
 			platform: "linux/arm", layers: []v1.Layer{sourcetest.HelloLayer(t, string(sourcetest.Compile(t, "linux/arm/v5")))},
 			problems: []string{"linux/arm: linux/arm has no variant; tools take it for v5, v6 or v7"},
 		},
-		"a platform nobody knows": {
+		"an unknown platform": {
 			platform: "plan9/amd64", layers: []v1.Layer{sourcetest.HelloLayer(t, "")},
 			notes: []string{"plan9/amd64: programs are not examined: plan9/amd64 is not in the architecture table"},
 		},

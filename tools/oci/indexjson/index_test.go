@@ -15,7 +15,7 @@ import (
 
 func digestOf(letter string) string { return "sha256:" + strings.Repeat(letter, 64) }
 
-// Indexes as different programs write them, with fields that nobody here knows.
+// Indexes of different programs, with unknown fields.
 var texts = []string{
 	`{"schemaVersion":2,"manifests":[]}`,
 	`{"schemaVersion":2}`,

@@ -258,7 +258,7 @@ func TestJoinCopiesAttestations(t *testing.T) {
 		"unknown/unknown " + digest(t, images["attest-arm64"]).String(),
 	}, got)
 	assert.Contains(t, text(t, j), `"vnd.docker.reference.digest":"`+digest(t, images["arm64"]).String()+`"`)
-	assert.Contains(t, text(t, j), `"x-unknown":[1.50]`, "and so do fields that nobody knows")
+	assert.Contains(t, text(t, j), `"x-unknown":[1.50]`, "and so do unknown fields")
 	for name, o := range map[string]join.Options{"flag": {NoAttestations: true}, "docker": {Docker: true}} {
 		j, err = join.Join([]join.Source{source("one", w), source("z", z)}, o)
 		require.NoError(t, err)

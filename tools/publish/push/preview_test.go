@@ -178,11 +178,11 @@ func TestPreviewAgreesWithPush(t *testing.T) {
 		holders         []string
 		uploads, mounts int // of base, own layer and config in three repositories
 	}{
-		"nobody has it": {nil, 3, 6},
-		"the first":     {[]string{"a"}, 2, 6},
-		"the second":    {[]string{"b"}, 2, 6},
-		"the last two":  {[]string{"b", "c"}, 2, 5},
-		"all":           {[]string{"a", "b", "c"}, 2, 4},
+		"none":         {nil, 3, 6},
+		"the first":    {[]string{"a"}, 2, 6},
+		"the second":   {[]string{"b"}, 2, 6},
+		"the last two": {[]string{"b", "c"}, 2, 5},
+		"all":          {[]string{"a", "b", "c"}, 2, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLoopback(t, nil)
