@@ -14,10 +14,9 @@ import (
 )
 
 // salts add native inputs to the keys of the go command's cache, which ignores them otherwise. For packages in the
-// tree,
-// -overlay adds a Go file without declarations, whose comment contains the digest of the native inputs. Packages in the
-// module cache cannot be overlaid. For these, CGO_CPPFLAGS defines an unused macro, which applies to all packages.
-// Neither affects the program; -trimpath removes the flags from it.
+// tree, -overlay adds a Go file without declarations, whose comment contains the digest of the native inputs. Packages
+// in the module cache cannot be overlaid. For these, CGO_CPPFLAGS defines an unused macro, which applies to all
+// packages. Neither affects the program; -trimpath removes the flags from it.
 type salts struct {
 	files map[string]string // content of the files of the overlay, by path
 	macro string            // value of the macro, or ""

@@ -1,5 +1,5 @@
-// Command dynamic imitates an emulator that needs shared libraries: it is compiled as a position-independent executable,
-// which needs a dynamic loader, and executes the emulator whose path is linked into it.
+// Command dynamic imitates an emulator that needs shared libraries. It is compiled as a position-independent
+// executable, which needs a dynamic loader, and executes the emulator whose path is linked into it.
 package main
 
 import (
