@@ -175,6 +175,8 @@ func TestStalledResponseBodyFails(t *testing.T) {
 func TestMissingResponseFails(t *testing.T) {
 	silent := func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 	loris := func(c net.Conn) {
+		// A response that arrives before the request is an error of its own.
+		_, _ = http.ReadRequest(bufio.NewReader(c))
 		go silent(c)
 		_, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nX-")
 		for err == nil {
