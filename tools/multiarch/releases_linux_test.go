@@ -138,7 +138,7 @@ func TestReleaseKilledAtAnyMoment(t *testing.T) {
 	}
 }
 
-// TestReleaseWhileTheRegistryRestarts kills the registry at random moments of a release, and starts it again. The
+// TestReleaseWhileTheRegistryRestarts stops the registry at random moments of a release, and starts it again. The
 // release succeeds, or fails and leaves each tag complete.
 func TestReleaseWhileTheRegistryRestarts(t *testing.T) {
 	skipShort(t)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -69,7 +70,7 @@ func configure(t testing.TB, program, address, dir string) []string {
 	config := fmt.Sprintf(`version: 0.1
 log: {level: error, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}, maintenance: {uploadpurging: {enabled: false}}}
-http: {addr: %q}
+http: {addr: %q, draintimeout: 1m}
 `, dir, address)
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
@@ -77,9 +78,18 @@ http: {addr: %q}
 	return []string{path, "serve", file}
 }
 
-// Restart kills the registry and starts it again after a delay.
+// Restart stops the registry and starts it again after a delay. The registry in memory breaks all connections.
+// Distribution completes the requests that it is handling: it truncates files before it writes them, so killing it can
+// damage its storage in a way that no client can repair.
 func (s *Server) Restart(down time.Duration) {
 	s.t.Helper()
+	if s.process != nil {
+		if err := s.process.Process.Signal(syscall.SIGTERM); err != nil {
+			s.t.Fatal(err)
+		}
+		_ = s.process.Wait()
+		s.process = nil
+	}
 	s.stop()
 	time.Sleep(down)
 	s.start()
